@@ -1,0 +1,195 @@
+"""Awards by the rows that exist now, set-based and in batches. Takes a connection."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.db import DatabaseError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from badges import analysis, catalog, compiler, exceptions, plan, site
+from badges.analysis import AnalysedDefinition, Facts
+from badges.database import fetch, template, trusted
+from badges.definitions import Definition, Event
+from badges.site import Site
+
+BATCH = 10_000
+"""Users who are looked at in one transaction."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the awarding of one badge stands."""
+
+    code: str
+    awarded: int
+    """Users who were awarded it so far, or would be in a dry run."""
+    users_seen: int
+    users: int
+    """About how many users there are; PostgreSQL's estimate."""
+    is_done: bool
+    skipped: str = ""
+    """Why the badge cannot be awarded by the rows that exist now."""
+    error: str = ""
+    """PostgreSQL's message, if the condition failed; the batch that it failed in awarded nothing."""
+
+
+def award(
+    connection: BaseDatabaseWrapper,
+    definitions: Sequence[Definition],
+    source: str | Path,
+    codes: Sequence[str] = (),
+    *,
+    dry_run: bool = False,
+) -> Iterator[Progress]:
+    """Award everyone who qualifies now, badge by badge and batch by batch; each batch is a transaction.
+
+    :param codes: the badges to award; all if empty.
+    :returns: the progress after each batch, and at the end of each badge one with `is_done`.
+    :raises UnknownBadge: a code is not in the file.
+    :raises NotInLine: a badge is not installed as the file declares it.
+    """
+    chosen = _choose(definitions, codes, source)
+    here = site.describe(connection)
+    _require_in_line(connection, chosen)
+    for analysed in analysis.analyse(connection, here, chosen, str(source)):
+        yield from _award_one(connection, here, analysed, dry_run=dry_run)
+
+
+def _choose(definitions: Sequence[Definition], codes: Sequence[str], source: str | Path) -> list[Definition]:
+    by_code = {definition.code: definition for definition in definitions}
+    unknown = [code for code in codes if code not in by_code]
+    if unknown:
+        near = site.nearest(unknown[0], list(by_code))
+        hint = f' Did you mean "{near}"?' if near else f" Its badges are {', '.join(by_code) or 'none'}."
+        raise exceptions.UnknownBadge(f'{source} has no badge "{unknown[0]}".{hint}')
+    return [by_code[code] for code in codes] if codes else list(definitions)
+
+
+def _require_in_line(connection: BaseDatabaseWrapper, chosen: Sequence[Definition]) -> None:
+    stored = catalog.stored_definitions(connection)
+    differing = [definition.code for definition in chosen if stored.get(definition.code) != plan.row(definition)]
+    if differing:
+        raise exceptions.NotInLine(
+            f"Not installed as the file declares them: {', '.join(differing)}. "
+            "Run `python manage.py create_badge_triggers` first."
+        )
+
+
+def _award_one(
+    connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition, *, dry_run: bool
+) -> Iterator[Progress]:
+    definition = analysed.definition
+    facts = _facts_of_existing_rows(analysed)
+    users = _estimated_users(connection, here)
+    if facts is None:
+        reason = "it is decided by a row that no longer exists (OLD)"
+        yield Progress(definition.code, 0, 0, users, is_done=True, skipped=reason)
+        return
+    awarded, seen, error = 0, 0, ""
+    batches = _batches(connection, here) if _is_indexed(connection, facts) else iter([(None, None, users)])
+    for after, last, size in batches:
+        try:
+            awarded += _award_batch(connection, here, definition, facts, after, last, dry_run=dry_run)
+        except DatabaseError as failure:
+            if not isinstance(failure.__cause__, psycopg.errors.DataError | psycopg.ProgrammingError):
+                raise
+            error = str(failure.__cause__.diag.message_primary)
+            break
+        seen += size
+        yield Progress(definition.code, awarded, seen, max(users, seen), is_done=False)
+    yield Progress(definition.code, awarded, seen, max(users, seen), is_done=True, error=error)
+
+
+def _facts_of_existing_rows(analysed: AnalysedDefinition) -> Facts | None:
+    """The facts under which a row that exists can be looked at: as one that was just inserted or updated."""
+    for event in (Event.INSERT, Event.UPDATE):
+        facts = analysed.facts.get(event)
+        if facts and not facts.old_columns:
+            return facts
+    return None
+
+
+def _award_batch(
+    connection: BaseDatabaseWrapper,
+    here: Site,
+    definition: Definition,
+    facts: Facts,
+    after: Any,
+    last: Any,
+    *,
+    dry_run: bool,
+) -> int:
+    """Award one badge to the users whose key is above `after` and up to `last`; None means no bound."""
+    user = sql.Identifier("new", facts.user.name)
+    bounds = [user + sql.SQL(" IS NOT NULL")]
+    if after is not None:
+        bounds.append(user + sql.SQL(" > ") + sql.Literal(after))
+    if last is not None:
+        bounds.append(user + sql.SQL(" <= ") + sql.Literal(last))
+    columns = facts.table.in_order({facts.user.name, *facts.new_columns})
+    qualifying = template("qualifying.sql").format(
+        user=user,
+        code=sql.Literal(definition.code),
+        evidence=compiler.evidence("award_badges", facts),
+        rows=compiler.distinct_rows(facts.table, "new", columns, facts.table.identifier, sql.SQL(" AND ").join(bounds)),
+        badges=here.badges.identifier,
+        users=here.users.identifier,
+        user_key=sql.Identifier(here.user_key.name),
+        condition=trusted(definition.condition),
+    )
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL search_path = {here.function_search_path}")
+        if dry_run:
+            cursor.execute(sql.SQL("SELECT count(*) FROM ({}) AS qualifying").format(qualifying).as_string())
+            return int(cursor.fetchone()[0])
+        cursor.execute(
+            sql.SQL("INSERT INTO {} (user_id, code, evidence)\n{}\nON CONFLICT DO NOTHING")
+            .format(here.badges.identifier, qualifying)
+            .as_string()
+        )
+        return cursor.rowcount
+
+
+def _batches(connection: BaseDatabaseWrapper, here: Site) -> Iterator[tuple[Any, Any, int]]:
+    """The users in the order of their keys: the last key of the batch before, the last of this one, and its size."""
+    query = (
+        sql.SQL(
+            "SELECT max(key), count(*) FROM (SELECT {key} AS key FROM {users} WHERE {bound} ORDER BY {key} LIMIT {size}) AS batch"
+        )
+    )
+    after = None
+    while True:
+        bound = sql.SQL("true") if after is None else sql.SQL("{} > {}").format(sql.Identifier(here.user_key.name), sql.Literal(after))
+        statement = query.format(
+            key=sql.Identifier(here.user_key.name), users=here.users.identifier, bound=bound, size=sql.Literal(BATCH)
+        )
+        [(last, size)] = fetch(connection, statement.as_string())
+        if not size:
+            return
+        yield after, last, size
+        after = last
+
+
+def _is_indexed(connection: BaseDatabaseWrapper, facts: Facts) -> bool:
+    """Whether the rows of a range of users are found without reading the whole table."""
+    return bool(
+        fetch(
+            connection,
+            """
+            SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+            WHERE i.indrelid = %s AND a.attname = %s AND i.indisvalid AND i.indpred IS NULL
+            """,
+            [facts.table.oid, facts.user.name],
+        )
+    )
+
+
+def _estimated_users(connection: BaseDatabaseWrapper, here: Site) -> int:
+    [(estimate,)] = fetch(connection, "SELECT reltuples::bigint FROM pg_class WHERE oid = %s", [here.users.oid])
+    return max(int(estimate), 0)

@@ -1,0 +1,74 @@
+"""Small helpers for what every stage that takes a connection does."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from typing import Any, LiteralString, cast
+
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from badges import exceptions
+
+
+def connect(alias: str = DEFAULT_DB_ALIAS) -> BaseDatabaseWrapper:
+    """The connection of a database alias, open.
+
+    :raises UnsupportedDatabase: the alias is no PostgreSQL database, or is reached through psycopg 2.
+    """
+    connection = connections[alias]
+    if connection.vendor != "postgresql":
+        raise exceptions.UnsupportedDatabase(
+            f'The database "{alias}" is {connection.display_name}. Badges are awarded by PostgreSQL\'s triggers: '
+            f"name a PostgreSQL database with --database."
+        )
+    connection.ensure_connection()
+    if not isinstance(connection.connection, psycopg.Connection):
+        raise exceptions.UnsupportedDatabase(
+            f'The database "{alias}" is reached through psycopg 2. Install psycopg 3: pip install "psycopg[binary]"'
+        )
+    return connection
+
+
+@functools.cache
+def template(name: str) -> sql.SQL:
+    """A whole statement from the folder `sql/`, whose `{placeholders}` take composables."""
+    return trusted(resources.files("badges").joinpath("sql", name).read_text("utf-8"))
+
+
+def trusted(text: str) -> sql.SQL:
+    """SQL that goes in as it stands: our own templates, and conditions that PostgreSQL has judged."""
+    return sql.SQL(cast("LiteralString", text))
+
+
+def qualified(schema: str, name: str) -> sql.Composed:
+    return sql.SQL("{}.{}").format(sql.Identifier(schema), sql.Identifier(name))
+
+
+def fetch(connection: BaseDatabaseWrapper, query: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, params)
+        return cursor.fetchall()
+
+
+def fetch_file(connection: BaseDatabaseWrapper, file: str, **values: Any) -> list[tuple[Any, ...]]:
+    """The rows of a query from the folder `sql/`, with a literal for each of its placeholders."""
+    literals = {key: sql.Literal(value) for key, value in values.items()}
+    return fetch(connection, template(file).format(**literals).as_string())
+
+
+@contextlib.contextmanager
+def rolled_back(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """A block of which nothing stays: no table, no setting, no lock."""
+    with transaction.atomic(using=connection.alias):
+        savepoint = connection.savepoint()
+        try:
+            yield
+        finally:
+            connection.savepoint_rollback(savepoint)
+            connection.savepoint_commit(savepoint)

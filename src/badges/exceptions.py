@@ -1,0 +1,68 @@
+"""What can go wrong. The docstring of each exception is its message unless a better one is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong in a badge file: where, what was found, and what to do about it."""
+
+    place: str
+    message: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.message}" if self.place else self.message
+        return f"{text}\n    {self.remedy}" if self.remedy else text
+
+
+class BadgesError(Exception):
+    """django-pg-badges could not do what was asked."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+
+class NotConfigured(BadgesError):
+    """BADGES_FILE is not set. Add BADGES_FILE = BASE_DIR / "badge.json" to the settings, or pass --file PATH."""
+
+
+class UnsupportedDatabase(BadgesError):
+    """Badges need a PostgreSQL database that is reached through psycopg 3."""
+
+
+class NotMigrated(BadgesError):
+    """The tables of the app "badges" are missing. Run `python manage.py migrate badges` first."""
+
+
+class InvalidDefinitions(BadgesError):
+    """The badge file cannot be used.
+
+    :ivar source: the file that the faults are in.
+    :ivar faults: all that is wrong in it, in the order of the file.
+    """
+
+    def __init__(self, source: str, faults: Iterable[Fault]) -> None:
+        self.source = source
+        self.faults = tuple(faults)
+        count = f"{len(self.faults)} faults" if len(self.faults) > 1 else "1 fault"
+        super().__init__("\n".join([f"{source} has {count}; nothing was changed.", *map(str, self.faults)]))
+
+
+class LockNotAvailable(BadgesError):
+    """A table is in use by a long transaction; nothing was changed. Run the command again later."""
+
+
+class NotInLine(BadgesError):
+    """The database is not in line with the badge file. Run `python manage.py create_badge_triggers` first."""
+
+
+class UnknownBadge(BadgesError):
+    """No badge has this code."""
+
+
+class InsufficientRights(BadgesError):
+    """The database role may not do what the plan needs; nothing was changed."""

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import CommandError, CommandParser
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from badges import database, install
+from badges.management.commands._base import BadgesCommand
+from badges.plan import NO_LOCK, Action, Plan
+
+
+class Command(BadgesCommand):
+    help = "Bring the database's badge triggers in line with the badge file, in one transaction."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--plan", action="store_true", help="Show the steps with their reasons and locks; change nothing."
+        )
+        parser.add_argument("--check", action="store_true", help="Exit with 1 if anything would change; change nothing.")
+        parser.add_argument("--sql", action="store_true", help="Print the SQL of the steps; change nothing.")
+        parser.add_argument("--json", action="store_true", help="Print the plan as JSON; change nothing.")
+        parser.add_argument(
+            "--backfill", action="store_true", help="Then award everyone who qualifies already, as award_badges does."
+        )
+
+    def run(self, **options: Any) -> None:
+        path, definitions = self.load(options["file"])
+        connection = database.connect(options["database"])
+        if options["plan"] or options["check"] or options["sql"] or options["json"]:
+            drafted = install.draft(connection, definitions, path)
+            self._show(drafted, connection, **options)
+            if options["check"] and not drafted.is_empty:
+                raise CommandError(
+                    f"The database is not in line with {path}: {_steps(drafted)} to do. "
+                    "Run `python manage.py create_badge_triggers`.",
+                    returncode=1,
+                )
+            return
+        done = install.apply(connection, definitions, path)
+        self._write_steps(done, verbose=False)
+        summary = f"{_count(done.badges, 'badge')} on {_count(done.triggers, 'trigger')}"
+        if done.is_empty:
+            self.stdout.write(f"Nothing to do: {summary}, in line with {path}.")
+        else:
+            self.stdout.write(self.style.SUCCESS(f"Done: {summary}, in line with {path}."))
+        if options["backfill"]:
+            call_command(
+                "award_badges", file=path, database=options["database"], stdout=self.stdout, stderr=self.stderr
+            )
+        elif any(step.action in (Action.ADD_DEFINITION, Action.CHANGE_DEFINITION) for step in done.steps):
+            self.stdout.write("From now on PostgreSQL awards them. Those who qualify already: python manage.py award_badges")
+
+    def _show(self, drafted: Plan, connection: BaseDatabaseWrapper, **options: Any) -> None:
+        if options["json"]:
+            self.stdout.write(json.dumps(drafted.as_dict(), indent=2, ensure_ascii=False))
+        elif options["sql"]:
+            self.stdout.write(drafted.as_sql())
+        elif drafted.is_empty:
+            summary = f"{_count(drafted.badges, 'badge')} on {_count(drafted.triggers, 'trigger')}"
+            self.stdout.write(f'Nothing to do: {summary}, database "{connection.alias}" in line.')
+        else:
+            self.stdout.write(f'To do in the database "{connection.alias}": {_steps(drafted)}, in one transaction.')
+            self._write_steps(drafted, verbose=True)
+
+    def _write_steps(self, drafted: Plan, *, verbose: bool) -> None:
+        for step in drafted.steps:
+            self.stdout.write(f"  {self.style.MIGRATE_LABEL(step.action)} {step.target}  ({step.reason})")
+            if verbose and step.lock != NO_LOCK:
+                self.stdout.write(f"      locks: {step.lock}")
+
+
+def _steps(drafted: Plan) -> str:
+    return _count(len(drafted.steps), "step")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

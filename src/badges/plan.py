@@ -1,0 +1,280 @@
+"""Wanted against installed -> steps, each with its reason and its lock. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from psycopg import sql
+
+from badges import catalog
+from badges.catalog import InstalledFunction, InstalledTrigger
+from badges.compiler import GENERATOR, TriggerFunction, digest
+from badges.database import qualified, trusted
+from badges.definitions import Definition
+from badges.site import Site
+
+NO_LOCK = "none"
+_ENABLED = {"D": "DISABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
+
+
+class Action(enum.StrEnum):
+    ADD_DEFINITION = "add definition"
+    CHANGE_DEFINITION = "change definition"
+    RETIRE_DEFINITION = "retire definition"
+    CREATE_FUNCTION = "create function"
+    REPLACE_FUNCTION = "replace function"
+    DROP_FUNCTION = "drop function"
+    CREATE_TRIGGER = "create trigger"
+    REPLACE_TRIGGER = "replace trigger"
+    DROP_TRIGGER = "drop trigger"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """One change, whole: it can be read, printed as SQL and carried out."""
+
+    action: Action
+    target: str
+    reason: str
+    lock: str
+    """What it locks besides itself, and whom that keeps waiting."""
+    statements: tuple[sql.Composed, ...]
+    needs: str
+    """The right that it takes."""
+    table: str = ""
+    """The table that it locks, as schema.table."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "action": self.action.value,
+            "target": self.target,
+            "reason": self.reason,
+            "lock": self.lock,
+            "sql": [statement.as_string() for statement in self.statements],
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What brings the database in line with the badge file; empty if it is."""
+
+    steps: tuple[Step, ...]
+    badges: int
+    triggers: int
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.steps
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "in_line": self.is_empty,
+            "badges": self.badges,
+            "triggers": self.triggers,
+            "steps": [step.as_dict() for step in self.steps],
+        }
+
+    def as_sql(self) -> str:
+        """A script that does the same in psql."""
+        statements = [
+            f"-- {step.action} {_one_line(step.target)}: {_one_line(step.reason)}\n"
+            + "\n".join(f"{statement.as_string().strip()};" for statement in step.statements)
+            for step in self.steps
+        ]
+        return "\n\n".join(["BEGIN;", *statements, "COMMIT;"]) if statements else "-- Nothing to do."
+
+
+def compare(
+    site: Site,
+    definitions: Sequence[Definition],
+    wanted: Sequence[TriggerFunction],
+    installed: Mapping[str, InstalledFunction],
+    stored: Mapping[str, Mapping[str, Any]],
+) -> Plan:
+    """The steps from `installed` and `stored` to `wanted` and `definitions`.
+
+    Locks come last and in the order of the tables' names, so that they are held briefly and two plans cannot deadlock.
+    """
+    unwanted = [function for name, function in installed.items() if name not in {each.name for each in wanted}]
+    steps = [
+        *_definition_steps(site, definitions, stored),
+        *(step for function in wanted for step in _function_steps(site, function, installed.get(function.name))),
+        *sorted(
+            [
+                *(step for function in wanted for step in _trigger_steps(function, installed.get(function.name))),
+                *(
+                    _drop_trigger(trigger, "no badge needs it any more")
+                    for function in unwanted
+                    for trigger in function.triggers
+                ),
+            ],
+            key=lambda step: step.table,
+        ),
+        *(_drop_function(site, function) for function in unwanted),
+    ]
+    return Plan(tuple(steps), badges=len(definitions), triggers=len(wanted))
+
+
+def _definition_steps(
+    site: Site, definitions: Sequence[Definition], stored: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Step]:
+    table = site.definitions.identifier
+    rights = f"INSERT and UPDATE on {site.definitions.qualified_name}"
+    for definition in definitions:
+        values = row(definition)
+        old = stored.get(definition.code)
+        columns = sql.SQL(", ").join(map(sql.Identifier, values))
+        literals = sql.SQL(", ").join(_literal(name, value) for name, value in values.items())
+        if old is None:
+            statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(table, columns, literals)
+            yield Step(Action.ADD_DEFINITION, definition.code, "new", NO_LOCK, (statement,), rights)
+            continue
+        changed = [name for name, value in values.items() if old[name] != value]
+        if changed:
+            reason = "declared again" if "retired_at" in changed else f"{', '.join(changed)} changed"
+            statement = sql.SQL("UPDATE {} SET ({}) = ROW ({}) WHERE code = {}").format(
+                table, columns, literals, sql.Literal(definition.code)
+            )
+            yield Step(Action.CHANGE_DEFINITION, definition.code, reason, NO_LOCK, (statement,), rights)
+    declared = {definition.code for definition in definitions}
+    for code, old in stored.items():
+        if code not in declared and old["retired_at"] is None:
+            statement = sql.SQL("UPDATE {} SET retired_at = now() WHERE code = {}").format(table, sql.Literal(code))
+            reason = "no longer declared; its badges stay"
+            yield Step(Action.RETIRE_DEFINITION, code, reason, NO_LOCK, (statement,), rights)
+
+
+def row(definition: Definition) -> dict[str, Any]:
+    """The row of `BadgeDefinition` that mirrors a definition."""
+    return {
+        "code": definition.code,
+        "name": definition.name,
+        "description": definition.description,
+        "category": definition.category,
+        "image": definition.image,
+        "points": definition.points,
+        "position": definition.position,
+        "secret": definition.secret,
+        "condition": definition.condition,
+        "trigger_condition": [event.value for event in definition.events],
+        "trigger_table": definition.trigger_table,
+        "user_field": definition.user_field,
+        "retired_at": None,
+    }
+
+
+def _literal(name: str, value: object) -> sql.Composable:
+    if name == "trigger_condition":
+        return sql.SQL("to_jsonb({}::text[])").format(sql.Literal(value))
+    return sql.Literal(value)
+
+
+def _function_steps(site: Site, function: TriggerFunction, old: InstalledFunction | None) -> Iterator[Step]:
+    reasons = ["new"] if old is None else list(_differences(function, old))
+    if not reasons:
+        return
+    statements = [
+        function.create_function(),
+        sql.SQL("COMMENT ON FUNCTION {}() IS {}").format(function.identifier, sql.Literal(function.comment)),
+        sql.SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function.identifier),
+    ]
+    if function.owner != (old.owner if old else site.role):
+        statements.append(
+            sql.SQL("ALTER FUNCTION {}() OWNER TO {}").format(function.identifier, sql.Identifier(function.owner))
+        )
+    yield Step(
+        Action.CREATE_FUNCTION if old is None else Action.REPLACE_FUNCTION,
+        function.name,
+        "; ".join(reasons),
+        NO_LOCK,
+        tuple(statements),
+        f"CREATE on the schema {site.schema} and membership in the role {function.owner}, the owner of the badges",
+    )
+
+
+def _differences(function: TriggerFunction, old: InstalledFunction) -> Iterator[str]:
+    metadata = old.metadata
+    if old.body != function.body or old.comment != function.comment:
+        before, now = set(metadata.get("badges", ())), set(function.codes)
+        if digest(old.body) != metadata.get("body"):
+            yield "edited in the database"
+        elif before != now:
+            yield ", ".join([*(f"{code} added" for code in sorted(now - before)), *(f"{code} removed" for code in sorted(before - now))])
+        elif metadata.get("generator") != GENERATOR:
+            yield "generator changed"
+        else:
+            yield "definition changed"
+    if set(old.config) != {f"search_path={function.search_path}", "jit=off"}:
+        yield "its settings differ"
+    if not old.has_our_shape:
+        yield "its attributes were changed in the database"
+    if old.owner != function.owner:
+        yield f"its owner is {old.owner}"
+    if old.is_public:
+        yield "every role may execute it"
+
+
+def _trigger_steps(function: TriggerFunction, old: InstalledFunction | None) -> Iterator[Step]:
+    triggers = old.triggers if old else ()
+    own = next((each for each in triggers if each.name == function.name and each.table_oid == function.table.oid), None)
+    table = function.table.qualified_name
+    if own is None or not _is_as_wanted(function, own):
+        statements = [function.create_trigger()]
+        if own and own.enabled in _ENABLED:
+            statements.append(
+                sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(
+                    function.table.identifier, trusted(_ENABLED[own.enabled]), sql.Identifier(function.name)
+                )
+            )
+        yield Step(
+            Action.REPLACE_TRIGGER if own else Action.CREATE_TRIGGER,
+            f"{function.name} on {table}",
+            "changed in the database" if own else f"new: after {function.event}, {function.level}-level",
+            f"SHARE ROW EXCLUSIVE on {table}: waits for writers, and writers wait for it; readers go on",
+            tuple(statements),
+            f"TRIGGER on {table}",
+            table,
+        )
+    for stray in triggers:
+        if stray is not own:
+            yield _drop_trigger(stray, "not made by the command")
+
+
+def _is_as_wanted(function: TriggerFunction, trigger: InstalledTrigger) -> bool:
+    return (
+        trigger.is_plain
+        and trigger.type == catalog.trigger_type(function.event, function.level)
+        and trigger.new_table == function.new_table
+        and trigger.old_table == function.old_table
+    )
+
+
+def _drop_trigger(trigger: InstalledTrigger, reason: str) -> Step:
+    return Step(
+        Action.DROP_TRIGGER,
+        f"{trigger.name} on {trigger.qualified_table}",
+        reason,
+        f"ACCESS EXCLUSIVE on {trigger.qualified_table}: waits for readers and writers, and they wait for it",
+        (sql.SQL("DROP TRIGGER {} ON {}").format(sql.Identifier(trigger.name), trigger.table_identifier),),
+        f"ownership of {trigger.qualified_table}",
+        trigger.qualified_table,
+    )
+
+
+def _drop_function(site: Site, function: InstalledFunction) -> Step:
+    statement = sql.SQL("DROP FUNCTION {}()").format(qualified(site.schema, function.name))
+    return Step(
+        Action.DROP_FUNCTION,
+        function.name,
+        "no badge needs it any more",
+        NO_LOCK,
+        (statement,),
+        f"ownership of the function, which {function.owner} has",
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,36 @@
+-- One relation by its exact name, with its columns and what the current role may do with it.
+SELECT c.oid::bigint,
+       n.nspname,
+       c.relname,
+       c.relkind,
+       c.relpersistence = 't',
+       c.relispartition OR EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid),
+       pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+       pg_catalog.has_table_privilege(c.oid, 'TRIGGER'),
+       columns.names,
+       columns.types,
+       columns.equal_means_identical
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{{}}') AS names,
+           coalesce(array_agg(pg_catalog.format_type(base.type, NULL) ORDER BY a.attnum), '{{}}') AS types,
+           coalesce(array_agg(
+               base.type IN ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
+                             'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype)
+               OR base.type IN ('text'::regtype, 'varchar'::regtype) AND l.collisdeterministic
+               ORDER BY a.attnum), '{{}}') AS equal_means_identical
+    FROM pg_catalog.pg_attribute a
+    LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
+    CROSS JOIN LATERAL (
+        WITH RECURSIVE domain (type) AS (
+            SELECT a.atttypid
+            UNION ALL
+            SELECT t.typbasetype FROM domain JOIN pg_catalog.pg_type t ON t.oid = domain.type WHERE t.typtype = 'd'
+        )
+        SELECT domain.type FROM domain JOIN pg_catalog.pg_type t ON t.oid = domain.type WHERE t.typtype <> 'd'
+    ) AS base
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+) AS columns
+WHERE c.relname = {name}
+  AND CASE WHEN {schema}::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = {schema} END

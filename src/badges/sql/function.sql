@@ -1,0 +1,8 @@
+-- The function behind one trigger: every badge that is checked after one kind of write to one table.
+CREATE OR REPLACE FUNCTION {function}()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = {search_path}
+SET jit = off
+AS {body}

@@ -1,0 +1,35 @@
+-- The trigger functions of this schema that carry our mark or one of the wanted names, and the triggers that call them.
+SELECT p.proname,
+       p.prosrc,
+       l.lanname = 'plpgsql' AND p.prosecdef AND p.provolatile = 'v' AND p.pronargs = 0
+           AND p.prorettype = 'pg_catalog.trigger'::regtype,
+       coalesce(p.proconfig, '{{}}'),
+       pg_catalog.pg_get_userbyid(p.proowner),
+       EXISTS (SELECT FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) AS acl
+               WHERE acl.grantee = 0),
+       pg_catalog.obj_description(p.oid, 'pg_proc'),
+       triggers.found
+FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+CROSS JOIN LATERAL (
+    SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+               'name', t.tgname,
+               'table_oid', t.tgrelid::bigint,
+               'schema', tn.nspname,
+               'table', c.relname,
+               'type', t.tgtype,
+               'is_plain', t.tgnargs = 0 AND t.tgqual IS NULL AND t.tgattr = ''::int2vector AND t.tgconstraint = 0,
+               'new_table', t.tgnewtable,
+               'old_table', t.tgoldtable,
+               'enabled', t.tgenabled) ORDER BY t.tgname), '[]') AS found
+    FROM pg_catalog.pg_trigger t
+    JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+    JOIN pg_catalog.pg_namespace tn ON tn.oid = c.relnamespace
+    WHERE t.tgfoid = p.oid AND NOT t.tgisinternal AND t.tgparentid = 0
+) AS triggers
+WHERE n.nspname = {schema}
+  AND (p.proname = ANY ({wanted}::text[])
+       OR p.proname LIKE 'badges\_%'
+          AND pg_catalog.starts_with(pg_catalog.obj_description(p.oid, 'pg_proc'), {marker}))
+ORDER BY p.proname

@@ -1,0 +1,3 @@
+    IF NOT EXISTS (SELECT FROM {rows}) THEN
+        RETURN NULL;
+    END IF;

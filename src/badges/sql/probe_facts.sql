@@ -1,0 +1,56 @@
+-- What the probe views of analysis.py read, one row for each view, from PostgreSQL's own record of their rules.
+SELECT view.relname,
+       pg_catalog.format_type(value.atttypid, NULL),
+       columns.new,
+       columns.old,
+       tree.reads_whole_row,
+       tree.reads_system_column,
+       tree.locks_rows,
+       tables.names,
+       tables.unreadable,
+       functions.volatile,
+       tree.reads_clock OR functions.read_clock,
+       functions.are_opaque
+FROM pg_catalog.pg_class view
+JOIN pg_catalog.pg_rewrite rule ON rule.ev_class = view.oid
+JOIN pg_catalog.pg_attribute value ON value.attrelid = view.oid AND value.attnum = 1
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(DISTINCT a.attname::text) FILTER (WHERE probe.relname LIKE 'badges\_new\_%'), '{{}}') AS new,
+           coalesce(array_agg(DISTINCT a.attname::text) FILTER (WHERE probe.relname LIKE 'badges\_old\_%'), '{{}}') AS old
+    FROM pg_catalog.pg_depend d
+    JOIN pg_catalog.pg_class probe ON probe.oid = d.refobjid AND probe.relnamespace = view.relnamespace
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = probe.oid AND a.attnum = d.refobjsubid
+    WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = rule.oid
+      AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
+) AS columns
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(DISTINCT n.nspname || '.' || c.relname), '{{}}') AS names,
+           coalesce(array_agg(DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname))
+                    FILTER (WHERE NOT pg_catalog.has_any_column_privilege({owner}, c.oid, 'SELECT')), '{{}}') AS unreadable
+    FROM pg_catalog.pg_depend d
+    JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relnamespace <> view.relnamespace
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = rule.oid
+      AND d.refclassid = 'pg_catalog.pg_class'::regclass
+) AS tables
+CROSS JOIN LATERAL (
+    SELECT rule.ev_action::text ~ ':varattno 0 ' AS reads_whole_row,
+           rule.ev_action::text ~ ':varattno -' AS reads_system_column,
+           rule.ev_action::text ~ ':rowMarks \(' AS locks_rows,
+           -- Operations 0 to 8 of SQLValueFunctionOp are CURRENT_DATE to LOCALTIMESTAMP(n); those after name a role.
+           rule.ev_action::text ~ '\{{SQLVALUEFUNCTION :op [0-8] ' AS reads_clock
+) AS tree
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(DISTINCT p.oid::regprocedure::text) FILTER (WHERE p.provolatile = 'v'), '{{}}') AS volatile,
+           coalesce(bool_or(p.pronamespace = 'pg_catalog'::regnamespace
+                            AND (p.proname IN ('now', 'transaction_timestamp', 'statement_timestamp')
+                                 OR p.proname = 'age' AND p.pronargs = 1 AND p.provolatile = 's')), false) AS read_clock,
+           -- A function of the site's own that is not immutable may read tables and the clock; nothing records which.
+           coalesce(bool_or(p.provolatile <> 'i' AND p.pronamespace <> 'pg_catalog'::regnamespace
+                            AND l.lanname NOT IN ('internal', 'c')), false) AS are_opaque
+    FROM pg_catalog.regexp_matches(
+        rule.ev_action::text, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)', 'g') AS called (oid)
+    JOIN pg_catalog.pg_proc p ON p.oid = called.oid[1]::oid
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+) AS functions
+WHERE view.relnamespace = pg_catalog.pg_my_temp_schema() AND view.relname LIKE 'badges\_view\_%'

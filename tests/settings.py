@@ -1,0 +1,14 @@
+"""A site with users, sketches and badges. conftest.py fills in the server."""
+
+SECRET_KEY = "tests"
+DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "badges"}}
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "badges",
+    "dummy",
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
