@@ -1,0 +1,11 @@
+from django.contrib import admin
+
+from dummy.models import Sketch
+
+
+@admin.register(Sketch)
+class SketchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("title", "user", "hit_views", "created")
+    raw_id_fields = ("user",)
+    search_fields = ("=user__username",)
+    show_full_result_count = False

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class DummyConfig(AppConfig):
+    """Users who draw sketches that others look at."""
+
+    name = "dummy"
+    default_auto_field = "django.db.models.BigAutoField"

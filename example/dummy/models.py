@@ -1,0 +1,18 @@
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Sketch(models.Model):
+    """What users make. The defaults are the database's, so that plain SQL can leave them out as well."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sketches")
+    title = models.CharField(max_length=200)
+    hit_views = models.IntegerField(default=0, db_default=0)
+    created = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name_plural = "sketches"
+
+    def __str__(self) -> str:
+        return self.title

