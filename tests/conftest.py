@@ -101,7 +101,9 @@ def held(execute: Callable[..., list[tuple[Any, ...]]]) -> Callable[[Any], list[
     """The codes of the badges that a user holds, each as often as it is held."""
 
     def codes(user: Any) -> list[str]:
-        return [code for (code,) in execute("SELECT code FROM badges_badge WHERE user_id = %s ORDER BY code", [user.pk])]
+        return [
+            code for (code,) in execute("SELECT code FROM badges_badge WHERE user_id = %s ORDER BY code", [user.pk])
+        ]
 
     return codes
 
@@ -112,7 +114,9 @@ def database_unchanged(db: None, execute: Callable[..., list[tuple[Any, ...]]]) 
 
     def snapshot() -> list[list[tuple[Any, ...]]]:
         return [
-            execute("SELECT oid, xmin, proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1"),
+            execute(
+                "SELECT oid, xmin, proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1"
+            ),
             execute("SELECT oid, xmin, tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1"),
             execute("SELECT ctid, xmin, * FROM badges_badgedefinition ORDER BY code"),
             execute("SELECT ctid, xmin, * FROM badges_badge ORDER BY id"),

@@ -1,7 +1,7 @@
 """Asks PostgreSQL what each condition reads and returns. Takes a connection; leaves nothing behind.
 
-The server is the only parser here. A condition is parsed on its own first, then as a view on empty copies of its trigger
-table (the probes), inside a transaction that is rolled back; what the view reads stands in the catalog.
+The server is the only parser here. A condition is parsed on its own first, then as a view on empty copies of its
+trigger table (the probes), inside a transaction that is rolled back; what the view reads stands in the catalog.
 """
 
 from __future__ import annotations
@@ -9,23 +9,37 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from pathlib import Path
 
 import psycopg
 from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import pq, sql
 
+from badges import definitions as badge_file
 from badges import site as sites
 from badges.database import fetch_file, rolled_back, trusted
 from badges.definitions import Definition, Event
-from badges.exceptions import Fault, InvalidDefinitions
+from badges.exceptions import Fault, InvalidDefinitions, NotMigrated
 from badges.site import Column, Site, Table
 
 _SAME_TYPES = (
     frozenset({"smallint", "integer", "bigint"}),
     frozenset({"text", "character varying", "character", "citext"}),
 )
+
+
+_ONLY_READ = "A condition may only read."
+_SYNTAX_REMEDIES = {
+    ")": "Probably one ) is too many: the condition never opened it.",
+    ";": "Leave out the semicolon.",
+    "SELECT": "A condition begins behind SELECT: leave that out.",
+    "INSERT": _ONLY_READ,
+    "UPDATE": _ONLY_READ,
+    "DELETE": _ONLY_READ,
+}
+"""By the word at which PostgreSQL stops."""
+_FROM = "Say which rows: count(*) >= 5 FROM a_table WHERE user_id = NEW.user_id"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,6 +79,23 @@ class AnalysedDefinition:
         return next(iter(self.facts.values())).table
 
 
+def load(connection: BaseDatabaseWrapper, path: Path) -> tuple[Definition, ...]:
+    """Read the badge file at `path`. If anything is wrong in it, what PostgreSQL finds is part of the same report.
+
+    :raises InvalidDefinitions: with all faults at once.
+    """
+    definitions, faults = badge_file.survey(badge_file.read(path))
+    if not faults:
+        return definitions
+    try:
+        analyse(connection, sites.describe(connection), definitions)
+    except InvalidDefinitions as error:
+        faults += error.faults
+    except (NotMigrated, DatabaseError):
+        pass  # that is for later: the file alone is reason enough to stop
+    raise InvalidDefinitions(str(path), faults)
+
+
 def analyse(
     connection: BaseDatabaseWrapper, site: Site, definitions: Iterable[Definition], source: str = "badge.json"
 ) -> tuple[AnalysedDefinition, ...]:
@@ -87,32 +118,61 @@ class _Analyser:
         self.faults: list[Fault] = []
         self.tables: dict[str, Table | None] = {}
         self.probed: set[int] = set()
-        self.views: dict[str, tuple[Definition, Event, Table, Column]] = {}
+        self.views: dict[str, tuple[Definition, Event, Table, Column | None]] = {}
 
     def analyse(self, definitions: Iterable[Definition]) -> Iterator[AnalysedDefinition]:
         definitions = tuple(definitions)
         with self.connection.cursor() as cursor:
             # The conditions are read as the generated functions will read them.
             cursor.execute(f"SET LOCAL search_path = {self.site.function_search_path}")
+        self._check_rights()
         for definition in definitions:
             self._prepare(definition)
         facts = self._facts()
         for definition in definitions:
-            of_definition = {event: facts[definition.code, event] for event in definition.events if (definition.code, event) in facts}
+            of_definition = {
+                event: facts[definition.code, event] for event in definition.events if (definition.code, event) in facts
+            }
             if len(of_definition) == len(definition.events):
                 yield AnalysedDefinition(definition, of_definition)
 
     def _fault(self, definition: Definition, key: str, message: str, remedy: str = "") -> None:
-        self.faults.append(Fault(f"{definition.place}, {key}", message, remedy))
+        self.faults.append(Fault(f"{definition.place}, {key}", message, remedy, definition.number))
+
+    def _check_rights(self) -> None:
+        """What every badge needs, whatever it declares."""
+        place, site = f'database "{self.site.database}"', self.site
+        if not site.definitions.can_select:
+            self.faults.append(
+                Fault(
+                    place,
+                    f'the role "{site.role}" may not read {site.definitions.qualified_name}.',
+                    f"Needed: {_grant('SELECT, INSERT, UPDATE', site.definitions, site.role)}",
+                )
+            )
+        if not site.owner_reads_users:
+            self.faults.append(
+                Fault(
+                    place,
+                    f'the owner of the badges, "{site.badges_owner}", may not read {site.users.qualified_name}.',
+                    f"Needed: {_grant('SELECT', site.users, site.badges_owner)}",
+                )
+            )
+        if not site.can_create_temporary:
+            names = map(sql.Identifier, (site.database, site.role))
+            self.faults.append(
+                Fault(
+                    place,
+                    f'the role "{site.role}" may not make the temporary tables on which conditions are tried.',
+                    f"Needed: {sql.SQL('GRANT TEMPORARY ON DATABASE {} TO {};').format(*names).as_string()}",
+                )
+            )
 
     def _prepare(self, definition: Definition) -> None:
         """Make the probe views of one definition, or note why that cannot be."""
         table = self._table(definition)
-        if table is None:
-            self._check_syntax(definition)
-            return
-        user = self._user_column(definition, table)
-        if not self._check_syntax(definition) or user is None or not self._make_probes(definition, table):
+        user = self._user_column(definition, table) if table else None
+        if not self._check_syntax(definition) or table is None or not self._make_probes(definition, table):
             return
         for event in definition.events:
             name = f"badges_view_{len(self.views)}"
@@ -138,8 +198,10 @@ class _Analyser:
             self._fault(definition, "trigger_table", f'"{written}" is {kind}; only a table can be watched.', remedy)
             return None
         if table.schema in ("pg_catalog", "information_schema") or table.is_temporary:
-            kind = "a temporary table" if table.is_temporary else "a system table"
-            self._fault(definition, "trigger_table", f'"{written}" is {kind}; it cannot be watched.')
+            kind, remedy = "a system table", "PostgreSQL fires no triggers for its own tables."
+            if table.is_temporary:
+                kind, remedy = "a temporary table", "It is gone at the end of the session that made it."
+            self._fault(definition, "trigger_table", f'"{written}" is {kind}; it cannot be watched.', remedy)
             return None
         if not table.can_select:
             self._fault(
@@ -156,9 +218,14 @@ class _Analyser:
         column = table.column(written)
         if column is None:
             near = table.nearest_column(written)
-            names = ", ".join(column.name for column in table.columns)
-            remedy = f'Did you mean "{near}"?' if near else f"Its columns are {names}."
+            remedy = f'Did you mean "{near}"?' if near else f"Its columns: {table.column_names}."
             self._fault(definition, "user_field", f'{table.qualified_name} has no column "{written}".', remedy)
+            return None
+        if column.is_virtual:
+            message = (
+                f"{table.qualified_name}.{column.name} is a virtual generated column: triggers do not see its value."
+            )
+            self._fault(definition, "user_field", message, "Make the column STORED, or name another one.")
             return None
         key = self.site.user_key
         if column.type != key.type and not any({column.type, key.type} <= types for types in _SAME_TYPES):
@@ -177,16 +244,20 @@ class _Analyser:
         """Parse the condition alone. What closes a parenthesis that it did not open fails here, whatever follows it."""
         prefix = "CREATE VIEW badges_syntax AS SELECT "
         raw = self.connection.connection
-        # Only prepared, never run; and the extended protocol refuses several statements.
-        with rolled_back(self.connection):
-            result = raw.pgconn.prepare(b"", f"{prefix}{definition.condition}\n".encode())
-            if result.status == pq.ExecStatus.COMMAND_OK:
-                return True
-            error = psycopg.errors.error_from_result(result, encoding="utf-8")
-        self._condition_fault(definition, error, len(prefix), None, None)
-        return False
+        try:
+            # Only prepared, never run; and the extended protocol refuses several statements.
+            with rolled_back(self.connection), self.connection.wrap_database_errors:
+                result = raw.pgconn.prepare(b"", f"{prefix}{definition.condition}\n".encode())
+                if result.status != pq.ExecStatus.COMMAND_OK:
+                    raise psycopg.errors.error_from_result(result, encoding="utf-8")
+        except DatabaseError as error:
+            self._condition_fault(definition, _cause(error), len(prefix), None, None)
+            return False
+        return True
 
     def _make_probes(self, definition: Definition, table: Table) -> bool:
+        if not self.site.can_create_temporary:
+            return False
         if table.oid in self.probed:
             return True
         try:
@@ -198,144 +269,220 @@ class _Analyser:
                         )
                     )
         except DatabaseError as error:
+            cause = _cause(error)
             remedy = ""
-            if _sqlstate(error) == psycopg.errors.InsufficientPrivilege.sqlstate:
-                database, role = sql.Identifier(self.site.database), sql.Identifier(self.site.role)
-                grant = sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {};").format(database, role).as_string()
-                remedy = f"Needed: {grant}"
-            message = f"the condition cannot be tried on a copy of the table: {_primary(error)}."
+            if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+                grant = sql.SQL("GRANT USAGE ON SCHEMA {} TO {};").format(
+                    sql.Identifier(table.schema), sql.Identifier(self.site.role)
+                )
+                remedy = f"Needed: {grant.as_string()}"
+            message = f"the condition cannot be tried on a copy of the table: {cause.diag.message_primary}."
             self._fault(definition, "trigger_table", message, remedy)
             return False
         self.probed.add(table.oid)
         return True
 
     def _make_view(self, name: str, definition: Definition, event: Event, table: Table) -> bool:
-        """Make a view in which the condition sees `new` and `old` as it will in the generated function.
-
-        A bare column is looked for in the changed row first; so OLD of an update stands one query level further out.
-        """
-        query = sql.SQL("SELECT c.value FROM {} AS {} CROSS JOIN LATERAL (SELECT (SELECT {}\n) AS value) AS c").format(
-            sql.Identifier("pg_temp", f"badges_{event.changed_row}_{table.oid}"),
-            sql.Identifier(event.changed_row),
-            trusted(definition.condition),
-        )
-        if event is Event.UPDATE:
-            query = sql.SQL("SELECT o.value FROM {} AS old CROSS JOIN LATERAL ({}) AS o").format(
-                sql.Identifier("pg_temp", f"badges_old_{table.oid}"), query
-            )
-        statement = sql.SQL("CREATE TEMPORARY VIEW {} AS {}").format(sql.Identifier(name), query).as_string()
-        start = statement.index("(SELECT (SELECT ") + len("(SELECT (SELECT ")
+        """Make a view in which the condition sees `new` and `old` as it will in the generated function."""
+        statement, start = _view(name, definition, event, table)
         try:
             with transaction.atomic(using=self.connection.alias), self.connection.cursor() as cursor:
                 cursor.execute(statement)
         except DatabaseError as error:
-            self._condition_fault(definition, error.__cause__, start, event, table)
+            self._condition_fault(definition, _cause(error), start, event, table)
             return False
         return True
 
+    def _needs_old(self, definition: Definition, table: Table) -> bool:
+        """Whether the condition of an update names OLD; of whole rows the catalog does not tell which they are."""
+        statement, _ = _view("badges_without_old", definition, Event.INSERT, table)
+        try:
+            with rolled_back(self.connection), self.connection.cursor() as cursor:
+                cursor.execute(statement)
+        except DatabaseError as error:
+            _cause(error)
+            return True
+        return False
+
     def _facts(self) -> dict[tuple[str, Event], Facts]:
         facts = {}
-        for name, type_, new, old, *rest in fetch_file(self.connection, "probe_facts.sql", owner=self.site.badges_owner):
+        owner = self.site.badges_owner
+        for name, type_, new, old, *rest in fetch_file(self.connection, "probe_facts.sql", owner=owner):
             definition, event, table, user = self.views[name]
-            whole_row, system_column, locks_rows, tables, unreadable, volatile, clock, opaque = rest
-            faults = self._refusals(type_, system_column, locks_rows, volatile)
+            system_column, locks_rows, one_row, dangling, tables, lacking, volatile, clock, opaque = rest
+            faults = _type_faults(type_, dangling) + _reading_faults(system_column, locks_rows, one_row, volatile)
             faults += [
                 (
-                    f'the condition reads {relation}, which the owner of the badges, "{self.site.badges_owner}", may not.',
-                    f"Needed: GRANT SELECT ON {relation} TO {sql.Identifier(self.site.badges_owner).as_string()};",
+                    f'the condition runs with the rights of the owner of the badges, "{owner}", who lacks {right}.',
+                    f"Needed: GRANT {right} TO {sql.Identifier(owner).as_string()};",
                 )
-                for relation in unreadable
+                for right in lacking
+            ]
+            faults += [
+                (
+                    f"the condition reads {column.name}, a virtual generated column, which triggers do not see.",
+                    "Write its expression out, or make the column STORED.",
+                )
+                for column in table.columns
+                if column.is_virtual and column.name in {*new, *old}
             ]
             for message, remedy in faults:
-                if not any(fault.place.startswith(definition.place) and fault.message == message for fault in self.faults):
-                    self._fault(definition, "condition", message, remedy)
-            if faults:
+                self._fault(definition, "condition", message, remedy)
+            if faults or user is None:
                 continue
-            everything = {column.name for column in table.columns} if whole_row else set()
             facts[definition.code, event] = Facts(
                 table=table,
                 user=user,
-                new_columns=table.in_order(set(new) | everything if event.has_new else set()),
-                old_columns=table.in_order(set(old) | (everything if event is Event.DELETE else set())),
+                new_columns=table.in_order(new),
+                old_columns=table.in_order(old),
                 tables=tuple(sorted(tables)),
                 is_time_dependent=clock or opaque,
                 is_opaque=opaque,
             )
         return facts
 
-    @staticmethod
-    def _refusals(type_: str, system_column: bool, locks_rows: bool, volatile: list[str]) -> list[tuple[str, str]]:
-        faults = []
-        if type_ != "boolean":
-            faults.append((f"the condition gives {type_}; a badge needs true or false.", "Compare it with something."))
-        if volatile:
-            faults.append(
-                (
-                    f"the condition calls {', '.join(volatile)}, which is volatile: it may give another answer each time, "
-                    "or change data.",
-                    "Use now() for the time; declare a function of your own STABLE if it only reads.",
-                )
-            )
-        if system_column:
-            faults.append(("the condition reads a system column such as ctid or xmin.", "Those differ in every version of a row."))
-        if locks_rows:
-            faults.append(("the condition locks rows (FOR UPDATE or FOR SHARE).", "A badge must not block a write."))
-        return faults
-
     def _condition_fault(
-        self, definition: Definition, error: Any, start: int, event: Event | None, table: Table | None
+        self,
+        definition: Definition,
+        error: psycopg.Error,
+        start: int,
+        event: Event | None = None,
+        table: Table | None = None,
     ) -> None:
-        """Turn PostgreSQL's complaint into a fault that points into the author's own text."""
-        diag = error.diag
-        message = diag.message_primary or str(error)
-        remedy = diag.message_hint or ""
+        """Turn PostgreSQL's complaint into a fault that points into the author's own text, which begins at `start`."""
         text = definition.condition
-        place = int(diag.statement_position) - 1 - start if diag.statement_position else None
-        word = ""
-        if place is not None and 0 <= place <= len(text) + 1:
-            word = (re.match(r'"[^"]*"|[\w.]+', text[place:]) or [""])[0]
-        row = word.partition(".")[0].lower()
-        if diag.sqlstate == psycopg.errors.UndefinedTable.sqlstate and row in ("new", "old") and event is not None:
-            other = "OLD" if row == "new" else "NEW"
-            message = f"{row.upper()} does not exist for {event}."
-            remedy = f"Use {other}, or check the badge after another kind of write."
-        elif diag.sqlstate == psycopg.errors.UndefinedTable.sqlstate and not remedy:
+        position = int(error.diag.statement_position or 0) - 1 - start
+        is_inside = 0 <= position <= len(text) + 1
+        # What is missing at the end, PostgreSQL misses behind our line break.
+        rest = text[min(position, len(text.rstrip())) :] if is_inside else ""
+        message, remedy = self._explanation(error, rest, is_inside, event, table)
+        if is_inside:
+            message = f"{message}\n{badge_file.excerpt(text, len(text) - len(rest))}"
+        self._fault(definition, "condition", message, remedy)
+
+    def _explanation(
+        self, error: psycopg.Error, rest: str, is_inside: bool, event: Event | None, table: Table | None
+    ) -> tuple[str, str]:
+        """Message and remedy for an error at the beginning of `rest`, the part of the condition behind that place."""
+        # What quotes the rest of the text quotes our line break after it, too.
+        message = re.sub(r'\s+"$', '"', error.diag.message_primary or str(error))
+        remedy = error.diag.message_hint or ""
+        match error:
+            case psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedColumn():
+                return self._unknown_name(error, message, rest, event, table)
+            case psycopg.errors.SyntaxError():
+                return _syntax_explanation(error, message, rest, is_inside)
+            case psycopg.errors.UndefinedParameter():
+                remedy = "A condition has no parameters; NEW and OLD hold the changed row."
+            case psycopg.errors.GroupingError() if "FROM" in message:
+                message, remedy = "the condition aggregates without FROM, so it sees the changed row alone.", _FROM
+            case psycopg.errors.FeatureNotSupported() if "WITH" in message:
+                remedy = _ONLY_READ
+            case psycopg.errors.InvalidTableDefinition():
+                message, remedy = f"the condition gives no boolean: {message}.", "One value, true or false, is needed."
+            case psycopg.errors.InsufficientPrivilege():
+                remedy = f'Needed by the role "{self.site.role}": USAGE on the schema, EXECUTE on the function.'
+        return message, remedy
+
+    def _unknown_name(
+        self, error: psycopg.Error, message: str, rest: str, event: Event | None, table: Table | None
+    ) -> tuple[str, str]:
+        word = (re.match(r'"[^"]*"|[\w.]+', rest) or [""])[0]
+        source, _, name = word.rpartition(".")
+        row = word.partition(".")[0].upper()
+        if event and ((row == "NEW" and not event.has_new) or (row == "OLD" and not event.has_old)):
+            other = "OLD" if row == "NEW" else "NEW"
+            return f"{row} does not exist for {event}.", f"Use {other}, or check the badge after another kind of write."
+        if row in ('"NEW"', '"OLD"'):
+            return message, f"{row[1:-1]} stands without quotes."
+        if error.diag.message_hint:
+            return message, error.diag.message_hint
+        if isinstance(error, psycopg.errors.UndefinedTable):
             near = sites.nearest_table(self.connection, word)
-            remedy = f'Did you mean "{near}"?' if near else ""
-        elif diag.sqlstate == psycopg.errors.UndefinedColumn.sqlstate and not remedy and table is not None:
-            near = table.nearest_column(word.rpartition(".")[2])
-            remedy = f'Did you mean "{near}"?' if near else ""
-        elif "insert multiple commands" in message:
-            message = "the condition holds several statements; it must be one expression."
-        elif diag.sqlstate == psycopg.errors.SyntaxError.sqlstate and place is not None and not 0 <= place <= len(text) + 1:
-            # The complaint is about the parenthesis around the condition.
-            message = f"the condition must give one column: {message}."
-        if place is not None and 0 <= place <= len(text) + 1:
-            message = f"{message}\n{_caret(text, place)}"
-        if not any(fault.place == f"{definition.place}, condition" and fault.message == message for fault in self.faults):
-            self._fault(definition, "condition", message, remedy)
+        else:
+            near = table.nearest_column(name) if table else None
+        remedy = ""
+        if near:
+            remedy = f'Did you mean "{near}"?'
+        elif word.startswith('"'):
+            remedy = "Texts stand between single quotes ('); double quotes are for names."
+        elif table and source.upper() in ("", "NEW", "OLD") and isinstance(error, psycopg.errors.UndefinedColumn):
+            remedy = f"The columns of {table.qualified_name}: {table.column_names}."
+        return message, remedy
 
 
-def _caret(text: str, place: int) -> str:
-    """The author's line with a caret under the character at `place`."""
-    before = text[:place]
-    line = text.split("\n")[before.count("\n")].replace("\t", " ")
-    column = len(before) - (before.rfind("\n") + 1)
-    return f"    {line}\n    {' ' * column}^"
+def _view(name: str, definition: Definition, event: Event, table: Table) -> tuple[str, int]:
+    """The statement that makes a probe view, and where in it the condition begins.
+
+    A bare column is looked for in the changed row first; so OLD of an update stands one query level further out.
+    """
+    query = sql.SQL("SELECT c.value FROM {} AS {} CROSS JOIN LATERAL (SELECT (SELECT {}\n) AS value) AS c").format(
+        sql.Identifier("pg_temp", f"badges_{event.changed_row}_{table.oid}"),
+        sql.Identifier(event.changed_row),
+        trusted(definition.condition),
+    )
+    if event is Event.UPDATE:
+        query = sql.SQL("SELECT o.value FROM {} AS old CROSS JOIN LATERAL ({}) AS o").format(
+            sql.Identifier("pg_temp", f"badges_old_{table.oid}"), query
+        )
+    statement = sql.SQL("CREATE TEMPORARY VIEW {} AS {}").format(sql.Identifier(name), query).as_string()
+    before = "(SELECT (SELECT "
+    return statement, statement.index(before) + len(before)
+
+
+def _type_faults(type_: str, dangling: str | None) -> list[tuple[str, str]]:
+    faults = []
+    if dangling:
+        faults.append((f"the condition ends with {dangling.upper()}.", "Write what it needs, or leave it out."))
+    if type_ != "boolean":
+        faults.append((f"the condition gives {type_}; a badge needs true or false.", "Compare it with something."))
+    return faults
+
+
+def _reading_faults(system_column: bool, locks_rows: bool, one_row: bool, volatile: list[str]) -> list[tuple[str, str]]:
+    faults = []
+    if volatile:
+        faults.append(
+            (
+                f"the condition calls {', '.join(volatile)}; volatile functions may change data or their answer.",
+                "Use now() for the time; declare a function of your own STABLE if it only reads.",
+            )
+        )
+    if system_column:
+        faults.append(
+            ("the condition reads a system column such as ctid or xmin.", "Those differ in every version of a row.")
+        )
+    if locks_rows:
+        faults.append(("the condition locks rows (FOR UPDATE or FOR SHARE).", "A badge must not block a write."))
+    if one_row:
+        faults.append(("the condition aggregates without FROM, so it sees the changed row alone.", _FROM))
+    return faults
+
+
+def _syntax_explanation(error: psycopg.Error, message: str, rest: str, is_inside: bool) -> tuple[str, str]:
+    if error.diag.statement_position is None:
+        # Preparing several statements at once is the only syntax error without a place.
+        return "the condition holds several statements.", "Write one expression, without semicolons."
+    if not is_inside:
+        # The complaint is about our parenthesis around the condition.
+        return f"the condition must give one column: {message}.", "Write one expression; AND and OR join several."
+    word = (re.match(r"\w+|.", rest) or [""])[0].upper()
+    remedy = _SYNTAX_REMEDIES.get(word, error.diag.message_hint or "")
+    return message, _ONLY_READ if "INTO" in message else remedy
 
 
 def _grant(privilege: str, table: Table, role: str) -> str:
     return (
-        sql.SQL("GRANT {} ON {} TO {};")
-        .format(trusted(privilege), table.identifier, sql.Identifier(role))
-        .as_string()
+        sql.SQL("GRANT {} ON {} TO {};").format(trusted(privilege), table.identifier, sql.Identifier(role)).as_string()
     )
 
 
-def _primary(error: DatabaseError) -> str:
+def _cause(error: DatabaseError) -> psycopg.Error:
+    """What PostgreSQL says against a condition; what no condition can be blamed for, a lock timeout say, is raised."""
     cause = error.__cause__
-    return (cause.diag.message_primary if isinstance(cause, psycopg.Error) else None) or str(error)
-
-
-def _sqlstate(error: DatabaseError) -> str | None:
-    return getattr(error.__cause__, "sqlstate", None)
+    if not isinstance(cause, psycopg.Error):
+        raise error
+    # Class 54 is about limits: nested too deeply, too many columns.
+    if isinstance(cause, psycopg.OperationalError) and (cause.sqlstate or "")[:2] != "54":
+        raise error
+    return cause

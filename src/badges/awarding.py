@@ -158,14 +158,16 @@ def _award_batch(
 
 def _batches(connection: BaseDatabaseWrapper, here: Site) -> Iterator[tuple[Any, Any, int]]:
     """The users in the order of their keys: the last key of the batch before, the last of this one, and its size."""
-    query = (
-        sql.SQL(
-            "SELECT max(key), count(*) FROM (SELECT {key} AS key FROM {users} WHERE {bound} ORDER BY {key} LIMIT {size}) AS batch"
-        )
+    query = sql.SQL(
+        "SELECT max(key), count(*) FROM (SELECT {key} AS key FROM {users} WHERE {bound} ORDER BY {key} LIMIT {size}) AS batch"
     )
     after = None
     while True:
-        bound = sql.SQL("true") if after is None else sql.SQL("{} > {}").format(sql.Identifier(here.user_key.name), sql.Literal(after))
+        bound = (
+            sql.SQL("true")
+            if after is None
+            else sql.SQL("{} > {}").format(sql.Identifier(here.user_key.name), sql.Literal(after))
+        )
         statement = query.format(
             key=sql.Identifier(here.user_key.name), users=here.users.identifier, bound=bound, size=sql.Literal(BATCH)
         )

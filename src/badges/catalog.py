@@ -10,9 +10,10 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges.compiler import MARKER, Level
+from badges.compiler import Level
 from badges.database import fetch_file, qualified
 from badges.definitions import Event
+from badges.routines import MARKER
 from badges.site import Site
 
 # Bits of pg_trigger.tgtype (TRIGGER_TYPE_* in PostgreSQL's catalog/pg_trigger.h); without BEFORE it is an AFTER trigger.
@@ -51,9 +52,12 @@ class InstalledTrigger:
 class InstalledFunction:
     name: str
     body: str
-    has_our_shape: bool
-    """PL/pgSQL, SECURITY DEFINER, volatile, without arguments, returns trigger."""
-    config: tuple[str, ...]
+    arguments: str
+    """As pg_get_function_arguments gives them."""
+    is_plpgsql: bool
+    """In PL/pgSQL, and volatile, as all of ours are."""
+    is_security_definer: bool
+    config: frozenset[str]
     owner: str
     is_public: bool
     """Every role may execute it, and so attach it to a table of its own."""
@@ -76,10 +80,8 @@ def installed(
     """The generated functions by name; those named in `wanted` even if they lost their mark."""
     rows = fetch_file(connection, "installed.sql", schema=site.schema, wanted=list(wanted), marker=MARKER)
     return {
-        name: InstalledFunction(
-            name, body, has_our_shape, tuple(config), owner, is_public, comment or "", _triggers(triggers)
-        )
-        for name, body, has_our_shape, config, owner, is_public, comment, triggers in rows
+        name: InstalledFunction(name, body, *attributes, frozenset(config), owner, is_public, comment or "", _triggers(found))
+        for name, body, *attributes, config, owner, is_public, comment, found in rows
     }
 
 

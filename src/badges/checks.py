@@ -1,0 +1,89 @@
+"""System checks: is the badge file sound, and does the database do what it says?
+
+Those that ask the database run with `manage.py check --database ALIAS` and before `migrate`. They only warn, as a
+migration may be about to mend what they found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
+from django.db import DatabaseError, connections, router
+
+from badges import database, definitions, exceptions, install, plan
+from badges.conf import badges_settings
+
+RUN = "Run `python manage.py create_badge_triggers`; --plan shows what it would do."
+
+
+@register()
+def check_badge_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """badges.E001, badges.W001: the badge file, as far as it can be judged without a database."""
+    try:
+        definitions.load(badges_settings.BADGES_FILE)
+    except exceptions.NotConfigured:
+        hint = 'Add BADGES_FILE = BASE_DIR / "badge.json" to the settings.'
+        return [Warning("BADGES_FILE is not set, so no badge is awarded.", hint=hint, id="badges.W001")]
+    except exceptions.InvalidDefinitions as error:
+        return [
+            Error(f"{error.source}: {fault.place}: {fault.message}", hint=fault.remedy or None, id="badges.E001")
+            for fault in error.faults
+        ]
+    return []
+
+
+@register(Tags.database)
+def check_databases(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """badges.W002 to badges.W005: the triggers in the databases that hold badges."""
+    messages: list[CheckMessage] = []
+    for alias in databases or ():
+        if connections[alias].vendor == "postgresql" and router.allow_migrate(alias, "badges"):
+            messages += _check_database(alias)
+    return messages
+
+
+def _check_database(alias: str) -> Iterator[CheckMessage]:
+    try:
+        path = badges_settings.BADGES_FILE
+        drafted = install.draft(database.connect(alias), definitions.load(path), path)
+    except exceptions.NotConfigured:
+        return  # badges.W001 says so
+    except (exceptions.NotMigrated, DatabaseError):
+        return  # nothing is installed yet, and `migrate` tells what keeps it from the database
+    except exceptions.InvalidDefinitions as error:
+        # What is wrong without a database is badges.E001; what is left, PostgreSQL found.
+        try:
+            definitions.load(path)
+        except exceptions.InvalidDefinitions:
+            return
+        for fault in error.faults:
+            yield Warning(
+                f'{error.source} does not fit the database "{alias}": {fault.place}: {fault.message}',
+                hint=fault.remedy or "Was a table or a column dropped or renamed? Change the badge, or bring it back.",
+                id="badges.W002",
+            )
+        return
+    edited = [step for step in drafted.steps if plan.EDITED in step.reason]
+    others = [step for step in drafted.steps if step not in edited]
+    if others:
+        steps = ", ".join(f"{step.action} {step.target}" for step in others[:3])
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        yield Warning(f'The database "{alias}" is not in line with {path}: {steps}{more}.', hint=RUN, id="badges.W003")
+    for step in edited:
+        yield Warning(
+            f'{step.target} was edited in the database "{alias}".',
+            hint=f"The next create_badge_triggers undoes the edit. {RUN}",
+            id="badges.W004",
+        )
+    for trigger in drafted.disabled:
+        name, _, table = trigger.partition(" on ")
+        yield Warning(
+            f'The trigger {trigger} is disabled in the database "{alias}": its badges are not awarded.',
+            hint=f"ALTER TABLE {table} ENABLE TRIGGER {name}; and award_badges for what was missed.",
+            id="badges.W005",
+        )

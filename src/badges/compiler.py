@@ -5,25 +5,20 @@ from __future__ import annotations
 import dataclasses
 import enum
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
+from badges import routines
 from badges.analysis import AnalysedDefinition, Facts
 from badges.database import qualified, template, trusted
 from badges.definitions import Definition, Event
+from badges.routines import Routine, dollar_quoted
 from badges.site import Site, Table
-
-GENERATOR = 1
-"""Counts the changes of the generated SQL; it tells a plan's reader why a function is replaced that nobody edited."""
 
 NAME_MAX_BYTES = 63
 """PostgreSQL cuts longer names (NAMEDATALEN - 1)."""
-
-MARKER = "Made by django-pg-badges; "
-"""Begins the comment of each generated function. Nothing without it is ever dropped."""
 
 
 class Level(enum.StrEnum):
@@ -32,22 +27,17 @@ class Level(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class TriggerFunction:
+class Trigger:
     """One trigger and the function behind it; both have the same name."""
 
-    name: str
+    routine: Routine
     table: Table
     event: Event
     level: Level
-    codes: tuple[str, ...]
-    schema: str
-    owner: str
-    search_path: str
-    body: str
 
     @property
-    def identifier(self) -> sql.Composed:
-        return qualified(self.schema, self.name)
+    def name(self) -> str:
+        return self.routine.name
 
     @property
     def new_table(self) -> str | None:
@@ -58,53 +48,47 @@ class TriggerFunction:
     def old_table(self) -> str | None:
         return "badges_old" if self.level is Level.STATEMENT and self.event is Event.DELETE else None
 
-    @property
-    def digest(self) -> str:
-        return digest(self.body)
-
-    @property
-    def comment(self) -> str:
-        facts = {"generator": GENERATOR, "badges": self.codes, "body": self.digest}
-        return f"{MARKER}{json.dumps(facts, ensure_ascii=False)}"
-
-    def create_function(self) -> sql.Composed:
-        return template("function.sql").format(
-            function=self.identifier,
-            search_path=trusted(self.search_path),
-            body=trusted(dollar_quoted(self.body)),
-        )
-
-    def create_trigger(self) -> sql.Composed:
-        transition = sql.SQL("")
+    def create(self) -> sql.Composed:
+        transition: sql.Composable = sql.SQL("")
         if self.new_table:
             transition = sql.SQL("REFERENCING NEW TABLE AS {}\n").format(sql.Identifier(self.new_table))
         elif self.old_table:
             transition = sql.SQL("REFERENCING OLD TABLE AS {}\n").format(sql.Identifier(self.old_table))
-        return sql.SQL(
-            "CREATE OR REPLACE TRIGGER {} AFTER {} ON {}\n{}FOR EACH {} EXECUTE FUNCTION {}()"
-        ).format(
+        return sql.SQL("CREATE OR REPLACE TRIGGER {} AFTER {} ON {}\n{}FOR EACH {} EXECUTE FUNCTION {}()").format(
             sql.Identifier(self.name),
             trusted(self.event.upper()),
             self.table.identifier,
             transition,
             trusted(self.level.upper()),
-            self.identifier,
+            self.routine.identifier,
         )
 
 
-def compile_definitions(site: Site, analysed: Iterable[AnalysedDefinition]) -> tuple[TriggerFunction, ...]:
-    """One trigger function for each table, event and level that any definition asks for, ordered by name."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Compiled:
+    """All that is to be installed, the functions in an order in which each can be created."""
+
+    routines: tuple[Routine, ...]
+    triggers: tuple[Trigger, ...]
+
+
+def compile_definitions(site: Site, analysed: Sequence[AnalysedDefinition]) -> Compiled:
+    """One trigger for each table, event and level that any definition asks for; what they call; and `badges_check`."""
     badges: dict[tuple[str, Event, Level], list[_Badge]] = {}
     for of_definition in analysed:
         for event, facts in of_definition.facts.items():
             for level in _levels(event, facts):
                 key = facts.table.qualified_name, event, level
-                badges.setdefault(key, []).append(_Badge(of_definition.definition, facts))
-    functions = (
-        _compile(site, event, level, sorted(of_function, key=lambda badge: badge.definition.code))
-        for (_, event, level), of_function in badges.items()
+                badges.setdefault(key, []).append(_Badge(of_definition.definition, event, facts))
+    triggers = sorted(
+        (
+            _trigger(site, event, level, sorted(of_trigger, key=lambda badge: badge.definition.code))
+            for (_, event, level), of_trigger in badges.items()
+        ),
+        key=lambda trigger: (trigger.table.qualified_name, trigger.name),
     )
-    return tuple(sorted(functions, key=lambda function: (function.table.qualified_name, function.name)))
+    functions = (*routines.runtime(site), _check(site, analysed), *(trigger.routine for trigger in triggers))
+    return Compiled(functions, tuple(triggers))
 
 
 def name_for(table: Table, event: Event, level: Level) -> str:
@@ -116,22 +100,10 @@ def name_for(table: Table, event: Event, level: Level) -> str:
     return readable.decode(errors="ignore") + suffix
 
 
-def digest(body: str) -> str:
-    """Tells a body that the command wrote from one that was edited since."""
-    return hashlib.sha256(body.encode()).hexdigest()[:16]
-
-
-def dollar_quoted(text: str) -> str:
-    """`text` between dollar quotes that it does not hold."""
-    tag = "$badges$"
-    while tag[:-1] in text:
-        tag = f"{tag[:-1]}_$"
-    return f"{tag}{text}{tag}"
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Badge:
     definition: Definition
+    event: Event
     facts: Facts
 
 
@@ -145,7 +117,7 @@ def _levels(event: Event, facts: Facts) -> tuple[Level, ...]:
     return (Level.ROW,) if pairs_rows or facts.table.needs_row_level else (Level.STATEMENT,)
 
 
-def _compile(site: Site, event: Event, level: Level, badges: Sequence[_Badge]) -> TriggerFunction:
+def _trigger(site: Site, event: Event, level: Level, badges: Sequence[_Badge]) -> Trigger:
     table = badges[0].facts.table
     groups: dict[tuple[object, ...], list[_Badge]] = {}
     for badge in badges:
@@ -153,59 +125,139 @@ def _compile(site: Site, event: Event, level: Level, badges: Sequence[_Badge]) -
         # What is looked at once for each combination of values must not read values that the others do not need.
         read = (facts.new_columns, facts.old_columns) if facts.is_cross_row else ()
         groups.setdefault((facts.is_cross_row, facts.user.name, *read), []).append(badge)
-    awards = [_award(site, event, level, group) for group in groups.values()]
-    is_empty = sql.SQL("")
-    if level is Level.STATEMENT:
-        is_empty = template("leave_if_empty.sql").format(rows=sql.Identifier(f"badges_{event.changed_row}"))
+    by_user: dict[str, list[_Badge]] = {}
+    for badge in badges:
+        by_user.setdefault(badge.facts.user.name, []).append(badge)
     body = template("body.sql").format(
         codes=_comment(", ".join(badge.definition.code for badge in badges)),
         event=trusted(event),
         table=_comment(table.qualified_name),
+        key=trusted(site.user_key.type),
         is_own_table=_is_own_table(table, level),
-        is_empty=is_empty,
-        awards=sql.SQL("\n").join(awards),
+        awards=sql.SQL("\n").join(_award(site, event, level, group) for group in groups.values()),
+        one_by_one=sql.SQL("").join(_one_by_one(site, event, level, group) for group in by_user.values()),
     )
-    return TriggerFunction(
-        name=name_for(table, event, level),
-        table=table,
-        event=event,
-        level=level,
-        codes=tuple(badge.definition.code for badge in badges),
-        schema=site.schema,
-        owner=site.badges_owner,
-        search_path=site.function_search_path,
-        body=body.as_string(),
+    name = name_for(table, event, level)
+    create = template("function.sql").format(
+        function=qualified(site.schema, name),
+        search_path=trusted(site.function_search_path),
+        body=trusted(dollar_quoted(body.as_string())),
     )
+    codes = tuple(badge.definition.code for badge in badges)
+    return Trigger(Routine(site.schema, name, site.badges_owner, create.as_string(), codes), table, event, level)
 
 
 def _award(site: Site, event: Event, level: Level, badges: Sequence[_Badge]) -> sql.Composed:
+    """Look at these badges together: all are decided by the changed row alone, or all read the same of it."""
     facts = badges[0].facts
     user = sql.Identifier(event.changed_row, facts.user.name)
-    transition_table = sql.Identifier(f"badges_{event.changed_row}")
-    placeholders = {
-        "badges": site.badges.identifier,
-        "users": site.users.identifier,
-        "user_key": sql.Identifier(site.user_key.name),
-        "user": user,
-        "evidence": _evidence(event, badges),
-        "codes": sql.SQL(", ").join(sql.Literal(badge.definition.code) for badge in badges),
-    }
     new = {column for badge in badges for column in badge.facts.new_columns}
     old = {column for badge in badges for column in badge.facts.old_columns}
     (new if event.has_new else old).add(facts.user.name)
+    rows = distinct = _source(event)
     if level is Level.ROW:
-        rows = _records(facts.table.in_order(new), facts.table.in_order(old))
+        rows = distinct = _records(facts.table.in_order(new), facts.table.in_order(old))
     elif facts.is_cross_row:
         columns = facts.table.in_order(new if event.has_new else old)
         bounds = user + sql.SQL(" IS NOT NULL")
-        rows = distinct_rows(facts.table, event.changed_row, columns, transition_table, bounds)
-    else:
-        rows = sql.SQL("{} AS {}").format(transition_table, sql.Identifier(event.changed_row))
+        distinct = distinct_rows(
+            facts.table, event.changed_row, columns, sql.Identifier(f"badges_{event.changed_row}"), bounds
+        )
     # Where more names than the changed row's are in sight, a bare column must still mean the changed row's.
     is_scoped = facts.is_cross_row or bool(new and old)
-    conditions = sql.SQL(",\n").join(_condition(event, badge, is_scoped) for badge in badges)
-    name = "award_cross_row.sql" if facts.is_cross_row else "award_row_local.sql"
-    return template(name).format(rows=rows, conditions=conditions, **placeholders)
+    file = "award_cross_row.sql" if facts.is_cross_row else "award_row_local.sql"
+    return template(file).format(
+        rows=rows,
+        distinct_rows=distinct,
+        user=user,
+        known_user=_known_user(site, user),
+        bucket=routines.bucket(site, user),
+        count=sql.Literal(len(badges)),
+        codes=_literals(badge.definition.code for badge in badges),
+        evidence=_evidence(badges),
+        conditions=sql.SQL(",\n").join(_row_of_values(badge, is_scoped) for badge in badges),
+        badges=site.badges.identifier,
+        pending=site.pending.identifier,
+        lock=sql.Literal(routines.ADVISORY_LOCK_CLASS),
+        **{name: qualified(site.schema, f"badges_{name}") for name in ("wait", "record", "settle")},
+    )
+
+
+def _known_user(site: Site, user: sql.Composable) -> sql.Composed:
+    """The key of the user, or NULL if there is none such; a subquery, which no plan turns into a join."""
+    return sql.SQL("(SELECT u.{key} FROM {users} AS u WHERE u.{key} = {user})").format(
+        key=sql.Identifier(site.user_key.name), users=site.users.identifier, user=user
+    )
+
+
+def _one_by_one(site: Site, event: Event, level: Level, badges: Sequence[_Badge]) -> sql.Composed:
+    """Hand whole rows over, as a condition may have failed because one of their columns is gone."""
+    whole = {
+        record: sql.SQL("to_jsonb({})").format(trusted(record.upper()) if level is Level.ROW else sql.Identifier(record))
+        for record, exists in (("new", event.has_new), ("old", event is Event.DELETE or level is Level.ROW))
+        if exists and (record != "old" or event.has_old)
+    }
+    null = sql.SQL("NULL::jsonb")
+    user = badges[0].facts.user.name
+    rows = _source(event)
+    if level is Level.ROW:
+        rows = _records((user,), ()) if event.has_new else _records((), (user,))
+    return template("one_by_one.sql").format(
+        function=qualified(site.schema, "badges_one_by_one"),
+        event=sql.Literal(event.value),
+        user=sql.Identifier(event.changed_row, user),
+        known_user=_known_user(site, sql.Identifier(event.changed_row, user)),
+        new=whole.get("new", null),
+        old=whole.get("old", null),
+        codes=sql.Literal([badge.definition.code for badge in badges]) + sql.SQL("::text[]"),
+        cross_row=sql.Literal([badge.facts.is_cross_row for badge in badges]),
+        rows=rows,
+    )
+
+
+def _check(site: Site, analysed: Sequence[AnalysedDefinition]) -> Routine:
+    """The function that looks at one badge by itself: for pending checks, and after a failure."""
+    badges = [
+        _Badge(of_definition.definition, event, facts)
+        for of_definition in sorted(analysed, key=lambda each: each.definition.code)
+        for event, facts in of_definition.facts.items()
+    ]
+    body = template("check_body.sql").format(arms=sql.SQL("").join(map(_check_arm, badges)))
+    return routines.routine(
+        site,
+        "badges_check",
+        "check.sql",
+        search_path=trusted(site.function_search_path),
+        body=trusted(dollar_quoted(body.as_string())),
+    )
+
+
+def _check_arm(badge: _Badge) -> sql.Composed:
+    facts, event = badge.facts, badge.event
+    sources = [
+        sql.SQL("jsonb_to_record(badges_check.{}) AS {} ({})").format(
+            trusted(f"{record}_row"),
+            sql.Identifier(record),
+            sql.SQL(", ").join(
+                sql.SQL("{} {}").format(sql.Identifier(column.name), trusted(column.type))
+                for column in facts.table.columns
+                if column.name in names
+            ),
+        )
+        for record, names in (("new", facts.new_columns), ("old", facts.old_columns))
+        if names
+    ]
+    return template("check_arm.sql").format(
+        name=_comment(badge.definition.name),
+        code=sql.Literal(badge.definition.code),
+        event=sql.Literal(event.value),
+        new=sql.Literal(list(facts.new_columns)) + sql.SQL("::text[]"),
+        old=sql.Literal(list(facts.old_columns)) + sql.SQL("::text[]"),
+        gone=sql.Literal(f"a column that the condition reads is gone from {facts.table.qualified_name}"),
+        condition=_condition(badge, is_scoped=bool(facts.new_columns and facts.old_columns)),
+        evidence=evidence(event, facts),
+        rows=sql.SQL("\n        CROSS JOIN ").join(sources) if sources else sql.SQL("(SELECT) AS nothing"),
+    )
 
 
 def _is_own_table(table: Table, level: Level) -> sql.Composed:
@@ -240,27 +292,37 @@ def distinct_rows(
     )
 
 
-def _condition(event: Event, badge: _Badge, is_scoped: bool) -> sql.Composed:
-    """One badge as a row of VALUES, with the condition as its author wrote it."""
-    definition, facts = badge.definition, badge.facts
+def _source(event: Event) -> sql.Composable:
+    """The transition table under the name that the conditions know it by."""
     row = event.changed_row
-    condition = sql.SQL("(SELECT {}\n                )").format(trusted(definition.condition))
-    read = facts.new_columns if event.has_new else facts.old_columns
+    return sql.SQL("{} AS {}").format(sql.Identifier(f"badges_{row}"), sql.Identifier(row))
+
+
+def _row_of_values(badge: _Badge, is_scoped: bool) -> sql.Composed:
+    """One badge as a row of VALUES: its code, and whether it is earned."""
+    code, condition = sql.Literal(badge.definition.code), _condition(badge, is_scoped)
+    if badge.facts.is_cross_row:
+        # NULL for a badge that is held, so that what is false is lacked.
+        condition = sql.SQL("CASE WHEN {} <> ALL (held.codes) THEN coalesce({}, false) END").format(code, condition)
+    return sql.SQL("                    -- {}\n                    ({}, {})").format(
+        _comment(badge.definition.name), code, condition
+    )
+
+
+def _condition(badge: _Badge, is_scoped: bool) -> sql.Composed:
+    """The condition as its author wrote it, seeing `new` and `old` as it did when it was analysed."""
+    row = badge.event.changed_row
+    condition = sql.SQL("(SELECT {}\n                    )").format(trusted(badge.definition.condition))
+    read = badge.facts.new_columns if badge.event.has_new else badge.facts.old_columns
     if is_scoped and read:
         condition = sql.SQL("(SELECT {} FROM (SELECT {}) AS {})").format(
             condition, _columns(row, read), sql.Identifier(row)
         )
-    if facts.is_cross_row:
-        condition = sql.SQL("CASE WHEN {} <> ALL (held.codes) THEN {} END").format(
-            sql.Literal(definition.code), condition
-        )
-    return sql.SQL("                -- {}\n                ({}, {})").format(
-        _comment(definition.name), sql.Literal(definition.code), condition
-    )
+    return condition
 
 
-def _evidence(event: Event, badges: Sequence[_Badge]) -> sql.Composed:
-    by_badge = {badge.definition.code: evidence(event, badge.facts) for badge in badges}
+def _evidence(badges: Sequence[_Badge]) -> sql.Composed:
+    by_badge = {badge.definition.code: evidence(badge.event, badge.facts) for badge in badges}
     expressions = {expression.as_string() for expression in by_badge.values()}
     if len(expressions) == 1:
         return next(iter(by_badge.values()))
@@ -291,6 +353,10 @@ def _columns(row: str, names: Iterable[str]) -> sql.Composed:
     """The columns of NEW or OLD, the records of a row-level trigger, or of the source named `new` or `old`."""
     source = trusted(row) if row.isupper() else sql.Identifier(row)
     return sql.SQL(", ").join(sql.SQL("{}.{}").format(source, sql.Identifier(name)) for name in names)
+
+
+def _literals(values: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Literal, values))
 
 
 def _comment(text: str) -> sql.SQL:

@@ -24,12 +24,35 @@ class BadgesSettings:
     @property
     def BADGES_LOCK_TIMEOUT(self) -> int:  # noqa: N802
         """Milliseconds that `create_badge_triggers` waits for a table before it gives up and tries again. Default 2000."""
-        return int(getattr(settings, "BADGES_LOCK_TIMEOUT", 2000))
+        return _within("BADGES_LOCK_TIMEOUT", getattr(settings, "BADGES_LOCK_TIMEOUT", 2000), range(1, 3_600_001))
 
     @property
     def BADGES_LOCK_RETRIES(self) -> int:  # noqa: N802
         """How often `create_badge_triggers` tries again after a lock timeout, with growing pauses. Default 3."""
-        return int(getattr(settings, "BADGES_LOCK_RETRIES", 3))
+        return _within("BADGES_LOCK_RETRIES", getattr(settings, "BADGES_LOCK_RETRIES", 3), range(101))
+
+    @property
+    def BADGES_WAIT(self) -> int:  # noqa: N802
+        """Milliseconds that a write waits for the badge work of another transaction, at most. Default 10."""
+        return _within("BADGES_WAIT", getattr(settings, "BADGES_WAIT", 10), range(1, 10_001))
+
+    @property
+    def BADGES_BUCKETS(self) -> int:  # noqa: N802
+        """Number of locks that all users share, a power of two. Default 1024: writes for users of one bucket wait for
+        each other, and a transaction over many users holds as many locks at most.
+        """
+        buckets = _within("BADGES_BUCKETS", getattr(settings, "BADGES_BUCKETS", 1024), range(1, 4097))
+        if buckets & (buckets - 1):
+            raise exceptions.InvalidSetting(f"BADGES_BUCKETS is {buckets}; a power of two is needed, such as 1024.")
+        return buckets
+
+
+def _within(name: str, value: object, allowed: range) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+        raise exceptions.InvalidSetting(
+            f"{name} is {value!r}; a whole number from {allowed.start} to {allowed.stop - 1} is needed."
+        )
+    return value
 
 
 badges_settings = BadgesSettings()

@@ -53,7 +53,7 @@ def qualified(schema: str, name: str) -> sql.Composed:
 def fetch(connection: BaseDatabaseWrapper, query: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, params)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def fetch_file(connection: BaseDatabaseWrapper, file: str, **values: Any) -> list[tuple[Any, ...]]:

@@ -7,6 +7,7 @@ import difflib
 import enum
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,16 +55,36 @@ class Definition:
     points: int = 0
     position: int = 0
     secret: bool = False
+    number: int = 0
+    """Its place in the file, from 1."""
 
     @property
     def place(self) -> str:
-        return f'badge "{self.code}"'
+        return _place(self.code)
 
 
 REQUIRED_KEYS = ("name", "code", "condition", "trigger_condition", "trigger_table", "user_field")
 OPTIONAL_KEYS = ("description", "category", "image", "points", "position", "secret")
 KEYS = REQUIRED_KEYS + OPTIONAL_KEYS
 
+_MEANINGS = {
+    "name": "Write the name that people see.",
+    "code": "Write a code that no other badge has.",
+    "condition": 'Write what may follow SELECT and gives true or false; "true" awards at once.',
+    "trigger_table": "Name the table whose changes cause the check.",
+    "user_field": "Name the column of the table that holds the user.",
+}
+_SYNTAX_REMEDIES = {
+    "Extra data": "A badge file is one list: all badges between one [ and one ].",
+    "Invalid control character": "A text stands on one line; a line break in it is written \\n, a tab \\t.",
+    "Invalid \\": "A backslash in a text is written \\\\.",
+    "Unterminated string": 'The double quote (") that ends the text is missing.',
+    "Expecting property name": 'A key between double quotes (") is needed here, or the } that ends the badge.',
+    "Expecting ':'": "A key is followed by a colon and its value.",
+    "": 'A value is a text between double quotes ("), a number, true, false, null or a list.',
+}
+"""By the beginning of the message of Python's parser."""
+_JUDGED_BY_SERVER = ("code", "condition", "trigger_condition", "trigger_table", "user_field")
 _EVENTS = ", ".join(f'"{event}"' for event in Event)
 _POSTGRESQL_INTEGER = range(-(2**31), 2**31)
 
@@ -74,22 +95,27 @@ def load(path: Path) -> tuple[Definition, ...]:
     :raises InvalidDefinitions: the file is missing, unreadable, not UTF-8, not JSON or not a list of badges; with all
         faults at once.
     """
+    return parse(read(path), str(path))
+
+
+def read(path: Path) -> str:
+    """The text of the badge file at `path`.
+
+    :raises InvalidDefinitions: the file is missing, unreadable or not UTF-8.
+    """
     source = str(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode()
     except FileNotFoundError:
-        raise InvalidDefinitions(
-            source, [Fault("", "There is no such file.", "Check the setting BADGES_FILE or --file.")]
-        ) from None
+        fault = Fault("", "There is no such file.", "Check the setting BADGES_FILE or --file.")
+        raise InvalidDefinitions(source, [fault]) from None
     except OSError as error:
-        raise InvalidDefinitions(
-            source, [Fault("", f"The file cannot be read: {error.strerror}.", "Check BADGES_FILE and its permissions.")]
-        ) from error
+        fault = Fault("", f"The file cannot be read: {error.strerror}.", "Check BADGES_FILE and its permissions.")
+        raise InvalidDefinitions(source, [fault]) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         message = f"byte 0x{error.object[error.start]:02x} is not UTF-8."
         raise InvalidDefinitions(source, [Fault(f"line {line}", message, "Save the file as UTF-8.")]) from None
-    return parse(text, source)
 
 
 def parse(text: str, source: str = "badge.json") -> tuple[Definition, ...]:
@@ -97,34 +123,43 @@ def parse(text: str, source: str = "badge.json") -> tuple[Definition, ...]:
 
     :raises InvalidDefinitions: with all faults at once.
     """
-    try:
-        entries = json.loads(text, object_pairs_hook=_Entry)
-    except json.JSONDecodeError as error:
-        raise InvalidDefinitions(source, [_syntax_fault(text, error)]) from None
-    except RecursionError:
-        raise InvalidDefinitions(source, [Fault("", "The JSON is nested too deeply.")]) from None
-    if not isinstance(entries, list):
-        found = _json_type(entries)
-        raise InvalidDefinitions(
-            source, [Fault("", f"A badge file is a list of badges; found {found}.", "Put the badges between [ and ].")]
-        )
-    faults: list[Fault] = []
-    definitions: list[Definition] = []
-    first_with_code: dict[str, int] = {}
-    for number, entry in enumerate(entries, start=1):
-        entry_faults = list(_entry_faults(number, entry))
-        code = entry.get("code") if isinstance(entry, _Entry) else None
-        if isinstance(code, str) and code:
-            if code in first_with_code:
-                message = f"the code is used twice, by badge {first_with_code[code]} and by badge {number} of the file."
-                entry_faults.append(Fault(f'badge "{code}", code', message, "Give each badge a code of its own."))
-            first_with_code.setdefault(code, number)
-        faults += entry_faults
-        if not entry_faults:
-            definitions.append(_definition(number, entry))
+    definitions, faults = survey(text)
     if faults:
         raise InvalidDefinitions(source, faults)
-    return tuple(definitions)
+    return definitions
+
+
+def survey(text: str) -> tuple[tuple[Definition, ...], tuple[Fault, ...]]:
+    """The definitions that can be told from the text of a badge file, and all that is wrong in it.
+
+    A badge with a fault that PostgreSQL does not care about, such as a number for a name, is among the definitions, so
+    that its condition can be judged all the same.
+    """
+    try:
+        entries = json.loads(
+            text.removeprefix("\ufeff"), object_pairs_hook=_Entry, parse_int=_integer, parse_float=_number
+        )
+    except json.JSONDecodeError as error:
+        return (), (_syntax_fault(error),)
+    except RecursionError:
+        return (), (Fault("", "The JSON is nested too deeply.", "A badge file is a list of flat objects."),)
+    if not isinstance(entries, list):
+        message = f"A badge file is a list of badges; found {_found(entries)}."
+        return (), (Fault("", message, "Put the badges between [ and ]."),)
+    definitions: list[Definition] = []
+    faults: list[Fault] = []
+    first_with_code: dict[str, int] = {}
+    for number, entry in enumerate(entries, start=1):
+        faults += _entry_faults(number, entry)
+        if isinstance(entry, _Entry) and not any(list(_value_faults(key, entry.get(key))) for key in _JUDGED_BY_SERVER):
+            definitions.append(_definition(number, entry))
+        code = entry.get("code") if isinstance(entry, _Entry) else None
+        if isinstance(code, str) and code.strip():
+            first = first_with_code.setdefault(code, number)
+            if first != number:
+                message = f"the code is used twice, by badge {first} and by badge {number} of the file."
+                faults.append(Fault(f"{_place(code)}, code", message, "Give each badge a code of its own.", number))
+    return tuple(definitions), tuple(faults)
 
 
 class _Entry(dict[str, Any]):
@@ -132,8 +167,8 @@ class _Entry(dict[str, Any]):
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        seen: set[str] = set()
-        self.repeated = tuple(key for key, _ in pairs if key in seen or seen.add(key))
+        counts = Counter(key for key, _ in pairs)
+        self.repeated = tuple(key for key, count in counts.items() if count > 1)
 
 
 def _definition(number: int, entry: Mapping[str, Any]) -> Definition:
@@ -141,11 +176,12 @@ def _definition(number: int, entry: Mapping[str, Any]) -> Definition:
     events = [events] if isinstance(events, str) else events
     return Definition(
         code=entry["code"],
-        name=entry["name"],
+        name=entry.get("name", ""),
         condition=entry["condition"],
         events=tuple(event for event in Event if event.value in {name.strip().lower() for name in events}),
         trigger_table=entry["trigger_table"],
         user_field=entry["user_field"],
+        number=number,
         **{"position": number} | {key: entry[key] for key in OPTIONAL_KEYS if key in entry},
     )
 
@@ -153,28 +189,30 @@ def _definition(number: int, entry: Mapping[str, Any]) -> Definition:
 def _entry_faults(number: int, entry: object) -> Iterator[Fault]:
     place = f"badge {number} of the file"
     if not isinstance(entry, _Entry):
-        yield Fault(place, f"a badge is an object with the keys {', '.join(REQUIRED_KEYS)}; found {_json_type(entry)}.")
+        message = f"a badge is an object between {{ and }}; found {_found(entry)}."
+        yield Fault(place, message, f"A badge needs {', '.join(REQUIRED_KEYS)}.", number)
         return
     code = entry.get("code")
     if isinstance(code, str) and code.strip():
-        place = f'badge "{code}"'
+        place = _place(code)
     for key in entry.repeated:
-        yield Fault(f"{place}, {key}", "the key is given twice.", "Keep one of them.")
-    unknown = [key for key in entry if key not in KEYS]
-    misspelt = {}
-    for key in unknown:
-        near = difflib.get_close_matches(key.lower(), KEYS, n=1)
-        if near:
-            misspelt[near[0]] = key
-        remedy = f'Did you mean "{near[0]}"?' if near else f"The keys are {', '.join(KEYS)}."
-        yield Fault(f"{place}, {key}", "there is no such key.", remedy)
+        yield Fault(f"{place}, {_shown(key)}", "the key is given twice.", "Keep one of them.", number)
+    misspelt = set()
+    for key in entry:
+        if key not in KEYS:
+            near = difflib.get_close_matches(key.lower(), KEYS, n=1)
+            misspelt.update(near)
+            remedy = f'Did you mean "{near[0]}"?' if near else f"The keys are {', '.join(KEYS)}."
+            shown = _shown(key) or '""'
+            yield Fault(f"{place}, {shown}", "there is no such key.", remedy, number)
     for key in REQUIRED_KEYS:
         if key not in entry and key not in misspelt:
-            yield Fault(place, f'the key "{key}" is missing.', f"A badge needs {', '.join(REQUIRED_KEYS)}.")
+            remedy = f"A badge needs {', '.join(REQUIRED_KEYS)}."
+            yield Fault(place, f'the key "{key}" is missing.', remedy, number)
     for key, value in entry.items():
         if key in KEYS:
             for message, remedy in _value_faults(key, value):
-                yield Fault(f"{place}, {key}", message, remedy)
+                yield Fault(f"{place}, {key}", message, remedy, number)
 
 
 def _value_faults(key: str, value: object) -> Iterator[tuple[str, str]]:
@@ -182,22 +220,22 @@ def _value_faults(key: str, value: object) -> Iterator[tuple[str, str]]:
         yield from _event_faults(value)
     elif key in ("points", "position"):
         if isinstance(value, bool) or not isinstance(value, int):
-            yield f"a whole number is needed; found {_json_type(value)}.", ""
+            yield f"a whole number is needed; found {_found(value)}.", "Numbers stand without quotes."
         elif value not in _POSTGRESQL_INTEGER:
-            yield "the number does not fit into a PostgreSQL integer.", "Use one between -2147483648 and 2147483647."
+            yield "the number does not fit into a PostgreSQL integer.", "Use one from -2147483648 to 2147483647."
     elif key == "secret":
         if not isinstance(value, bool):
-            yield f"true or false is needed; found {_json_type(value)}.", ""
+            yield f"true or false is needed; found {_found(value)}.", "Both stand without quotes."
     elif not isinstance(value, str):
-        yield f"a text is needed; found {_json_type(value)}.", ""
+        yield f"a text is needed; found {_found(value)}.", 'Texts stand between double quotes (").'
     elif key in REQUIRED_KEYS and not value.strip():
-        yield "the text is empty.", ""
+        yield "the text is empty.", _MEANINGS[key]
     elif "\0" in value:
         yield "PostgreSQL's texts cannot hold the character NUL (\\u0000).", "Remove it."
     elif re.search("[\ud800-\udfff]", value):
-        yield "the text holds half of a surrogate pair, which is no character.", "Remove it."
+        yield "the text holds half of a surrogate pair, which is no character.", "Remove it, or write its other half."
     elif key == "code" and len(value) > CODE_MAX_LENGTH:
-        yield f"the code has {len(value)} characters; {CODE_MAX_LENGTH} are allowed.", ""
+        yield f"the code has {len(value)} characters; {CODE_MAX_LENGTH} are allowed.", "Shorten it."
 
 
 def _event_faults(value: object) -> Iterator[tuple[str, str]]:
@@ -207,43 +245,80 @@ def _event_faults(value: object) -> Iterator[tuple[str, str]]:
         yield "the list is empty.", allowed
     for event in events:
         if not isinstance(event, str):
-            yield f"found {_json_type(event)}.", allowed
+            yield f"found {_found(event)}.", allowed
         elif event.strip().lower() not in set(Event):
-            near = difflib.get_close_matches(event.strip().lower(), list(Event), n=1)
-            yield f'found "{event}".', f'Did you mean "{near[0]}"? {allowed}' if near else allowed
+            near = difflib.get_close_matches(event.strip().lower(), list(Event), n=1, cutoff=0.7)
+            yield f"found {_found(event)}.", f'Did you mean "{near[0]}"? {allowed}' if near else allowed
 
 
-def _syntax_fault(text: str, error: json.JSONDecodeError) -> Fault:
-    """Say where the JSON breaks, and name the usual cause: a comma that is missing or one too many."""
-    line, column = error.lineno, error.colno
-    shown = text.split("\n")[line - 1].rstrip("\r")
+def _syntax_fault(error: json.JSONDecodeError) -> Fault:
+    message = f"this is not JSON: {error.msg}.\n{excerpt(error.doc, error.pos)}"
+    return Fault(f"line {error.lineno}, column {error.colno}", message, _syntax_remedy(error))
+
+
+def _syntax_remedy(error: json.JSONDecodeError) -> str:
+    """The usual cause of what Python's parser complains about."""
+    before, after = error.doc[: error.pos].rstrip(), error.doc[error.pos :].lstrip()
+    if not error.doc.strip():
+        return "The file is empty; a file without badges is []."
+    if after.startswith(("//", "/*", "#")):
+        return "JSON has no comments."
+    if after.startswith("'"):
+        return 'Texts stand between double quotes (").'
+    # Python 3.13 points at the comma itself, earlier versions behind it.
+    if error.msg.startswith("Illegal trailing comma") or (before.endswith(",") and after[:1] in ("]", "}", "")):
+        return "Probably the last comma before this place is one too many."
+    if error.msg.startswith("Expecting ',' delimiter"):
+        return _delimiter_remedy(before, after)
+    return next(remedy for start, remedy in _SYNTAX_REMEDIES.items() if error.msg.startswith(start))
+
+
+def _delimiter_remedy(before: str, after: str) -> str:
+    if not after or after[0] in "]}":
+        return "Probably a } or a ] is missing before this place."
+    if after[0] in '"{[' or after[0].isdigit():
+        last = re.search(r'("(?:[^"\\\n]|\\.)*"|[^\s",:]+)$', before[-CODE_MAX_LENGTH:])
+        line = before.count("\n") + 1
+        return f"Probably a comma is missing in line {line} after {last[0] if last else 'the value'}."
+    return 'A double quote inside a text is written \\".'
+
+
+def excerpt(text: str, position: int) -> str:
+    """The line of `text` that holds `position`, with a caret below that character."""
+    start = text.rfind("\n", 0, position) + 1
+    line, column = text[start:].partition("\n")[0], position - start
     # A long line is cut around the place, so that the caret stays below it on a terminal.
-    start = max(0, column - 61)
-    excerpt = f"    {shown[start : start + 100]}\n    {' ' * (column - 1 - start)}^"
-    before = text[: error.pos].rstrip()
-    after = text[error.pos :].lstrip()
-    remedy = ""
-    if error.msg.startswith("Expecting ',' delimiter") and after:
-        remedy = f"Probably a comma is missing after {_end_of(before)}."
-    elif before.endswith(",") and after[:1] in ("]", "}", ""):
-        remedy = "Probably the comma before this place is one too many."
-    elif not text.strip():
-        remedy = "The file is empty; a file without badges is []."
-    elif after.startswith("'"):
-        remedy = 'Texts stand between double quotes (") in JSON.'
-    elif after.startswith(("//", "/*", "#")):
-        remedy = "JSON has no comments."
-    message = f"this is not JSON: {error.msg}.\n{excerpt}"
-    return Fault(f"line {line}, column {column}", message, remedy)
+    cut = max(0, column - 60)
+    visible = "".join(character if character.isprintable() else " " for character in line[cut : cut + 100])
+    return f"    {visible.rstrip()}\n    {' ' * (column - cut)}^"
 
 
-def _end_of(before: str) -> str:
-    line = before.count("\n") + 1
-    return f"{before[-30:].splitlines()[-1].strip()} at the end of line {line}"
+def _place(code: str) -> str:
+    return f'badge "{_shown(code)}"'
 
 
-def _json_type(value: object) -> str:
-    names = {str: "a text", bool: "true or false", int: "a number", float: "a number", list: "a list"}
-    if value is None:
-        return "null"
-    return names.get(type(value), "an object")
+def _shown(text: str) -> str:
+    """`text` as it can stand in a message: short, on one line, without what a terminal would obey."""
+    text = text if len(text) <= CODE_MAX_LENGTH else f"{text[:CODE_MAX_LENGTH]}..."
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
+def _found(value: object) -> str:
+    if isinstance(value, str):
+        return f'the text "{_shown(value)}"'
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    return "a list" if isinstance(value, list) else "an object"
+
+
+def _integer(digits: str) -> int:
+    # Python refuses to convert thousands of digits. These are enough to see that the number is too large.
+    return int(digits[:20])
+
+
+def _number(text: str) -> int | float:
+    # JSON knows no difference between 10 and 10.0.
+    value = float(text)
+    return int(value) if value.is_integer() else value

@@ -13,6 +13,8 @@ class Fault:
     place: str
     message: str
     remedy: str = ""
+    number: int = 0
+    """Which badge of the file has it, from 1; 0 for the file as a whole."""
 
     def __str__(self) -> str:
         text = f"{self.place}: {self.message}" if self.place else self.message
@@ -30,6 +32,10 @@ class NotConfigured(BadgesError):
     """BADGES_FILE is not set. Add BADGES_FILE = BASE_DIR / "badge.json" to the settings, or pass --file PATH."""
 
 
+class InvalidSetting(BadgesError):
+    """A setting of the package has a value that it cannot have."""
+
+
 class UnsupportedDatabase(BadgesError):
     """Badges need a PostgreSQL database that is reached through psycopg 3."""
 
@@ -42,14 +48,16 @@ class InvalidDefinitions(BadgesError):
     """The badge file cannot be used.
 
     :ivar source: the file that the faults are in.
-    :ivar faults: all that is wrong in it, in the order of the file.
+    :ivar faults: all that is wrong in it, each once, in the order of the file.
     """
 
     def __init__(self, source: str, faults: Iterable[Fault]) -> None:
         self.source = source
-        self.faults = tuple(faults)
+        # A badge that is checked after several events is faulty after each of them in the same way.
+        self.faults = tuple(sorted(dict.fromkeys(faults), key=lambda fault: fault.number))
         count = f"{len(self.faults)} faults" if len(self.faults) > 1 else "1 fault"
-        super().__init__("\n".join([f"{source} has {count}; nothing was changed.", *map(str, self.faults)]))
+        verdict = f"has {count}" if any(fault.place for fault in self.faults) else "cannot be used"
+        super().__init__("\n".join([f"{source} {verdict}; nothing was changed.", *map(str, self.faults)]))
 
 
 class LockNotAvailable(BadgesError):

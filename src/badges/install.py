@@ -34,7 +34,7 @@ def draft(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
     here = site.describe(connection)
     analysed = analysis.analyse(connection, here, definitions, str(source))
     wanted = compiler.compile_definitions(here, analysed)
-    installed = catalog.installed(connection, here, [function.name for function in wanted])
+    installed = catalog.installed(connection, here, [routine.name for routine in wanted.routines])
     return plan.compare(here, definitions, wanted, installed, catalog.stored_definitions(connection))
 
 

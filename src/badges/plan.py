@@ -11,12 +11,14 @@ from psycopg import sql
 
 from badges import catalog
 from badges.catalog import InstalledFunction, InstalledTrigger
-from badges.compiler import GENERATOR, TriggerFunction, digest
+from badges.compiler import Compiled, Trigger
 from badges.database import qualified, trusted
 from badges.definitions import Definition
+from badges.routines import GENERATOR, Routine, digest
 from badges.site import Site
 
 NO_LOCK = "none"
+EDITED = "edited in the database"
 _ENABLED = {"D": "DISABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 
 
@@ -64,6 +66,8 @@ class Plan:
     steps: tuple[Step, ...]
     badges: int
     triggers: int
+    disabled: tuple[str, ...] = ()
+    """The triggers that somebody disabled, which is left as it is: their badges are not awarded."""
 
     @property
     def is_empty(self) -> bool:
@@ -74,6 +78,7 @@ class Plan:
             "in_line": self.is_empty,
             "badges": self.badges,
             "triggers": self.triggers,
+            "disabled": list(self.disabled),
             "steps": [step.as_dict() for step in self.steps],
         }
 
@@ -90,7 +95,7 @@ class Plan:
 def compare(
     site: Site,
     definitions: Sequence[Definition],
-    wanted: Sequence[TriggerFunction],
+    wanted: Compiled,
     installed: Mapping[str, InstalledFunction],
     stored: Mapping[str, Mapping[str, Any]],
 ) -> Plan:
@@ -98,13 +103,14 @@ def compare(
 
     Locks come last and in the order of the tables' names, so that they are held briefly and two plans cannot deadlock.
     """
-    unwanted = [function for name, function in installed.items() if name not in {each.name for each in wanted}]
+    names = {routine.name for routine in wanted.routines}
+    unwanted = [function for name, function in installed.items() if name not in names]
     steps = [
         *_definition_steps(site, definitions, stored),
-        *(step for function in wanted for step in _function_steps(site, function, installed.get(function.name))),
+        *(step for routine in wanted.routines for step in _function_steps(site, routine, installed.get(routine.name))),
         *sorted(
             [
-                *(step for function in wanted for step in _trigger_steps(function, installed.get(function.name))),
+                *(step for trigger in wanted.triggers for step in _trigger_steps(trigger, installed.get(trigger.name))),
                 *(
                     _drop_trigger(trigger, "no badge needs it any more")
                     for function in unwanted
@@ -115,7 +121,14 @@ def compare(
         ),
         *(_drop_function(site, function) for function in unwanted),
     ]
-    return Plan(tuple(steps), badges=len(definitions), triggers=len(wanted))
+    disabled = [
+        f"{trigger.name} on {trigger.qualified_table}"
+        for wanted_trigger in wanted.triggers
+        if wanted_trigger.name in installed
+        for trigger in installed[wanted_trigger.name].triggers
+        if trigger.is_disabled
+    ]
+    return Plan(tuple(steps), badges=len(definitions), triggers=len(wanted.triggers), disabled=tuple(disabled))
 
 
 def _definition_steps(
@@ -172,67 +185,77 @@ def _literal(name: str, value: object) -> sql.Composable:
     return sql.Literal(value)
 
 
-def _function_steps(site: Site, function: TriggerFunction, old: InstalledFunction | None) -> Iterator[Step]:
-    reasons = ["new"] if old is None else list(_differences(function, old))
+def _function_steps(site: Site, routine: Routine, old: InstalledFunction | None) -> Iterator[Step]:
+    reasons = ["new"] if old is None else list(_differences(routine, old))
     if not reasons:
         return
     statements = [
-        function.create_function(),
-        sql.SQL("COMMENT ON FUNCTION {}() IS {}").format(function.identifier, sql.Literal(function.comment)),
-        sql.SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function.identifier),
+        sql.Composed([trusted(routine.statement)]),
+        sql.SQL("COMMENT ON FUNCTION {} IS {}").format(routine.identifier, sql.Literal(routine.comment)),
+        sql.SQL("REVOKE ALL ON FUNCTION {} FROM PUBLIC").format(routine.identifier),
     ]
-    if function.owner != (old.owner if old else site.role):
-        statements.append(
-            sql.SQL("ALTER FUNCTION {}() OWNER TO {}").format(function.identifier, sql.Identifier(function.owner))
-        )
+    if old and old.arguments != routine.arguments:
+        # PostgreSQL replaces a function only under the same signature.
+        statements.insert(0, sql.SQL("DROP FUNCTION {}").format(routine.identifier))
+    if routine.owner != (old.owner if old else site.role):
+        statements.append(sql.SQL("ALTER FUNCTION {} OWNER TO {}").format(routine.identifier, sql.Identifier(routine.owner)))
     yield Step(
         Action.CREATE_FUNCTION if old is None else Action.REPLACE_FUNCTION,
-        function.name,
+        routine.name,
         "; ".join(reasons),
         NO_LOCK,
         tuple(statements),
-        f"CREATE on the schema {site.schema} and membership in the role {function.owner}, the owner of the badges",
+        f"CREATE on the schema {site.schema} and membership in the role {routine.owner}, the owner of the badges",
     )
 
 
-def _differences(function: TriggerFunction, old: InstalledFunction) -> Iterator[str]:
+def _differences(routine: Routine, old: InstalledFunction) -> Iterator[str]:
     metadata = old.metadata
-    if old.body != function.body or old.comment != function.comment:
-        before, now = set(metadata.get("badges", ())), set(function.codes)
+    if old.body != routine.body or old.comment != routine.comment:
+        before, now = set(metadata.get("badges", ())), set(routine.codes)
         if digest(old.body) != metadata.get("body"):
-            yield "edited in the database"
+            yield EDITED
         elif before != now:
-            yield ", ".join([*(f"{code} added" for code in sorted(now - before)), *(f"{code} removed" for code in sorted(before - now))])
+            yield ", ".join(
+                [
+                    *(f"{code} added" for code in sorted(now - before)),
+                    *(f"{code} removed" for code in sorted(before - now)),
+                ]
+            )
         elif metadata.get("generator") != GENERATOR:
             yield "generator changed"
         else:
             yield "definition changed"
-    if set(old.config) != {f"search_path={function.search_path}", "jit=off"}:
+    if old.config != routine.config:
         yield "its settings differ"
-    if not old.has_our_shape:
-        yield "its attributes were changed in the database"
-    if old.owner != function.owner:
+    if (
+        not old.is_plpgsql
+        or old.is_security_definer != routine.is_security_definer
+        or old.arguments != routine.arguments
+    ):
+        yield "its attributes differ"
+    if old.owner != routine.owner:
         yield f"its owner is {old.owner}"
     if old.is_public:
         yield "every role may execute it"
 
 
-def _trigger_steps(function: TriggerFunction, old: InstalledFunction | None) -> Iterator[Step]:
+def _trigger_steps(wanted: Trigger, old: InstalledFunction | None) -> Iterator[Step]:
     triggers = old.triggers if old else ()
-    own = next((each for each in triggers if each.name == function.name and each.table_oid == function.table.oid), None)
-    table = function.table.qualified_name
-    if own is None or not _is_as_wanted(function, own):
-        statements = [function.create_trigger()]
+    own = next((each for each in triggers if each.name == wanted.name and each.table_oid == wanted.table.oid), None)
+    table = wanted.table.qualified_name
+    if own is None or not _is_as_wanted(wanted, own):
+        statements = [wanted.create()]
         if own and own.enabled in _ENABLED:
             statements.append(
                 sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(
-                    function.table.identifier, trusted(_ENABLED[own.enabled]), sql.Identifier(function.name)
+                    wanted.table.identifier, trusted(_ENABLED[own.enabled]), sql.Identifier(wanted.name)
                 )
             )
         yield Step(
             Action.REPLACE_TRIGGER if own else Action.CREATE_TRIGGER,
-            f"{function.name} on {table}",
-            "changed in the database" if own else f"new: after {function.event}, {function.level}-level",
+            f"{wanted.name} on {table}",
+            "changed in the database" if own else f"new: after {wanted.event}, {wanted.level}-level",
             f"SHARE ROW EXCLUSIVE on {table}: waits for writers, and writers wait for it; readers go on",
             tuple(statements),
             f"TRIGGER on {table}",
@@ -243,12 +266,12 @@ def _trigger_steps(function: TriggerFunction, old: InstalledFunction | None) -> 
             yield _drop_trigger(stray, "not made by the command")
 
 
-def _is_as_wanted(function: TriggerFunction, trigger: InstalledTrigger) -> bool:
+def _is_as_wanted(wanted: Trigger, trigger: InstalledTrigger) -> bool:
     return (
         trigger.is_plain
-        and trigger.type == catalog.trigger_type(function.event, function.level)
-        and trigger.new_table == function.new_table
-        and trigger.old_table == function.old_table
+        and trigger.type == catalog.trigger_type(wanted.event, wanted.level)
+        and trigger.new_table == wanted.new_table
+        and trigger.old_table == wanted.old_table
     )
 
 
@@ -265,7 +288,7 @@ def _drop_trigger(trigger: InstalledTrigger, reason: str) -> Step:
 
 
 def _drop_function(site: Site, function: InstalledFunction) -> Step:
-    statement = sql.SQL("DROP FUNCTION {}()").format(qualified(site.schema, function.name))
+    statement = sql.SQL("DROP FUNCTION {}").format(qualified(site.schema, function.name))
     return Step(
         Action.DROP_FUNCTION,
         function.name,

@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from badges import exceptions
+from badges.conf import badges_settings
 from badges.database import fetch, fetch_file, qualified
 
 
@@ -22,6 +23,10 @@ class Column:
     """PostgreSQL's name of the type below any domain, for example `bigint`."""
     equal_means_identical: bool
     """DISTINCT merges only values that no condition can tell apart; not so for numeric (1.0 = 1.00) or citext."""
+    is_virtual: bool
+    """Generated when it is read (PostgreSQL 18), and not computed in the rows that triggers see."""
+    is_virtual: bool
+    """Generated when it is read (PostgreSQL 18), and empty in the rows that triggers see."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,6 +71,10 @@ class Table:
         """The names of its columns that are among `names`, in the order of the table."""
         return tuple(column.name for column in self.columns if column.name in names)
 
+    @property
+    def column_names(self) -> str:
+        return ", ".join(column.name for column in self.columns)
+
     def nearest_column(self, written: str) -> str | None:
         return nearest(written, [column.name for column in self.columns])
 
@@ -80,10 +89,19 @@ class Site:
     """The schemas in force, each quoted where it must be, without pg_temp."""
     badges: Table
     definitions: Table
+    pending: Table
+    failures: Table
     users: Table
     user_key: Column
     badges_owner: str
+    owner_reads_users: bool
+    """The generated functions run with the rights of that owner, and look up the users."""
+    can_create_temporary: bool
     can_create_functions: bool
+    wait: int
+    """BADGES_WAIT, in milliseconds."""
+    buckets: int
+    """BADGES_BUCKETS."""
 
     @property
     def schema(self) -> str:
@@ -101,7 +119,7 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
 
     :raises NotMigrated: the tables of the app "badges" or of the users are missing.
     """
-    from badges.models import Badge, BadgeDefinition  # noqa: PLC0415 - models need loaded apps
+    from badges.models import Badge, BadgeDefinition, Failure, PendingCheck  # noqa: PLC0415 - models need loaded apps
 
     [(database, role, search_path)] = fetch(
         connection,
@@ -113,7 +131,7 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
     )
     user_meta = get_user_model()._meta
     found = []
-    for meta in (Badge._meta, BadgeDefinition._meta, user_meta):
+    for meta in (Badge._meta, BadgeDefinition._meta, PendingCheck._meta, Failure._meta, user_meta):
         # Django's own quoting, as db_table may hold a quoted schema and name.
         table = find_table(connection, connection.ops.quote_name(meta.db_table))
         if table is None:
@@ -122,7 +140,7 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
                 "Run `python manage.py migrate` first."
             )
         found.append(table)
-    badges, definitions, users = found
+    badges, definitions, pending, failures, users = found
     if badges.column("evidence") is None:
         raise exceptions.NotMigrated(
             "The table badges_badge is still that of an earlier version. Run `python manage.py migrate badges` first."
@@ -131,13 +149,16 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
     user_key = users.column(pk.column) if pk is not None and pk.column else None
     if user_key is None:
         raise exceptions.NotMigrated(f"The table {users.qualified_name} lacks the key of {user_meta.label}.")
-    [(owner, can_create)] = fetch(
+    [(owner, owner_reads_users, can_create_temporary, can_create)] = fetch(
         connection,
         """
-        SELECT pg_get_userbyid(relowner), has_schema_privilege(relnamespace, 'CREATE')
+        SELECT pg_get_userbyid(relowner),
+               has_column_privilege(relowner, %s::oid, %s, 'SELECT'),
+               has_database_privilege(current_database(), 'TEMPORARY'),
+               has_schema_privilege(relnamespace, 'CREATE')
         FROM pg_class WHERE oid = %s
         """,
-        [badges.oid],
+        [users.oid, user_key.name, badges.oid],
     )
     return Site(
         database=database,
@@ -145,10 +166,16 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
         search_path=search_path,
         badges=badges,
         definitions=definitions,
+        pending=pending,
+        failures=failures,
         users=users,
         user_key=user_key,
         badges_owner=owner,
+        owner_reads_users=owner_reads_users,
+        can_create_temporary=can_create_temporary,
         can_create_functions=can_create,
+        wait=badges_settings.BADGES_WAIT,
+        buckets=badges_settings.BADGES_BUCKETS,
     )
 
 
@@ -159,8 +186,8 @@ def find_table(connection: BaseDatabaseWrapper, written: str) -> Table | None:
             schema, name = (None, *parts)[-2:]
             rows = fetch_file(connection, "find_table.sql", schema=schema, name=name)
             if rows:
-                *facts, names, types, identical = rows[0]
-                return Table(*facts, columns=tuple(map(Column, names, types, identical)))
+                *facts, names, types, identical, virtual = rows[0]
+                return Table(*[*facts, tuple(map(Column, names, types, identical, virtual))])
     return None
 
 
@@ -175,8 +202,9 @@ def nearest_table(connection: BaseDatabaseWrapper, written: str) -> str | None:
           AND n.nspname !~ '^pg_temp'
         """,
     )
+    elsewhere = [f"{schema}.{name}" for schema, name, _ in rows if name == written]
     names = [name for _, name, is_visible in rows if is_visible] + [f"{schema}.{name}" for schema, name, _ in rows]
-    return nearest(written, names)
+    return elsewhere[0] if elsewhere else nearest(written, names)
 
 
 def nearest(written: str, names: list[str]) -> str | None:

@@ -1,6 +1,7 @@
 """From the table of 0.1 to the tables of 1.0, with every badge that somebody holds kept."""
 
 import django.contrib.postgres.functions
+import django.db.models.functions.comparison
 import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
@@ -70,10 +71,12 @@ RESTORE_BADGES_OF_1_0 = [
     "DROP TABLE badges_of_1_0",
 ]
 
-# Not deferrable, so that a user who is deleted meanwhile fails the award and not the COMMIT of the writer's transaction.
+# Checked at once, so that a user who is deleted meanwhile fails the award and not the writer's COMMIT.
+# The users' can be deferred, as loaddata may bring a badge before its user.
 FOREIGN_KEYS = """
 ALTER TABLE badges_badge
-    ADD CONSTRAINT badges_badge_user_id_fk FOREIGN KEY (user_id) REFERENCES {users} ({key}) ON DELETE CASCADE,
+    ADD CONSTRAINT badges_badge_user_id_fk FOREIGN KEY (user_id) REFERENCES {users} ({key}) ON DELETE CASCADE
+        DEFERRABLE INITIALLY IMMEDIATE,
     ADD CONSTRAINT badges_badge_code_fk FOREIGN KEY (code) REFERENCES badges_badgedefinition (code)
 """
 
@@ -180,9 +183,88 @@ class Migration(migrations.Migration):
                 "verbose_name": "badge",
                 "verbose_name_plural": "badges",
                 "constraints": [
-                    models.UniqueConstraint(fields=("user", "definition"), name="badges_badge_user_code"),
+                    models.UniqueConstraint(
+                        models.F("user"),
+                        django.db.models.functions.comparison.Collate("definition", "C"),
+                        name="badges_badge_user_code",
+                    ),
                 ],
                 "indexes": [models.Index(fields=["definition"], name="badges_badge_code")],
+            },
+        ),
+        migrations.CreateModel(
+            name="PendingCheck",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=django.contrib.postgres.functions.RandomUUID(),
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("bucket", models.IntegerField(verbose_name="bucket")),
+                ("code", models.CharField(max_length=100, verbose_name="code")),
+                ("evidence", models.JSONField(verbose_name="evidence")),
+                (
+                    "noted_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="noted at"
+                    ),
+                ),
+                ("failed_at", models.DateTimeField(blank=True, null=True, verbose_name="failed at")),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "pending check",
+                "verbose_name_plural": "pending checks",
+                "indexes": [models.Index(fields=["bucket"], name="badges_pendingcheck_bucket")],
+            },
+        ),
+        migrations.CreateModel(
+            name="Failure",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=django.contrib.postgres.functions.RandomUUID(),
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("code", models.CharField(max_length=100, verbose_name="code")),
+                ("sqlstate", models.CharField(max_length=5, verbose_name="SQLSTATE")),
+                ("message", models.TextField(verbose_name="message")),
+                ("occurrences", models.IntegerField(db_default=1, verbose_name="occurrences")),
+                (
+                    "first_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="first at"
+                    ),
+                ),
+                (
+                    "last_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="last at"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "failure",
+                "verbose_name_plural": "failures",
+                "indexes": [models.Index(fields=["code", "sqlstate"], name="badges_failure_code")],
             },
         ),
         migrations.RunSQL(RESTORE_BADGES_OF_0_1, KEEP_BADGES_OF_1_0),

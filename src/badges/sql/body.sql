@@ -2,11 +2,34 @@
 -- Awards {codes} after {event} on {table}.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
+<<own>>
+DECLARE
+    buckets integer[];
+    busy integer[];
+    users {key}[];
+    codes text[];
+    evidences jsonb[];
+    earned boolean[];
 BEGIN
     -- Attached to another table, this function would award badges for made-up rows.
     IF NOT {is_own_table} THEN
         RETURN NULL;
     END IF;
-{is_empty}{awards}
+    BEGIN
+{awards}
+    EXCEPTION WHEN OTHERS THEN
+        -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
+        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+            RAISE;
+        END IF;
+        BEGIN
+{one_by_one}
+        EXCEPTION WHEN OTHERS THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            END IF;
+            RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+        END;
+    END;
     RETURN NULL;
 END

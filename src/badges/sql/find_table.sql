@@ -9,7 +9,8 @@ SELECT c.oid::bigint,
        pg_catalog.has_table_privilege(c.oid, 'TRIGGER'),
        columns.names,
        columns.types,
-       columns.equal_means_identical
+       columns.equal_means_identical,
+       columns.are_virtual
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (
@@ -19,7 +20,8 @@ CROSS JOIN LATERAL (
                base.type IN ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
                              'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype)
                OR base.type IN ('text'::regtype, 'varchar'::regtype) AND l.collisdeterministic
-               ORDER BY a.attnum), '{{}}') AS equal_means_identical
+               ORDER BY a.attnum), '{{}}') AS equal_means_identical,
+           coalesce(array_agg(a.attgenerated = 'v' ORDER BY a.attnum), '{{}}') AS are_virtual
     FROM pg_catalog.pg_attribute a
     LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
     CROSS JOIN LATERAL (

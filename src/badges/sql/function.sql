@@ -5,4 +5,5 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = {search_path}
 SET jit = off
+SET enable_seqscan = off
 AS {body}

@@ -1,8 +1,9 @@
--- The trigger functions of this schema that carry our mark or one of the wanted names, and the triggers that call them.
+-- The functions of this schema that carry our mark or one of the wanted names, and the triggers that call them.
 SELECT p.proname,
        p.prosrc,
-       l.lanname = 'plpgsql' AND p.prosecdef AND p.provolatile = 'v' AND p.pronargs = 0
-           AND p.prorettype = 'pg_catalog.trigger'::regtype,
+       pg_catalog.pg_get_function_arguments(p.oid),
+       l.lanname = 'plpgsql' AND p.provolatile = 'v',
+       p.prosecdef,
        coalesce(p.proconfig, '{{}}'),
        pg_catalog.pg_get_userbyid(p.proowner),
        EXISTS (SELECT FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) AS acl

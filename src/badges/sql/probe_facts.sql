@@ -3,11 +3,12 @@ SELECT view.relname,
        pg_catalog.format_type(value.atttypid, NULL),
        columns.new,
        columns.old,
-       tree.reads_whole_row,
        tree.reads_system_column,
        tree.locks_rows,
+       tree.aggregates_one_row,
+       tree.dangling_word,
        tables.names,
-       tables.unreadable,
+       tables.lacking,
        functions.volatile,
        tree.reads_clock OR functions.read_clock,
        functions.are_opaque
@@ -19,14 +20,20 @@ CROSS JOIN LATERAL (
            coalesce(array_agg(DISTINCT a.attname::text) FILTER (WHERE probe.relname LIKE 'badges\_old\_%'), '{{}}') AS old
     FROM pg_catalog.pg_depend d
     JOIN pg_catalog.pg_class probe ON probe.oid = d.refobjid AND probe.relnamespace = view.relnamespace
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = probe.oid AND a.attnum = d.refobjsubid
+    -- Nothing depends on the columns of a row that is read as a whole; its variable has number 0.
+    CROSS JOIN LATERAL (SELECT rule.ev_action::text ~ (':varattno 0 :vartype ' || probe.reltype || ' ') AS is_read) AS whole
+    JOIN pg_catalog.pg_attribute a
+        ON a.attrelid = probe.oid AND NOT a.attisdropped
+           AND (a.attnum = d.refobjsubid OR whole.is_read AND a.attnum > 0)
     WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = rule.oid
-      AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
+      AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid >= 0
 ) AS columns
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(DISTINCT n.nspname || '.' || c.relname), '{{}}') AS names,
-           coalesce(array_agg(DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname))
-                    FILTER (WHERE NOT pg_catalog.has_any_column_privilege({owner}, c.oid, 'SELECT')), '{{}}') AS unreadable
+           coalesce(array_agg(DISTINCT pg_catalog.format('SELECT ON %I.%I', n.nspname, c.relname))
+                    FILTER (WHERE NOT pg_catalog.has_any_column_privilege({owner}, c.oid, 'SELECT')), '{{}}')
+           || coalesce(array_agg(DISTINCT pg_catalog.format('USAGE ON SCHEMA %I', n.nspname))
+                       FILTER (WHERE NOT pg_catalog.has_schema_privilege({owner}, n.oid, 'USAGE')), '{{}}') AS lacking
     FROM pg_catalog.pg_depend d
     JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relnamespace <> view.relnamespace
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -34,9 +41,11 @@ CROSS JOIN LATERAL (
       AND d.refclassid = 'pg_catalog.pg_class'::regclass
 ) AS tables
 CROSS JOIN LATERAL (
-    SELECT rule.ev_action::text ~ ':varattno 0 ' AS reads_whole_row,
-           rule.ev_action::text ~ ':varattno -' AS reads_system_column,
+    SELECT rule.ev_action::text ~ ':varattno -' AS reads_system_column,
            rule.ev_action::text ~ ':rowMarks \(' AS locks_rows,
+           rule.ev_action::text ~ ':(?:hasAggs|hasWindowFuncs) true [^{{}}]*:rtable <>' AS aggregates_one_row,
+           -- SELECT true AND is legal: AND names the column then.
+           pg_catalog.substring(rule.ev_action::text, ':resname (and|or|not|is|in) ') AS dangling_word,
            -- Operations 0 to 8 of SQLValueFunctionOp are CURRENT_DATE to LOCALTIMESTAMP(n); those after name a role.
            rule.ev_action::text ~ '\{{SQLVALUEFUNCTION :op [0-8] ' AS reads_clock
 ) AS tree
@@ -49,7 +58,7 @@ CROSS JOIN LATERAL (
            coalesce(bool_or(p.provolatile <> 'i' AND p.pronamespace <> 'pg_catalog'::regnamespace
                             AND l.lanname NOT IN ('internal', 'c')), false) AS are_opaque
     FROM pg_catalog.regexp_matches(
-        rule.ev_action::text, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)', 'g') AS called (oid)
+        rule.ev_action::text, ':(?:funcid|opfuncid|aggfnoid|winfnoid|tsmhandler) (\d+)', 'g') AS called (oid)
     JOIN pg_catalog.pg_proc p ON p.oid = called.oid[1]::oid
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 ) AS functions

@@ -16,7 +16,9 @@ class BadgesCommand(BaseCommand):
     requires_system_checks = ()  # the command itself says what is wrong, and is what mends it
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--file", metavar="PATH", type=Path, help="The badge file. Default: the setting BADGES_FILE.")
+        parser.add_argument(
+            "--file", metavar="PATH", type=Path, help="The badge file. Default: the setting BADGES_FILE."
+        )
         parser.add_argument(
             "--database", metavar="ALIAS", default=DEFAULT_DB_ALIAS, help='The database. Default: "default".'
         )

@@ -26,9 +26,7 @@ class Command(BadgesCommand):
         total, failed = 0, []
         said = time.monotonic()
         try:
-            for progress in awarding.award(
-                connection, definitions, path, options["codes"], dry_run=options["dry_run"]
-            ):
+            for progress in awarding.award(connection, definitions, path, options["codes"], dry_run=options["dry_run"]):
                 if progress.error:
                     failed.append(progress.code)
                     self.stderr.write(self.style.ERROR(f"  {progress.code}: the condition failed: {progress.error}"))

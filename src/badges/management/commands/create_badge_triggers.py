@@ -20,7 +20,9 @@ class Command(BadgesCommand):
         parser.add_argument(
             "--plan", action="store_true", help="Show the steps with their reasons and locks; change nothing."
         )
-        parser.add_argument("--check", action="store_true", help="Exit with 1 if anything would change; change nothing.")
+        parser.add_argument(
+            "--check", action="store_true", help="Exit with 1 if anything would change; change nothing."
+        )
         parser.add_argument("--sql", action="store_true", help="Print the SQL of the steps; change nothing.")
         parser.add_argument("--json", action="store_true", help="Print the plan as JSON; change nothing.")
         parser.add_argument(
@@ -47,12 +49,15 @@ class Command(BadgesCommand):
             self.stdout.write(f"Nothing to do: {summary}, in line with {path}.")
         else:
             self.stdout.write(self.style.SUCCESS(f"Done: {summary}, in line with {path}."))
+        self._warn(done)
         if options["backfill"]:
             call_command(
                 "award_badges", file=path, database=options["database"], stdout=self.stdout, stderr=self.stderr
             )
         elif any(step.action in (Action.ADD_DEFINITION, Action.CHANGE_DEFINITION) for step in done.steps):
-            self.stdout.write("From now on PostgreSQL awards them. Those who qualify already: python manage.py award_badges")
+            self.stdout.write(
+                "From now on PostgreSQL awards them. Those who qualify already: python manage.py award_badges"
+            )
 
     def _show(self, drafted: Plan, connection: BaseDatabaseWrapper, **options: Any) -> None:
         if options["json"]:
@@ -65,6 +70,11 @@ class Command(BadgesCommand):
         else:
             self.stdout.write(f'To do in the database "{connection.alias}": {_steps(drafted)}, in one transaction.')
             self._write_steps(drafted, verbose=True)
+        self._warn(drafted)
+
+    def _warn(self, drafted: Plan) -> None:
+        for trigger in drafted.disabled:
+            self.stderr.write(self.style.WARNING(f"  The trigger {trigger} is disabled: its badges are not awarded."))
 
     def _write_steps(self, drafted: Plan, *, verbose: bool) -> None:
         for step in drafted.steps:

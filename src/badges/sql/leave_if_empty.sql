@@ -1,3 +1,0 @@
-    IF NOT EXISTS (SELECT FROM {rows}) THEN
-        RETURN NULL;
-    END IF;

@@ -1,0 +1,50 @@
+-- Awards what could not be awarded as a whole: bucket by bucket, then row by row. Gives back the places of what is still
+-- missing because another transaction, not yet ended, keeps it.
+CREATE OR REPLACE FUNCTION {function}(users {key}[], codes text[], evidences jsonb[], earned boolean[])
+RETURNS integer[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1ms'
+AS $badges$
+DECLARE
+    part integer[];
+    place integer;
+    missing integer[];
+BEGIN
+    FOR part IN
+        SELECT array_agg(found.place)
+        FROM unnest(users, earned) WITH ORDINALITY AS found (user_id, earned, place)
+        WHERE found.earned
+        GROUP BY {bucket}
+    LOOP
+        BEGIN
+            INSERT INTO {badges} (user_id, code, evidence)
+            SELECT users[each.place], codes[each.place], evidences[each.place]
+            FROM unnest(part) AS each (place)
+            ON CONFLICT DO NOTHING;
+        EXCEPTION
+            WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                missing := missing || part;
+            WHEN OTHERS THEN
+                FOREACH place IN ARRAY part LOOP
+                    BEGIN
+                        INSERT INTO {badges} (user_id, code, evidence)
+                        VALUES (users[place], codes[place], evidences[place])
+                        ON CONFLICT DO NOTHING;
+                    EXCEPTION
+                        WHEN foreign_key_violation THEN
+                            NULL;  -- the user was deleted meanwhile
+                        WHEN lock_not_available OR deadlock_detected THEN
+                            missing := missing || place;
+                        WHEN OTHERS THEN
+                            PERFORM {note_failure}(codes[place], SQLSTATE, SQLERRM);
+                    END;
+                END LOOP;
+        END;
+    END LOOP;
+    RETURN missing;
+END
+$badges$

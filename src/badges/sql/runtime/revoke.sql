@@ -1,0 +1,13 @@
+-- Takes a badge away by hand; tells whether the user held it. The next write that meets its condition awards it again.
+CREATE OR REPLACE FUNCTION {function}(revoked_user {key}, revoked_code text)
+RETURNS boolean
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $badges$
+BEGIN
+    PERFORM pg_advisory_xact_lock({lock}, {bucket});
+    DELETE FROM {badges} AS b WHERE b.user_id = revoked_user AND b.code = revoked_code;
+    RETURN FOUND;
+END
+$badges$

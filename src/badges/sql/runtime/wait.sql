@@ -1,0 +1,30 @@
+-- Waits a moment for the buckets that others hold; gives back those that it did not get.
+CREATE OR REPLACE FUNCTION {function}(buckets integer[], busy integer[])
+RETURNS integer[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = {timeout}
+AS $badges$
+DECLARE
+    bucket integer;
+BEGIN
+    -- A snapshot that was taken before the lock does not show what others have committed meanwhile.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RETURN buckets;
+    END IF;
+    -- A bulk statement never waits, and a transaction that has waited in vain does not wait again.
+    IF cardinality(busy) > 16 OR current_setting('badges.patience', true) = 'spent' THEN
+        RETURN busy;
+    END IF;
+    FOREACH bucket IN ARRAY coalesce(busy, '{{}}') LOOP
+        BEGIN
+            PERFORM pg_advisory_xact_lock({lock}, bucket);
+            busy := array_remove(busy, bucket);
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            PERFORM set_config('badges.patience', 'spent', true);
+            RETURN busy;
+        END;
+    END LOOP;
+    RETURN busy;
+END
+$badges$

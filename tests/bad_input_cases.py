@@ -1,0 +1,314 @@
+"""Badge files that are refused without a database, each with the faults that are reported, and files that are sound.
+
+Shared by the tests of definitions.py, of the JSON Schema and of the command.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from conftest import entry
+
+ALL_KEYS = "name, code, condition, trigger_condition, trigger_table, user_field"
+OPTIONAL_KEYS = "description, category, image, points, position, secret"
+EVENTS = 'Allowed are "insert", "update", "delete" and a list of them.'
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A file's content and what is said about it, below the line that names the file."""
+
+    content: Any
+    report: str
+    schema_can_tell: bool = True
+
+
+def without(key: str) -> dict[str, Any]:
+    return {name: value for name, value in entry("x").items() if name != key}
+
+
+def renamed(key: str, name: str) -> dict[str, Any]:
+    return {name if each == key else each: value for each, value in entry("x").items()}
+
+
+NOT_JSON = {
+    # As the README of version 0.1 had it.
+    "missing comma on the same line": Case(
+        '[{"name": "Collector", "code": "collector" "condition": "true"}]',
+        "line 1, column 44: this is not JSON: Expecting ',' delimiter.\n"
+        '    [{"name": "Collector", "code": "collector" "condition": "true"}]\n'
+        "                                               ^\n"
+        '    Probably a comma is missing in line 1 after "collector".',
+    ),
+    "missing comma at the end of a line": Case(
+        '[\n  {\n    "name": "Collector",\n    "code": "collector"\n    "condition": "true"\n  }\n]',
+        "line 5, column 5: this is not JSON: Expecting ',' delimiter.\n"
+        '        "condition": "true"\n'
+        "        ^\n"
+        '    Probably a comma is missing in line 4 after "collector".',
+    ),
+    "missing comma between badges": Case(
+        "[\n  {}\n  {}\n]",
+        "line 3, column 3: this is not JSON: Expecting ',' delimiter.\n"
+        "      {}\n"
+        "      ^\n"
+        "    Probably a comma is missing in line 2 after {}.",
+    ),
+    "missing comma in a long line": Case(
+        '[{"description": "' + "x" * 300 + '" "points": 1}]',
+        "line 1, column 321: this is not JSON: Expecting ',' delimiter.\n"
+        f'    {"x" * 58}" "points": 1}}]\n'
+        f"    {' ' * 60}^\n"
+        "    Probably a comma is missing in line 1 after the value.",
+    ),
+    "double quote in a condition": Case(
+        '[{"condition": "NEW."title" = 1"}]',
+        "line 1, column 22: this is not JSON: Expecting ',' delimiter.\n"
+        '    [{"condition": "NEW."title" = 1"}]\n'
+        "                         ^\n"
+        '    A double quote inside a text is written \\".',
+    ),
+    "bracket not closed": Case(
+        '[{"name": "x"}',
+        "line 1, column 15: this is not JSON: Expecting ',' delimiter.\n"
+        '    [{"name": "x"}\n'
+        "                  ^\n"
+        "    Probably a } or a ] is missing before this place.",
+    ),
+    "single quotes": Case(
+        "[{'name': 'x'}]",
+        "line 1, column 3: this is not JSON: Expecting property name enclosed in double quotes.\n"
+        "    [{'name': 'x'}]\n"
+        "      ^\n"
+        '    Texts stand between double quotes (").',
+    ),
+    "comment": Case(
+        "[\n  // the first badge\n  {}]",
+        "line 2, column 3: this is not JSON: Expecting value.\n"
+        "      // the first badge\n"
+        "      ^\n"
+        "    JSON has no comments.",
+    ),
+    "condition over two lines": Case(
+        '[{"condition": "true\r\n  AND true"}]',
+        "line 1, column 21: this is not JSON: Invalid control character at.\n"
+        '    [{"condition": "true\n'
+        "                        ^\n"
+        "    A text stands on one line; a line break in it is written \\n, a tab \\t.",
+    ),
+    "backslash in a condition": Case(
+        r'[{"condition": "NEW.title ~ ' + r"'\d'" + '"}]',
+        "line 1, column 30: this is not JSON: Invalid \\escape.\n"
+        '    [{"condition": "NEW.title ~ \'\\d\'"}]\n'
+        "                                 ^\n"
+        "    A backslash in a text is written \\\\.",
+    ),
+    "text not closed": Case(
+        '[{"name": "x}]',
+        "line 1, column 11: this is not JSON: Unterminated string starting at.\n"
+        '    [{"name": "x}]\n'
+        "              ^\n"
+        '    The double quote (") that ends the text is missing.',
+    ),
+    "missing colon": Case(
+        '[{"name" "x"}]',
+        "line 1, column 10: this is not JSON: Expecting ':' delimiter.\n"
+        '    [{"name" "x"}]\n'
+        "             ^\n"
+        "    A key is followed by a colon and its value.",
+    ),
+    "key without quotes": Case(
+        '[{name: "x"}]',
+        "line 1, column 3: this is not JSON: Expecting property name enclosed in double quotes.\n"
+        '    [{name: "x"}]\n'
+        "      ^\n"
+        '    A key between double quotes (") is needed here, or the } that ends the badge.',
+    ),
+    "Python instead of JSON": Case(
+        '[{"secret": True}]',
+        "line 1, column 13: this is not JSON: Expecting value.\n"
+        '    [{"secret": True}]\n'
+        "                ^\n"
+        '    A value is a text between double quotes ("), a number, true, false, null or a list.',
+    ),
+    "two lists": Case(
+        "[]\n[]",
+        "line 2, column 1: this is not JSON: Extra data.\n"
+        "    []\n"
+        "    ^\n"
+        "    A badge file is one list: all badges between one [ and one ].",
+    ),
+    "empty file": Case(
+        "",
+        "line 1, column 1: this is not JSON: Expecting value.\n"
+        "    \n"
+        "    ^\n"
+        "    The file is empty; a file without badges is [].",
+    ),
+}
+
+NOT_A_LIST = {
+    "one badge": Case(
+        entry("x"), "A badge file is a list of badges; found an object.\n    Put the badges between [ and ]."
+    ),
+    "null": Case(None, "A badge file is a list of badges; found null.\n    Put the badges between [ and ]."),
+    "text": Case("x", 'A badge file is a list of badges; found the text "x".\n    Put the badges between [ and ].'),
+}
+
+FAULTY_BADGES = {
+    "not an object": Case(
+        ["collector"],
+        'badge 1 of the file: a badge is an object between { and }; found the text "collector".\n'
+        f"    A badge needs {ALL_KEYS}.",
+    ),
+    **{
+        f"{key} missing": Case(
+            [without(key)],
+            f'badge "x": the key "{key}" is missing.\n    A badge needs {ALL_KEYS}.',
+        )
+        for key in ALL_KEYS.split(", ")
+        if key != "code"
+    },
+    "code missing": Case(
+        [without("code")], f'badge 1 of the file: the key "code" is missing.\n    A badge needs {ALL_KEYS}.'
+    ),
+    "misspelt as in the README of 0.1": Case(
+        [renamed("trigger_condition", "trigger_contition")],
+        'badge "x", trigger_contition: there is no such key.\n    Did you mean "trigger_condition"?',
+    ),
+    "key in capitals": Case(
+        [renamed("name", "Name")], 'badge "x", Name: there is no such key.\n    Did you mean "name"?'
+    ),
+    "unknown key": Case(
+        [entry("x", colour="red")],
+        f'badge "x", colour: there is no such key.\n    The keys are {ALL_KEYS}, {OPTIONAL_KEYS}.',
+    ),
+    "unknown key that a terminal would obey": Case(
+        [{**entry("x"), "\x1b[2J\n": 1, "": 2, "\ud800": 3}],
+        f'badge "x", \\x1b[2J\\n: there is no such key.\n    The keys are {ALL_KEYS}, {OPTIONAL_KEYS}.\n'
+        f'badge "x", "": there is no such key.\n    The keys are {ALL_KEYS}, {OPTIONAL_KEYS}.\n'
+        f'badge "x", \\ud800: there is no such key.\n    The keys are {ALL_KEYS}, {OPTIONAL_KEYS}.',
+    ),
+    "texts empty": Case(
+        [entry("x", name="", condition="", trigger_table=" ", user_field="\n")],
+        'badge "x", name: the text is empty.\n    Write the name that people see.\n'
+        'badge "x", condition: the text is empty.\n'
+        '    Write what may follow SELECT and gives true or false; "true" awards at once.\n'
+        'badge "x", trigger_table: the text is empty.\n    Name the table whose changes cause the check.\n'
+        'badge "x", user_field: the text is empty.\n    Name the column of the table that holds the user.',
+    ),
+    "code empty": Case(
+        [{**entry("x"), "code": ""}],
+        "badge 1 of the file, code: the text is empty.\n    Write a code that no other badge has.",
+    ),
+    "texts of another type": Case(
+        [entry("x", name=None, condition=True, trigger_table=["dummy_sketch"], user_field={"column": "user_id"})],
+        'badge "x", name: a text is needed; found null.\n    Texts stand between double quotes (").\n'
+        'badge "x", condition: a text is needed; found true.\n    Texts stand between double quotes (").\n'
+        'badge "x", trigger_table: a text is needed; found a list.\n    Texts stand between double quotes (").\n'
+        'badge "x", user_field: a text is needed; found an object.\n    Texts stand between double quotes (").',
+    ),
+    "code of another type": Case(
+        [{**entry("x"), "code": 5}],
+        'badge 1 of the file, code: a text is needed; found the number 5.\n    Texts stand between double quotes (").',
+    ),
+    "optional texts of another type": Case(
+        [entry("x", description=1.5, category=[], image=False)],
+        'badge "x", description: a text is needed; found the number 1.5.\n    Texts stand between double quotes (").\n'
+        'badge "x", category: a text is needed; found a list.\n    Texts stand between double quotes (").\n'
+        'badge "x", image: a text is needed; found false.\n    Texts stand between double quotes (").',
+    ),
+    "numbers of another type": Case(
+        [entry("x", points="10", position=True), entry("y", points=1.5, position=None)],
+        'badge "x", points: a whole number is needed; found the text "10".\n    Numbers stand without quotes.\n'
+        'badge "x", position: a whole number is needed; found true.\n    Numbers stand without quotes.\n'
+        'badge "y", points: a whole number is needed; found the number 1.5.\n    Numbers stand without quotes.\n'
+        'badge "y", position: a whole number is needed; found null.\n    Numbers stand without quotes.',
+    ),
+    "numbers too large": Case(
+        [entry("x", points=2**31, position=-(2**31) - 1)],
+        'badge "x", points: the number does not fit into a PostgreSQL integer.\n'
+        "    Use one from -2147483648 to 2147483647.\n"
+        'badge "x", position: the number does not fit into a PostgreSQL integer.\n'
+        "    Use one from -2147483648 to 2147483647.",
+    ),
+    "secret of another type": Case(
+        [entry("x", secret="yes"), entry("y", secret=1)],
+        'badge "x", secret: true or false is needed; found the text "yes".\n    Both stand without quotes.\n'
+        'badge "y", secret: true or false is needed; found the number 1.\n    Both stand without quotes.',
+    ),
+    "event misspelt": Case(
+        [entry("x", trigger_condition="insrt")],
+        f'badge "x", trigger_condition: found the text "insrt".\n    Did you mean "insert"? {EVENTS}',
+    ),
+    "event unknown": Case(
+        [entry("x", trigger_condition="truncate")],
+        f'badge "x", trigger_condition: found the text "truncate".\n    {EVENTS}',
+    ),
+    "events in one text": Case(
+        [entry("x", trigger_condition="insert, update")],
+        f'badge "x", trigger_condition: found the text "insert, update".\n    {EVENTS}',
+    ),
+    "event of another type": Case(
+        [entry("x", trigger_condition={"event": "insert"})],
+        f'badge "x", trigger_condition: found an object.\n    {EVENTS}',
+    ),
+    "event empty": Case(
+        [entry("x", trigger_condition="")], f'badge "x", trigger_condition: found the text "".\n    {EVENTS}'
+    ),
+    "no events": Case(
+        [entry("x", trigger_condition=[])], f'badge "x", trigger_condition: the list is empty.\n    {EVENTS}'
+    ),
+    "one of the events wrong": Case(
+        [entry("x", trigger_condition=["insert", 1, ["update"]])],
+        f'badge "x", trigger_condition: found the number 1.\n    {EVENTS}\n'
+        f'badge "x", trigger_condition: found a list.\n    {EVENTS}',
+    ),
+    "code too long": Case(
+        [entry("x" * 101)],
+        f'badge "{"x" * 100}...", code: the code has 101 characters; 100 are allowed.\n    Shorten it.',
+    ),
+    "NUL": Case(
+        [entry("x", name="a\0b", image="\0")],
+        'badge "x", name: PostgreSQL\'s texts cannot hold the character NUL (\\u0000).\n    Remove it.\n'
+        'badge "x", image: PostgreSQL\'s texts cannot hold the character NUL (\\u0000).\n    Remove it.',
+    ),
+    "lone surrogate": Case(
+        [entry("x\ud83c", name="X", condition="'\udf96' = NEW.title")],
+        'badge "x\\ud83c", code: the text holds half of a surrogate pair, which is no character.\n'
+        "    Remove it, or write its other half.\n"
+        'badge "x\\ud83c", condition: the text holds half of a surrogate pair, which is no character.\n'
+        "    Remove it, or write its other half.",
+    ),
+    "code used twice": Case(
+        [entry("x"), entry("y"), entry("x", name="Another")],
+        'badge "x", code: the code is used twice, by badge 1 and by badge 3 of the file.\n'
+        "    Give each badge a code of its own.",
+        schema_can_tell=False,
+    ),
+}
+
+KEY_GIVEN_TWICE = (
+    '[{"name": "X", "code": "x", "condition": "false", "condition": "true", "condition": "NULL::boolean",'
+    ' "trigger_condition": "insert", "trigger_table": "dummy_sketch", "user_field": "user_id"}]'
+)
+"""As text, as Python's dicts cannot hold it."""
+
+SOUND = {
+    "no badges": [],
+    "required keys only": [entry("x")],
+    "all keys": [
+        entry("x", description="D", category="C", image="i.svg", points=10, position=-1, secret=True),
+        entry("y", description="", category="", image="", points=0, position=2**31 - 1, secret=False),
+    ],
+    "whole numbers written with a point": [entry("x", points=10.0)],
+    "a list of events": [entry("x", trigger_condition=["delete", "insert", "update", "insert"], condition="true")],
+    "events in capitals, as in SQL": [
+        entry("x", trigger_condition="INSERT"),
+        entry("y", trigger_condition=["Insert "]),
+    ],
+    "code of 100 characters": [entry("ü" * 100)],
+    "line breaks and quotes": [entry("x\n'\"", name="a\nb\\", condition="true\n-- 'done")],
+    "astral characters": [entry("\N{SPORTS MEDAL}")],
+}

@@ -1,0 +1,56 @@
+"""Sites with other user models and odd names: each as a site of its own, in a process and a database of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.db import connection
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+MODELS = ["UuidKey", "TextKey", "OtherTable", "OtherSchema", "MixedCase", "LongNames", "OneToOneKey"]
+
+
+@pytest.fixture
+def empty_database(django_db_setup, request):
+    """The DSN of a new database."""
+    options = connection.settings_dict
+    server = {key.lower(): options[key] for key in ("HOST", "PORT", "USER", "PASSWORD") if options[key]}
+    name = sql.Identifier("badges_test_site")
+    with psycopg.connect(**server, dbname="postgres", autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        yield make_conninfo(**server, dbname="badges_test_site")
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_whole_way(empty_database, tmp_path, model):
+    """migrate, create_badge_triggers, a write, a badge: whatever key, table, schema and names the users have."""
+    with psycopg.connect(empty_database) as database:
+        database.execute("CREATE SCHEMA people")
+    walk = Path(__file__).parent / "sites" / "walk.py"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", walk, model, empty_database, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout) == {
+        "models in line": True,
+        "first run": f"Done: 5 badges on 5 triggers, in line with {tmp_path / 'badge.json'}.",
+        "second run": f"Nothing to do: 5 badges on 5 triggers, in line with {tmp_path / 'badge.json'}.\n",
+        "after one": ["one"],
+        "after all": ["Longer", "One", "Renamed", "Two", "Two-Badges"],
+        "of the other": 0,
+        "award again": "0 awarded.",
+        "award anew": "3 awarded.",
+        "values": [True],
+        "after the user": 0,
+    }

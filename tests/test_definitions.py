@@ -1,0 +1,182 @@
+"""badge.json -> definitions, without a database."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from bad_input_cases import FAULTY_BADGES, KEY_GIVEN_TWICE, NOT_A_LIST, NOT_JSON, SOUND, Case
+from conftest import entry
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from badges import definitions
+from badges.definitions import Definition, Event
+from badges.exceptions import Fault, InvalidDefinitions
+
+
+def cases(*groups: dict[str, Case]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "case", [pytest.param(case, id=name) for group in groups for name, case in group.items()]
+    )
+
+
+def faults(text: str) -> tuple[Fault, ...]:
+    with pytest.raises(InvalidDefinitions) as caught:
+        definitions.parse(text)
+    return caught.value.faults
+
+
+def report(text: str) -> str:
+    return "\n".join(map(str, faults(text)))
+
+
+@cases(NOT_JSON)
+def test_broken_json_is_reported_with_place_and_likely_cause(case):
+    """The report shows line, column, the line itself with a caret, and the remedy."""
+    assert report(case.content) == case.report
+
+
+@pytest.mark.parametrize("text", ["[{},]", "[{},\n]", '[{"a": 1,}]', '[{"a": 1, }]', "[{},"])
+def test_comma_too_many_is_named(text):
+    """A comma before a closing bracket is named as such; where Python's parser sees it depends on its version."""
+    assert report(text).endswith("    Probably the last comma before this place is one too many.")
+
+
+@cases(NOT_A_LIST, FAULTY_BADGES)
+def test_faulty_badge_is_reported_with_badge_key_and_remedy(case):
+    """The report says which badge, which key, what was found and what to do."""
+    assert report(json.dumps(case.content)) == case.report
+
+
+def test_key_given_twice_is_refused():
+    """Where JSON parsers silently take the last value, the file is refused."""
+    assert report(KEY_GIVEN_TWICE) == 'badge "x", condition: the key is given twice.\n    Keep one of them.'
+
+
+def test_all_faults_come_at_once_in_the_order_of_the_file():
+    """No fault hides another one, be it in the same badge or in the next."""
+    contents = [badge for case in FAULTY_BADGES.values() if case.schema_can_tell for badge in case.content]
+    for number, badge in enumerate(contents):
+        if isinstance(badge, dict) and badge.get("code") in ("x", "y"):
+            contents[number] = {**badge, "code": f"x{number}"}
+    found = faults(json.dumps(contents))
+    numbers = [fault.number for fault in found]
+    assert numbers == sorted(numbers)
+    assert set(numbers) == set(range(1, len(contents) + 1))
+    assert len(found) == sum(case.report.count("\n    ") for case in FAULTY_BADGES.values() if case.schema_can_tell)
+
+
+@pytest.mark.parametrize("content", SOUND.values(), ids=SOUND.keys())
+def test_sound_file_becomes_one_definition_for_each_badge(content):
+    """What is allowed is taken, with the texts as they stand."""
+    parsed = definitions.parse(json.dumps(content))
+    assert [(each.code, each.name, each.condition) for each in parsed] == [
+        (badge["code"], badge["name"], badge["condition"]) for badge in content
+    ]
+
+
+def test_definition_holds_what_the_file_says():
+    """Every key ends in the field of its name; the position is the place in the file unless the file says otherwise."""
+    first = entry("x", trigger_condition=["update", "INSERT"], description="D", category="C", image="I", points=3.0)
+    second = entry("y", position=-5, secret=True)
+    assert definitions.parse(json.dumps([first, second])) == (
+        Definition(
+            code="x",
+            name="X",
+            condition=first["condition"],
+            events=(Event.INSERT, Event.UPDATE),
+            trigger_table="dummy_sketch",
+            user_field="user_id",
+            description="D",
+            category="C",
+            image="I",
+            points=3,
+            position=1,
+            secret=False,
+            number=1,
+        ),
+        Definition(
+            code="y",
+            name="Y",
+            condition=second["condition"],
+            events=(Event.INSERT,),
+            trigger_table="dummy_sketch",
+            user_field="user_id",
+            position=-5,
+            secret=True,
+            number=2,
+        ),
+    )
+
+
+def test_survey_keeps_badges_whose_condition_can_be_judged():
+    """A fault that PostgreSQL does not care about leaves the definition; one in what it must read does not."""
+    found, wrong = definitions.survey(
+        json.dumps([entry("a", points="1"), entry("b", condition=5), {**entry("c"), "colour": "red"}, "d"])
+    )
+    assert [each.code for each in found] == ["a", "c"]
+    assert [fault.number for fault in wrong] == [1, 2, 3, 4]
+
+
+def test_number_of_thousands_of_digits_is_too_large():
+    """Python refuses to convert such a number; the file gets an ordinary fault."""
+    text = json.dumps([entry("x", points=0)]).replace('"points": 0', f'"points": {"9" * 5000}')
+    assert report(text).startswith('badge "x", points: the number does not fit into a PostgreSQL integer.')
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_number_that_is_none_is_refused(number):
+    """What Python reads as a float without a value is no number of points."""
+    text = json.dumps([entry("x", points=0)]).replace('"points": 0', f'"points": {number}')
+    assert report(text).startswith('badge "x", points: a whole number is needed; found the number ')
+
+
+def test_deep_nesting_is_refused():
+    """A file that would exhaust Python's stack gets an ordinary fault."""
+    assert report("[" * 200_000) == "The JSON is nested too deeply.\n    A badge file is a list of flat objects."
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(st.characters()), children, max_size=4),
+    max_leaves=12,
+)
+VALUES = JSON | st.sampled_from(["insert", "x", "true", ["update", "delete"], "", 5, True])
+BADGES = st.dictionaries(st.sampled_from([*definitions.KEYS, "trigger_contition"]), VALUES) | st.fixed_dictionaries(
+    {key: st.text(st.characters(), min_size=1) for key in definitions.REQUIRED_KEYS}
+    | {"trigger_condition": st.sampled_from(["insert", "UPDATE", ["delete"]])},
+    optional=dict.fromkeys(definitions.OPTIONAL_KEYS, VALUES),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(BADGES | JSON, max_size=4) | JSON)
+def test_any_json_gives_definitions_or_faults(content):
+    """Whatever JSON a file holds, parsing gives definitions or InvalidDefinitions with at least one fault."""
+    check_anything(json.dumps(content))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.characters()) | st.text('[]{}",:\\\n 1eau-"'))
+def test_any_text_gives_definitions_or_faults(text):
+    """Whatever text a file holds, parsing gives definitions or InvalidDefinitions with at least one fault."""
+    check_anything(text)
+
+
+def check_anything(text: str) -> None:
+    parsed, wrong = (), ()
+    try:
+        parsed = definitions.parse(text)
+    except InvalidDefinitions as error:
+        wrong, message = error.faults, str(error)
+        # It can be printed.
+        message.encode()
+    assert wrong or (text.strip() and [each.number for each in parsed] == list(range(1, len(parsed) + 1)))
+    assert len({each.code for each in parsed}) == len(parsed)
+
+
+def test_keys_are_the_fields_of_a_definition():
+    """What the file may declare is what a definition holds; `events` is the field of trigger_condition."""
+    fields = {field.name for field in Definition.__dataclass_fields__.values()} - {"number"}
+    assert {"trigger_condition" if name == "events" else name for name in fields} == set(definitions.KEYS)

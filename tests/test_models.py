@@ -1,0 +1,210 @@
+"""The models as sites use them: reading, renaming, dumping, flushing, deleting."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from conftest import entry
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import IntegrityError, connection, transaction
+from django.db.models import ProtectedError
+from dummy.models import Sketch
+
+from badges import definitions, install
+from badges.models import Badge, BadgeDefinition
+
+pytestmark = pytest.mark.django_db
+
+FIRST = entry("first", condition="NEW.hit_views >= 0", name="First sketch")
+
+
+@pytest.fixture
+def badge(declare, user):
+    """A badge that PostgreSQL awarded."""
+    declare(FIRST)
+    Sketch.objects.create(user=user, title="Sketch")
+    return Badge.objects.get()
+
+
+def test_queries_of_0_1(badge, user):
+    """What sites wrote for 0.1 goes on working."""
+    assert Badge.objects.filter(user=user, code="first").exists()
+    assert list(Badge.objects.values("user", "code", "name")) == [
+        {"user": user.pk, "code": "first", "name": "First sketch"}
+    ]
+    assert list(Badge.objects.filter(name="First sketch").order_by("name", "code")) == [badge]
+    assert list(Badge.objects.filter(code__in=["first"], user__username="ada")) == [badge]
+    assert (badge.code, badge.name, str(badge)) == ("first", "First sketch", "First sketch")
+
+
+def test_badges_of_a_user(badge, user):
+    """user.badges gives the user's badges and no others, with their names."""
+    other = User.objects.create(username="bob")
+    assert [each.name for each in user.badges.all()] == ["First sketch"]
+    assert user.badges.filter(code="first").count() == 1
+    assert not other.badges.exists()
+    assert [len(each.badges.all()) for each in User.objects.prefetch_related("badges").order_by("pk")] == [1, 0]
+
+
+def test_name_comes_along(badge, django_assert_num_queries):
+    """A list of badges costs one query, names and codes included."""
+    with django_assert_num_queries(1):
+        assert [(each.code, each.name) for each in Badge.objects.all()] == [("first", "First sketch")]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Badge.objects.all(),
+        Badge._base_manager.all(),
+        Badge.objects.only("id"),
+        Badge.objects.defer("definition"),
+        Badge.objects.select_related("definition", "user"),
+        Badge.objects.raw("SELECT * FROM badges_badge"),
+    ],
+    ids=["all", "base manager", "only", "defer", "select_related", "raw"],
+)
+def test_name_however_a_badge_is_read(badge, query):
+    """Whatever query it comes from, a badge has its code, its name, and the name as text."""
+    [found] = copy.deepcopy(query)
+    assert (found.code, found.name, str(found)) == ("first", "First sketch", "First sketch")
+
+
+@pytest.mark.parametrize("by", ["code", "definition"])
+def test_name_of_a_badge_just_made(badge, by):
+    """A badge that Python awards has its code and name as soon as it is made."""
+    made = Badge.objects.create(user=User.objects.create(username="bob"), **{by: getattr(badge, by)})
+    assert (made.code, made.name, str(made)) == ("first", "First sketch", "First sketch")
+    assert list(badge.definition.badges.values_list("user__username", flat=True).order_by("user")) == ["ada", "bob"]
+
+
+def test_badge_made_by_hand_is_whole(badge):
+    """create() gives a key and a time, which the database makes."""
+    made = Badge.objects.create(user=User.objects.create(username="bob"), code="first")
+    made.refresh_from_db()
+    assert made.id != badge.id
+    assert made.awarded_at is not None
+    assert made.evidence is None
+
+
+def test_renamed_badge(badge, declare, user):
+    """A new name shows at once everywhere, also on an object that is read again."""
+    assert badge.name == "First sketch"
+    declare({**FIRST, "name": "Beginner"})
+    badge.refresh_from_db()
+    assert badge.name == "Beginner"
+    assert [each.name for each in user.badges.all()] == ["Beginner"]
+    assert list(Badge.objects.values_list("name", flat=True)) == ["Beginner"]
+    assert BadgeDefinition.objects.get().name == "Beginner"
+
+
+def test_rows_written_by_sql_alone(badge, execute, user):
+    """SQL that knows only user and code writes a whole row."""
+    BadgeDefinition.objects.create(code="by-hand", name="By hand", trigger_condition=["insert"])
+    execute("INSERT INTO badges_badge (user_id, code) VALUES (%s, 'by-hand')", [user.pk])
+    made = Badge.objects.get(code="by-hand")
+    assert made.name == "By hand"
+    assert None not in (made.id, made.awarded_at)
+
+
+def test_badge_without_a_definition(badge, execute, user):
+    """A code that nobody declared cannot be awarded by hand."""
+    with pytest.raises(IntegrityError), transaction.atomic():
+        execute("INSERT INTO badges_badge (user_id, code) VALUES (%s, 'unheard-of')", [user.pk])
+    assert Badge.objects.count() == 1
+
+
+def test_definitions_mirror_the_file(declare):
+    """Every key of the file can be read in the database; what leaves the file is retired, and can come back."""
+    full = {
+        **FIRST, "description": "Drew.", "category": "Drawing", "image": "a.svg", "points": 3, "position": 9,
+        "secret": True, "trigger_condition": ["update", "insert"],
+    }  # fmt: skip
+    declare(full, entry("plain"))
+    rows = {row.pop("code"): row for row in BadgeDefinition.objects.values()}
+    assert rows["first"] == {
+        "name": "First sketch", "description": "Drew.", "category": "Drawing", "image": "a.svg", "points": 3,
+        "position": 9, "secret": True, "condition": "NEW.hit_views >= 0", "trigger_condition": ["insert", "update"],
+        "trigger_table": "dummy_sketch", "user_field": "user_id", "retired_at": None,
+    }  # fmt: skip
+    assert [rows["plain"][key] for key in ("description", "points", "position", "secret")] == ["", 0, 2, False]
+    declare(entry("plain"))
+    assert BadgeDefinition.objects.get(code="first").retired_at is not None
+    assert BadgeDefinition.objects.get(code="first").description == "Drew."
+    declare(full, entry("plain"))
+    assert BadgeDefinition.objects.get(code="first").retired_at is None
+
+
+def test_definition_that_somebody_holds_is_protected(badge):
+    """A definition goes only when nobody holds its badge, by the ORM and by SQL."""
+    with pytest.raises(ProtectedError):
+        badge.definition.delete()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        BadgeDefinition.objects.all()._raw_delete("default")
+    badge.delete()
+    BadgeDefinition.objects.get().delete()
+
+
+def test_unique_by_user_and_code(badge, user):
+    """Nobody holds a badge twice, and others may hold it too."""
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Badge.objects.create(user=user, code="first")
+    assert Badge.objects.get_or_create(user=user, code="first") == (badge, False)
+    Badge.objects.create(user=User.objects.create(username="bob"), code="first")
+
+
+def test_user_deleted_by_the_orm(badge, user):
+    """The ORM deletes a user with sketches and badges."""
+    assert user.delete()[1]["badges.Badge"] == 1
+    assert not Badge.objects.exists()
+
+
+@pytest.fixture
+def committed(transactional_db, badge_file, execute):
+    """Declare badges and commit them; afterwards the database is without badges again."""
+
+    def declare(*entries):
+        path = badge_file(*entries)
+        return install.apply(connection, definitions.load(path), path)
+
+    yield declare
+    install.apply(connection, (), "nothing")
+    execute("TRUNCATE badges_badge, badges_badgedefinition")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_flush(committed, held):
+    """flush removes users and badges, and the next user earns badges as before."""
+    committed(FIRST)
+    Sketch.objects.create(user=User.objects.create(username="ada"), title="Sketch")
+    call_command("flush", interactive=False, verbosity=0)
+    assert not Badge.objects.exists()
+    ada = User.objects.create(username="ada")
+    Sketch.objects.create(user=ada, title="Sketch")
+    assert held(ada) == ["first"]
+    assert Badge.objects.get().name == "First sketch"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "apps",
+    [["auth.User", "badges", "dummy"], ["badges", "auth.User", "dummy"], ["auth.User", "dummy", "badges"]],
+    ids=["users first", "badges first", "badges last"],
+)
+def test_dump_and_load(committed, tmp_path, apps):
+    """What dumpdata writes, loaddata brings back with the triggers on: same badges, same times, none twice."""
+    committed(FIRST)
+    ada = User.objects.create(username="ada")
+    Sketch.objects.create(user=ada, title="Sketch")
+    Badge.objects.update(awarded_at="2026-01-01 00:00Z")
+    before = list(Badge.objects.values())
+    dump = tmp_path / "dump.json"
+    call_command("dumpdata", *apps, output=str(dump), verbosity=0)
+    assert {each["model"] for each in json.loads(dump.read_text())} >= {"badges.badge", "badges.badgedefinition"}
+    call_command("flush", interactive=False, verbosity=0)
+    call_command("loaddata", str(dump), verbosity=0)
+    assert list(Badge.objects.values()) == before
+    assert BadgeDefinition.objects.get().name == "First sketch"

@@ -1,0 +1,84 @@
+"""badge.schema.json says the same as definitions.py, as far as a JSON Schema can."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import jsonschema
+import pytest
+from bad_input_cases import FAULTY_BADGES, NOT_A_LIST, SOUND
+from conftest import entry
+
+from badges import definitions
+
+SCHEMA = json.loads(resources.files("badges").joinpath("badge.schema.json").read_text("utf-8"))
+BADGE = SCHEMA["$defs"]["badge"]
+EXAMPLE = Path(__file__).parent.parent / "example" / "badge.json"
+
+validator = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def test_schema_is_valid():
+    """The schema keeps the rules of its own draft."""
+    assert SCHEMA["$schema"] == jsonschema.Draft202012Validator.META_SCHEMA["$id"]
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_keys_are_those_of_the_parser():
+    """An editor offers exactly the keys that the command takes, in the same order, and demands the same ones."""
+    assert tuple(BADGE["properties"]) == definitions.KEYS
+    assert tuple(BADGE["required"]) == definitions.REQUIRED_KEYS
+    assert BADGE["additionalProperties"] is False
+
+
+def test_events_are_those_of_the_parser():
+    """An editor offers exactly the events that the command takes."""
+    assert SCHEMA["$defs"]["event"]["anyOf"][0]["enum"] == list(definitions.Event)
+
+
+@pytest.mark.parametrize("key", definitions.KEYS)
+def test_key_is_explained(key):
+    """Whoever writes a badge file sees what a key means, with examples that the schema and the command accept."""
+    about = BADGE["properties"][key]
+    assert about["title"]
+    assert about["description"].endswith(".")
+    for example in about["examples"]:
+        badge = {**entry("x"), key: example}
+        validator.validate([badge])
+        assert definitions.parse(json.dumps([badge]))
+
+
+@pytest.mark.parametrize(
+    ("key", "default"), [(k, v["default"]) for k, v in BADGE["properties"].items() if "default" in v]
+)
+def test_default_is_that_of_the_definition(key, default):
+    """What an editor shows as the default is what the command takes when the key is left out."""
+    [definition] = definitions.parse(json.dumps([entry("x")]))
+    assert getattr(definition, key) == default
+
+
+def test_example_is_accepted():
+    """The badge file of the example site, and the schema's own example, are accepted by schema and command."""
+    for content in (json.loads(EXAMPLE.read_text("utf-8")), *SCHEMA["examples"]):
+        validator.validate(content)
+        assert definitions.parse(json.dumps(content))
+
+
+@pytest.mark.parametrize("content", SOUND.values(), ids=SOUND.keys())
+def test_sound_file_is_accepted(content):
+    """No editor underlines what the command takes."""
+    validator.validate(content)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=name) for name, case in {**NOT_A_LIST, **FAULTY_BADGES}.items() if case.schema_can_tell],
+)
+def test_faulty_file_is_refused(case):
+    """What the command refuses for its structure, an editor underlines: each badge that has a fault."""
+    errors = list(validator.iter_errors(case.content))
+    assert errors
+    if isinstance(case.content, list):
+        assert {error.absolute_path[0] for error in errors} == set(range(len(case.content)))
