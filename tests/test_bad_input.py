@@ -523,8 +523,8 @@ def test_virtual_generated_column(refused_badges, execute):
     execute("CREATE TABLE visits (visitor int, twice int GENERATED ALWAYS AS (visitor * 2) VIRTUAL)")
     common = {"trigger_table": "visits", "user_field": "visitor"}
     reads = (
-        "condition: the condition reads twice, a virtual generated column: triggers do not see its value.\n"
-        "    Make the column STORED, or write its expression into the condition."
+        "condition: the condition reads twice, a virtual generated column, which triggers do not see.\n"
+        "    Write its expression out, or make the column STORED."
     )
     assert refused_badges(
         entry("bare", condition="twice = 4", **common),
@@ -533,8 +533,8 @@ def test_virtual_generated_column(refused_badges, execute):
     ) == (
         f'badge "bare", {reads}\n'
         f'badge "whole", {reads}\n'
-        'badge "user", user_field: public.visits.twice is a virtual generated column: triggers do not see its value.\n'
-        "    Make the column STORED, or name another one."
+        'badge "user", user_field: public.visits.twice is a virtual generated column, which triggers do not see.\n'
+        "    Name another column, or make this one STORED."
     )
 
 

@@ -222,10 +222,8 @@ class _Analyser:
             self._fault(definition, "user_field", f'{table.qualified_name} has no column "{written}".', remedy)
             return None
         if column.is_virtual:
-            message = (
-                f"{table.qualified_name}.{column.name} is a virtual generated column: triggers do not see its value."
-            )
-            self._fault(definition, "user_field", message, "Make the column STORED, or name another one.")
+            message = f"{table.qualified_name}.{column.name} is a virtual generated column, which triggers do not see."
+            self._fault(definition, "user_field", message, "Name another column, or make this one STORED.")
             return None
         key = self.site.user_key
         if column.type != key.type and not any({column.type, key.type} <= types for types in _SAME_TYPES):
@@ -292,17 +290,6 @@ class _Analyser:
             self._condition_fault(definition, _cause(error), start, event, table)
             return False
         return True
-
-    def _needs_old(self, definition: Definition, table: Table) -> bool:
-        """Whether the condition of an update names OLD; of whole rows the catalog does not tell which they are."""
-        statement, _ = _view("badges_without_old", definition, Event.INSERT, table)
-        try:
-            with rolled_back(self.connection), self.connection.cursor() as cursor:
-                cursor.execute(statement)
-        except DatabaseError as error:
-            _cause(error)
-            return True
-        return False
 
     def _facts(self) -> dict[tuple[str, Event], Facts]:
         facts = {}

@@ -14,12 +14,15 @@ from psycopg import sql
 
 from badges import analysis, catalog, compiler, exceptions, plan, site
 from badges.analysis import AnalysedDefinition, Facts
-from badges.database import fetch, template, trusted
+from badges.database import fetch, qualified, template, trusted
 from badges.definitions import Definition, Event
 from badges.site import Site
 
 BATCH = 10_000
 """Users who are looked at in one transaction."""
+
+SETTLE_BATCH = 100
+"""Pending checks that are settled in one transaction; their users are locked until it ends."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,7 +61,31 @@ def award(
     here = site.describe(connection)
     _require_in_line(connection, chosen)
     for analysed in analysis.analyse(connection, here, chosen, str(source)):
-        yield from _award_one(connection, here, analysed, dry_run=dry_run)
+        for progress in _award_one(connection, here, analysed, dry_run=dry_run):
+            yield progress
+        if not (dry_run or progress.error):
+            # A sound run has caught up with what the failures left out.
+            _forget_failures(connection, here, progress.code)
+
+
+def settle(connection: BaseDatabaseWrapper) -> tuple[int, int]:
+    """Settle the pending checks that other transactions left, in batches that commit.
+
+    :returns: how many are settled, and how many have to wait because a transaction that is still open keeps them, or
+        because their condition failed.
+    """
+    here = site.describe(connection)
+    function = qualified(here.schema, "badges_settle").as_string()
+    total = 0
+    while True:
+        with transaction.atomic(using=connection.alias):
+            [(settled, kept)] = fetch(connection, f"SELECT settled, kept FROM {function}(NULL, %s)", [SETTLE_BATCH])
+        total += settled
+        if settled == 0 or settled + kept < SETTLE_BATCH:
+            [(remaining,)] = fetch(
+                connection, sql.SQL("SELECT count(*) FROM {}").format(here.pending.identifier).as_string()
+            )
+            return total, remaining
 
 
 def _choose(definitions: Sequence[Definition], codes: Sequence[str], source: str | Path) -> list[Definition]:
@@ -159,7 +186,8 @@ def _award_batch(
 def _batches(connection: BaseDatabaseWrapper, here: Site) -> Iterator[tuple[Any, Any, int]]:
     """The users in the order of their keys: the last key of the batch before, the last of this one, and its size."""
     query = sql.SQL(
-        "SELECT max(key), count(*) FROM (SELECT {key} AS key FROM {users} WHERE {bound} ORDER BY {key} LIMIT {size}) AS batch"
+        "SELECT (array_agg(key ORDER BY key DESC))[1], count(*) "  # not every type of key has max()
+        "FROM (SELECT {key} AS key FROM {users} WHERE {bound} ORDER BY {key} LIMIT {size}) AS batch"
     )
     after = None
     while True:
@@ -190,6 +218,12 @@ def _is_indexed(connection: BaseDatabaseWrapper, facts: Facts) -> bool:
             [facts.table.oid, facts.user.name],
         )
     )
+
+
+def _forget_failures(connection: BaseDatabaseWrapper, here: Site, code: str) -> None:
+    statement = sql.SQL("DELETE FROM {} WHERE code = {}").format(here.failures.identifier, sql.Literal(code))
+    with connection.cursor() as cursor:
+        cursor.execute(statement.as_string())
 
 
 def _estimated_users(connection: BaseDatabaseWrapper, here: Site) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
 from django.db import DatabaseError, connections, router
+from django.db.models import Max, Sum
 
 from badges import database, definitions, exceptions, install, plan
 from badges.conf import badges_settings
@@ -39,7 +40,7 @@ def check_badge_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 def check_databases(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """badges.W002 to badges.W005: the triggers in the databases that hold badges."""
+    """badges.W002 to badges.W006: the triggers in the databases that hold badges."""
     messages: list[CheckMessage] = []
     for alias in databases or ():
         if connections[alias].vendor == "postgresql" and router.allow_migrate(alias, "badges"):
@@ -48,6 +49,8 @@ def check_databases(
 
 
 def _check_database(alias: str) -> Iterator[CheckMessage]:
+    from badges.models import Failure  # noqa: PLC0415 - models need loaded apps
+
     try:
         path = badges_settings.BADGES_FILE
         drafted = install.draft(database.connect(alias), definitions.load(path), path)
@@ -79,6 +82,16 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
             f'{step.target} was edited in the database "{alias}".',
             hint=f"The next create_badge_triggers undoes the edit. {RUN}",
             id="badges.W004",
+        )
+    failures = Failure.objects.using(alias).values("code").annotate(
+        occurrences=Sum("occurrences"), last_at=Max("last_at"), message=Max("message")
+    )
+    for failure in failures.order_by("code"):
+        yield Warning(
+            f'The condition of badge "{failure["code"]}" failed {failure["occurrences"]} times in the database "{alias}", '
+            f"last at {failure['last_at']:%Y-%m-%d %H:%M:%S %Z}: {failure['message']}",
+            hint=f"No write was harmed. Mend the condition, then run `python manage.py award_badges {failure['code']}`.",
+            id="badges.W006",
         )
     for trigger in drafted.disabled:
         name, _, table = trigger.partition(" on ")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.contrib.postgres.functions import RandomUUID
-from django.db import connections, models
+from django.db import DatabaseError, connections, models, router, transaction
 from django.db.models.functions import Collate, Now
 from django.db.models.signals import pre_save
 from django.dispatch import receiver
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
+from badges import exceptions
+from badges.database import fetch
 from badges.definitions import CODE_MAX_LENGTH
 from badges.fields import DefinitionField
 
@@ -105,6 +108,38 @@ class BadgeManager(models.Manager["Badge"]):
 
     def get_queryset(self) -> models.QuerySet[Badge]:
         return super().get_queryset().annotate(name=models.F("definition__name"))
+
+    def award(self, user: Any, code: str) -> Badge:
+        """Award a badge by hand, under the lock that the triggers use; a badge that is held already stays as it is.
+
+        :param user: the user, or the key of one.
+        :raises UnknownBadge: no definition has this code.
+        :raises NotInLine: `create_badge_triggers` has not run yet.
+        """
+        self._call("SELECT badges_award(%s, %s)", user, code)
+        return self.get(user=user, code=code)
+
+    def revoke(self, user: Any, code: str) -> bool:
+        """Take a badge away by hand. The next write that meets its condition awards it again.
+
+        :returns: whether the user held it.
+        :raises NotInLine: `create_badge_triggers` has not run yet.
+        """
+        return self._call("SELECT badges_revoke(%s, %s)", user, code)
+
+    def _call(self, query: str, user: Any, code: str) -> bool:
+        connection = connections[router.db_for_write(self.model)]
+        try:
+            with transaction.atomic(using=connection.alias):
+                [(was_changed,)] = fetch(connection, query, [getattr(user, "pk", user), code])
+        except DatabaseError as error:
+            match error.__cause__:
+                case psycopg.errors.ForeignKeyViolation(diag=diag) if diag.constraint_name == "badges_badge_code_fk":
+                    raise exceptions.UnknownBadge(f'No badge definition has the code "{code}".') from error
+                case psycopg.errors.UndefinedFunction():
+                    raise exceptions.NotInLine from error
+            raise
+        return bool(was_changed)
 
 
 class Badge(models.Model):

@@ -24,8 +24,6 @@ class Column:
     equal_means_identical: bool
     """DISTINCT merges only values that no condition can tell apart; not so for numeric (1.0 = 1.00) or citext."""
     is_virtual: bool
-    """Generated when it is read (PostgreSQL 18), and not computed in the rows that triggers see."""
-    is_virtual: bool
     """Generated when it is read (PostgreSQL 18), and empty in the rows that triggers see."""
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS
+from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges import definitions, exceptions
+from badges import analysis, database, exceptions
 from badges.conf import badges_settings
+from badges.definitions import Definition
 
 
 class BadgesCommand(BaseCommand):
@@ -32,6 +34,8 @@ class BadgesCommand(BaseCommand):
     def run(self, **options: Any) -> None:
         raise NotImplementedError
 
-    def load(self, file: Path | None) -> tuple[Path, tuple[definitions.Definition, ...]]:
+    def load(self, file: Path | None, alias: str) -> tuple[BaseDatabaseWrapper, Path, tuple[Definition, ...]]:
+        """The open connection, the badge file, and what it declares."""
         path = file or badges_settings.BADGES_FILE
-        return path, definitions.load(path)
+        connection = database.connect(alias)
+        return connection, path, analysis.load(connection, path)

@@ -4,8 +4,9 @@ import time
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges import awarding, database
+from badges import awarding
 from badges.management.commands._base import BadgesCommand
 
 SECONDS_BETWEEN_LINES = 2.0
@@ -20,8 +21,9 @@ class Command(BadgesCommand):
         parser.add_argument("--dry-run", action="store_true", help="Only count who would be awarded.")
 
     def run(self, **options: Any) -> None:
-        path, definitions = self.load(options["file"])
-        connection = database.connect(options["database"])
+        connection, path, definitions = self.load(options["file"], options["database"])
+        if not options["dry_run"]:
+            self._settle(connection)
         verb = "would be awarded" if options["dry_run"] else "awarded"
         total, failed = 0, []
         said = time.monotonic()
@@ -46,3 +48,12 @@ class Command(BadgesCommand):
         if failed:
             raise CommandError(f"{total:,} {verb}; not all, as the condition of {', '.join(failed)} failed.")
         self.stdout.write(self.style.SUCCESS(f"{total:,} {verb}."))
+
+    def _settle(self, connection: BaseDatabaseWrapper) -> None:
+        settled, remaining = awarding.settle(connection)
+        if settled:
+            self.stdout.write(f"  {settled:,} pending checks settled")
+        if remaining:
+            self.stdout.write(
+                self.style.WARNING(f"  {remaining:,} pending checks remain: a transaction that is still open keeps them.")
+            )

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges import database, install
+from badges import install
 from badges.management.commands._base import BadgesCommand
 from badges.plan import NO_LOCK, Action, Plan
 
@@ -30,8 +30,7 @@ class Command(BadgesCommand):
         )
 
     def run(self, **options: Any) -> None:
-        path, definitions = self.load(options["file"])
-        connection = database.connect(options["database"])
+        connection, path, definitions = self.load(options["file"], options["database"])
         if options["plan"] or options["check"] or options["sql"] or options["json"]:
             drafted = install.draft(connection, definitions, path)
             self._show(drafted, connection, **options)
