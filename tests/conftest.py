@@ -20,11 +20,10 @@ from badges import definitions, install
 from badges.plan import Plan
 
 _server = contextlib.ExitStack()
-_header = ""
+_facts = {}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    global _header
     try:
         dsn = _server.enter_context(embedded_postgres.database())
         with psycopg.connect(dsn) as server:
@@ -32,14 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
     except (embedded_postgres.PostgresError, psycopg.OperationalError) as error:
         pytest.exit(f"The tests need PostgreSQL, and it cannot be had: {error}", returncode=3)
     config.add_cleanup(_server.close)
-    _header = f"postgresql: {version}"
+    _facts["postgresql"] = version
     options = conninfo_to_dict(dsn)
     for name, key in {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}.items():
         django_settings.DATABASES["default"][name] = str(options.get(key, ""))
 
 
 def pytest_report_header() -> str:
-    return _header
+    return f"postgresql: {_facts['postgresql']}"
 
 
 def entry(code: str = "collector", **changes: Any) -> dict[str, Any]:

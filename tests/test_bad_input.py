@@ -762,7 +762,6 @@ def test_all_faults_that_postgresql_finds_come_at_once(refused_badges):
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="the commands read the file by definitions.load instead of analysis.load")
 def test_all_faults_of_every_kind_come_at_once(refused_badges):
     """What is wrong with the structure hides nothing of what PostgreSQL finds, not even in the same badge."""
     misspelt = {"trigger_contition" if key == "trigger_condition" else key: each for key, each in entry("a").items()}

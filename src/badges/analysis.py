@@ -7,7 +7,6 @@ trigger table (the probes), inside a transaction that is rolled back; what the v
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import pq, sql
 
+from badges import complaints
 from badges import definitions as badge_file
 from badges import site as sites
 from badges.database import fetch_file, rolled_back, trusted
@@ -27,19 +27,6 @@ _SAME_TYPES = (
     frozenset({"smallint", "integer", "bigint"}),
     frozenset({"text", "character varying", "character", "citext"}),
 )
-
-
-_ONLY_READ = "A condition may only read."
-_SYNTAX_REMEDIES = {
-    ")": "Probably one ) is too many: the condition never opened it.",
-    ";": "Leave out the semicolon.",
-    "SELECT": "A condition begins behind SELECT: leave that out.",
-    "INSERT": _ONLY_READ,
-    "UPDATE": _ONLY_READ,
-    "DELETE": _ONLY_READ,
-}
-"""By the word at which PostgreSQL stops."""
-_FROM = "Say which rows: count(*) >= 5 FROM a_table WHERE user_id = NEW.user_id"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -138,6 +125,20 @@ class _Analyser:
 
     def _fault(self, definition: Definition, key: str, message: str, remedy: str = "") -> None:
         self.faults.append(Fault(f"{definition.place}, {key}", message, remedy, definition.number))
+
+    def _refused(
+        self,
+        definition: Definition,
+        error: DatabaseError,
+        start: int,
+        event: Event | None = None,
+        table: Table | None = None,
+    ) -> None:
+        """Note that PostgreSQL refused the condition, which begins at `start` of the statement."""
+        message, remedy = complaints.about_condition(
+            self.connection, self.site, definition.condition, _cause(error), start, event, table
+        )
+        self._fault(definition, "condition", message, remedy)
 
     def _check_rights(self) -> None:
         """What every badge needs, whatever it declares."""
@@ -249,7 +250,7 @@ class _Analyser:
                 if result.status != pq.ExecStatus.COMMAND_OK:
                     raise psycopg.errors.error_from_result(result, encoding="utf-8")
         except DatabaseError as error:
-            self._condition_fault(definition, _cause(error), len(prefix), None, None)
+            self._refused(definition, error, len(prefix))
             return False
         return True
 
@@ -287,7 +288,7 @@ class _Analyser:
             with transaction.atomic(using=self.connection.alias), self.connection.cursor() as cursor:
                 cursor.execute(statement)
         except DatabaseError as error:
-            self._condition_fault(definition, _cause(error), start, event, table)
+            self._refused(definition, error, start, event, table)
             return False
         return True
 
@@ -297,7 +298,9 @@ class _Analyser:
         for name, type_, new, old, *rest in fetch_file(self.connection, "probe_facts.sql", owner=owner):
             definition, event, table, user = self.views[name]
             system_column, locks_rows, one_row, dangling, tables, lacking, volatile, clock, opaque = rest
-            faults = _type_faults(type_, dangling) + _reading_faults(system_column, locks_rows, one_row, volatile)
+            faults = complaints.about_type(type_, dangling) + complaints.about_reading(
+                system_column, locks_rows, one_row, volatile
+            )
             faults += [
                 (
                     f'the condition runs with the rights of the owner of the badges, "{owner}", who lacks {right}.',
@@ -328,75 +331,6 @@ class _Analyser:
             )
         return facts
 
-    def _condition_fault(
-        self,
-        definition: Definition,
-        error: psycopg.Error,
-        start: int,
-        event: Event | None = None,
-        table: Table | None = None,
-    ) -> None:
-        """Turn PostgreSQL's complaint into a fault that points into the author's own text, which begins at `start`."""
-        text = definition.condition
-        position = int(error.diag.statement_position or 0) - 1 - start
-        is_inside = 0 <= position <= len(text) + 1
-        # What is missing at the end, PostgreSQL misses behind our line break.
-        rest = text[min(position, len(text.rstrip())) :] if is_inside else ""
-        message, remedy = self._explanation(error, rest, is_inside, event, table)
-        if is_inside:
-            message = f"{message}\n{badge_file.excerpt(text, len(text) - len(rest))}"
-        self._fault(definition, "condition", message, remedy)
-
-    def _explanation(
-        self, error: psycopg.Error, rest: str, is_inside: bool, event: Event | None, table: Table | None
-    ) -> tuple[str, str]:
-        """Message and remedy for an error at the beginning of `rest`, the part of the condition behind that place."""
-        # What quotes the rest of the text quotes our line break after it, too.
-        message = re.sub(r'\s+"$', '"', error.diag.message_primary or str(error))
-        remedy = error.diag.message_hint or ""
-        match error:
-            case psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedColumn():
-                return self._unknown_name(error, message, rest, event, table)
-            case psycopg.errors.SyntaxError():
-                return _syntax_explanation(error, message, rest, is_inside)
-            case psycopg.errors.UndefinedParameter():
-                remedy = "A condition has no parameters; NEW and OLD hold the changed row."
-            case psycopg.errors.GroupingError() if "FROM" in message:
-                message, remedy = "the condition aggregates without FROM, so it sees the changed row alone.", _FROM
-            case psycopg.errors.FeatureNotSupported() if "WITH" in message:
-                remedy = _ONLY_READ
-            case psycopg.errors.InvalidTableDefinition():
-                message, remedy = f"the condition gives no boolean: {message}.", "One value, true or false, is needed."
-            case psycopg.errors.InsufficientPrivilege():
-                remedy = f'Needed by the role "{self.site.role}": USAGE on the schema, EXECUTE on the function.'
-        return message, remedy
-
-    def _unknown_name(
-        self, error: psycopg.Error, message: str, rest: str, event: Event | None, table: Table | None
-    ) -> tuple[str, str]:
-        word = (re.match(r'"[^"]*"|[\w.]+', rest) or [""])[0]
-        source, _, name = word.rpartition(".")
-        row = word.partition(".")[0].upper()
-        if event and ((row == "NEW" and not event.has_new) or (row == "OLD" and not event.has_old)):
-            other = "OLD" if row == "NEW" else "NEW"
-            return f"{row} does not exist for {event}.", f"Use {other}, or check the badge after another kind of write."
-        if row in ('"NEW"', '"OLD"'):
-            return message, f"{row[1:-1]} stands without quotes."
-        if error.diag.message_hint:
-            return message, error.diag.message_hint
-        if isinstance(error, psycopg.errors.UndefinedTable):
-            near = sites.nearest_table(self.connection, word)
-        else:
-            near = table.nearest_column(name) if table else None
-        remedy = ""
-        if near:
-            remedy = f'Did you mean "{near}"?'
-        elif word.startswith('"'):
-            remedy = "Texts stand between single quotes ('); double quotes are for names."
-        elif table and source.upper() in ("", "NEW", "OLD") and isinstance(error, psycopg.errors.UndefinedColumn):
-            remedy = f"The columns of {table.qualified_name}: {table.column_names}."
-        return message, remedy
-
 
 def _view(name: str, definition: Definition, event: Event, table: Table) -> tuple[str, int]:
     """The statement that makes a probe view, and where in it the condition begins.
@@ -415,47 +349,6 @@ def _view(name: str, definition: Definition, event: Event, table: Table) -> tupl
     statement = sql.SQL("CREATE TEMPORARY VIEW {} AS {}").format(sql.Identifier(name), query).as_string()
     before = "(SELECT (SELECT "
     return statement, statement.index(before) + len(before)
-
-
-def _type_faults(type_: str, dangling: str | None) -> list[tuple[str, str]]:
-    faults = []
-    if dangling:
-        faults.append((f"the condition ends with {dangling.upper()}.", "Write what it needs, or leave it out."))
-    if type_ != "boolean":
-        faults.append((f"the condition gives {type_}; a badge needs true or false.", "Compare it with something."))
-    return faults
-
-
-def _reading_faults(system_column: bool, locks_rows: bool, one_row: bool, volatile: list[str]) -> list[tuple[str, str]]:
-    faults = []
-    if volatile:
-        faults.append(
-            (
-                f"the condition calls {', '.join(volatile)}; volatile functions may change data or their answer.",
-                "Use now() for the time; declare a function of your own STABLE if it only reads.",
-            )
-        )
-    if system_column:
-        faults.append(
-            ("the condition reads a system column such as ctid or xmin.", "Those differ in every version of a row.")
-        )
-    if locks_rows:
-        faults.append(("the condition locks rows (FOR UPDATE or FOR SHARE).", "A badge must not block a write."))
-    if one_row:
-        faults.append(("the condition aggregates without FROM, so it sees the changed row alone.", _FROM))
-    return faults
-
-
-def _syntax_explanation(error: psycopg.Error, message: str, rest: str, is_inside: bool) -> tuple[str, str]:
-    if error.diag.statement_position is None:
-        # Preparing several statements at once is the only syntax error without a place.
-        return "the condition holds several statements.", "Write one expression, without semicolons."
-    if not is_inside:
-        # The complaint is about our parenthesis around the condition.
-        return f"the condition must give one column: {message}.", "Write one expression; AND and OR join several."
-    word = (re.match(r"\w+|.", rest) or [""])[0].upper()
-    remedy = _SYNTAX_REMEDIES.get(word, error.diag.message_hint or "")
-    return message, _ONLY_READ if "INTO" in message else remedy
 
 
 def _grant(privilege: str, table: Table, role: str) -> str:

@@ -75,11 +75,12 @@ def settle(connection: BaseDatabaseWrapper) -> tuple[int, int]:
         because their condition failed.
     """
     here = site.describe(connection)
-    function = qualified(here.schema, "badges_settle").as_string()
+    function = qualified(here.schema, "badges_settle")
+    query = sql.SQL("SELECT settled, kept FROM {}(NULL, {})").format(function, sql.Literal(SETTLE_BATCH)).as_string()
     total = 0
     while True:
         with transaction.atomic(using=connection.alias):
-            [(settled, kept)] = fetch(connection, f"SELECT settled, kept FROM {function}(NULL, %s)", [SETTLE_BATCH])
+            [(settled, kept)] = fetch(connection, query)
         total += settled
         if settled == 0 or settled + kept < SETTLE_BATCH:
             [(remaining,)] = fetch(
@@ -180,7 +181,7 @@ def _award_batch(
             .format(here.badges.identifier, qualifying)
             .as_string()
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def _batches(connection: BaseDatabaseWrapper, here: Site) -> Iterator[tuple[Any, Any, int]]:

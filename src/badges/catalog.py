@@ -16,7 +16,7 @@ from badges.definitions import Event
 from badges.routines import MARKER
 from badges.site import Site
 
-# Bits of pg_trigger.tgtype (TRIGGER_TYPE_* in PostgreSQL's catalog/pg_trigger.h); without BEFORE it is an AFTER trigger.
+# Bits of pg_trigger.tgtype (TRIGGER_TYPE_* in PostgreSQL's catalog/pg_trigger.h); neither BEFORE nor INSTEAD is AFTER.
 _ROW = 1 << 0
 _EVENTS = {Event.INSERT: 1 << 2, Event.DELETE: 1 << 3, Event.UPDATE: 1 << 4}
 
@@ -80,8 +80,19 @@ def installed(
     """The generated functions by name; those named in `wanted` even if they lost their mark."""
     rows = fetch_file(connection, "installed.sql", schema=site.schema, wanted=list(wanted), marker=MARKER)
     return {
-        name: InstalledFunction(name, body, *attributes, frozenset(config), owner, is_public, comment or "", _triggers(found))
-        for name, body, *attributes, config, owner, is_public, comment, found in rows
+        name: InstalledFunction(
+            name,
+            body,
+            arguments,
+            is_plpgsql,
+            is_definer,
+            frozenset(config),
+            owner,
+            is_public,
+            comment,
+            _triggers(found),
+        )
+        for name, body, arguments, is_plpgsql, is_definer, config, owner, is_public, comment, found in rows
     }
 
 

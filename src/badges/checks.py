@@ -83,14 +83,17 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
             hint=f"The next create_badge_triggers undoes the edit. {RUN}",
             id="badges.W004",
         )
-    failures = Failure.objects.using(alias).values("code").annotate(
-        occurrences=Sum("occurrences"), last_at=Max("last_at"), message=Max("message")
+    failures = (
+        Failure.objects.using(alias)
+        .values("code")
+        .annotate(occurrences=Sum("occurrences"), last_at=Max("last_at"), message=Max("message"))
     )
     for failure in failures.order_by("code"):
+        code = failure["code"]
         yield Warning(
-            f'The condition of badge "{failure["code"]}" failed {failure["occurrences"]} times in the database "{alias}", '
+            f'The condition of badge "{code}" failed {failure["occurrences"]} times in the database "{alias}", '
             f"last at {failure['last_at']:%Y-%m-%d %H:%M:%S %Z}: {failure['message']}",
-            hint=f"No write was harmed. Mend the condition, then run `python manage.py award_badges {failure['code']}`.",
+            hint=f"No write was harmed. Mend the condition, then run `python manage.py award_badges {code}`.",
             id="badges.W006",
         )
     for trigger in drafted.disabled:

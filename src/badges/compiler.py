@@ -192,12 +192,12 @@ def _known_user(site: Site, user: sql.Composable) -> sql.Composed:
 
 def _one_by_one(site: Site, event: Event, level: Level, badges: Sequence[_Badge]) -> sql.Composed:
     """Hand whole rows over, as a condition may have failed because one of their columns is gone."""
-    whole = {
-        record: sql.SQL("to_jsonb({})").format(trusted(record.upper()) if level is Level.ROW else sql.Identifier(record))
-        for record, exists in (("new", event.has_new), ("old", event is Event.DELETE or level is Level.ROW))
-        if exists and (record != "old" or event.has_old)
-    }
-    null = sql.SQL("NULL::jsonb")
+    new: sql.Composable = sql.SQL("NULL::jsonb")
+    old: sql.Composable = new
+    if event.has_new:
+        new = sql.SQL("to_jsonb({})").format(trusted("NEW") if level is Level.ROW else sql.Identifier("new"))
+    if event is Event.DELETE or (event.has_old and level is Level.ROW):
+        old = sql.SQL("to_jsonb({})").format(trusted("OLD") if level is Level.ROW else sql.Identifier("old"))
     user = badges[0].facts.user.name
     rows = _source(event)
     if level is Level.ROW:
@@ -207,8 +207,8 @@ def _one_by_one(site: Site, event: Event, level: Level, badges: Sequence[_Badge]
         event=sql.Literal(event.value),
         user=sql.Identifier(event.changed_row, user),
         known_user=_known_user(site, sql.Identifier(event.changed_row, user)),
-        new=whole.get("new", null),
-        old=whole.get("old", null),
+        new=new,
+        old=old,
         codes=sql.Literal([badge.definition.code for badge in badges]) + sql.SQL("::text[]"),
         cross_row=sql.Literal([badge.facts.is_cross_row for badge in badges]),
         rows=rows,
@@ -284,7 +284,7 @@ def _records(new: Sequence[str], old: Sequence[str]) -> sql.Composed:
 def distinct_rows(
     table: Table, row: str, columns: Sequence[str], source: sql.Composable, bounds: sql.Composable
 ) -> sql.Composed:
-    """The rows of `source` under the name `row`, each combination of values once if DISTINCT merges only identical ones."""
+    """The rows of `source` under the name `row`, each combination of values once if that merges only identical ones."""
     identical = {column.name for column in table.columns if column.equal_means_identical}
     distinct = "DISTINCT " if identical.issuperset(columns) else ""
     return sql.SQL("(\n        SELECT {}{} FROM {} AS {} WHERE {}\n    ) AS {}").format(

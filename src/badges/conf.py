@@ -23,7 +23,7 @@ class BadgesSettings:
 
     @property
     def BADGES_LOCK_TIMEOUT(self) -> int:  # noqa: N802
-        """Milliseconds that `create_badge_triggers` waits for a table before it gives up and tries again. Default 2000."""
+        """Milliseconds that `create_badge_triggers` waits for a table before it tries again. Default 2000."""
         return _within("BADGES_LOCK_TIMEOUT", getattr(settings, "BADGES_LOCK_TIMEOUT", 2000), range(1, 3_600_001))
 
     @property

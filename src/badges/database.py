@@ -6,11 +6,12 @@ import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from importlib import resources
-from typing import Any, LiteralString, cast
+from typing import Any, cast
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.connection import ConnectionDoesNotExist
 from psycopg import sql
 
 from badges import exceptions
@@ -21,13 +22,20 @@ def connect(alias: str = DEFAULT_DB_ALIAS) -> BaseDatabaseWrapper:
 
     :raises UnsupportedDatabase: the alias is no PostgreSQL database, or is reached through psycopg 2.
     """
-    connection = connections[alias]
+    try:
+        connection = connections[alias]
+    except ConnectionDoesNotExist:
+        known = ", ".join(connections)
+        raise exceptions.UnsupportedDatabase(f'There is no database "{alias}" in DATABASES, only {known}.') from None
     if connection.vendor != "postgresql":
         raise exceptions.UnsupportedDatabase(
             f'The database "{alias}" is {connection.display_name}. Badges are awarded by PostgreSQL\'s triggers: '
             f"name a PostgreSQL database with --database."
         )
-    connection.ensure_connection()
+    try:
+        connection.ensure_connection()
+    except OperationalError as error:
+        raise exceptions.UnsupportedDatabase(f'The database "{alias}" cannot be reached: {error}') from error
     if not isinstance(connection.connection, psycopg.Connection):
         raise exceptions.UnsupportedDatabase(
             f'The database "{alias}" is reached through psycopg 2. Install psycopg 3: pip install "psycopg[binary]"'
@@ -43,7 +51,7 @@ def template(name: str) -> sql.SQL:
 
 def trusted(text: str) -> sql.SQL:
     """SQL that goes in as it stands: our own templates, and conditions that PostgreSQL has judged."""
-    return sql.SQL(cast("LiteralString", text))
+    return sql.SQL(text)
 
 
 def qualified(schema: str, name: str) -> sql.Composed:
@@ -66,7 +74,7 @@ def fetch_file(connection: BaseDatabaseWrapper, file: str, **values: Any) -> lis
 def rolled_back(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """A block of which nothing stays: no table, no setting, no lock."""
     with transaction.atomic(using=connection.alias):
-        savepoint = connection.savepoint()
+        savepoint = cast("str", connection.savepoint())
         try:
             yield
         finally:

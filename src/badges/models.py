@@ -107,7 +107,8 @@ class BadgeManager(models.Manager["Badge"]):
     """Badges with the name that their definition has today."""
 
     def get_queryset(self) -> models.QuerySet[Badge]:
-        return super().get_queryset().annotate(name=models.F("definition__name"))
+        # The property of the same name is for badges that come from elsewhere.
+        return super().get_queryset().annotate(name=models.F("definition__name"))  # type: ignore[no-redef]
 
     def award(self, user: Any, code: str) -> Badge:
         """Award a badge by hand, under the lock that the triggers use; a badge that is held already stays as it is.

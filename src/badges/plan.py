@@ -198,7 +198,9 @@ def _function_steps(site: Site, routine: Routine, old: InstalledFunction | None)
         # PostgreSQL replaces a function only under the same signature.
         statements.insert(0, sql.SQL("DROP FUNCTION {}").format(routine.identifier))
     if routine.owner != (old.owner if old else site.role):
-        statements.append(sql.SQL("ALTER FUNCTION {} OWNER TO {}").format(routine.identifier, sql.Identifier(routine.owner)))
+        statements.append(
+            sql.SQL("ALTER FUNCTION {} OWNER TO {}").format(routine.identifier, sql.Identifier(routine.owner))
+        )
     yield Step(
         Action.CREATE_FUNCTION if old is None else Action.REPLACE_FUNCTION,
         routine.name,

@@ -1,4 +1,4 @@
-"""The functions that the command installs: what all of them are, and those whose SQL stands whole in `sql/runtime/`. Pure."""
+"""The functions that the command installs: what all of them are, and those that stand whole in `sql/runtime/`. Pure."""
 
 from __future__ import annotations
 
@@ -94,9 +94,7 @@ def routine(site: Site, name: str, file: str, **placeholders: sql.Composable) ->
 
 def runtime(site: Site) -> tuple[Routine, ...]:
     """The functions that all trigger functions call, in an order in which each can be created."""
-    return tuple(
-        routine(site, f"badges_{name}", f"runtime/{name}.sql", **placeholders(site, name)) for name in RUNTIME
-    )
+    return tuple(routine(site, f"badges_{name}", f"runtime/{name}.sql", **placeholders(site, name)) for name in RUNTIME)
 
 
 def placeholders(site: Site, name: str) -> dict[str, sql.Composable]:
@@ -123,6 +121,4 @@ def bucket(site: Site, user: sql.Composable) -> sql.Composed:
     if site.user_key.type == "citext":
         text = sql.SQL("lower({})").format(text)
     # A power of two, as a hash may be negative and & is not.
-    return sql.SQL("(pg_catalog.hashtextextended({}, 0) & {})::integer").format(
-        text, sql.Literal(site.buckets - 1)
-    )
+    return sql.SQL("(pg_catalog.hashtextextended({}, 0) & {})::integer").format(text, sql.Literal(site.buckets - 1))

@@ -33,6 +33,33 @@ END
 $$
 """
 
+# The other way round: the triggers of 1.0 write columns that 0.1 does not have.
+DROP_TRIGGERS_OF_1_0 = r"""
+DO $$
+DECLARE
+    old record;
+BEGIN
+    FOR old IN
+        SELECT t.tgname, t.tgrelid::regclass AS relation
+        FROM pg_catalog.pg_proc p
+        JOIN pg_catalog.pg_trigger t ON t.tgfoid = p.oid AND NOT t.tgisinternal AND t.tgparentid = 0
+        WHERE p.proname LIKE 'badges\_%'
+          AND starts_with(obj_description(p.oid, 'pg_proc'), 'Made by django-pg-badges; ')
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', old.tgname, old.relation);
+    END LOOP;
+    FOR old IN
+        SELECT p.oid::regprocedure AS function
+        FROM pg_catalog.pg_proc p
+        WHERE p.proname LIKE 'badges\_%'
+          AND starts_with(obj_description(p.oid, 'pg_proc'), 'Made by django-pg-badges; ')
+    LOOP
+        EXECUTE format('DROP FUNCTION %s', old.function);
+    END LOOP;
+END
+$$
+"""
+
 # The definitions are made from the badges that exist, and start as retired: the file brings back what it still has.
 KEEP_BADGES_OF_0_1 = """
 CREATE TEMPORARY TABLE badges_of_0_1 ON COMMIT DROP AS
@@ -99,7 +126,7 @@ class Migration(migrations.Migration):
     dependencies = [("badges", "0001_initial")]
     operations = [
         migrations.RunPython(require_postgresql, migrations.RunPython.noop),
-        migrations.RunSQL(DROP_TRIGGERS_OF_0_1, migrations.RunSQL.noop),
+        migrations.RunSQL(DROP_TRIGGERS_OF_0_1, DROP_TRIGGERS_OF_1_0),
         migrations.RunSQL(KEEP_BADGES_OF_0_1, RESTORE_BADGES_OF_1_0),
         migrations.DeleteModel("Badge"),
         migrations.CreateModel(
@@ -209,9 +236,7 @@ class Migration(migrations.Migration):
                 ("evidence", models.JSONField(verbose_name="evidence")),
                 (
                     "noted_at",
-                    models.DateTimeField(
-                        db_default=django.db.models.functions.datetime.Now(), verbose_name="noted at"
-                    ),
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="noted at"),
                 ),
                 ("failed_at", models.DateTimeField(blank=True, null=True, verbose_name="failed at")),
                 (
@@ -250,15 +275,11 @@ class Migration(migrations.Migration):
                 ("occurrences", models.IntegerField(db_default=1, verbose_name="occurrences")),
                 (
                     "first_at",
-                    models.DateTimeField(
-                        db_default=django.db.models.functions.datetime.Now(), verbose_name="first at"
-                    ),
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="first at"),
                 ),
                 (
                     "last_at",
-                    models.DateTimeField(
-                        db_default=django.db.models.functions.datetime.Now(), verbose_name="last at"
-                    ),
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="last at"),
                 ),
             ],
             options={

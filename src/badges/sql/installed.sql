@@ -8,7 +8,7 @@ SELECT p.proname,
        pg_catalog.pg_get_userbyid(p.proowner),
        EXISTS (SELECT FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) AS acl
                WHERE acl.grantee = 0),
-       pg_catalog.obj_description(p.oid, 'pg_proc'),
+       coalesce(pg_catalog.obj_description(p.oid, 'pg_proc'), ''),
        triggers.found
 FROM pg_catalog.pg_proc p
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace

@@ -55,5 +55,7 @@ class Command(BadgesCommand):
             self.stdout.write(f"  {settled:,} pending checks settled")
         if remaining:
             self.stdout.write(
-                self.style.WARNING(f"  {remaining:,} pending checks remain: a transaction that is still open keeps them.")
+                self.style.WARNING(
+                    f"  {remaining:,} pending checks remain: a transaction that is still open keeps them."
+                )
             )

@@ -1,0 +1,153 @@
+"""Says what is wrong with a condition, in its author's terms: PostgreSQL's complaint, the place, the remedy."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from badges import definitions
+from badges.definitions import Event
+from badges.site import Site, Table, nearest_table
+
+_ONLY_READ = "A condition may only read."
+_SYNTAX_REMEDIES = {
+    ")": "Probably one ) is too many: the condition never opened it.",
+    ";": "Leave out the semicolon.",
+    "SELECT": "A condition begins behind SELECT: leave that out.",
+    "INSERT": _ONLY_READ,
+    "UPDATE": _ONLY_READ,
+    "DELETE": _ONLY_READ,
+}
+"""By the word at which PostgreSQL stops."""
+_FROM = "Say which rows: count(*) >= 5 FROM a_table WHERE user_id = NEW.user_id"
+
+
+def about_condition(
+    connection: BaseDatabaseWrapper,
+    site: Site,
+    condition: str,
+    error: psycopg.Error,
+    start: int,
+    event: Event | None,
+    table: Table | None,
+) -> tuple[str, str]:
+    """Turn PostgreSQL's error into a message that points into the author's own text, and a remedy.
+
+    :param start: where in the statement that failed the condition begins.
+    """
+    position = int(error.diag.statement_position or 0) - 1 - start
+    is_inside = 0 <= position <= len(condition) + 1
+    # What is missing at the end, PostgreSQL misses behind our line break.
+    rest = condition[min(position, len(condition.rstrip())) :] if is_inside else ""
+    message, remedy = _explanation(connection, site, error, rest, is_inside, event, table)
+    if is_inside:
+        message = f"{message}\n{definitions.excerpt(condition, len(condition) - len(rest))}"
+    return message, remedy
+
+
+def about_type(type_: str, dangling: str | None) -> list[tuple[str, str]]:
+    """What is wrong with a condition that PostgreSQL accepts, as far as its result tells: messages with remedies."""
+    faults = []
+    if dangling:
+        faults.append((f"the condition ends with {dangling.upper()}.", "Write what it needs, or leave it out."))
+    if type_ != "boolean":
+        faults.append((f"the condition gives {type_}; a badge needs true or false.", "Compare it with something."))
+    return faults
+
+
+def about_reading(system_column: bool, locks_rows: bool, one_row: bool, volatile: list[str]) -> list[tuple[str, str]]:
+    """The same, as far as what it reads and calls tells."""
+    faults = []
+    if volatile:
+        faults.append(
+            (
+                f"the condition calls {', '.join(volatile)}; volatile functions may change data or their answer.",
+                "Use now() for the time; declare a function of your own STABLE if it only reads.",
+            )
+        )
+    if system_column:
+        faults.append(
+            ("the condition reads a system column such as ctid or xmin.", "Those differ in every version of a row.")
+        )
+    if locks_rows:
+        faults.append(("the condition locks rows (FOR UPDATE or FOR SHARE).", "A badge must not block a write."))
+    if one_row:
+        faults.append(("the condition aggregates without FROM, so it sees the changed row alone.", _FROM))
+    return faults
+
+
+def _syntax_explanation(error: psycopg.Error, message: str, rest: str, is_inside: bool) -> tuple[str, str]:
+    if error.diag.statement_position is None:
+        # Preparing several statements at once is the only syntax error without a place.
+        return "the condition holds several statements.", "Write one expression, without semicolons."
+    if not is_inside:
+        # The complaint is about our parenthesis around the condition.
+        return f"the condition must give one column: {message}.", "Write one expression; AND and OR join several."
+    word = (re.match(r"\w+|.", rest) or [""])[0].upper()
+    remedy = _SYNTAX_REMEDIES.get(word, error.diag.message_hint or "")
+    return message, _ONLY_READ if "INTO" in message else remedy
+
+
+def _explanation(
+    connection: BaseDatabaseWrapper,
+    site: Site,
+    error: psycopg.Error,
+    rest: str,
+    is_inside: bool,
+    event: Event | None,
+    table: Table | None,
+) -> tuple[str, str]:
+    """Message and remedy for an error at the beginning of `rest`, the part of the condition behind that place."""
+    # What quotes the rest of the text quotes our line break after it, too.
+    message = re.sub(r'\s+"$', '"', error.diag.message_primary or str(error))
+    remedy = error.diag.message_hint or ""
+    match error:
+        case psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedColumn():
+            return _unknown_name(connection, error, message, rest, event, table)
+        case psycopg.errors.SyntaxError():
+            return _syntax_explanation(error, message, rest, is_inside)
+        case psycopg.errors.UndefinedParameter():
+            remedy = "A condition has no parameters; NEW and OLD hold the changed row."
+        case psycopg.errors.GroupingError() if "FROM" in message:
+            message, remedy = "the condition aggregates without FROM, so it sees the changed row alone.", _FROM
+        case psycopg.errors.FeatureNotSupported() if "WITH" in message:
+            remedy = _ONLY_READ
+        case psycopg.errors.InvalidTableDefinition():
+            message, remedy = f"the condition gives no boolean: {message}.", "One value, true or false, is needed."
+        case psycopg.errors.InsufficientPrivilege():
+            remedy = f'Needed by the role "{site.role}": USAGE on the schema, EXECUTE on the function.'
+    return message, remedy
+
+
+def _unknown_name(
+    connection: BaseDatabaseWrapper,
+    error: psycopg.Error,
+    message: str,
+    rest: str,
+    event: Event | None,
+    table: Table | None,
+) -> tuple[str, str]:
+    word = (re.match(r'"[^"]*"|[\w.]+', rest) or [""])[0]
+    source, _, name = word.rpartition(".")
+    row = word.partition(".")[0].upper()
+    if event and ((row == "NEW" and not event.has_new) or (row == "OLD" and not event.has_old)):
+        other = "OLD" if row == "NEW" else "NEW"
+        return f"{row} does not exist for {event}.", f"Use {other}, or check the badge after another kind of write."
+    if row in ('"NEW"', '"OLD"'):
+        return message, f"{row[1:-1]} stands without quotes."
+    if error.diag.message_hint:
+        return message, error.diag.message_hint
+    if isinstance(error, psycopg.errors.UndefinedTable):
+        near = nearest_table(connection, word)
+    else:
+        near = table.nearest_column(name) if table else None
+    remedy = ""
+    if near:
+        remedy = f'Did you mean "{near}"?'
+    elif word.startswith('"'):
+        remedy = "Texts stand between single quotes ('); double quotes are for names."
+    elif table and source.upper() in ("", "NEW", "OLD") and isinstance(error, psycopg.errors.UndefinedColumn):
+        remedy = f"The columns of {table.qualified_name}: {table.column_names}."
+    return message, remedy
