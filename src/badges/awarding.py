@@ -40,6 +40,8 @@ class Progress:
     """Why the badge cannot be awarded by the rows that exist now."""
     error: str = ""
     """PostgreSQL's message, if the condition failed; the batch that it failed in awarded nothing."""
+    failures_cleared: int = 0
+    """How many failures of writes were on record, and are not any more: a sound run has caught up with them."""
 
 
 def award(
@@ -56,16 +58,27 @@ def award(
     :returns: the progress after each batch, and at the end of each badge one with `is_done`.
     :raises UnknownBadge: a code is not in the file.
     :raises NotInLine: a badge is not installed as the file declares it.
+    :raises RowsHidden: row-level security hides rows from the current role.
     """
     chosen = _choose(definitions, codes, source)
     here = site.describe(connection)
     _require_in_line(connection, chosen)
-    for analysed in analysis.analyse(connection, here, chosen, str(source)):
+    chosen_analysed = analysis.analyse(connection, here, chosen, str(source))
+    _require_all_rows(connection, here, chosen_analysed)
+    if not (codes or dry_run):
+        declared = {definition.code for definition in definitions}
+        _forget_failures(connection, here, sql.SQL("code <> ALL ({})").format(sql.Literal([*declared])))
+    for analysed in chosen_analysed:
+        [(begun,)] = fetch(connection, "SELECT clock_timestamp()")
+        caught_up_with = sql.SQL("code = {} AND last_at < {}").format(
+            sql.Literal(analysed.definition.code), sql.Literal(begun)
+        )
         for progress in _award_one(connection, here, analysed, dry_run=dry_run):
-            yield progress
-        if not (dry_run or progress.error):
-            # A sound run has caught up with what the failures left out.
-            _forget_failures(connection, here, progress.code)
+            if progress.is_done and not (dry_run or progress.error):
+                cleared = _forget_failures(connection, here, caught_up_with)
+                yield dataclasses.replace(progress, failures_cleared=cleared)
+            else:
+                yield progress
 
 
 def settle(connection: BaseDatabaseWrapper) -> tuple[int, int]:
@@ -75,18 +88,19 @@ def settle(connection: BaseDatabaseWrapper) -> tuple[int, int]:
         because their condition failed.
     """
     here = site.describe(connection)
-    function = qualified(here.schema, "badges_settle")
-    query = sql.SQL("SELECT settled, kept FROM {}(NULL, {})").format(function, sql.Literal(SETTLE_BATCH)).as_string()
+    function = qualified(here.schema, "badges_settle").as_string()
+    pending = here.pending.identifier.as_string()
     total = 0
-    while True:
-        with transaction.atomic(using=connection.alias):
-            [(settled, kept)] = fetch(connection, query)
-        total += settled
-        if settled == 0 or settled + kept < SETTLE_BATCH:
-            [(remaining,)] = fetch(
-                connection, sql.SQL("SELECT count(*) FROM {}").format(here.pending.identifier).as_string()
-            )
-            return total, remaining
+    # Bucket by bucket, so that checks which have to wait do not stand before others.
+    for (bucket,) in fetch(connection, f"SELECT DISTINCT bucket FROM {pending} ORDER BY bucket"):
+        settled = kept = SETTLE_BATCH
+        while settled and settled + kept >= SETTLE_BATCH:
+            with transaction.atomic(using=connection.alias):
+                query = f"SELECT settled, kept FROM {function}(ARRAY[%s::integer], %s)"
+                [(settled, kept)] = fetch(connection, query, [bucket, SETTLE_BATCH])
+            total += settled
+    [(remaining,)] = fetch(connection, f"SELECT count(*) FROM {pending}")
+    return total, remaining
 
 
 def _choose(definitions: Sequence[Definition], codes: Sequence[str], source: str | Path) -> list[Definition]:
@@ -106,6 +120,19 @@ def _require_in_line(connection: BaseDatabaseWrapper, chosen: Sequence[Definitio
         raise exceptions.NotInLine(
             f"Not installed as the file declares them: {', '.join(differing)}. "
             "Run `python manage.py create_badge_triggers` first."
+        )
+
+
+def _require_all_rows(connection: BaseDatabaseWrapper, here: Site, chosen: Sequence[AnalysedDefinition]) -> None:
+    """What is hidden from this role would be missed without a word."""
+    tables = {here.users.qualified_name, here.badges.qualified_name}
+    for each in chosen:
+        tables.update({each.table.qualified_name}, *(facts.tables for facts in each.facts.values()))
+    if hidden := catalog.hidden_tables(connection, here.role, tables):
+        raise exceptions.RowsHidden(
+            f'Row-level security may hide rows of {", ".join(hidden)} from the role "{here.role}", so that users would '
+            "be missed; nothing was awarded. Run the command as a role that sees all rows: one with BYPASSRLS, the "
+            "owner of a table without FORCE ROW LEVEL SECURITY, or one that a policy FOR SELECT USING (true) names."
         )
 
 
@@ -156,10 +183,11 @@ def _award_batch(
     """Award one badge to the users whose key is above `after` and up to `last`; None means no bound."""
     user = sql.Identifier("new", facts.user.name)
     bounds = [user + sql.SQL(" IS NOT NULL")]
+    key = _in_key_order(here, user)
     if after is not None:
-        bounds.append(user + sql.SQL(" > ") + sql.Literal(after))
+        bounds.append(key + sql.SQL(" > ") + sql.Literal(after))
     if last is not None:
-        bounds.append(user + sql.SQL(" <= ") + sql.Literal(last))
+        bounds.append(key + sql.SQL(" <= ") + sql.Literal(last))
     columns = facts.table.in_order({facts.user.name, *facts.new_columns})
     qualifying = template("qualifying.sql").format(
         user=user,
@@ -190,21 +218,21 @@ def _batches(connection: BaseDatabaseWrapper, here: Site) -> Iterator[tuple[Any,
         "SELECT (array_agg(key ORDER BY key DESC))[1], count(*) "  # not every type of key has max()
         "FROM (SELECT {key} AS key FROM {users} WHERE {bound} ORDER BY {key} LIMIT {size}) AS batch"
     )
+    key = _in_key_order(here, sql.Identifier(here.user_key.name))
     after = None
     while True:
-        bound = (
-            sql.SQL("true")
-            if after is None
-            else sql.SQL("{} > {}").format(sql.Identifier(here.user_key.name), sql.Literal(after))
-        )
-        statement = query.format(
-            key=sql.Identifier(here.user_key.name), users=here.users.identifier, bound=bound, size=sql.Literal(BATCH)
-        )
+        bound = sql.SQL("true") if after is None else key + sql.SQL(" > ") + sql.Literal(after)
+        statement = query.format(key=key, users=here.users.identifier, bound=bound, size=sql.Literal(BATCH))
         [(last, size)] = fetch(connection, statement.as_string())
         if not size:
             return
         yield after, last, size
         after = last
+
+
+def _in_key_order(here: Site, key: sql.Composable) -> sql.Composable:
+    """Two columns of text may have collations that order the same keys differently; byte by byte they agree."""
+    return key + sql.SQL(' COLLATE "C"') if here.user_key.type in ("text", "character varying") else key
 
 
 def _is_indexed(connection: BaseDatabaseWrapper, facts: Facts) -> bool:
@@ -221,10 +249,16 @@ def _is_indexed(connection: BaseDatabaseWrapper, facts: Facts) -> bool:
     )
 
 
-def _forget_failures(connection: BaseDatabaseWrapper, here: Site, code: str) -> None:
-    statement = sql.SQL("DELETE FROM {} WHERE code = {}").format(here.failures.identifier, sql.Literal(code))
-    with connection.cursor() as cursor:
-        cursor.execute(statement.as_string())
+def _forget_failures(connection: BaseDatabaseWrapper, here: Site, condition: sql.Composable) -> int:
+    """Forget failures; how many there were."""
+    # A row that a writer is counting in has just failed again; waiting for that writer would serve nobody.
+    statement = sql.SQL(
+        "WITH cleared AS (DELETE FROM {failures} WHERE id IN ("
+        "SELECT id FROM {failures} WHERE {condition} FOR UPDATE SKIP LOCKED"
+        ") RETURNING occurrences) SELECT coalesce(sum(occurrences), 0)::bigint FROM cleared"
+    ).format(failures=here.failures.identifier, condition=condition)
+    [(cleared,)] = fetch(connection, statement.as_string())
+    return int(cleared)
 
 
 def _estimated_users(connection: BaseDatabaseWrapper, here: Site) -> int:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from badges.compiler import Level
-from badges.database import fetch_file, qualified
+from badges.database import fetch, fetch_file, qualified, template
 from badges.definitions import Event
 from badges.routines import MARKER
 from badges.site import Site
@@ -59,8 +60,8 @@ class InstalledFunction:
     is_security_definer: bool
     config: frozenset[str]
     owner: str
-    is_public: bool
-    """Every role may execute it, and so attach it to a table of its own."""
+    executors: frozenset[str]
+    """The roles besides its owner that may execute it, and so attach it to a table of their own; PUBLIC is all."""
     comment: str
     triggers: tuple[InstalledTrigger, ...]
 
@@ -88,12 +89,79 @@ def installed(
             is_definer,
             frozenset(config),
             owner,
-            is_public,
+            frozenset(executors),
             comment,
             _triggers(found),
         )
-        for name, body, arguments, is_plpgsql, is_definer, config, owner, is_public, comment, found in rows
+        for name, body, arguments, is_plpgsql, is_definer, config, owner, executors, comment, found in rows
     }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RecordedFailure:
+    """What the condition of one badge did to some writes; none of them was harmed."""
+
+    code: str
+    sqlstate: str
+    message: str
+    """That of the last time."""
+    occurrences: int
+    first_at: datetime
+    last_at: datetime
+
+    def __str__(self) -> str:
+        times = f"once, at {self.last_at:%Y-%m-%d %H:%M:%S %Z}"
+        if self.occurrences > 1:
+            first, last = f"{self.first_at:%Y-%m-%d %H:%M:%S}", f"{self.last_at:%Y-%m-%d %H:%M:%S %Z}"
+            times = f"{self.occurrences:,} times from {first} to {last}"
+        return f'The condition of badge "{self.code}" failed {times}: {self.message} (SQLSTATE {self.sqlstate}).'
+
+
+def failures(connection: BaseDatabaseWrapper, site: Site) -> tuple[RecordedFailure, ...]:
+    """The failures on record of the badges that are in force; empty for a role that may not read them."""
+    if not (site.failures.can_select and site.definitions.can_select):
+        return ()
+    query = template("failures.sql").format(failures=site.failures.identifier, definitions=site.definitions.identifier)
+    return tuple(RecordedFailure(*row) for row in fetch(connection, query.as_string()))
+
+
+def open_schemas(connection: BaseDatabaseWrapper, site: Site) -> tuple[str, ...]:
+    """The schemas on the path of the generated functions in which every role may create functions and operators."""
+    # The path of the functions is that of this session.
+    rows = fetch(
+        connection,
+        """
+        SELECT schema
+        FROM unnest(array_append(current_schemas(false), %s::name)) WITH ORDINALITY AS path (schema, place)
+        WHERE has_schema_privilege('public', schema::text, 'CREATE') AND schema !~ '^pg_temp_'
+        GROUP BY schema ORDER BY min(place)
+        """,
+        [site.schema],
+    )
+    return tuple(schema for (schema,) in rows)
+
+
+def default_executors(connection: BaseDatabaseWrapper, site: Site) -> tuple[str, ...]:
+    """The roles that ALTER DEFAULT PRIVILEGES lets execute what this role creates in the schema of the functions."""
+    rows = fetch(
+        connection,
+        """
+        SELECT DISTINCT pg_get_userbyid(acl.grantee)
+        FROM pg_default_acl d
+        CROSS JOIN LATERAL aclexplode(d.defaclacl) AS acl
+        WHERE d.defaclobjtype = 'f' AND d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+          AND d.defaclnamespace IN (0, (SELECT oid FROM pg_namespace WHERE nspname = %s))
+          AND acl.grantee NOT IN (0, d.defaclrole)
+        ORDER BY 1
+        """,
+        [site.schema],
+    )
+    return tuple(role for (role,) in rows)
+
+
+def hidden_tables(connection: BaseDatabaseWrapper, role: str, tables: Iterable[str]) -> tuple[str, ...]:
+    """Those of the tables, each as schema.table, of which row-level security may hide rows from a role."""
+    return tuple(name for (name,) in fetch_file(connection, "hidden_tables.sql", role=role, tables=sorted(set(tables))))
 
 
 def stored_definitions(connection: BaseDatabaseWrapper) -> dict[str, dict[str, Any]]:

@@ -12,9 +12,8 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
 from django.db import DatabaseError, connections, router
-from django.db.models import Max, Sum
 
-from badges import database, definitions, exceptions, install, plan
+from badges import catalog, database, definitions, exceptions, install, plan, site
 from badges.conf import badges_settings
 
 RUN = "Run `python manage.py create_badge_triggers`; --plan shows what it would do."
@@ -40,7 +39,7 @@ def check_badge_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 def check_databases(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """badges.W002 to badges.W006: the triggers in the databases that hold badges."""
+    """badges.W002 to badges.W008: the triggers in the databases that hold badges."""
     messages: list[CheckMessage] = []
     for alias in databases or ():
         if connections[alias].vendor == "postgresql" and router.allow_migrate(alias, "badges"):
@@ -49,8 +48,6 @@ def check_databases(
 
 
 def _check_database(alias: str) -> Iterator[CheckMessage]:
-    from badges.models import Failure  # noqa: PLC0415 - models need loaded apps
-
     try:
         path = badges_settings.BADGES_FILE
         drafted = install.draft(database.connect(alias), definitions.load(path), path)
@@ -70,6 +67,8 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
                 hint=fault.remedy or "Was a table or a column dropped or renamed? Change the badge, or bring it back.",
                 id="badges.W002",
             )
+        connection = database.connect(alias)
+        yield from _check_failures(alias, catalog.failures(connection, site.describe(connection)))
         return
     edited = [step for step in drafted.steps if plan.EDITED in step.reason]
     others = [step for step in drafted.steps if step not in edited]
@@ -83,23 +82,22 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
             hint=f"The next create_badge_triggers undoes the edit. {RUN}",
             id="badges.W004",
         )
-    failures = (
-        Failure.objects.using(alias)
-        .values("code")
-        .annotate(occurrences=Sum("occurrences"), last_at=Max("last_at"), message=Max("message"))
-    )
-    for failure in failures.order_by("code"):
-        code = failure["code"]
-        yield Warning(
-            f'The condition of badge "{code}" failed {failure["occurrences"]} times in the database "{alias}", '
-            f"last at {failure['last_at']:%Y-%m-%d %H:%M:%S %Z}: {failure['message']}",
-            hint=f"No write was harmed. Mend the condition, then run `python manage.py award_badges {code}`.",
-            id="badges.W006",
-        )
+    yield from _check_failures(alias, drafted.failures)
     for trigger in drafted.disabled:
         name, _, table = trigger.partition(" on ")
         yield Warning(
             f'The trigger {trigger} is disabled in the database "{alias}": its badges are not awarded.',
             hint=f"ALTER TABLE {table} ENABLE TRIGGER {name}; and award_badges for what was missed.",
             id="badges.W005",
+        )
+    for finding in drafted.findings:
+        yield Warning(f'In the database "{alias}": {finding.message}', hint=finding.remedy, id=finding.id)
+
+
+def _check_failures(alias: str, failures: Sequence[catalog.RecordedFailure]) -> Iterator[CheckMessage]:
+    for failure in failures:
+        yield Warning(
+            f'In the database "{alias}": {failure}',
+            hint=f"No write was harmed. Mend the condition, then run `python manage.py award_badges {failure.code}`.",
+            id="badges.W006",
         )

@@ -34,6 +34,8 @@ class Trigger:
     table: Table
     event: Event
     level: Level
+    is_always: bool = False
+    """It fires for rows that arrive by logical replication, too."""
 
     @property
     def name(self) -> str:
@@ -77,7 +79,7 @@ def compile_definitions(site: Site, analysed: Sequence[AnalysedDefinition]) -> C
     badges: dict[tuple[str, Event, Level], list[_Badge]] = {}
     for of_definition in analysed:
         for event, facts in of_definition.facts.items():
-            for level in _levels(event, facts):
+            for level in _levels(site, event, facts):
                 key = facts.table.qualified_name, event, level
                 badges.setdefault(key, []).append(_Badge(of_definition.definition, event, facts))
     triggers = sorted(
@@ -107,14 +109,16 @@ class _Badge:
     facts: Facts
 
 
-def _levels(event: Event, facts: Facts) -> tuple[Level, ...]:
+def _levels(site: Site, event: Event, facts: Facts) -> tuple[Level, ...]:
     """Where the trigger must stand so that it sees every row, and the old row beside the new one if both are read."""
     pairs_rows = event is Event.UPDATE and bool(facts.old_columns)
     if event is Event.UPDATE and facts.table.is_partitioned and not pairs_rows:
         # An update that moves a row to another partition fires no row-level UPDATE trigger, only the parent's
         # statement-level one; an update that names a partition fires only the row-level one.
         return (Level.ROW, Level.STATEMENT)
-    return (Level.ROW,) if pairs_rows or facts.table.needs_row_level else (Level.STATEMENT,)
+    # The worker of logical replication fires no statement-level triggers.
+    needs_row_level = pairs_rows or facts.table.needs_row_level or site.is_subscriber
+    return (Level.ROW,) if needs_row_level else (Level.STATEMENT,)
 
 
 def _trigger(site: Site, event: Event, level: Level, badges: Sequence[_Badge]) -> Trigger:
@@ -144,7 +148,8 @@ def _trigger(site: Site, event: Event, level: Level, badges: Sequence[_Badge]) -
         body=trusted(dollar_quoted(body.as_string())),
     )
     codes = tuple(badge.definition.code for badge in badges)
-    return Trigger(Routine(site.schema, name, site.badges_owner, create.as_string(), codes), table, event, level)
+    routine = Routine(site.schema, name, site.badges_owner, create.as_string(), codes)
+    return Trigger(routine, table, event, level, site.is_subscriber)
 
 
 def _award(site: Site, event: Event, level: Level, badges: Sequence[_Badge]) -> sql.Composed:
@@ -195,18 +200,22 @@ def _one_by_one(site: Site, event: Event, level: Level, badges: Sequence[_Badge]
     new: sql.Composable = sql.SQL("NULL::jsonb")
     old: sql.Composable = new
     if event.has_new:
-        new = sql.SQL("to_jsonb({})").format(trusted("NEW") if level is Level.ROW else sql.Identifier("new"))
+        new = sql.SQL("to_jsonb({})").format(trusted("NEW" if level is Level.ROW else "new.*"))
     if event is Event.DELETE or (event.has_old and level is Level.ROW):
-        old = sql.SQL("to_jsonb({})").format(trusted("OLD") if level is Level.ROW else sql.Identifier("old"))
-    user = badges[0].facts.user.name
-    rows = _source(event)
+        old = sql.SQL("to_jsonb({})").format(trusted("OLD" if level is Level.ROW else "old.*"))
+    name = badges[0].facts.user.name
+    rows: sql.Composable = _source(event)
+    user: sql.Composable = sql.Identifier(event.changed_row, name)
     if level is Level.ROW:
-        rows = _records((user,), ()) if event.has_new else _records((), (user,))
+        # Under another name than the record's, which would otherwise be that of this row of one column.
+        rows = sql.SQL("(SELECT {} AS user_id) AS changed").format(_columns(event.changed_row.upper(), [name]))
+        user = sql.SQL("changed.user_id")
     return template("one_by_one.sql").format(
         function=qualified(site.schema, "badges_one_by_one"),
+        note_failure=qualified(site.schema, "badges_note_failure"),
         event=sql.Literal(event.value),
-        user=sql.Identifier(event.changed_row, user),
-        known_user=_known_user(site, sql.Identifier(event.changed_row, user)),
+        user=user,
+        known_user=_known_user(site, user),
         new=new,
         old=old,
         codes=sql.Literal([badge.definition.code for badge in badges]) + sql.SQL("::text[]"),

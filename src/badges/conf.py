@@ -46,6 +46,20 @@ class BadgesSettings:
             raise exceptions.InvalidSetting(f"BADGES_BUCKETS is {buckets}; a power of two is needed, such as 1024.")
         return buckets
 
+    @property
+    def BADGES_SUBSCRIBERS(self) -> frozenset[str]:  # noqa: N802
+        """Aliases of the databases whose rows arrive by logical replication. Their triggers are row-level and always
+        enabled, as its worker fires no others. Default: none.
+        """
+        aliases = getattr(settings, "BADGES_SUBSCRIBERS", ())
+        if not isinstance(aliases, list | tuple | set | frozenset) or not all(
+            isinstance(each, str) for each in aliases
+        ):
+            raise exceptions.InvalidSetting(
+                f'BADGES_SUBSCRIBERS is {aliases!r}; a list of database aliases is needed, such as ["default"].'
+            )
+        return frozenset(aliases)
+
 
 def _within(name: str, value: object, allowed: range) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:

@@ -72,5 +72,9 @@ class UnknownBadge(BadgesError):
     """No badge has this code."""
 
 
+class RowsHidden(BadgesError):
+    """Row-level security hides rows from this role, so that users would be missed; nothing was changed."""
+
+
 class InsufficientRights(BadgesError):
     """The database role may not do what the plan needs; nothing was changed."""

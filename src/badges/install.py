@@ -35,7 +35,23 @@ def draft(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
     analysed = analysis.analyse(connection, here, definitions, str(source))
     wanted = compiler.compile_definitions(here, analysed)
     installed = catalog.installed(connection, here, [routine.name for routine in wanted.routines])
-    return plan.compare(here, definitions, wanted, installed, catalog.stored_definitions(connection))
+    tables = {here.users, here.badges, here.pending, here.failures}
+    names = {table.qualified_name for table in tables}.union(
+        *(facts.tables for each in analysed for facts in each.facts.values())
+    )
+    findings = plan.find(
+        here, catalog.open_schemas(connection, here), catalog.hidden_tables(connection, here.badges_owner, names)
+    )
+    return plan.compare(
+        here,
+        definitions,
+        wanted,
+        installed,
+        catalog.stored_definitions(connection),
+        default_executors=catalog.default_executors(connection, here),
+        failures=catalog.failures(connection, here),
+        findings=tuple(findings),
+    )
 
 
 def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> plan.Plan:

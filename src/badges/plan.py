@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from psycopg import sql
 
 from badges import catalog
-from badges.catalog import InstalledFunction, InstalledTrigger
+from badges.catalog import InstalledFunction, InstalledTrigger, RecordedFailure
 from badges.compiler import Compiled, Trigger
 from badges.database import qualified, trusted
 from badges.definitions import Definition
@@ -60,6 +60,19 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that the command does not change and the operator should know: what, and what to do about it."""
+
+    id: str
+    """That of the system check that says the same."""
+    message: str
+    remedy: str
+
+    def as_dict(self) -> dict[str, str]:
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
     """What brings the database in line with the badge file; empty if it is."""
 
@@ -68,6 +81,9 @@ class Plan:
     triggers: int
     disabled: tuple[str, ...] = ()
     """The triggers that somebody disabled, which is left as it is: their badges are not awarded."""
+    failures: tuple[RecordedFailure, ...] = ()
+    """Conditions that failed since `award_badges` last went well."""
+    findings: tuple[Finding, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -79,6 +95,15 @@ class Plan:
             "badges": self.badges,
             "triggers": self.triggers,
             "disabled": list(self.disabled),
+            "failures": [
+                {
+                    **dataclasses.asdict(failure),
+                    "first_at": failure.first_at.isoformat(),
+                    "last_at": failure.last_at.isoformat(),
+                }
+                for failure in self.failures
+            ],
+            "findings": [finding.as_dict() for finding in self.findings],
             "steps": [step.as_dict() for step in self.steps],
         }
 
@@ -98,16 +123,30 @@ def compare(
     wanted: Compiled,
     installed: Mapping[str, InstalledFunction],
     stored: Mapping[str, Mapping[str, Any]],
+    *,
+    default_executors: Sequence[str] = (),
+    failures: Sequence[RecordedFailure] = (),
+    findings: Sequence[Finding] = (),
 ) -> Plan:
     """The steps from `installed` and `stored` to `wanted` and `definitions`.
+
+    `default_executors` may execute each new function unless that is taken from them; `failures` and `findings` are only
+    told.
 
     Locks come last and in the order of the tables' names, so that they are held briefly and two plans cannot deadlock.
     """
     names = {routine.name for routine in wanted.routines}
+    trigger_names = {trigger.name for trigger in wanted.triggers}
     unwanted = [function for name, function in installed.items() if name not in names]
     steps = [
         *_definition_steps(site, definitions, stored),
-        *(step for routine in wanted.routines for step in _function_steps(site, routine, installed.get(routine.name))),
+        *(
+            step
+            for routine in wanted.routines
+            for step in _function_steps(
+                site, routine, installed.get(routine.name), default_executors, is_trigger=routine.name in trigger_names
+            )
+        ),
         *sorted(
             [
                 *(step for trigger in wanted.triggers for step in _trigger_steps(trigger, installed.get(trigger.name))),
@@ -128,7 +167,40 @@ def compare(
         for trigger in installed[wanted_trigger.name].triggers
         if trigger.is_disabled
     ]
-    return Plan(tuple(steps), badges=len(definitions), triggers=len(wanted.triggers), disabled=tuple(disabled))
+    return Plan(
+        tuple(steps),
+        badges=len(definitions),
+        triggers=len(wanted.triggers),
+        disabled=tuple(disabled),
+        failures=tuple(failures),
+        findings=tuple(findings),
+    )
+
+
+def find(site: Site, open_schemas: Sequence[str], hidden_tables: Sequence[str]) -> Iterator[Finding]:
+    """What makes the badges less safe or less exact than they could be.
+
+    :param open_schemas: schemas on the path of the functions in which every role may create objects.
+    :param hidden_tables: tables, as schema.table, of which row-level security may hide rows from the badges' owner.
+    """
+    for schema in open_schemas:
+        revoke = sql.SQL("REVOKE CREATE ON SCHEMA {} FROM PUBLIC;").format(sql.Identifier(schema))
+        yield Finding(
+            "badges.W007",
+            f'Every role may create functions and operators in the schema "{schema}", where the conditions look for '
+            f'theirs: planted ones would run with the rights of "{site.badges_owner}".',
+            revoke.as_string(),
+        )
+    for table in hidden_tables:
+        policy = sql.SQL("CREATE POLICY badges ON {} FOR SELECT TO {} USING (true);").format(
+            qualified(*table.split(".", 1)), sql.Identifier(site.badges_owner)
+        )
+        yield Finding(
+            "badges.W008",
+            f'The row-level security of {table} may hide rows from "{site.badges_owner}", with whose rights badges are '
+            "awarded: what hangs on those rows is missed.",
+            f"{policy.as_string()} Or give the role BYPASSRLS.",
+        )
 
 
 def _definition_steps(
@@ -185,14 +257,18 @@ def _literal(name: str, value: object) -> sql.Composable:
     return sql.Literal(value)
 
 
-def _function_steps(site: Site, routine: Routine, old: InstalledFunction | None) -> Iterator[Step]:
-    reasons = ["new"] if old is None else list(_differences(routine, old))
+def _function_steps(
+    site: Site, routine: Routine, old: InstalledFunction | None, default_executors: Sequence[str], *, is_trigger: bool
+) -> Iterator[Step]:
+    reasons = ["new"] if old is None else list(_differences(routine, old, is_trigger=is_trigger))
     if not reasons:
         return
+    # Nobody calls a trigger function; award, revoke and settle may have been granted on purpose.
+    others = default_executors if old is None else sorted(old.executors) if is_trigger else ()
     statements = [
         sql.Composed([trusted(routine.statement)]),
         sql.SQL("COMMENT ON FUNCTION {} IS {}").format(routine.identifier, sql.Literal(routine.comment)),
-        sql.SQL("REVOKE ALL ON FUNCTION {} FROM PUBLIC").format(routine.identifier),
+        sql.SQL("REVOKE ALL ON FUNCTION {} FROM {}").format(routine.identifier, _roles(others)),
     ]
     if old and old.arguments != routine.arguments:
         # PostgreSQL replaces a function only under the same signature.
@@ -211,7 +287,13 @@ def _function_steps(site: Site, routine: Routine, old: InstalledFunction | None)
     )
 
 
-def _differences(routine: Routine, old: InstalledFunction) -> Iterator[str]:
+def _roles(others: Iterable[str]) -> sql.Composed:
+    """PUBLIC, and these."""
+    roles = [sql.Identifier(role) for role in others if role != "PUBLIC"]
+    return sql.SQL(", ").join([sql.SQL("PUBLIC"), *roles])
+
+
+def _differences(routine: Routine, old: InstalledFunction, *, is_trigger: bool) -> Iterator[str]:
     metadata = old.metadata
     if old.body != routine.body or old.comment != routine.comment:
         before, now = set(metadata.get("badges", ())), set(routine.codes)
@@ -238,26 +320,37 @@ def _differences(routine: Routine, old: InstalledFunction) -> Iterator[str]:
         yield "its attributes differ"
     if old.owner != routine.owner:
         yield f"its owner is {old.owner}"
-    if old.is_public:
+    if "PUBLIC" in old.executors:
         yield "every role may execute it"
+    elif old.executors and is_trigger:
+        yield f"{', '.join(sorted(old.executors))} may execute it"
 
 
 def _trigger_steps(wanted: Trigger, old: InstalledFunction | None) -> Iterator[Step]:
     triggers = old.triggers if old else ()
     own = next((each for each in triggers if each.name == wanted.name and each.table_oid == wanted.table.oid), None)
     table = wanted.table.qualified_name
-    if own is None or not _is_as_wanted(wanted, own):
-        statements = [wanted.create()]
-        if own and own.enabled in _ENABLED:
+    state = own.enabled if own else ""
+    if wanted.is_always and state != "D":
+        state = "A"
+    is_sound = own is not None and _is_as_wanted(wanted, own)
+    if own is None or not is_sound or own.enabled != state:
+        statements = [] if is_sound else [wanted.create()]
+        if state in _ENABLED:
             statements.append(
                 sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(
-                    wanted.table.identifier, trusted(_ENABLED[own.enabled]), sql.Identifier(wanted.name)
+                    wanted.table.identifier, trusted(_ENABLED[state]), sql.Identifier(wanted.name)
                 )
             )
+        reason = "changed in the database"
+        if own is None:
+            reason = f"new: after {wanted.event}, {wanted.level}-level{', always enabled' if wanted.is_always else ''}"
+        elif is_sound:
+            reason = "to be always enabled, as on a subscriber"
         yield Step(
             Action.REPLACE_TRIGGER if own else Action.CREATE_TRIGGER,
             f"{wanted.name} on {table}",
-            "changed in the database" if own else f"new: after {wanted.event}, {wanted.level}-level",
+            reason,
             f"SHARE ROW EXCLUSIVE on {table}: waits for writers, and writers wait for it; readers go on",
             tuple(statements),
             f"TRIGGER on {table}",

@@ -100,6 +100,8 @@ class Site:
     """BADGES_WAIT, in milliseconds."""
     buckets: int
     """BADGES_BUCKETS."""
+    is_subscriber: bool
+    """BADGES_SUBSCRIBERS names this database."""
 
     @property
     def schema(self) -> str:
@@ -124,7 +126,8 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
         """
         SELECT current_database(), current_user,
                (SELECT coalesce(string_agg(quote_ident(schema), ', ' ORDER BY place), '')
-                FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (schema, place))
+                FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (schema, place)
+                WHERE schema !~ '^pg_temp_')
         """,
     )
     user_meta = get_user_model()._meta
@@ -174,6 +177,7 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
         can_create_functions=can_create,
         wait=badges_settings.BADGES_WAIT,
         buckets=badges_settings.BADGES_BUCKETS,
+        is_subscriber=connection.alias in badges_settings.BADGES_SUBSCRIBERS,
     )
 
 

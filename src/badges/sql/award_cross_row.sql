@@ -31,7 +31,9 @@
                     VALUES
 {conditions}
                 ) AS badge (code, earned)
-                WHERE badge.earned OR (NOT badge.earned AND {bucket} = ANY (own.busy))
+                -- Who is in none of the buckets has lost a badge since the statement before.
+                WHERE badge.earned
+                   OR (NOT badge.earned AND ({bucket} = ANY (own.busy) OR {bucket} <> ALL (own.buckets)))
             ) AS found
             WHERE found.known_user IS NOT NULL;
             IF own.users IS NOT NULL THEN

@@ -17,19 +17,12 @@ BEGIN
     END IF;
     BEGIN
 {awards}
-    EXCEPTION WHEN OTHERS THEN
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         END IF;
-        BEGIN
 {one_by_one}
-        EXCEPTION WHEN OTHERS THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                RAISE;
-            END IF;
-            RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
-        END;
     END;
     RETURN NULL;
 END

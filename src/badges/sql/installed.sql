@@ -6,8 +6,9 @@ SELECT p.proname,
        p.prosecdef,
        coalesce(p.proconfig, '{{}}'),
        pg_catalog.pg_get_userbyid(p.proowner),
-       EXISTS (SELECT FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) AS acl
-               WHERE acl.grantee = 0),
+       ARRAY(SELECT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(acl.grantee)::text END
+             FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) AS acl
+             WHERE acl.grantee <> p.proowner),
        coalesce(pg_catalog.obj_description(p.oid, 'pg_proc'), ''),
        triggers.found
 FROM pg_catalog.pg_proc p

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges import awarding
+from badges import awarding, catalog, site
 from badges.management.commands._base import BadgesCommand
 
 SECONDS_BETWEEN_LINES = 2.0
@@ -24,6 +24,10 @@ class Command(BadgesCommand):
         connection, path, definitions = self.load(options["file"], options["database"])
         if not options["dry_run"]:
             self._settle(connection)
+        here = site.describe(connection)
+        for failure in catalog.failures(connection, here):
+            if not options["codes"] or failure.code in options["codes"]:
+                self.stdout.write(self.style.WARNING(f"  {failure}"))
         verb = "would be awarded" if options["dry_run"] else "awarded"
         total, failed = 0, []
         said = time.monotonic()
@@ -42,6 +46,8 @@ class Command(BadgesCommand):
                         f"  {progress.code}: {progress.users_seen:,} of about {progress.users:,} users looked at, "
                         f"{progress.awarded:,} {verb}"
                     )
+                if progress.failures_cleared:
+                    self.stdout.write(f"  {progress.code}: {progress.failures_cleared:,} recorded failures cleared")
                 total += progress.awarded if progress.is_done else 0
         except KeyboardInterrupt:
             raise CommandError("Interrupted. What was awarded stays; run the command again to go on.") from None

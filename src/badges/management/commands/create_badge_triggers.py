@@ -74,6 +74,12 @@ class Command(BadgesCommand):
     def _warn(self, drafted: Plan) -> None:
         for trigger in drafted.disabled:
             self.stderr.write(self.style.WARNING(f"  The trigger {trigger} is disabled: its badges are not awarded."))
+        for finding in drafted.findings:
+            self.stderr.write(self.style.WARNING(f"  {finding.message}\n      {finding.remedy}"))
+        for failure in drafted.failures:
+            self.stderr.write(self.style.WARNING(f"  {failure}"))
+        if drafted.failures:
+            self.stderr.write("  No write was harmed. Once the conditions are mended: python manage.py award_badges")
 
     def _write_steps(self, drafted: Plan, *, verbose: bool) -> None:
         for step in drafted.steps:

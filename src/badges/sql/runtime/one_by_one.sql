@@ -8,6 +8,12 @@ AS $badges$
 DECLARE
     lacking record;
     found record;
+    failures text[];
+    place integer;
+    failed_codes text[];
+    sqlstates text[];
+    messages text[];
+    times integer[];
 BEGIN
     FOR lacking IN
         SELECT changed.user_id, changed.new, changed.old, badge.code, badge.is_cross_row
@@ -22,7 +28,7 @@ BEGIN
                 -- What is not earned is left to a pending check: the locks were lost with the failed statement.
                 PERFORM {record}(ARRAY[lacking.user_id], ARRAY[lacking.code], ARRAY[found.evidence], ARRAY[found.earned]);
             END IF;
-        EXCEPTION WHEN OTHERS THEN
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             ELSIF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
@@ -31,8 +37,28 @@ BEGIN
                     ARRAY[lacking.user_id], ARRAY[lacking.code],
                     ARRAY[jsonb_build_object('operation', event, 'new', lacking.new, 'old', lacking.old)], ARRAY[false]);
             ELSE
-                PERFORM {note_failure}(lacking.code, SQLSTATE, SQLERRM);
+                -- Written down once for all rows, as each change of a row in one transaction makes the next one slower.
+                place := array_position(failures, SQLSTATE || lacking.code);
+                IF place IS NULL THEN
+                    failures := failures || (SQLSTATE || lacking.code);
+                    failed_codes := failed_codes || lacking.code;
+                    sqlstates := sqlstates || SQLSTATE;
+                    messages := messages || SQLERRM;
+                    times := times || 1;
+                ELSE
+                    times[place] := times[place] + 1;
+                END IF;
             END IF;
+        END;
+    END LOOP;
+    FOR place IN 1 .. coalesce(cardinality(failures), 0) LOOP
+        BEGIN
+            PERFORM {note_failure}(failed_codes[place], sqlstates[place], messages[place], times[place]);
+        EXCEPTION WHEN OTHERS THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            END IF;
+            RAISE WARNING 'badge % failed: %; and that could not be recorded: %', failed_codes[place], messages[place], SQLERRM;
         END;
     END LOOP;
 END

@@ -10,6 +10,9 @@ DECLARE
     left_over integer[];
 BEGIN
     IF true = ANY (earned) THEN
+        IF current_setting('badges.patience', true) = 'spent' THEN
+            PERFORM set_config('lock_timeout', '1ms', true);
+        END IF;
         BEGIN
             INSERT INTO {badges} (user_id, code, evidence)
             SELECT found.user_id, found.code, found.evidence
@@ -19,6 +22,8 @@ BEGIN
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
+            ELSIF SQLSTATE = '55P03' THEN
+                PERFORM set_config('badges.patience', 'spent', true);
             END IF;
             left_over := {record_parts}(users, codes, evidences, earned);
         END;

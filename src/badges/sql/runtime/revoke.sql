@@ -7,6 +7,8 @@ SET search_path = pg_catalog, pg_temp
 AS $badges$
 BEGIN
     PERFORM pg_advisory_xact_lock({lock}, {bucket});
+    -- Settling the checks of earlier writes would award it again.
+    DELETE FROM {pending} AS p WHERE p.bucket = {bucket} AND p.user_id = revoked_user AND p.code = revoked_code;
     DELETE FROM {badges} AS b WHERE b.user_id = revoked_user AND b.code = revoked_code;
     RETURN FOUND;
 END

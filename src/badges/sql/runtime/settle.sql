@@ -15,6 +15,9 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RETURN;
     END IF;
+    IF current_setting('badges.patience', true) = 'spent' THEN
+        PERFORM set_config('lock_timeout', '1ms', true);
+    END IF;
     FOR pending IN
         SELECT p.id, p.user_id, p.code, p.evidence
         FROM {pending} AS p
@@ -45,7 +48,9 @@ BEGIN
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected OR foreign_key_violation THEN
                 kept := kept + 1;
-            WHEN OTHERS THEN
+                -- The transaction waits in vain once, not for each of its checks.
+                PERFORM set_config('badges.patience', 'spent', true), set_config('lock_timeout', '1ms', true);
+            WHEN OTHERS OR assert_failure THEN
                 kept := kept + 1;
                 UPDATE {pending} AS p SET failed_at = clock_timestamp() WHERE p.id = pending.id;
                 PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);

@@ -6,6 +6,7 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = {timeout}
 AS $badges$
 DECLARE
+    deadline CONSTANT timestamptz := clock_timestamp() + {timeout};
     bucket integer;
 BEGIN
     -- A snapshot that was taken before the lock does not show what others have committed meanwhile.
@@ -24,6 +25,8 @@ BEGIN
             PERFORM set_config('badges.patience', 'spent', true);
             RETURN busy;
         END;
+        -- For the rest only what is left of the time; no time at all would mean for ever.
+        PERFORM set_config('lock_timeout', greatest(1, ceil(1000 * extract(epoch FROM deadline - clock_timestamp()))) || 'ms', true);
     END LOOP;
     RETURN busy;
 END

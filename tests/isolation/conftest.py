@@ -1,0 +1,53 @@
+"""A fresh, committed database for each test: a copy of a template that is migrated once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import entry
+from django.conf import settings as django_settings
+
+from isolation.harness import Session, Site, fresh_site
+
+PAIR = entry("pair", condition="count(*) >= 2 from dummy_sketch where user_id = NEW.user_id")
+LOUD = entry("loud", condition="NEW.hit_views >= 100")
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def badges_template(django_db_blocker, tmp_path_factory) -> Iterator[str]:
+    """The name of a migrated database with the badges of PAIR and LOUD."""
+    name = f"{django_settings.DATABASES['default']['NAME'][:40]}_isolation"
+    with fresh_site(name, tmp_path_factory.mktemp("badges")) as site:
+        with django_db_blocker.unblock():
+            site.migrate()
+            site.declare(PAIR, LOUD)
+            site.close()  # a database in use cannot be copied
+        yield name
+
+
+@pytest.fixture
+def site(badges_template: str, django_db_blocker, tmp_path: Path) -> Iterator[Site]:
+    """A site with the badges of PAIR and LOUD, until the test declares others."""
+    name = f"{badges_template}_{next(_numbers)}"
+    with django_db_blocker.unblock(), fresh_site(name, tmp_path, badges_template) as made:
+        yield made
+
+
+@pytest.fixture
+def s1(site: Site) -> Session:
+    return site.session()
+
+
+@pytest.fixture
+def s2(site: Site) -> Session:
+    return site.session()
+
+
+@pytest.fixture
+def s3(site: Site) -> Session:
+    return site.session()

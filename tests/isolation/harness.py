@@ -1,0 +1,235 @@
+"""Sessions whose steps a test writes down one by one, in the manner of PostgreSQL's own isolation specs.
+
+Each statement of a session runs to its end before the next step, whichever session that belongs to; so the order on the
+page is the order in the database. Only a step that is meant to wait for another session is started by `start`, and
+whether it waits is asked of the server. Time decides nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.conf import settings as django_settings
+from django.core.management import call_command
+from django.db import connections
+from psycopg import errors, sql
+from psycopg.conninfo import make_conninfo
+
+from badges import awarding, definitions, install
+
+#: The Django database that is the site's.
+ALIAS = "isolation"
+
+READ_COMMITTED, REPEATABLE_READ, SERIALIZABLE = LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+
+#: Ends a step that would wait for ever, so that a test fails and does not hang.
+HANGS = "30s"
+
+#: Repeated alone, a transaction succeeds at once.
+REPETITIONS = 5
+
+
+class Session:
+    """One connection. What fails with 40001 at SERIALIZABLE is repeated at the commit, as applications do."""
+
+    def __init__(self, conninfo: str) -> None:
+        self.connection = psycopg.connect(conninfo, autocommit=True, options=f"-c statement_timeout={HANGS}")
+        self.level = ""
+        self.has_failed = False
+        self.steps: list[tuple[str, Any]] = []
+        self._thread = ThreadPoolExecutor(1)
+
+    def close(self) -> None:
+        self.connection.close()
+        self._thread.shutdown()
+
+    def begin(self, level: str = READ_COMMITTED) -> None:
+        """Begin a transaction and take its snapshot, if its level fixes one."""
+        self.level, self.has_failed, self.steps = level, False, []
+        self._execute(f"BEGIN ISOLATION LEVEL {level}", None)
+        self._execute("SELECT", None)
+
+    def run(self, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
+        """One statement, inside the transaction that is open or by itself."""
+        self.steps.append((statement, params))
+        if self.has_failed:
+            return []
+        try:
+            return self._execute(statement, params)
+        except errors.SerializationFailure:
+            self._expect_failures()
+            return []
+
+    def start(self, statement: str, params: Any = None) -> Future[list[tuple[Any, ...]]]:
+        """A statement that waits for another session: comes back as soon as it does so."""
+        step = self._thread.submit(self.run, statement, params)
+        with psycopg.connect(self.connection.info.dsn, autocommit=True, dbname="postgres") as monitor:
+            blockers = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
+            while not monitor.execute(blockers, [self.connection.info.backend_pid]).fetchone()[0]:
+                assert not step.done(), "it did not wait"
+                time.sleep(0.001)
+        return step
+
+    def commit(self) -> None:
+        """End the transaction, repeating it from its first step as long as it fails with 40001."""
+        for _ in range(REPETITIONS):
+            if not self.has_failed:
+                try:
+                    self._execute("COMMIT", None)
+                except errors.SerializationFailure:
+                    self._expect_failures()
+                else:
+                    return
+            steps = self.steps
+            self.rollback()
+            self.begin(self.level)
+            for statement, params in steps:
+                self.run(statement, params)
+        raise AssertionError(f"40001 {REPETITIONS} times")
+
+    def rollback(self) -> None:
+        self._execute("ROLLBACK", None)
+
+    def savepoint(self) -> None:
+        self.run("SAVEPOINT here")
+
+    def rollback_to_savepoint(self) -> None:
+        self.run("ROLLBACK TO SAVEPOINT here")
+
+    def insert(self, *users: int, views: int = 0) -> None:
+        """A sketch for each of the users, by one statement."""
+        self.run(
+            "INSERT INTO dummy_sketch (user_id, title, hit_views) SELECT unnest(%s::bigint[]), 'Sketch', %s",
+            [list(users), views],
+        )
+
+    def award(self, user: int, code: str) -> bool:
+        return self.run("SELECT badges_award(%s, %s)", [user, code])[0][0]
+
+    def revoke(self, user: int, code: str) -> bool:
+        return self.run("SELECT badges_revoke(%s, %s)", [user, code])[0][0]
+
+    def settle(self) -> tuple[int, int]:
+        """Settle all; gives how many were settled and how many kept."""
+        return self.run("SELECT settled, kept FROM badges_settle(NULL, 100)")[0]
+
+    def _expect_failures(self) -> None:
+        if self.level != SERIALIZABLE:
+            raise AssertionError(f"a serialization failure at {self.level or 'READ COMMITTED'}")
+        self.has_failed = True
+
+    def _execute(self, statement: str, params: Any) -> list[tuple[Any, ...]]:
+        cursor = self.connection.execute(statement, params)
+        return cursor.fetchall() if cursor.description else []
+
+
+class Site:
+    """A database of one's own with the tables of the example, and sessions on it."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.conninfo = conninfo(name)
+        self.badge_file = folder / "badge.json"
+        self.sessions: list[Session] = []
+        self._watch = self.session()
+
+    def session(self) -> Session:
+        self.sessions.append(Session(self.conninfo))
+        return self.sessions[-1]
+
+    def close(self) -> None:
+        """End all sessions, whatever they were at."""
+        if not self.sessions:
+            return
+        for (name,) in self.sql("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
+            self.sql(f"ROLLBACK PREPARED '{name}'")
+        connections[ALIAS].close()
+        for session in self.sessions:
+            session.close()
+        self.sessions.clear()
+
+    def migrate(self) -> None:
+        call_command("migrate", database=ALIAS, verbosity=0)
+
+    def declare(self, *entries: dict[str, Any]) -> None:
+        """Install these badges, in place of those that are there."""
+        self.badge_file.write_text(json.dumps(entries), "utf-8")
+        install.apply(connections[ALIAS], definitions.load(self.badge_file), self.badge_file)
+
+    def sql(self, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
+        """A statement of nobody's, which commits."""
+        return self._watch._execute(statement, params)
+
+    def users(self, number: int) -> list[int]:
+        """New users, no two of whom share a bucket."""
+        rows = self.sql(
+            """
+            WITH made AS (
+                INSERT INTO auth_user (username, password, first_name, last_name, email,
+                                       is_superuser, is_staff, is_active, date_joined)
+                SELECT gen_random_uuid()::text, '', '', '', '', false, false, true, now()
+                FROM generate_series(1, %s * 3 + 10)
+                RETURNING id
+            )
+            SELECT min(id) AS id FROM made GROUP BY hashtextextended(id::text, 0) & 1023 ORDER BY id LIMIT %s
+            """,
+            [number, number],
+        )
+        assert len(rows) == number
+        return [id for (id,) in rows]
+
+    def badges(self) -> list[tuple[int, str]]:
+        """All that anybody holds, each as often as it is held."""
+        return self.sql("SELECT user_id, code FROM badges_badge ORDER BY 1, 2")
+
+    def pending(self) -> int:
+        return self.sql("SELECT count(*) FROM badges_pendingcheck")[0][0]
+
+    def failures(self) -> list[tuple[str, str]]:
+        return self.sql("SELECT DISTINCT code, sqlstate FROM badges_failure ORDER BY 1")
+
+    def settle(self) -> tuple[int, int]:
+        """Settle as `award_badges` does; gives how many were settled and how many remain."""
+        return awarding.settle(connections[ALIAS])
+
+    def settled_badges(self) -> list[tuple[int, str]]:
+        """All that is held once everything is settled, of which nothing may be left."""
+        self.settle()
+        assert self.pending() == 0
+        return self.badges()
+
+
+@contextlib.contextmanager
+def fresh_site(name: str, folder: Path, template: str = "") -> Iterator[Site]:
+    """A site in a database of that name, which is a copy of the template or else empty; gone afterwards.
+
+    `folder` is for the badge file.
+    """
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    create = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+    if template:
+        create += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+    with psycopg.connect(conninfo(), autocommit=True) as server:
+        server.execute(drop)
+        server.execute(create)
+        connections.settings[ALIAS] = {**connections.settings["default"], "NAME": name}
+        if hasattr(connections._connections, ALIAS):
+            del connections[ALIAS]
+        site = Site(name, folder)
+        try:
+            yield site
+        finally:
+            site.close()
+            server.execute(drop)
+
+
+def conninfo(database: str = "postgres") -> str:
+    options = django_settings.DATABASES["default"]
+    names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
+    return make_conninfo(dbname=database, **{name: options[key] for name, key in names.items()})

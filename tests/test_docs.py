@@ -1,0 +1,304 @@
+"""What the documents name exists, what exists they name, and what they show is what one gets."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import inspect
+import io
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from django.core.management import call_command, get_commands, load_command_class
+from django.core.management.base import BaseCommand
+from django.db import connection
+from test_layout import ORDER
+
+from badges import analysis, compiler, definitions, exceptions, plan, routines, site
+from badges.conf import BadgesSettings
+
+REPOSITORY = Path(__file__).parent.parent
+PACKAGE = REPOSITORY / "src" / "badges"
+DOCS = REPOSITORY / "docs"
+GENERATED = DOCS / "generated.sql"
+UPDATE = "BADGES_UPDATE_DOCS"
+
+PAGES = [
+    *(REPOSITORY / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *sorted(DOCS.glob("*.md")),
+]
+TEXTS = {page.relative_to(REPOSITORY).as_posix(): page.read_text("utf-8") for page in PAGES}
+ALL = "\n".join(TEXTS.values())
+COMMANDS = [path.stem for path in (PACKAGE / "management" / "commands").glob("[!_]*.py")]
+BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+
+every_page = pytest.mark.parametrize("page", TEXTS)
+
+
+def section(page: str, title: str) -> str:
+    """The text below a heading, up to the next one of the same level."""
+    match = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^\1 |\Z)", TEXTS[page], re.MULTILINE | re.DOTALL)
+    assert match, f"{page} has no section {title}"
+    return match[2]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return [inspect.cleandoc(f"\n{text}") for _, found, text in BLOCK.findall(TEXTS[page]) if found == language]
+
+
+def in_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of the headings."""
+    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def own_actions(command: str) -> dict[str, argparse.Action]:
+    """The options and arguments that a command has beyond those of all commands, as the documents write them."""
+    theirs = {action.dest for action in BaseCommand().create_parser("manage.py", "any")._actions}
+    actions = load_command_class("badges", command).create_parser("manage.py", command)._actions
+    found = {}
+    for action in actions:
+        if action.dest not in theirs:
+            name = " ".join(filter(None, [*action.option_strings, action.metavar]))
+            found[name] = action
+    return found
+
+
+def command_lines() -> list[tuple[str, list[str]]]:
+    """Each command line in a document: its page, and its words."""
+    lines = []
+    for page, text in TEXTS.items():
+        for line in re.findall(r"^ *\$ (.+)$|`((?:BADGES\w+=\S+ )?python3? [^`\n]+)`", text, re.MULTILINE):
+            words = shlex.split("".join(line))
+            while re.match(r"[A-Z_]+=", words[0]):
+                words = words[1:]
+            lines.append((page, words))
+    return lines
+
+
+def load_run() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("run_py", REPOSITORY / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# Links and files
+
+
+@every_page
+def test_links(page):
+    """Every link to another document leads to a file, and to a heading of it."""
+    here = REPOSITORY / page
+    for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page]):
+        if not target.startswith("https://"):
+            path, _, anchor = target.partition("#")
+            file = (here.parent / path).resolve() if path else here
+            assert file.exists(), target
+            assert not anchor or anchor in anchors(file), target
+
+
+def test_every_page_is_reached_from_the_readme():
+    """No document is an orphan."""
+    assert {f"docs/{page.name}" for page in DOCS.glob("*.md")} <= set(re.findall(r"\]\(([^)#]+)\)", TEXTS["README.md"]))
+
+
+@every_page
+def test_files(page):
+    """Every file and folder of the repository that a document names is there."""
+    pattern = r"(?<![\w/])((?:src|docs|tests|example|bench|\.ci)/[\w./-]*\w|run\.py|noxfile\.py)"
+    for name in re.findall(pattern, TEXTS[page]):
+        assert (REPOSITORY / name).exists(), name
+
+
+def test_map():
+    """The map in design.md has every module and folder of the package, and no other; the stages in their order."""
+    rows = re.findall(r"^\| `([\w./]+)` \|", section("docs/design.md", "The map"), re.MULTILINE)
+    assert [name for name in rows if name.removesuffix(".py") in ORDER] == [f"{stage}.py" for stage in ORDER]
+    mapped = set(rows)
+    modules = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
+    modules = {name for name in modules if not name.startswith("migrations/")}
+    folders = {f"{path.relative_to(PACKAGE).parent.as_posix()}/" for path in PACKAGE.rglob("*.sql")} | {"migrations/"}
+    assert mapped == modules | folders | {path.name for path in PACKAGE.glob("*.json")}
+
+
+# Commands
+
+
+def test_commands():
+    """commands.md has a section for each command, and no document calls one that does not exist."""
+    for command in COMMANDS:
+        section("docs/commands.md", command)
+    called = [words[2] for _, words in command_lines() if words[1:2] == ["manage.py"]]
+    assert set(called) <= set(get_commands())
+    assert set(called) >= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_flags(command):
+    """The table of a command has all its flags and arguments with the text of --help."""
+    table = re.findall(r"^\| `([^`]+)` \| (.*) \|$", section("docs/commands.md", command), re.MULTILINE)
+    actions = own_actions(command)
+    shown = {name: text for name, text in table if name.startswith("-") or name in actions}
+    assert shown == {name: action.help for name, action in actions.items()}
+
+
+def test_flags_in_command_lines():
+    """Every flag that a document passes to one of the commands is one that it has."""
+    for page, words in command_lines():
+        if words[1:2] == ["manage.py"] and words[2] in COMMANDS:
+            # What a call needs beside flags, and sites choose, is left out.
+            parser = load_command_class("badges", words[2]).create_parser("manage.py", words[2])
+            known = {option for action in parser._actions for option in action.option_strings}
+            assert {word for word in words if word.startswith("--")} <= known, (page, words)
+    mentioned = re.findall(r"`(?:create_badge_triggers|award_badges) (--[\w-]+)", ALL)
+    assert mentioned
+    assert set(mentioned) <= {name.split()[0] for command in COMMANDS for name in own_actions(command)}
+
+
+def test_run_py():
+    """Every call of run.py in a document is one that it understands; the README has the two that begin everything."""
+    run = load_run()
+    calls = [words[2:] for _, words in command_lines() if words[:2] == ["python3", "run.py"]]
+    for call in calls:
+        assert run.parse(call[:1] if call[0] == "test" else call).command == call[0]
+    assert calls[:2] == [["demo"], ["test"]]
+    assert {call[0] for call in calls} == {"demo", "test", "lint", "matrix"}
+    for call in ("python3 run.py demo", "python3 run.py test"):
+        assert f"$ {call}\n" in TEXTS["README.md"]
+
+
+# Settings, checks, exceptions, functions, keys
+
+
+def own_settings() -> dict[str, str]:
+    return {
+        name: in_one_line(inspect.getdoc(value))
+        for name, value in vars(BadgesSettings).items()
+        if isinstance(value, property)
+    }
+
+
+@pytest.mark.parametrize("name", own_settings())
+def test_setting(name):
+    """settings.md has a section for each setting, which begins with the docstring."""
+    assert in_one_line(section("docs/settings.md", name)).startswith(own_settings()[name])
+
+
+def test_no_other_settings():
+    """Each name like a setting's is a setting, or an environment variable of the example or of this test."""
+    table = section("docs/settings.md", "The environment of the demo and the tests")
+    variables = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+    code = "".join(path.read_text("utf-8") for path in (REPOSITORY / "example").glob("*.py"))
+    assert variables == set(re.findall(r"BADGES_[A-Z_]+[A-Z]", code)) - set(own_settings()) | {UPDATE}
+    assert set(re.findall(r"\bBADGES_[A-Z_]+[A-Z]\b", ALL)) == variables | set(own_settings())
+
+
+def test_check_ids():
+    """troubleshooting.md has a section for each check, and no document names another."""
+    code = "".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
+    ids = set(re.findall(r'"(badges\.[EW]\d{3})"', code))
+    assert set(re.findall(r"^### (badges\.\w+)$", TEXTS["docs/troubleshooting.md"], re.MULTILINE)) == ids
+    assert set(re.findall(r"badges\.[EW]\d{3}", ALL)) == ids
+
+
+def test_exceptions():
+    """The table in troubleshooting.md has each exception of the package, and no other."""
+    own = {name for name, value in vars(exceptions).items() if isinstance(value, type) and _is_error(value)}
+    table = section("docs/troubleshooting.md", "Errors")
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == own
+    assert "`badges.exceptions.BadgesError`" in table
+
+
+def _is_error(value: type) -> bool:
+    return issubclass(value, exceptions.BadgesError) and value is not exceptions.BadgesError
+
+
+def test_functions_of_the_database():
+    """A function that a document calls from SQL is installed."""
+    called = set(re.findall(r"\b(badges_[a-z_]+)\(", ALL))
+    assert called <= {f"badges_{name}" for name in (*routines.RUNTIME, "check")}
+    assert called >= {"badges_award", "badges_revoke", "badges_settle"}
+
+
+def test_keys():
+    """badge-json.md has each key of a badge."""
+    table = section("docs/badge-json.md", "Keys")
+    assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == definitions.KEYS
+
+
+# Examples
+
+
+@every_page
+def test_json(page):
+    """Every JSON in a document is sound: a badge file, unless it is marked as partial."""
+    partial = re.findall(r"<!-- partial -->\n```json\n(.*?)```", TEXTS[page], re.DOTALL)
+    for text in blocks(page, "json"):
+        if any(text.strip() == each.strip() for each in partial):
+            json.loads(text)
+        else:
+            assert definitions.parse(text)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/badge-json.md", "docs/commands.md"])
+def test_badge_files_compile(page, badge_file):
+    """PostgreSQL takes every badge file that is shown."""
+    for text in blocks(page, "json"):
+        if "trigger_table" in text:
+            badge_file().write_text(text, "utf-8")
+            call_command("create_badge_triggers", stdout=(output := io.StringIO()))
+            assert "Done" in output.getvalue() or "Nothing to do" in output.getvalue()
+
+
+def test_shapes_are_those_of_the_example():
+    """The README shows the first badges of the example site."""
+    [text] = blocks("README.md", "json")
+    example = definitions.load(REPOSITORY / "example" / "badge.json")
+    assert definitions.parse(text) == example[:3]
+
+
+@pytest.mark.django_db
+def test_plan(badge_file):
+    """The plan in commands.md is the one that the command gives for the two files that are shown."""
+    [before], [after] = blocks("docs/quickstart.md", "json"), blocks("docs/commands.md", "json")
+    path = badge_file()
+    path.write_text(before, "utf-8")
+    call_command("create_badge_triggers", stdout=io.StringIO())
+    path.write_text(after, "utf-8")
+    call_command("create_badge_triggers", "--plan", stdout=(output := io.StringIO()), stderr=io.StringIO())
+    assert f"$ python manage.py create_badge_triggers --plan\n{output.getvalue()}```" in TEXTS["docs/commands.md"]
+
+
+@pytest.mark.django_db
+def test_generated_sql():
+    """docs/generated.sql is what the example's badge.json compiles to; BADGES_UPDATE_DOCS=1 renews it."""
+    declared = definitions.load(REPOSITORY / "example" / "badge.json")
+    here = site.describe(connection)
+    compiled = compiler.compile_definitions(here, analysis.analyse(connection, here, declared))
+    script = plan.compare(here, declared, compiled, {}, {}).as_sql()
+    text = (
+        "-- What `create_badge_triggers --sql` prints for example/badge.json on a database without badges.\n"
+        "-- Renewed by: BADGES_UPDATE_DOCS=1 python3 run.py test tests/test_docs.py\n\n"
+        f"{re.sub(' +$', '', script, flags=re.MULTILINE)}\n"
+    )
+    if os.environ.get(UPDATE):
+        GENERATED.write_text(text, "utf-8")
+    assert GENERATED.read_text("utf-8") == text, "renew it with BADGES_UPDATE_DOCS=1"
+
+
+def test_shown_sql_is_generated():
+    """What how-it-works.md quotes stands in docs/generated.sql."""
+    generated = in_one_line(GENERATED.read_text("utf-8"))
+    for text in blocks("docs/how-it-works.md", "sql"):
+        assert in_one_line(text) in generated

@@ -1,0 +1,114 @@
+"""The modules and the distribution are laid out as docs/design.md says."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import badges
+
+REPOSITORY = Path(__file__).parent.parent
+PACKAGE = Path(badges.__file__).parent
+
+FOUNDATION = ("exceptions", "conf", "database", "fields")
+STAGES = (
+    "definitions", "site", "complaints", "analysis", "routines", "compiler", "catalog", "plan", "install", "awarding"
+)  # fmt: skip
+ORDER = (*FOUNDATION, *STAGES)
+MAX_LINES = 400
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
+modules = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+
+
+def imported(path: Path, *, deferred: bool = True) -> Iterator[str]:
+    """The modules of the package that a module imports, at once or (`deferred`) inside a function as well."""
+    tree = ast.parse(path.read_text("utf-8"))
+    delayed = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if id(node) in delayed and not deferred:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name.removeprefix("badges.") for alias in node.names if alias.name.startswith("badges."))
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} has a relative import"
+            if node.module == "badges":
+                yield from (alias.name for alias in node.names)
+            elif node.module and node.module.startswith("badges."):
+                yield node.module.removeprefix("badges.")
+
+
+def test_stages_exist():
+    """Each stage is a module."""
+    assert {path.stem for path in PACKAGE.glob("*.py")} >= set(ORDER)
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_stage_imports_only_earlier_stages(stage):
+    """The data flow one way; models, which need loaded apps, are imported where they are used."""
+    place = ORDER.index(stage)
+    found = set(imported(PACKAGE / f"{stage}.py", deferred=False))
+    assert found <= set(ORDER[:place])
+    assert set(imported(PACKAGE / f"{stage}.py")) - found <= {"models"}
+
+
+@modules
+def test_what_follows_does_not_compile(path):
+    """Models, checks, commands and whatever comes later leave the compiler to the stages."""
+    if path.stem not in ORDER:
+        assert not {"compiler", "routines"} & set(imported(path))
+
+
+@modules
+def test_length(path):
+    """A module is short enough to be read at once."""
+    assert len(path.read_text("utf-8").splitlines()) <= MAX_LINES
+
+
+def test_pure_stages_take_no_connection():
+    """What is said to be pure runs without a database."""
+    for stage in ("definitions", "routines", "compiler", "plan"):
+        source = (PACKAGE / f"{stage}.py").read_text("utf-8")
+        assert "connection" not in {node.arg for node in ast.walk(ast.parse(source)) if isinstance(node, ast.arg)}
+        assert "django.db" not in source
+
+
+def test_every_sql_file_is_used():
+    """No file of sql/ is left over, as its name stands in some module."""
+    code = "".join(path.read_text("utf-8") for path in MODULES)
+    runtime = (PACKAGE / "routines.py").read_text("utf-8")
+    for path in (PACKAGE / "sql").rglob("*.sql"):
+        if path.parent.name == "runtime":
+            assert f'"{path.stem}"' in runtime
+        else:
+            assert path.name in code
+
+
+def test_wheel():
+    """The wheel is the folder src/badges, with all that is not Python; the tests lie outside."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    # Without further rules hatchling takes every file of these folders that git does not ignore.
+    assert wheel == {"packages": ["src/badges"]}
+    assert project["project"]["license-files"] == ["LICENSE"]
+    for name in ("py.typed", "badge.schema.json", "sql/body.sql", "sql/runtime/record.sql"):
+        assert (REPOSITORY / "src" / "badges" / name).is_file()
+    ignored = (REPOSITORY / ".gitignore").read_text("utf-8").split()
+    assert not [rule for rule in ignored if rule.endswith((".sql", ".json", ".typed"))]
+    assert not list(PACKAGE.rglob("test_*.py"))
+
+
+def test_source_distribution():
+    """Files that the source distribution names are there."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+    for name in project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]:
+        assert (REPOSITORY / name).exists(), name

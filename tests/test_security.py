@@ -1,0 +1,510 @@
+"""Who may do what: roles that only write, roles that try to forge badges, row-level security, owners without power."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+
+import psycopg
+import pytest
+from conftest import entry
+from django.contrib.auth.models import User
+from django.core import checks
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, ProgrammingError, connection, transaction
+from other_databases import PARAMETERS, alias_for, new_database
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from badges.models import Badge, Failure
+
+pytestmark = pytest.mark.django_db
+
+FIRST = entry("first", condition="NEW.hit_views >= 0")
+COUNTED = entry("counted", condition="count(*) >= 1 FROM dummy_sketch WHERE user_id = NEW.user_id")
+GROWN = entry("grown", trigger_condition="update", condition="NEW.hit_views > OLD.hit_views")
+BROKEN = entry("broken", condition="1 / NEW.hit_views > 0")
+TABLES = ["badges_badge", "badges_badgedefinition", "badges_pendingcheck", "badges_failure"]
+
+
+@pytest.fixture
+def ada(user):
+    return user
+
+
+@pytest.fixture
+def writer(execute):
+    """A role that may write sketches and nothing else."""
+    execute("CREATE ROLE badges_test_writer")
+    execute("GRANT INSERT, UPDATE, DELETE, SELECT ON dummy_sketch TO badges_test_writer")
+    execute("GRANT USAGE ON SEQUENCE dummy_sketch_id_seq TO badges_test_writer")
+    return "badges_test_writer"
+
+
+@pytest.fixture
+def acting_as(execute):
+    """A block in which the session has the rights of another role."""
+
+    @contextlib.contextmanager
+    def block(role):
+        execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)).as_string())
+        try:
+            yield
+        finally:
+            execute("RESET ROLE")
+
+    return block
+
+
+@pytest.fixture
+def refused(execute):
+    """That PostgreSQL refuses a statement, for lack of rights if nothing else is said."""
+
+    def run(statement, error=psycopg.errors.InsufficientPrivilege):
+        with pytest.raises(DatabaseError) as caught, transaction.atomic():
+            execute(statement)
+        assert isinstance(caught.value.__cause__, error), caught.value
+        return str(caught.value)
+
+    return run
+
+
+def run(command, *args, **options):
+    output = io.StringIO()
+    call_command(command, *args, stdout=output, stderr=output, no_color=True, **options)
+    return output.getvalue()
+
+
+def found(id_):
+    return [message for message in checks.run_checks(databases=["default"]) if message.id == id_]
+
+
+def insert(user, table="public.dummy_sketch"):
+    return f"INSERT INTO {table} (user_id, title) VALUES ({user.pk}, 'x')"
+
+
+# A role that only writes
+
+
+def test_a_role_that_only_writes_earns_badges(declare, execute, held, writer, acting_as, refused, ada):
+    """It earns badges by every kind of trigger, has failures recorded, and can read and write no table of badges."""
+    declare(FIRST, COUNTED, GROWN, BROKEN)
+    with acting_as(writer):
+        execute(insert(ada))
+        execute("UPDATE dummy_sketch SET hit_views = 7")
+        for table in TABLES:
+            refused(f"SELECT FROM {table}")
+            refused(f"INSERT INTO {table} DEFAULT VALUES")
+            refused(f"DELETE FROM {table}")
+            refused(f"TRUNCATE {table}")
+            refused(f"LOCK TABLE {table} IN ACCESS SHARE MODE")
+        refused("UPDATE badges_badge SET user_id = 1")
+        refused("COPY badges_badge TO STDOUT")
+    assert held(ada) == ["counted", "first", "grown"]
+    assert Failure.objects.get().code == "broken"
+
+
+# A role that wants badges it has not earned
+
+
+def test_no_function_can_be_called(declare, execute, writer, acting_as, refused, ada):
+    """None of the installed functions may be executed by a role that was not given the right."""
+    declare(FIRST, COUNTED, GROWN)
+    functions = execute(
+        r"SELECT oid::regprocedure::text, prorettype = 'trigger'::regtype, proargtypes::regtype[]::text[] "
+        r"FROM pg_proc WHERE proname LIKE 'badges\_%'"
+    )
+    assert len(functions) >= 10
+    with acting_as(writer):
+        for name, is_trigger, types in functions:
+            if not is_trigger:
+                nulls = ", ".join(f"NULL::{each}" for each in types)
+                refused(f"SELECT {name.partition('(')[0]}({nulls})")
+        refused(f"SELECT badges_award({ada.pk}, 'first')")
+        refused(f"SELECT badges_revoke({ada.pk}, 'first')")
+    assert not Badge.objects.exists()
+
+
+def create_forged_table(execute, function):
+    execute("CREATE TEMPORARY TABLE dummy_sketch (user_id bigint, title text, hit_views integer)")
+    return (
+        f"CREATE TRIGGER badges_forged AFTER INSERT ON dummy_sketch REFERENCING NEW TABLE AS badges_new "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION public.{function}()"
+    )
+
+
+@pytest.mark.parametrize("is_granted", [False, True], ids=["as installed", "EXECUTE granted by mistake"])
+def test_trigger_function_on_a_table_of_ones_own(declare, execute, writer, acting_as, refused, ada, is_granted):
+    """It may not be attached; and where somebody granted that, it awards nothing for another table of the same name."""
+    declare(FIRST)
+    [(function,)] = execute("SELECT tgfoid::regproc::text FROM pg_trigger WHERE tgname LIKE 'badges_insert%'")
+    if is_granted:
+        execute(f"GRANT EXECUTE ON FUNCTION {function}() TO {writer}")
+    with acting_as(writer):
+        attach = create_forged_table(execute, function)
+        if not is_granted:
+            refused(attach)
+            return
+        execute(attach)
+        execute(insert(ada, "pg_temp.dummy_sketch"))
+    assert execute("SELECT count(*) FROM public.badges_badge") == [(0,)]
+    execute("DROP TABLE pg_temp.dummy_sketch")
+    assert f"{writer} may execute it" in run("create_badge_triggers", "--plan")
+    run("create_badge_triggers")
+    run("create_badge_triggers", "--check")
+    assert execute("SELECT has_function_privilege(%s, %s, 'EXECUTE')", [writer, f"{function}()"]) == [(False,)]
+
+
+def test_default_privileges_give_nobody_the_functions(declare, execute, writer, acting_as, refused, ada):
+    """Where new functions belong to everybody by default, as some hosts have it, ours still belong to nobody else."""
+    execute("CREATE ROLE badges_test_anonymous")
+    execute("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON FUNCTIONS TO badges_test_anonymous")
+    execute(f"ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO {writer}, PUBLIC")
+    declare(FIRST, COUNTED)
+    rights = r"""
+        SELECT p.proname, r.rolname FROM pg_proc p, pg_roles r
+        WHERE p.proname LIKE 'badges\_%' AND r.rolname LIKE 'badges\_test\_%' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
+    """
+    assert execute(rights) == []
+    with acting_as(writer):
+        refused(f"SELECT badges_award({ada.pk}, 'first')")
+    execute(f"GRANT EXECUTE ON FUNCTION badges_award(integer, text, jsonb) TO {writer}")
+    run("create_badge_triggers", "--check")
+    assert execute(rights) == [("badges_award", writer)], "what was granted on purpose stays"
+
+
+@pytest.mark.parametrize("name", [*TABLES, "dummy_sketch", "auth_user", "badges_new"])
+def test_temporary_tables_that_shadow(declare, execute, held, writer, acting_as, ada, name):
+    """Temporary tables named like any that the functions use, whose contents would earn badges, earn none."""
+    bar = User.objects.create(username="bar")
+    declare(
+        entry(
+            "rich",
+            condition="count(*) >= 3 FROM dummy_sketch, auth_user WHERE user_id = NEW.user_id AND auth_user.id = user_id",
+        ),
+        BROKEN,
+        FIRST,
+    )
+    with acting_as(writer):
+        execute(
+            f"CREATE TEMPORARY TABLE {name} (id bigint, user_id bigint, code text, evidence jsonb, title text, "
+            "hit_views integer, bucket integer, occurrences integer)"
+        )
+        execute(
+            f"INSERT INTO pg_temp.{name} (id, user_id, title) SELECT {ada.pk}, {ada.pk}, 'x' FROM generate_series(1, 9)"
+        )
+        execute(insert(ada))
+    execute(f"DROP TABLE pg_temp.{name}")
+    assert held(ada) == ["first"]
+    assert held(bar) == []
+    assert Failure.objects.get().code == "broken"
+
+
+def test_planted_functions_and_operators(declare, execute, held, writer, acting_as, ada):
+    """Functions and operators in a schema on the caller's search_path, better matches than PostgreSQL's own, are not used."""
+    broken = {**BROKEN, "condition": "1 / (NEW.hit_views - 1) = 0"}
+    declare(entry("star", condition="hit_views > 1000 AND abs(hit_views) > 1000"), COUNTED, broken)
+    execute("CREATE SCHEMA badges_test_trap")
+    execute(f"GRANT ALL ON SCHEMA badges_test_trap TO {writer}")
+    types = [("integer", "integer"), ("bigint", "bigint"), ("bigint", "integer"), ("text", "text"), ("varchar", "text")]
+    with acting_as(writer):
+        execute("SET LOCAL search_path = badges_test_trap, pg_catalog, public")
+        execute(
+            "CREATE FUNCTION badges_test_trap.abs(integer) RETURNS integer LANGUAGE plpgsql "
+            "AS $$ BEGIN RAISE EXCEPTION 'trapped as %', current_user; END $$"
+        )
+        for left, right in types:
+            execute(
+                f"CREATE FUNCTION badges_test_trap.trap(a {left}, b {right}) RETURNS boolean LANGUAGE plpgsql "
+                "AS $$ BEGIN RAISE EXCEPTION 'trapped as %', current_user; END $$"
+            )
+            for operator in ("=", ">", ">=", "<>"):
+                execute(
+                    f"CREATE OPERATOR badges_test_trap.{operator} (LEFTARG = {left}, RIGHTARG = {right}, "
+                    "FUNCTION = badges_test_trap.trap)"
+                )
+        execute(
+            "INSERT INTO public.dummy_sketch (user_id, title, hit_views) VALUES (%s, 'x', 1), (%s, 'x', 1001)",
+            [ada.pk] * 2,
+        )
+        execute("INSERT INTO public.dummy_sketch (user_id, title, hit_views) VALUES (%s, 'x', 0)", [ada.pk])
+        execute("RESET search_path")
+    assert held(ada) == ["broken", "counted", "star"]
+    assert list(Failure.objects.values_list("sqlstate", flat=True)) == ["22012"]
+
+
+@pytest.mark.parametrize("path", ["''", "pg_temp", "pg_temp, pg_catalog", "badges_test_nowhere", "information_schema"])
+def test_hostile_search_path(declare, execute, held, writer, acting_as, ada, path):
+    """Whatever search_path the caller has set, the same badges are awarded."""
+    declare(COUNTED, FIRST, BROKEN)
+    with acting_as(writer):
+        execute(f"SET LOCAL search_path = {path}")
+        execute(insert(ada))
+        execute("RESET search_path")
+    assert held(ada) == ["counted", "first"]
+
+
+def test_settings_of_the_caller(declare, execute, held, writer, acting_as, ada):
+    """Nor do settings that a role may change for itself."""
+    declare(COUNTED, FIRST, BROKEN)
+    with acting_as(writer):
+        for setting in (
+            "badges.patience = 'spent'", "badges.noted = 'no JSON'", "row_security = off", "standard_conforming_strings = off",
+            "quote_all_identifiers = on", "transform_null_equals = on", "array_nulls = off", "bytea_output = 'escape'",
+            "DateStyle = 'German'", "extra_float_digits = 0", "xmloption = document", "client_min_messages = error",
+            "check_function_bodies = off", "lock_timeout = '1ms'",
+            "default_transaction_read_only = on", "enable_indexscan = off", "jit = on",
+        ):  # fmt: skip
+            execute(f"SET LOCAL {setting}")
+        execute(insert(ada))
+        for setting in ("row_security", "standard_conforming_strings", "array_nulls"):
+            execute(f"RESET {setting}")
+    assert held(ada) == ["counted", "first"]
+
+
+def test_schema_in_which_everybody_may_create(declare, badge_file, execute, found_nothing_open):
+    """badges.W007 and the plan say so, with the REVOKE that helps; then both are silent."""
+    badge_file(FIRST)
+    execute('CREATE SCHEMA "Open to all"')
+    execute('SET LOCAL search_path = public, "Open to all"')
+    execute('GRANT CREATE ON SCHEMA "Open to all" TO PUBLIC')
+    output = run("create_badge_triggers")
+    revoke = 'REVOKE CREATE ON SCHEMA "Open to all" FROM PUBLIC;'
+    assert revoke in output
+    assert revoke in run("create_badge_triggers", "--plan")
+    stdout = io.StringIO()
+    call_command("create_badge_triggers", "--json", stdout=stdout, stderr=io.StringIO())
+    assert [(each["id"], each["remedy"]) for each in json.loads(stdout.getvalue())["findings"]] == [
+        ("badges.W007", revoke)
+    ]
+    [message] = found("badges.W007")
+    assert 'the schema "Open to all"' in message.msg
+    execute(message.hint)
+    assert found("badges.W007") == []
+    assert "REVOKE" not in run("create_badge_triggers", "--plan")
+
+
+@pytest.fixture
+def found_nothing_open(execute):
+    # PostgreSQL 14 lets everybody create objects in the schema public.
+    execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+
+
+# Row-level security
+
+
+@pytest.fixture
+def owner(execute):
+    """The owner of the tables of badges: a role without privileges, save to read."""
+    execute("CREATE ROLE badges_test_owner")
+    execute("GRANT USAGE, CREATE ON SCHEMA public TO badges_test_owner")
+    execute("GRANT SELECT ON auth_user, dummy_sketch TO badges_test_owner")
+    for table in TABLES:
+        execute(f"ALTER TABLE {table} OWNER TO badges_test_owner")
+    return "badges_test_owner"
+
+
+@pytest.mark.parametrize("force", ["", "; ALTER TABLE dummy_sketch FORCE ROW LEVEL SECURITY"], ids=["plain", "FORCE"])
+def test_writers_under_row_level_security(declare, execute, held, writer, acting_as, ada, force):
+    """Policies that show a writer none of the rows hide nothing from the badges of a superuser."""
+    execute(f"ALTER TABLE dummy_sketch ENABLE ROW LEVEL SECURITY{force}")
+    execute("CREATE POLICY only_insert ON dummy_sketch FOR INSERT WITH CHECK (true)")
+    declare(FIRST, {**COUNTED, "condition": COUNTED["condition"].replace("1", "2")})
+    with acting_as(writer):
+        execute(insert(ada))
+        execute(insert(ada))
+        assert execute("SELECT count(*) FROM dummy_sketch") == [(0,)]
+    assert held(ada) == ["counted", "first"]
+    assert found("badges.W008") == []
+    assert run("award_badges").endswith("0 awarded.\n")
+
+
+@pytest.mark.parametrize("remedy", ["the hint", "BYPASSRLS", "ownership"])
+def test_owner_under_row_level_security(declare, execute, held, acting_as, owner, ada, remedy):
+    """Where policies hide rows from the owner of the badges, badges.W008 and the plan say so and what helps."""
+    declare(FIRST, COUNTED)
+    assert found("badges.W008") == []
+    execute("ALTER TABLE dummy_sketch ENABLE ROW LEVEL SECURITY")
+    execute("CREATE POLICY popular ON dummy_sketch USING (hit_views > 5)")
+    execute(insert(ada))
+    assert held(ada) == ["first"], "the changed row itself is never hidden"
+    [message] = found("badges.W008")
+    assert 'row-level security of public.dummy_sketch may hide rows from "badges_test_owner"' in message.msg
+    assert message.hint in run("create_badge_triggers", "--plan")
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    match remedy:
+        case "the hint":
+            execute(message.hint.partition(" Or ")[0])
+        case "BYPASSRLS":
+            execute(f"ALTER ROLE {owner} BYPASSRLS")
+            execute("DISCARD PLANS")  # PostgreSQL looks at this attribute when it plans
+        case "ownership":
+            execute(f"ALTER TABLE dummy_sketch OWNER TO {owner}")
+    assert found("badges.W008") == []
+    execute(insert(ada))
+    assert held(ada) == ["counted", "first"]
+    if remedy == "ownership":
+        execute("ALTER TABLE dummy_sketch FORCE ROW LEVEL SECURITY")
+        assert len(found("badges.W008")) == 1
+
+
+def test_award_badges_under_row_level_security(declare, execute, held, acting_as, owner, ada):
+    """award_badges refuses to run for a role that does not see all rows, instead of missing users without a word."""
+    declare(FIRST, COUNTED)
+    execute("SET LOCAL session_replication_role = replica")
+    execute(insert(ada))
+    execute("SET LOCAL session_replication_role = origin")
+    execute("ALTER TABLE dummy_sketch ENABLE ROW LEVEL SECURITY")
+    with acting_as(owner):
+        for options in ([], ["--dry-run"], ["first"]):
+            with pytest.raises(CommandError, match="may hide rows of public.dummy_sketch from the role") as caught:
+                run("award_badges", *options)
+            assert "nothing was awarded" in str(caught.value)
+    assert held(ada) == []
+    execute(f"CREATE POLICY badges ON dummy_sketch FOR SELECT TO {owner} USING (true)")
+    with acting_as(owner):
+        assert run("award_badges").endswith("2 awarded.\n")
+    execute("CREATE POLICY not_all ON dummy_sketch AS RESTRICTIVE FOR SELECT USING (hit_views > 5)")
+    with acting_as(owner), pytest.raises(CommandError, match="may hide rows"):
+        run("award_badges")
+
+
+# Roles without power
+
+
+@pytest.fixture
+def application(declare, execute):
+    """A role that owns nothing and may only read and write the rows of the site's own tables."""
+    execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    execute("CREATE ROLE badges_test_app")
+    execute("GRANT SELECT, INSERT, UPDATE, DELETE ON dummy_sketch, auth_user TO badges_test_app")
+    declare(FIRST, COUNTED)
+    return "badges_test_app"
+
+
+TO_AWARD_BY_HAND = [
+    "SELECT ON badges_badge",
+    "SELECT ON badges_badgedefinition",
+    "EXECUTE ON FUNCTION badges_award(integer, text, jsonb)",
+    "EXECUTE ON FUNCTION badges_revoke(integer, text)",
+]
+
+
+def test_grants_to_award_by_hand(execute, held, application, acting_as, ada):
+    """These are the rights, and all of them are needed, for Badge.objects.award and revoke."""
+
+    def award_and_revoke():
+        with acting_as(application), transaction.atomic():
+            assert Badge.objects.award(ada, "first").name == "First"
+            assert Badge.objects.revoke(ada, "first") is True
+
+    grant_and_try(execute, application, TO_AWARD_BY_HAND, award_and_revoke)
+
+
+TO_RUN_AWARD_BADGES = [
+    "TEMPORARY ON DATABASE {database}",
+    "SELECT, INSERT ON badges_badge",
+    "SELECT ON badges_badgedefinition",
+    "SELECT ON badges_pendingcheck",
+    "SELECT, UPDATE, DELETE ON badges_failure",
+    "EXECUTE ON FUNCTION badges_settle(integer[], integer)",
+]
+
+
+def test_grants_to_run_award_badges(execute, held, application, acting_as, ada):
+    """These are the rights, and all of them are needed, for award_badges."""
+    execute(
+        "REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC".format(
+            connection.ops.quote_name(connection.settings_dict["NAME"])
+        )
+    )
+    execute("SET LOCAL session_replication_role = replica")
+    execute(insert(ada))
+    execute("SET LOCAL session_replication_role = origin")
+
+    execute(
+        """
+        INSERT INTO badges_pendingcheck (bucket, user_id, code, evidence)
+        VALUES (0, %s, 'first', '{"operation": "insert", "new": {"hit_views": 1}}')
+        """,
+        [ada.pk],
+    )
+
+    def award():
+        with acting_as(application), transaction.atomic():
+            run("award_badges")
+
+    grant_and_try(execute, application, TO_RUN_AWARD_BADGES, award)
+    assert held(ada) == ["counted", "first"]
+
+
+def grant_and_try(execute, role, rights, action):
+    """`action` fails as long as one of the rights is lacking."""
+    database = connection.ops.quote_name(connection.settings_dict["NAME"])
+    for right in rights:
+        execute(f"GRANT {right.format(database=database)} TO {role}")
+    for right in rights:
+        execute(f"REVOKE {right.format(database=database)} FROM {role}")
+        try:
+            with transaction.atomic():
+                action()
+        except (ProgrammingError, CommandError):
+            pass
+        else:
+            pytest.fail(f"{right} is not needed")
+        execute(f"GRANT {right.format(database=database)} TO {role}")
+    action()
+
+
+@pytest.fixture
+def managed(django_db_setup, django_db_blocker, tmp_path, settings):
+    """A new database as managed services give it: its owner is no superuser, and another role runs the site."""
+    parameters = {key: value for key, value in connection.get_connection_params().items() if key in PARAMETERS}
+    admin_dsn = make_conninfo(**{**parameters, "dbname": "postgres"})
+    name, roles = f"{connection.settings_dict['NAME'][:40]}_managed", ("badges_test_owner", "badges_test_app")
+    with psycopg.connect(admin_dsn, autocommit=True) as admin:
+        for role in roles:
+            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            admin.execute(f"DROP ROLE IF EXISTS {role}")
+            admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x' NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS")
+        with new_database(admin_dsn, name, f"OWNER {roles[0]}") as dsn, django_db_blocker.unblock():
+            with psycopg.connect(dsn, autocommit=True) as database:
+                # As of PostgreSQL 15 it is so from the start.
+                database.execute(f"ALTER SCHEMA public OWNER TO {roles[0]}")
+                database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+            with (
+                alias_for("owner", make_conninfo(dsn, user=roles[0], password="x")) as owner,
+                alias_for("app", make_conninfo(dsn, user=roles[1], password="x")) as app,
+            ):
+                yield owner, app
+        for role in roles:
+            admin.execute(f"DROP ROLE {role}")
+
+
+def test_owner_that_is_no_superuser(managed, tmp_path, settings):
+    """migrate, create_badge_triggers and award_badges as the owner; writes by a role that may only write rows."""
+    owner, app = managed
+    assert owner.execute("SELECT usesuper FROM pg_user WHERE usename = current_user") == [(False,)]
+    owner.run("migrate", verbosity=0)
+    settings.BADGES_FILE = tmp_path / "badge.json"
+    settings.BADGES_FILE.write_text(json.dumps([FIRST, COUNTED, GROWN]))
+    owner.run("migrate", verbosity=0)
+    assert "Done: 3 badges on 2 triggers" in owner.run("create_badge_triggers")
+    owner.run("create_badge_triggers", "--check")
+    owner.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON auth_user, dummy_sketch TO badges_test_app")
+    owner.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO badges_test_app")
+    app.users(2)
+    app.execute("INSERT INTO dummy_sketch (user_id, title) VALUES (1, 'x')")
+    app.execute("UPDATE dummy_sketch SET hit_views = 1")
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        app.held()
+    assert owner.held() == [(1, "counted"), (1, "first"), (1, "grown")]
+    assert owner.run("award_badges").endswith("0 awarded.\n")
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        app.execute("SELECT badges_award(2, 'first')")
+    for right in TO_AWARD_BY_HAND:
+        owner.execute(f"GRANT {right} TO badges_test_app")
+    assert Badge.objects.using("owner").filter(user=2).count() == 0
+    assert app.execute("SELECT badges_award(2, 'first')") == [(True,)]
+    assert checks.run_checks(databases=["owner"]) == []
