@@ -92,7 +92,9 @@ def races(users: int) -> Iterator[Race]:
     turns = users * ROWS_PER_USER // CLIENTS
     for level in ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"):
         yield Race(f"race, {level}", f"{five}\nBEGIN ISOLATION LEVEL {level};\n{INSERT}\nCOMMIT;\n{NEXT_TURN}", users, level=level, turns=turns)  # fmt: skip
-    yield Race("race, 1 ms before COMMIT", f"{five}\nBEGIN;\n{INSERT}\n\\sleep 1 ms\nCOMMIT;\n{NEXT_TURN}", users, turns=turns)
+    yield Race(
+        "race, 1 ms before COMMIT", f"{five}\nBEGIN;\n{INSERT}\n\\sleep 1 ms\nCOMMIT;\n{NEXT_TURN}", users, turns=turns
+    )
     few = users // 10
     hundred = f"\\set user random(1, {few})\n{INSERT}\n" * 100
     yield Race("100 users each, random order", f"BEGIN;\n{hundred}COMMIT;", few, needed=2000)
@@ -168,7 +170,11 @@ def sites(users: int, folder: Path) -> Iterator[dict[str, Site]]:
                                    is_superuser, is_staff, is_active, date_joined)
             SELECT number, number, '', '', '', '', false, false, true, now() FROM generate_series(1, %s) AS number
             """,
-            [users],
+            [users + ELDERS],
+        )
+        template.sql(
+            "INSERT INTO dummy_sketch (user_id, title) SELECT %s + 1 + n %% %s, 'Old' FROM generate_series(1, %s) AS n",
+            [users, ELDERS, ROWS_OF_ELDERS],
         )
         template.sql(
             "INSERT INTO badges_badgedefinition VALUES ('collector', '', '', '', '', 0, 0, false, '', '[]', '', '')"

@@ -1,6 +1,6 @@
 """Runs the property test of tests/test_property.py with ever new examples, for as long as asked.
 
-    python3 bench/soak.py --minutes 60
+python3 bench/soak.py --minutes 60
 """
 
 from __future__ import annotations

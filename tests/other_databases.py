@@ -26,14 +26,16 @@ class Database:
     def __init__(self, alias: str, dsn: str) -> None:
         self.alias = alias
         self.dsn = dsn
+        self.sessions: list[psycopg.Connection[Any]] = []
 
     @property
     def connection(self) -> Any:
         return connections[self.alias]
 
     def connect(self, **options: Any) -> psycopg.Connection[Any]:
-        """A session of somebody else."""
-        return psycopg.connect(self.dsn, **options)
+        """A session of somebody else, closed with the database at the latest."""
+        self.sessions.append(psycopg.connect(self.dsn, **options))
+        return self.sessions[-1]
 
     def execute(self, query: str, params: Any = None) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
@@ -73,7 +75,10 @@ def alias_for(alias: str, dsn: str) -> Iterator[Database]:
     try:
         # A test that opens another database by itself is stopped by Django.
         connections[alias].connect()
-        yield Database(alias, dsn)
+        database = Database(alias, dsn)
+        yield database
+        for session in database.sessions:
+            session.close()
     finally:
         connections[alias].close()
         del connections[alias], connections.databases[alias]

@@ -133,3 +133,16 @@ def test_without_tables_the_checks_are_silent(declare, execute, found):
     declare(entry())
     execute("ALTER TABLE badges_pendingcheck RENAME TO elsewhere")
     assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("BADGES_WAIT", 5000), ("BADGES_BUCKETS", 1000), ("BADGES_LOCK_TIMEOUT", "2s"), ("BADGES_SUBSCRIBERS", "default")],
+)
+def test_e002_setting_that_cannot_be_used(declare, settings, found, name, value):
+    """badges.E002: the setting, its value and what is allowed; the database is then not asked."""
+    declare(entry())
+    setattr(settings, name, value)
+    [(id_, message, _)] = found()
+    assert id_ == "badges.E002"
+    assert message.startswith(f"{name} is {value!r}") or message.startswith(f"{name} is {value}")

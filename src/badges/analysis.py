@@ -50,8 +50,14 @@ class Facts:
         return bool(self.tables) or self.is_opaque
 
     @property
-    def reads_old_and_new(self) -> bool:
-        return bool(self.old_columns) and bool(self.new_columns)
+    def depends_on_its_row(self) -> bool:
+        """Of two rows of one user, one may meet the condition and the other not."""
+        return not {self.user.name}.issuperset(self.new_columns + self.old_columns)
+
+    @property
+    def can_look_again(self) -> bool:
+        """The rows that it is checked for are still there: all it reads of them is new."""
+        return not self.old_columns
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from psycopg import sql
 
 from badges import analysis, catalog, compiler, exceptions, plan, site
 from badges.analysis import AnalysedDefinition, Facts
-from badges.database import fetch, qualified, template, trusted
+from badges.conf import badges_settings
+from badges.database import fetch, fetch_file, qualified, read_committed, template, trusted
 from badges.definitions import Definition, Event
-from badges.site import Site
+from badges.site import Site, Table
 
 BATCH = 10_000
 """Users who are looked at in one transaction."""
@@ -40,6 +42,8 @@ class Progress:
     """Why the badge cannot be awarded by the rows that exist now."""
     error: str = ""
     """PostgreSQL's message, if the condition failed; the batch that it failed in awarded nothing."""
+    open_writers: tuple[str, ...] = ()
+    """Transactions that were writing when the awarding began, and are still open: what they wrote is not counted."""
     failures_cleared: int = 0
     """How many failures of writes were on record, and are not any more: a sound run has caught up with them."""
 
@@ -73,12 +77,14 @@ def award(
         caught_up_with = sql.SQL("code = {} AND last_at < {}").format(
             sql.Literal(analysed.definition.code), sql.Literal(begun)
         )
+        writers = () if dry_run else wait_for_writers(connection, [analysed.table])
         for progress in _award_one(connection, here, analysed, dry_run=dry_run):
-            if progress.is_done and not (dry_run or progress.error):
-                cleared = _forget_failures(connection, here, caught_up_with)
-                yield dataclasses.replace(progress, failures_cleared=cleared)
-            else:
+            if dry_run or not progress.is_done:
                 yield progress
+                continue
+            is_sound = not (progress.error or progress.skipped)
+            cleared = _forget_failures(connection, here, caught_up_with) if is_sound else 0
+            yield dataclasses.replace(progress, open_writers=writers, failures_cleared=cleared)
 
 
 def settle(connection: BaseDatabaseWrapper) -> tuple[int, int]:
@@ -88,19 +94,38 @@ def settle(connection: BaseDatabaseWrapper) -> tuple[int, int]:
         because their condition failed.
     """
     here = site.describe(connection)
-    function = qualified(here.schema, "badges_settle").as_string()
-    pending = here.pending.identifier.as_string()
+    function = qualified(here.schema, "badges_settle")
     total = 0
+    buckets = sql.SQL("SELECT DISTINCT bucket FROM {} ORDER BY bucket").format(here.pending.identifier)
     # Bucket by bucket, so that checks which have to wait do not stand before others.
-    for (bucket,) in fetch(connection, f"SELECT DISTINCT bucket FROM {pending} ORDER BY bucket"):
+    for (bucket,) in fetch(connection, buckets.as_string()):
+        query = sql.SQL("SELECT settled, kept FROM {}(ARRAY[{}], {})").format(
+            function, sql.Literal(bucket), sql.Literal(SETTLE_BATCH)
+        )
         settled = kept = SETTLE_BATCH
         while settled and settled + kept >= SETTLE_BATCH:
-            with transaction.atomic(using=connection.alias):
-                query = f"SELECT settled, kept FROM {function}(ARRAY[%s::integer], %s)"
-                [(settled, kept)] = fetch(connection, query, [bucket, SETTLE_BATCH])
+            with read_committed(connection):
+                [(settled, kept)] = fetch(connection, query.as_string())
             total += settled
-    [(remaining,)] = fetch(connection, f"SELECT count(*) FROM {pending}")
-    return total, remaining
+    remaining = sql.SQL("SELECT count(*) FROM {}").format(here.pending.identifier)
+    return total, int(fetch(connection, remaining.as_string())[0][0])
+
+
+def wait_for_writers(connection: BaseDatabaseWrapper, tables: Sequence[Table]) -> tuple[str, ...]:
+    """Wait for the transactions that are writing to these tables now, as they may have begun under other definitions.
+
+    What they write is then seen, where neither the definitions of then nor an earlier snapshot would have counted it.
+
+    :returns: those that are still open after BADGES_LOCK_TIMEOUT, in words.
+    """
+    deadline = time.monotonic() + badges_settings.BADGES_LOCK_TIMEOUT / 1000
+    oids = [table.oid for table in tables]
+    before = dict(fetch_file(connection, "open_writers.sql", tables=oids))
+    while before and time.monotonic() < deadline:
+        time.sleep(0.05)
+        now = dict(fetch_file(connection, "open_writers.sql", tables=oids))
+        before = {writer: text for writer, text in before.items() if writer in now}
+    return tuple(before.values())
 
 
 def _choose(definitions: Sequence[Definition], codes: Sequence[str], source: str | Path) -> list[Definition]:

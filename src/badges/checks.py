@@ -35,6 +35,18 @@ def check_badge_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     return []
 
 
+@register()
+def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """badges.E002: a setting that cannot be used."""
+    messages: list[CheckMessage] = []
+    for name in ("BADGES_LOCK_TIMEOUT", "BADGES_LOCK_RETRIES", "BADGES_WAIT", "BADGES_BUCKETS", "BADGES_SUBSCRIBERS"):
+        try:
+            getattr(badges_settings, name)
+        except exceptions.InvalidSetting as error:
+            messages.append(Error(str(error), hint="See docs/settings.md.", id="badges.E002"))
+    return messages
+
+
 @register(Tags.database)
 def check_databases(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
@@ -51,8 +63,8 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
     try:
         path = badges_settings.BADGES_FILE
         drafted = install.draft(database.connect(alias), definitions.load(path), path)
-    except exceptions.NotConfigured:
-        return  # badges.W001 says so
+    except (exceptions.NotConfigured, exceptions.InvalidSetting):
+        return  # badges.W001 and badges.E002 say so
     except (exceptions.NotMigrated, DatabaseError):
         return  # nothing is installed yet, and `migrate` tells what keeps it from the database
     except exceptions.InvalidDefinitions as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Sequence
 
@@ -220,8 +221,15 @@ def _one_by_one(site: Site, event: Event, level: Level, badges: Sequence[_Badge]
         old=old,
         codes=sql.Literal([badge.definition.code for badge in badges]) + sql.SQL("::text[]"),
         cross_row=sql.Literal([badge.facts.is_cross_row for badge in badges]),
+        reads=sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(map(_reads, badges))),
         rows=rows,
     )
+
+
+def _reads(badge: _Badge) -> sql.Composed:
+    """Which columns a condition reads, as JSON: of a row that is kept, the others are left out."""
+    reads = {"new": badge.facts.new_columns, "old": badge.facts.old_columns}
+    return sql.SQL("{}::jsonb").format(sql.Literal(json.dumps(reads, ensure_ascii=False)))
 
 
 def _check(site: Site, analysed: Sequence[AnalysedDefinition]) -> Routine:
@@ -236,6 +244,7 @@ def _check(site: Site, analysed: Sequence[AnalysedDefinition]) -> Routine:
         site,
         "badges_check",
         "check.sql",
+        key=trusted(site.user_key.type),
         search_path=trusted(site.function_search_path),
         body=trusted(dollar_quoted(body.as_string())),
     )
@@ -265,7 +274,23 @@ def _check_arm(badge: _Badge) -> sql.Composed:
         gone=sql.Literal(f"a column that the condition reads is gone from {facts.table.qualified_name}"),
         condition=_condition(badge, is_scoped=bool(facts.new_columns and facts.old_columns)),
         evidence=evidence(event, facts),
+        others=_other_rows(badge),
         rows=sql.SQL("\n        CROSS JOIN ").join(sources) if sources else sql.SQL("(SELECT) AS nothing"),
+    )
+
+
+def _other_rows(badge: _Badge) -> sql.Composable:
+    """Look at the user's other rows, of which one may lack just what the row that left the check has brought."""
+    facts, row = badge.facts, badge.event.changed_row
+    if not (facts.is_cross_row and facts.depends_on_its_row and facts.can_look_again):
+        return sql.SQL("")
+    return template("check_others.sql").format(
+        evidence=evidence(badge.event, facts),
+        columns=_columns(row, facts.new_columns),
+        table=facts.table.identifier,
+        row=sql.Identifier(row),
+        user=sql.Identifier(row, facts.user.name),
+        condition=_condition(badge, is_scoped=False),
     )
 
 
@@ -311,8 +336,12 @@ def _row_of_values(badge: _Badge, is_scoped: bool) -> sql.Composed:
     """One badge as a row of VALUES: its code, and whether it is earned."""
     code, condition = sql.Literal(badge.definition.code), _condition(badge, is_scoped)
     if badge.facts.is_cross_row:
-        # NULL for a badge that is held, so that what is false is lacked.
-        condition = sql.SQL("CASE WHEN {} <> ALL (held.codes) THEN coalesce({}, false) END").format(code, condition)
+        # NULL for a badge that is held, so that what is false is lacked. A row that is gone when somebody else has
+        # committed what it lacks must leave a check behind, even under the lock; the others are found in their table.
+        leaves_check = badge.facts.depends_on_its_row and not badge.facts.can_look_again
+        condition = sql.SQL("CASE WHEN {} <> ALL (held.codes) THEN coalesce({}, false) END, {}").format(
+            code, condition, sql.Literal(leaves_check)
+        )
     return sql.SQL("                    -- {}\n                    ({}, {})").format(
         _comment(badge.definition.name), code, condition
     )

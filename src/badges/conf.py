@@ -33,8 +33,10 @@ class BadgesSettings:
 
     @property
     def BADGES_WAIT(self) -> int:  # noqa: N802
-        """Milliseconds that a write waits for the badge work of another transaction, at most. Default 10."""
-        return _within("BADGES_WAIT", getattr(settings, "BADGES_WAIT", 10), range(1, 10_001))
+        """Milliseconds that a write waits for the badge work of another transaction, at most. Default 10, at most 900:
+        so the wait ends before PostgreSQL looks for deadlocks (deadlock_timeout, 1 second unless changed).
+        """
+        return _within("BADGES_WAIT", getattr(settings, "BADGES_WAIT", 10), range(1, 901))
 
     @property
     def BADGES_BUCKETS(self) -> int:  # noqa: N802

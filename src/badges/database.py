@@ -71,6 +71,17 @@ def fetch_file(connection: BaseDatabaseWrapper, file: str, **values: Any) -> lis
 
 
 @contextlib.contextmanager
+def read_committed(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """A transaction in which each statement sees what others have committed; within the caller's, if there is one."""
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic(using=connection.alias):
+        if is_outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        yield
+
+
+@contextlib.contextmanager
 def rolled_back(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """A block of which nothing stays: no table, no setting, no lock."""
     with transaction.atomic(using=connection.alias):

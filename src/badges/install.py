@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges import analysis, catalog, compiler, exceptions, plan, site
 from badges.conf import badges_settings
-from badges.database import fetch
+from badges.database import fetch, read_committed
 from badges.definitions import Definition
 
 logger = logging.getLogger("badges")
@@ -76,14 +76,11 @@ def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
 
 
 def _apply_once(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> plan.Plan:
-    is_outermost = not connection.in_atomic_block
     at_work_on = "another create_badge_triggers"
     step = None
     try:
-        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-            if is_outermost:
-                # After waiting for another installation, its work must be seen.
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        # After waiting for another installation, its work must be seen.
+        with read_committed(connection), connection.cursor() as cursor:
             cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{badges_settings.BADGES_LOCK_TIMEOUT}ms"])
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
             at_work_on = "a transaction that locks a table which the badges need"

@@ -8,7 +8,7 @@ import psycopg
 from django.conf import settings
 from django.contrib.postgres.functions import RandomUUID
 from django.db import DatabaseError, connections, models, router, transaction
-from django.db.models.functions import Collate, Now
+from django.db.models.functions import Cast, Collate, Now
 from django.db.models.signals import pre_save
 from django.dispatch import receiver
 from django.utils.functional import cached_property
@@ -72,6 +72,13 @@ class PendingCheck(models.Model):
     code = models.CharField(_("code"), max_length=CODE_MAX_LENGTH)
     evidence = models.JSONField(_("evidence"))
     noted_at = models.DateTimeField(_("noted at"), db_default=Now())
+    noted_by = models.TextField(
+        _("noted by"),
+        db_default=Cast(
+            models.Func(function="pg_current_xact_id", output_field=models.TextField()), models.TextField()
+        ),
+        help_text=_("The transaction that left the check."),
+    )
     failed_at = models.DateTimeField(_("failed at"), null=True, blank=True)
 
     class Meta:

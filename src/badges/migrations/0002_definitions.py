@@ -238,6 +238,17 @@ class Migration(migrations.Migration):
                     "noted_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="noted at"),
                 ),
+                (
+                    "noted_by",
+                    models.TextField(
+                        db_default=django.db.models.functions.comparison.Cast(
+                            models.Func(function="pg_current_xact_id", output_field=models.TextField()),
+                            models.TextField(),
+                        ),
+                        help_text="The transaction that left the check.",
+                        verbose_name="noted by",
+                    ),
+                ),
                 ("failed_at", models.DateTimeField(blank=True, null=True, verbose_name="failed at")),
                 (
                     "user",

@@ -30,10 +30,11 @@
                 CROSS JOIN LATERAL (
                     VALUES
 {conditions}
-                ) AS badge (code, earned)
+                ) AS badge (code, earned, leaves_check)
                 -- Who is in none of the buckets has lost a badge since the statement before.
                 WHERE badge.earned
-                   OR (NOT badge.earned AND ({bucket} = ANY (own.busy) OR {bucket} <> ALL (own.buckets)))
+                   OR (NOT badge.earned
+                       AND (badge.leaves_check OR {bucket} = ANY (own.busy) OR {bucket} <> ALL (own.buckets)))
             ) AS found
             WHERE found.known_user IS NOT NULL;
             IF own.users IS NOT NULL THEN
@@ -43,6 +44,7 @@
             IF EXISTS (
                 SELECT FROM {pending} AS p
                 WHERE p.bucket = ANY (own.buckets) AND p.bucket <> ALL (coalesce(own.busy, '{{}}'))
+                  AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
             ) THEN
                 PERFORM {settle}(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
             END IF;

@@ -6,5 +6,5 @@
         SELECT coalesce({condition}, false), {evidence}
         INTO earned, evidence
         FROM {rows};
-        RETURN;
+{others}        RETURN;
     END IF;

@@ -39,3 +39,7 @@ class BadgesCommand(BaseCommand):
         path = file or badges_settings.BADGES_FILE
         connection = database.connect(alias)
         return connection, path, analysis.load(connection, path)
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

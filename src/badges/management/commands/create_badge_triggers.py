@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges import install
-from badges.management.commands._base import BadgesCommand
+from badges.management.commands._base import BadgesCommand, count
 from badges.plan import NO_LOCK, Action, Plan
 
 
@@ -43,7 +43,7 @@ class Command(BadgesCommand):
             return
         done = install.apply(connection, definitions, path)
         self._write_steps(done, verbose=False)
-        summary = f"{_count(done.badges, 'badge')} on {_count(done.triggers, 'trigger')}"
+        summary = f"{count(done.badges, 'badge')} on {count(done.triggers, 'trigger')}"
         if done.is_empty:
             self.stdout.write(f"Nothing to do: {summary}, in line with {path}.")
         else:
@@ -64,7 +64,7 @@ class Command(BadgesCommand):
         elif options["sql"]:
             self.stdout.write(drafted.as_sql())
         elif drafted.is_empty:
-            summary = f"{_count(drafted.badges, 'badge')} on {_count(drafted.triggers, 'trigger')}"
+            summary = f"{count(drafted.badges, 'badge')} on {count(drafted.triggers, 'trigger')}"
             self.stdout.write(f'Nothing to do: {summary}, database "{connection.alias}" in line.')
         else:
             self.stdout.write(f'To do in the database "{connection.alias}": {_steps(drafted)}, in one transaction.')
@@ -89,8 +89,4 @@ class Command(BadgesCommand):
 
 
 def _steps(drafted: Plan) -> str:
-    return _count(len(drafted.steps), "step")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return count(len(drafted.steps), "step")

@@ -1,6 +1,6 @@
 -- Looks at badges one by one for each changed row, after they could not be looked at together: the one whose condition
 -- fails is noted and skipped, the others are awarded as ever.
-CREATE OR REPLACE FUNCTION {function}(event text, users {key}[], news jsonb[], olds jsonb[], codes text[], cross_row boolean[])
+CREATE OR REPLACE FUNCTION {function}(event text, users {key}[], news jsonb[], olds jsonb[], codes text[], cross_row boolean[], reads jsonb[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -16,14 +16,14 @@ DECLARE
     times integer[];
 BEGIN
     FOR lacking IN
-        SELECT changed.user_id, changed.new, changed.old, badge.code, badge.is_cross_row
+        SELECT changed.user_id, changed.new, changed.old, badge.code, badge.is_cross_row, badge.reads
         FROM unnest(users, news, olds) AS changed (user_id, new, old)
-        CROSS JOIN unnest(codes, cross_row) AS badge (code, is_cross_row)
+        CROSS JOIN unnest(codes, cross_row, reads) AS badge (code, is_cross_row, reads)
         WHERE changed.user_id IS NOT NULL
           AND NOT EXISTS (SELECT FROM {badges} AS b WHERE b.user_id = changed.user_id AND b.code COLLATE "C" = badge.code)
     LOOP
         BEGIN
-            SELECT * INTO found FROM {check}(lacking.code, event, lacking.new, lacking.old);
+            SELECT * INTO found FROM {check}(lacking.code, event, lacking.user_id, lacking.new, lacking.old, false);
             IF found.earned OR lacking.is_cross_row THEN
                 -- What is not earned is left to a pending check: the locks were lost with the failed statement.
                 PERFORM {record}(ARRAY[lacking.user_id], ARRAY[lacking.code], ARRAY[found.evidence], ARRAY[found.earned]);
@@ -35,7 +35,13 @@ BEGIN
                 -- Not the condition's fault: a deadlock, a lock, a lack of memory. It is looked at again later.
                 PERFORM {record}(
                     ARRAY[lacking.user_id], ARRAY[lacking.code],
-                    ARRAY[jsonb_build_object('operation', event, 'new', lacking.new, 'old', lacking.old)], ARRAY[false]);
+                    ARRAY[jsonb_build_object(
+                        'operation', event,
+                        'new', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(lacking.new) AS c
+                                WHERE lacking.reads -> 'new' ? c.key),
+                        'old', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(lacking.old) AS c
+                                WHERE lacking.reads -> 'old' ? c.key))],
+                    ARRAY[false]);
             ELSE
                 -- Written down once for all rows, as each change of a row in one transaction makes the next one slower.
                 place := array_position(failures, SQLSTATE || lacking.code);

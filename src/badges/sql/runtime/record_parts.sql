@@ -47,7 +47,13 @@ BEGIN
                         WHEN lock_not_available OR deadlock_detected THEN
                             missing := missing || place;
                         WHEN OTHERS THEN
-                            PERFORM {note_failure}(codes[place], SQLSTATE, SQLERRM);
+                            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                                RAISE;
+                            ELSIF SQLSTATE = '40001' THEN
+                                missing := missing || place;
+                            ELSE
+                                PERFORM {note_failure}(codes[place], SQLSTATE, SQLERRM);
+                            END IF;
                     END;
                 END LOOP;
         END;

@@ -21,7 +21,9 @@ BEGIN
     FOR pending IN
         SELECT p.id, p.user_id, p.code, p.evidence
         FROM {pending} AS p
-        WHERE only_buckets IS NULL OR p.bucket = ANY (only_buckets)
+        WHERE (only_buckets IS NULL OR p.bucket = ANY (only_buckets))
+          -- What this transaction left for those that run beside it must outlast it.
+          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
         ORDER BY p.failed_at NULLS FIRST, p.noted_at
         LIMIT most
         FOR UPDATE SKIP LOCKED
@@ -34,7 +36,8 @@ BEGIN
             IF NOT EXISTS (SELECT FROM {badges} AS b WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code) THEN
                 SELECT * INTO found
                 FROM {check}(
-                    pending.code, pending.evidence ->> 'operation', pending.evidence -> 'new', pending.evidence -> 'old');
+                    pending.code, pending.evidence ->> 'operation', pending.user_id,
+                    pending.evidence -> 'new', pending.evidence -> 'old', true);
                 IF found.earned THEN
                     INSERT INTO {badges} (user_id, code, evidence)
                     SELECT u.{user_key}, pending.code, found.evidence
@@ -50,6 +53,11 @@ BEGIN
                 kept := kept + 1;
                 -- The transaction waits in vain once, not for each of its checks.
                 PERFORM set_config('badges.patience', 'spent', true), set_config('lock_timeout', '1ms', true);
+            WHEN undefined_column THEN
+                -- The condition has changed since, or its table: what was kept will never do.
+                DELETE FROM {pending} AS p WHERE p.id = pending.id;
+                PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);
+                settled := settled + 1;
             WHEN OTHERS OR assert_failure THEN
                 kept := kept + 1;
                 UPDATE {pending} AS p SET failed_at = clock_timestamp() WHERE p.id = pending.id;
