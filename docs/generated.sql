@@ -154,7 +154,13 @@ BEGIN
                         WHEN lock_not_available OR deadlock_detected THEN
                             missing := missing || place;
                         WHEN OTHERS THEN
-                            PERFORM "public"."badges_note_failure"(codes[place], SQLSTATE, SQLERRM);
+                            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                                RAISE;
+                            ELSIF SQLSTATE = '40001' THEN
+                                missing := missing || place;
+                            ELSE
+                                PERFORM "public"."badges_note_failure"(codes[place], SQLSTATE, SQLERRM);
+                            END IF;
                     END;
                 END LOOP;
         END;
@@ -162,7 +168,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "77a265e7722cef1c"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "0eab91499b22070c"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -212,7 +218,7 @@ REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 -- create function badges_one_by_one: new
 -- Looks at badges one by one for each changed row, after they could not be looked at together: the one whose condition
 -- fails is noted and skipped, the others are awarded as ever.
-CREATE OR REPLACE FUNCTION "public"."badges_one_by_one"(event text, users integer[], news jsonb[], olds jsonb[], codes text[], cross_row boolean[])
+CREATE OR REPLACE FUNCTION "public"."badges_one_by_one"(event text, users integer[], news jsonb[], olds jsonb[], codes text[], cross_row boolean[], reads jsonb[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -228,14 +234,14 @@ DECLARE
     times integer[];
 BEGIN
     FOR lacking IN
-        SELECT changed.user_id, changed.new, changed.old, badge.code, badge.is_cross_row
+        SELECT changed.user_id, changed.new, changed.old, badge.code, badge.is_cross_row, badge.reads
         FROM unnest(users, news, olds) AS changed (user_id, new, old)
-        CROSS JOIN unnest(codes, cross_row) AS badge (code, is_cross_row)
+        CROSS JOIN unnest(codes, cross_row, reads) AS badge (code, is_cross_row, reads)
         WHERE changed.user_id IS NOT NULL
           AND NOT EXISTS (SELECT FROM "public"."badges_badge" AS b WHERE b.user_id = changed.user_id AND b.code COLLATE "C" = badge.code)
     LOOP
         BEGIN
-            SELECT * INTO found FROM "public"."badges_check"(lacking.code, event, lacking.new, lacking.old);
+            SELECT * INTO found FROM "public"."badges_check"(lacking.code, event, lacking.user_id, lacking.new, lacking.old, false);
             IF found.earned OR lacking.is_cross_row THEN
                 -- What is not earned is left to a pending check: the locks were lost with the failed statement.
                 PERFORM "public"."badges_record"(ARRAY[lacking.user_id], ARRAY[lacking.code], ARRAY[found.evidence], ARRAY[found.earned]);
@@ -247,7 +253,13 @@ BEGIN
                 -- Not the condition's fault: a deadlock, a lock, a lack of memory. It is looked at again later.
                 PERFORM "public"."badges_record"(
                     ARRAY[lacking.user_id], ARRAY[lacking.code],
-                    ARRAY[jsonb_build_object('operation', event, 'new', lacking.new, 'old', lacking.old)], ARRAY[false]);
+                    ARRAY[jsonb_build_object(
+                        'operation', event,
+                        'new', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(lacking.new) AS c
+                                WHERE lacking.reads -> 'new' ? c.key),
+                        'old', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(lacking.old) AS c
+                                WHERE lacking.reads -> 'old' ? c.key))],
+                    ARRAY[false]);
             ELSE
                 -- Written down once for all rows, as each change of a row in one transaction makes the next one slower.
                 place := array_position(failures, SQLSTATE || lacking.code);
@@ -264,11 +276,18 @@ BEGIN
         END;
     END LOOP;
     FOR place IN 1 .. coalesce(cardinality(failures), 0) LOOP
-        PERFORM "public"."badges_note_failure"(failed_codes[place], sqlstates[place], messages[place], times[place]);
+        BEGIN
+            PERFORM "public"."badges_note_failure"(failed_codes[place], sqlstates[place], messages[place], times[place]);
+        EXCEPTION WHEN OTHERS THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            END IF;
+            RAISE WARNING 'badge % failed: %; and that could not be recorded: %', failed_codes[place], messages[place], SQLERRM;
+        END;
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "56b83e1f96d75787"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "cefd31f61c78249a"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -295,7 +314,9 @@ BEGIN
     FOR pending IN
         SELECT p.id, p.user_id, p.code, p.evidence
         FROM "public"."badges_pendingcheck" AS p
-        WHERE only_buckets IS NULL OR p.bucket = ANY (only_buckets)
+        WHERE (only_buckets IS NULL OR p.bucket = ANY (only_buckets))
+          -- What this transaction left for those that run beside it must outlast it.
+          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
         ORDER BY p.failed_at NULLS FIRST, p.noted_at
         LIMIT most
         FOR UPDATE SKIP LOCKED
@@ -308,7 +329,8 @@ BEGIN
             IF NOT EXISTS (SELECT FROM "public"."badges_badge" AS b WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code) THEN
                 SELECT * INTO found
                 FROM "public"."badges_check"(
-                    pending.code, pending.evidence ->> 'operation', pending.evidence -> 'new', pending.evidence -> 'old');
+                    pending.code, pending.evidence ->> 'operation', pending.user_id,
+                    pending.evidence -> 'new', pending.evidence -> 'old', true);
                 IF found.earned THEN
                     INSERT INTO "public"."badges_badge" (user_id, code, evidence)
                     SELECT u."id", pending.code, found.evidence
@@ -324,6 +346,11 @@ BEGIN
                 kept := kept + 1;
                 -- The transaction waits in vain once, not for each of its checks.
                 PERFORM set_config('badges.patience', 'spent', true), set_config('lock_timeout', '1ms', true);
+            WHEN undefined_column THEN
+                -- The condition has changed since, or its table: what was kept will never do.
+                DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.id = pending.id;
+                PERFORM "public"."badges_note_failure"(pending.code, SQLSTATE, SQLERRM);
+                settled := settled + 1;
             WHEN OTHERS OR assert_failure THEN
                 kept := kept + 1;
                 UPDATE "public"."badges_pendingcheck" AS p SET failed_at = clock_timestamp() WHERE p.id = pending.id;
@@ -332,7 +359,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "0f479bf908f73ed7"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "a16d8896c12dd948"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -372,8 +399,9 @@ COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"gen
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_check: new
--- Looks at one badge for one changed row whose values were kept. Raises what the condition raises.
-CREATE OR REPLACE FUNCTION "public"."badges_check"(badge_code text, event text, new_row jsonb, old_row jsonb, OUT earned boolean, OUT evidence jsonb)
+-- Looks at one badge for one changed row whose values were kept; `among_others` looks at the user's other rows, too, where
+-- one of them may have been waiting for this one. Raises what the condition raises.
+CREATE OR REPLACE FUNCTION "public"."badges_check"(badge_code text, event text, checked_user integer, new_row jsonb, old_row jsonb, among_others boolean, OUT earned boolean, OUT evidence jsonb)
 RETURNS record
 LANGUAGE plpgsql
 SET search_path = public, pg_temp
@@ -534,7 +562,7 @@ BEGIN
         BEGIN
             PERFORM "public"."badges_one_by_one"(
                 'update', array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{pionner}'::text[], '{f}'::bool[])
+                '{pionner}'::text[], '{f}'::bool[], ARRAY['{"new": ["date_joined"], "old": []}'::jsonb])
             FROM "badges_new" AS "new"
             WHERE "new"."id" IS NOT NULL;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -553,7 +581,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["pionner"], "body": "a37fa11339d05ad4"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["pionner"], "body": "91bf292d2ff72dea"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -618,11 +646,12 @@ BEGIN
                     VALUES
                     -- Three badges
                     ('three-badges', CASE WHEN 'three-badges' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new"), false) END)
-                ) AS badge (code, earned)
+                    ) FROM (SELECT "new"."user_id") AS "new"), false) END, false)
+                ) AS badge (code, earned, leaves_check)
                 -- Who is in none of the buckets has lost a badge since the statement before.
                 WHERE badge.earned
-                   OR (NOT badge.earned AND ((pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets)))
+                   OR (NOT badge.earned
+                       AND (badge.leaves_check OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets)))
             ) AS found
             WHERE found.known_user IS NOT NULL;
             IF own.users IS NOT NULL THEN
@@ -632,6 +661,7 @@ BEGIN
             IF EXISTS (
                 SELECT FROM "public"."badges_pendingcheck" AS p
                 WHERE p.bucket = ANY (own.buckets) AND p.bucket <> ALL (coalesce(own.busy, '{}'))
+                  AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
             ) THEN
                 PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
             END IF;
@@ -645,7 +675,7 @@ BEGIN
         BEGIN
             PERFORM "public"."badges_one_by_one"(
                 'insert', array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{three-badges}'::text[], '{t}'::bool[])
+                '{three-badges}'::text[], '{t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb])
             FROM "badges_new" AS "new"
             WHERE "new"."user_id" IS NOT NULL;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -664,7 +694,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["three-badges"], "body": "0d411a9b8b769a38"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["three-badges"], "body": "b66a2571ad87f5c6"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -722,7 +752,7 @@ BEGIN
         BEGIN
             PERFORM "public"."badges_one_by_one"(
                 'delete', array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "old"."user_id")), array_agg(NULL::jsonb), array_agg(to_jsonb(old.*)),
-                '{clean-up}'::text[], '{f}'::bool[])
+                '{clean-up}'::text[], '{f}'::bool[], ARRAY['{"new": [], "old": ["hit_views"]}'::jsonb])
             FROM "badges_old" AS "old"
             WHERE "old"."user_id" IS NOT NULL;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -741,7 +771,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["clean-up"], "body": "908be1daf74a6fac"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["clean-up"], "body": "700f2ad92733ba3b"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -806,14 +836,15 @@ BEGIN
                     VALUES
                     -- Collector
                     ('collector', CASE WHEN 'collector' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new"), false) END),
+                    ) FROM (SELECT "new"."user_id") AS "new"), false) END, false),
                     -- Prolific
                     ('prolific', CASE WHEN 'prolific' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(*) >= 25 from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new"), false) END)
-                ) AS badge (code, earned)
+                    ) FROM (SELECT "new"."user_id") AS "new"), false) END, false)
+                ) AS badge (code, earned, leaves_check)
                 -- Who is in none of the buckets has lost a badge since the statement before.
                 WHERE badge.earned
-                   OR (NOT badge.earned AND ((pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets)))
+                   OR (NOT badge.earned
+                       AND (badge.leaves_check OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets)))
             ) AS found
             WHERE found.known_user IS NOT NULL;
             IF own.users IS NOT NULL THEN
@@ -823,6 +854,7 @@ BEGIN
             IF EXISTS (
                 SELECT FROM "public"."badges_pendingcheck" AS p
                 WHERE p.bucket = ANY (own.buckets) AND p.bucket <> ALL (coalesce(own.busy, '{}'))
+                  AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
             ) THEN
                 PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
             END IF;
@@ -856,7 +888,7 @@ BEGIN
         BEGIN
             PERFORM "public"."badges_one_by_one"(
                 'insert', array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{collector,first-sketch,prolific}'::text[], '{t,f,t}'::bool[])
+                '{collector,first-sketch,prolific}'::text[], '{t,f,t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": [], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
             FROM "badges_new" AS "new"
             WHERE "new"."user_id" IS NOT NULL;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -875,7 +907,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["collector", "first-sketch", "prolific"], "body": "9768e9225c39ea09"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["collector", "first-sketch", "prolific"], "body": "f142893d26fad8a7"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -933,7 +965,7 @@ BEGIN
         BEGIN
             PERFORM "public"."badges_one_by_one"(
                 'update', array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{star}'::text[], '{f}'::bool[])
+                '{star}'::text[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
             FROM "badges_new" AS "new"
             WHERE "new"."user_id" IS NOT NULL;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -952,7 +984,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["star"], "body": "501dc771b818b122"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["star"], "body": "32582bec97479f3c"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -1011,7 +1043,7 @@ BEGIN
         BEGIN
             PERFORM "public"."badges_one_by_one"(
                 'update', array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = changed.user_id)), array_agg(to_jsonb(NEW)), array_agg(to_jsonb(OLD)),
-                '{viral}'::text[], '{f}'::bool[])
+                '{viral}'::text[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": ["hit_views"]}'::jsonb])
             FROM (SELECT NEW."user_id" AS user_id) AS changed
             WHERE changed.user_id IS NOT NULL;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -1030,7 +1062,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["viral"], "body": "639c0aae11d965f0"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["viral"], "body": "cfdd5bcab111266b"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level
