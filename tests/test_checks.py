@@ -80,7 +80,9 @@ def test_w002_what_a_condition_needs_is_gone(declare, execute, found, change):
 def test_w003_not_in_line(declare, badge_file, found):
     """badges.W003: a changed file that was not installed is told, with the command that installs it."""
     declare(entry("collector"))
-    badge_file(entry("collector", condition="count(id) >= 6 from dummy_sketch where user_id = NEW.user_id"), entry("star"))
+    badge_file(
+        entry("collector", condition="count(id) >= 6 from dummy_sketch where user_id = NEW.user_id"), entry("star")
+    )
     [(id_, message, hint)] = found()
     assert id_ == "badges.W003"
     assert "not in line" in message

@@ -22,9 +22,8 @@ from conftest import entry
 from django.conf import settings as django_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
-from psycopg import errors
-
 from isolation.harness import LEVELS, READ_COMMITTED, Session, Site, fresh_site
+from psycopg import errors
 
 VISITS = "CREATE TABLE visits (id bigint GENERATED ALWAYS AS IDENTITY, user_id bigint, stars integer NOT NULL)"
 

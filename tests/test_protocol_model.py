@@ -182,8 +182,10 @@ def writer(level: str = READ_COMMITTED) -> Actor:
 SETTLER = Actor("settler")
 
 MIXTURES = [
-    levels for number in (1, 2, 3) for levels in itertools.combinations_with_replacement((READ_COMMITTED, REPEATABLE_READ), number)
-]  # fmt: skip
+    levels
+    for number in (1, 2, 3)
+    for levels in itertools.combinations_with_replacement((READ_COMMITTED, REPEATABLE_READ), number)
+]
 
 
 @pytest.mark.parametrize("settlers", [0, 1, 2])

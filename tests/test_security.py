@@ -164,7 +164,8 @@ def test_default_privileges_give_nobody_the_functions(declare, execute, writer, 
     declare(FIRST, COUNTED)
     rights = r"""
         SELECT p.proname, r.rolname FROM pg_proc p, pg_roles r
-        WHERE p.proname LIKE 'badges\_%' AND r.rolname LIKE 'badges\_test\_%' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
+        WHERE p.proname LIKE 'badges\_%' AND r.rolname LIKE 'badges\_test\_%'
+          AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
     """
     assert execute(rights) == []
     with acting_as(writer):
@@ -181,7 +182,7 @@ def test_temporary_tables_that_shadow(declare, execute, held, writer, acting_as,
     declare(
         entry(
             "rich",
-            condition="count(*) >= 3 FROM dummy_sketch, auth_user WHERE user_id = NEW.user_id AND auth_user.id = user_id",
+            condition="count(*) >= 3 FROM dummy_sketch, auth_user u WHERE user_id = NEW.user_id AND u.id = user_id",
         ),
         BROKEN,
         FIRST,
@@ -202,7 +203,7 @@ def test_temporary_tables_that_shadow(declare, execute, held, writer, acting_as,
 
 
 def test_planted_functions_and_operators(declare, execute, held, writer, acting_as, ada):
-    """Functions and operators in a schema on the caller's search_path, better matches than PostgreSQL's own, are not used."""
+    """Functions and operators on the caller's search_path, better matches than PostgreSQL's own, are not used."""
     broken = {**BROKEN, "condition": "1 / (NEW.hit_views - 1) = 0"}
     declare(entry("star", condition="hit_views > 1000 AND abs(hit_views) > 1000"), COUNTED, broken)
     execute("CREATE SCHEMA badges_test_trap")
@@ -250,7 +251,8 @@ def test_settings_of_the_caller(declare, execute, held, writer, acting_as, ada):
     declare(COUNTED, FIRST, BROKEN)
     with acting_as(writer):
         for setting in (
-            "badges.patience = 'spent'", "badges.noted = 'no JSON'", "row_security = off", "standard_conforming_strings = off",
+            "badges.patience = 'spent'", "badges.noted = 'no JSON'", "row_security = off",
+            "standard_conforming_strings = off",
             "quote_all_identifiers = on", "transform_null_equals = on", "array_nulls = off", "bytea_output = 'escape'",
             "DateStyle = 'German'", "extra_float_digits = 0", "xmloption = document", "client_min_messages = error",
             "check_function_bodies = off", "lock_timeout = '1ms'",
@@ -358,7 +360,7 @@ def test_award_badges_under_row_level_security(declare, execute, held, acting_as
     execute("ALTER TABLE dummy_sketch ENABLE ROW LEVEL SECURITY")
     with acting_as(owner):
         for options in ([], ["--dry-run"], ["first"]):
-            with pytest.raises(CommandError, match="may hide rows of public.dummy_sketch from the role") as caught:
+            with pytest.raises(CommandError, match=r"may hide rows of public\.dummy_sketch from the role") as caught:
                 run("award_badges", *options)
             assert "nothing was awarded" in str(caught.value)
     assert held(ada) == []

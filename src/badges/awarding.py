@@ -82,8 +82,8 @@ def award(
             if dry_run or not progress.is_done:
                 yield progress
                 continue
-            is_sound = not (progress.error or progress.skipped)
-            cleared = _forget_failures(connection, here, caught_up_with) if is_sound else 0
+            # What cannot be caught up with is forgotten, too: it has been told, and would be told for ever.
+            cleared = 0 if progress.error else _forget_failures(connection, here, caught_up_with)
             yield dataclasses.replace(progress, open_writers=writers, failures_cleared=cleared)
 
 

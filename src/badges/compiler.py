@@ -117,9 +117,8 @@ def _levels(site: Site, event: Event, facts: Facts) -> tuple[Level, ...]:
         # An update that moves a row to another partition fires no row-level UPDATE trigger, only the parent's
         # statement-level one; an update that names a partition fires only the row-level one.
         return (Level.ROW, Level.STATEMENT)
-    # The worker of logical replication fires no statement-level triggers.
-    needs_row_level = pairs_rows or facts.table.needs_row_level or site.is_subscriber
-    return (Level.ROW,) if needs_row_level else (Level.STATEMENT,)
+    is_row_level = pairs_rows or facts.table.needs_row_level or site.is_subscriber
+    return (Level.ROW,) if is_row_level else (Level.STATEMENT,)
 
 
 def _trigger(site: Site, event: Event, level: Level, badges: Sequence[_Badge]) -> Trigger:
@@ -149,8 +148,8 @@ def _trigger(site: Site, event: Event, level: Level, badges: Sequence[_Badge]) -
         body=trusted(dollar_quoted(body.as_string())),
     )
     codes = tuple(badge.definition.code for badge in badges)
-    routine = Routine(site.schema, name, site.badges_owner, create.as_string(), codes)
-    return Trigger(routine, table, event, level, site.is_subscriber)
+    owned = Routine(site.schema, name, site.badges_owner, create.as_string(), codes)
+    return Trigger(owned, table, event, level, site.is_subscriber)
 
 
 def _award(site: Site, event: Event, level: Level, badges: Sequence[_Badge]) -> sql.Composed:
@@ -205,12 +204,11 @@ def _one_by_one(site: Site, event: Event, level: Level, badges: Sequence[_Badge]
     if event is Event.DELETE or (event.has_old and level is Level.ROW):
         old = sql.SQL("to_jsonb({})").format(trusted("OLD" if level is Level.ROW else "old.*"))
     name = badges[0].facts.user.name
-    rows: sql.Composable = _source(event)
-    user: sql.Composable = sql.Identifier(event.changed_row, name)
+    rows, user = _source(event), sql.Composed([sql.Identifier(event.changed_row, name)])
     if level is Level.ROW:
-        # Under another name than the record's, which would otherwise be that of this row of one column.
+        # Not under the record's name, which must go on meaning the whole record.
         rows = sql.SQL("(SELECT {} AS user_id) AS changed").format(_columns(event.changed_row.upper(), [name]))
-        user = sql.SQL("changed.user_id")
+        user = sql.Composed([sql.SQL("changed.user_id")])
     return template("one_by_one.sql").format(
         function=qualified(site.schema, "badges_one_by_one"),
         note_failure=qualified(site.schema, "badges_note_failure"),

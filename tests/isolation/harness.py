@@ -162,6 +162,12 @@ class Site:
         self.badge_file.write_text(json.dumps(entries), "utf-8")
         install.apply(connections[ALIAS], definitions.load(self.badge_file), self.badge_file)
 
+    def make_patient(self) -> None:
+        """Let writes wait far longer than the setting allows, so that a test can do something meanwhile."""
+        waiting = "SELECT oid::regprocedure::text FROM pg_proc WHERE proname IN ('badges_wait', 'badges_record')"
+        for (function,) in self.sql(waiting):
+            self.sql(f"ALTER FUNCTION {function} SET lock_timeout = '10s'")
+
     def sql(self, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
         """A statement of nobody's, which commits."""
         return self._watch._execute(statement, params)
@@ -182,7 +188,7 @@ class Site:
             [number, number],
         )
         assert len(rows) == number
-        return [id for (id,) in rows]
+        return [user for (user,) in rows]
 
     def badges(self) -> list[tuple[int, str]]:
         """All that anybody holds, each as often as it is held."""

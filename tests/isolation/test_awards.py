@@ -1,4 +1,4 @@
-"""Writers among themselves: whatever the order of their steps, what the condition says is awarded, and nothing fails."""
+"""Writers among themselves: in whatever order they go, what the condition says is awarded, and nothing fails."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_first_awards_in_opposite_order(site, s1, s2, level, before):
 @levels
 @ends
 def test_long_transaction_holds_the_bucket(site, s1, s2, level, end):
-    """Writers come back while it is open, and the badge comes once it has ended, if it has left what the badge needs."""
+    """Writers come back while it is open; the badge comes once it has ended, if it has left what that needs."""
     [ada] = site.users(1)
     s1.begin(level)
     s1.insert(ada)
@@ -140,10 +140,10 @@ def test_uncommitted_award(site, s1, s2, level, end):
     assert site.settled_badges() == [(ada, "loud"), (ada, "pair")]
 
 
-def test_savepoint_rolled_back_while_another_waits(site, s1, s2, settings):
+def test_savepoint_rolled_back_while_another_waits(site, s1, s2):
     """The bucket and the award go with the savepoint, and whoever waited for them awards in the same write."""
-    settings.BADGES_WAIT = 10_000
     site.declare(PAIR, LOUD)
+    site.make_patient()
     [ada] = site.users(1)
     s1.insert(ada)
     s1.begin()
@@ -218,7 +218,7 @@ def test_error_in_one_badge(site, s1, s2, level):
 @levels
 @ends
 def test_manual_award_before_the_trigger(site, s1, s2, level, end):
-    """A trigger that meets a manual award comes back; the badge is held once, whether that award is committed or not."""
+    """A trigger that meets a manual award comes back; the badge is held once, whether that is committed or not."""
     [ada] = site.users(1)
     s1.begin()
     assert s1.award(ada, "pair")
@@ -284,10 +284,10 @@ def test_revocation_is_not_undone_by_settling(site, s1, s2):
     assert site.settled_badges() == []
 
 
-def test_revocation_between_lock_and_evaluation(site, s1, s2, s3, settings):
+def test_revocation_between_lock_and_evaluation(site, s1, s2, s3):
     """Who loses the badge while the writer waits for somebody else's bucket is looked at like all who lack it."""
-    settings.BADGES_WAIT = 10_000
     site.declare(PAIR)
+    site.make_patient()
     ada, bob = site.users(2)
     s1.award(bob, "pair")
     s3.begin()

@@ -61,9 +61,7 @@ class Command(BadgesCommand):
         if progress.failures_cleared:
             self.stdout.write(f"  {code}: {count(progress.failures_cleared, 'recorded failure')} cleared")
         for writer in progress.open_writers:
-            warning = (
-                f"  {code}: {writer} still writes. If it began before the badge was installed, run this again."
-            )
+            warning = f"  {code}: {writer} still writes. If it began before the badge was installed, run this again."
             self.stdout.write(self.style.WARNING(warning))
 
     def _settle(self, connection: BaseDatabaseWrapper) -> None:
