@@ -33,6 +33,7 @@ CREATE OR REPLACE FUNCTION "public"."badges_wait"(buckets integer[], busy intege
 RETURNS integer[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
 DECLARE
@@ -71,6 +72,7 @@ CREATE OR REPLACE FUNCTION "public"."badges_note_failure"(failed_code text, fail
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '0'
 AS $badges$
 DECLARE
@@ -111,6 +113,7 @@ CREATE OR REPLACE FUNCTION "public"."badges_record_parts"(users integer[], codes
 RETURNS integer[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '1ms'
 AS $badges$
 DECLARE
@@ -134,6 +137,7 @@ BEGIN
             INSERT INTO "public"."badges_badge" (user_id, code, evidence)
             SELECT users[each.place], codes[each.place], evidences[each.place]
             FROM unnest(part) AS each (place)
+            WHERE (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = users[each.place]) IS NOT NULL
             ON CONFLICT DO NOTHING;
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
@@ -168,7 +172,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "0eab91499b22070c"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "1479cf91cb8ae59c"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -178,6 +182,7 @@ CREATE OR REPLACE FUNCTION "public"."badges_record"(users integer[], codes text[
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
 DECLARE
@@ -192,6 +197,7 @@ BEGIN
             SELECT found.user_id, found.code, found.evidence
             FROM unnest(users, codes, evidences, earned) AS found (user_id, code, evidence, earned)
             WHERE found.earned
+              AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL
             ON CONFLICT DO NOTHING;
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
@@ -208,11 +214,11 @@ BEGIN
         INSERT INTO "public"."badges_pendingcheck" (bucket, user_id, code, evidence)
         SELECT (pg_catalog.hashtextextended(found.user_id::text, 0) & 1023)::integer, found.user_id, found.code, found.evidence
         FROM unnest(users, codes, evidences, earned) WITH ORDINALITY AS found (user_id, code, evidence, earned, place)
-        WHERE NOT found.earned OR found.place = ANY (left_over);
+        WHERE (NOT found.earned OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL;
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "31a3ddcae4c0e127"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "42e47d94e3fc9de6"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -222,6 +228,7 @@ CREATE OR REPLACE FUNCTION "public"."badges_one_by_one"(event text, users intege
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $badges$
 DECLARE
     lacking record;
@@ -297,6 +304,7 @@ CREATE OR REPLACE FUNCTION "public"."badges_settle"(only_buckets integer[], most
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
 DECLARE
@@ -407,6 +415,7 @@ LANGUAGE plpgsql
 SET search_path = public, pg_temp
 SET jit = off
 SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
 AS $badges$
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
@@ -418,7 +427,7 @@ BEGIN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
         SELECT coalesce((SELECT OLD.hit_views < 10
-                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'delete', 'old', (SELECT to_jsonb(seen) FROM (SELECT "old"."hit_views") AS seen))
+                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'delete', 'old', jsonb_build_object('hit_views', "old"."hit_views"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
         RETURN;
@@ -429,7 +438,7 @@ BEGIN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
         SELECT coalesce((SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
-                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', (SELECT to_jsonb(seen) FROM (SELECT "new"."user_id") AS seen))
+                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
@@ -451,7 +460,7 @@ BEGIN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.auth_user';
         END IF;
         SELECT coalesce((SELECT age(NEW.date_joined) > interval '1 year'
-                    ), false), jsonb_build_object('table', 'public.auth_user', 'operation', 'update', 'new', (SELECT to_jsonb(seen) FROM (SELECT "new"."date_joined") AS seen))
+                    ), false), jsonb_build_object('table', 'public.auth_user', 'operation', 'update', 'new', jsonb_build_object('date_joined', "new"."date_joined"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("date_joined" timestamp with time zone);
         RETURN;
@@ -462,7 +471,7 @@ BEGIN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
         SELECT coalesce((SELECT count(*) >= 25 from dummy_sketch where user_id = NEW.user_id
-                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', (SELECT to_jsonb(seen) FROM (SELECT "new"."user_id") AS seen))
+                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
@@ -473,7 +482,7 @@ BEGIN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
         SELECT coalesce((SELECT hit_views > 1000
-                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', (SELECT to_jsonb(seen) FROM (SELECT "new"."hit_views") AS seen))
+                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
         RETURN;
@@ -484,7 +493,7 @@ BEGIN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.badges_badge';
         END IF;
         SELECT coalesce((SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
-                    ), false), jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', (SELECT to_jsonb(seen) FROM (SELECT "new"."user_id") AS seen))
+                    ), false), jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
@@ -495,7 +504,7 @@ BEGIN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
         SELECT coalesce((SELECT (SELECT NEW.hit_views - OLD.hit_views >= 500
-                    ) FROM (SELECT "new"."hit_views") AS "new"), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', (SELECT to_jsonb(seen) FROM (SELECT "new"."hit_views") AS seen), 'old', (SELECT to_jsonb(seen) FROM (SELECT "old"."hit_views") AS seen))
+                    ) FROM (SELECT "new"."hit_views") AS "new"), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"), 'old', jsonb_build_object('hit_views', "old"."hit_views"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer)
         CROSS JOIN jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
@@ -504,7 +513,7 @@ BEGIN
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "6c28edd1f519598d"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "a6bb0f573f67de4d"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -516,6 +525,7 @@ SECURITY DEFINER
 SET search_path = public, pg_temp
 SET jit = off
 SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
 AS $badges$
 -- Awards pionner after update on public.auth_user.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
@@ -524,6 +534,7 @@ AS $badges$
 DECLARE
     buckets integer[];
     busy integer[];
+    has_checks boolean;
     users integer[];
     codes text[];
     evidences jsonb[];
@@ -538,7 +549,7 @@ BEGIN
         SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
         INTO own.users, own.codes, own.evidences, own.earned
         FROM (
-            SELECT DISTINCT ON ("new"."id", badge.code) (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."id") AS known_user, badge.code, jsonb_build_object('table', 'public.auth_user', 'operation', 'update', 'new', (SELECT to_jsonb(seen) FROM (SELECT "new"."date_joined") AS seen)) AS evidence
+            SELECT DISTINCT ON ("new"."id", badge.code) "new"."id" AS known_user, badge.code, jsonb_build_object('table', 'public.auth_user', 'operation', 'update', 'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence
             FROM "badges_new" AS "new"
             CROSS JOIN LATERAL (
                 VALUES
@@ -548,8 +559,7 @@ BEGIN
             ) AS badge (code, earned)
             WHERE badge.earned AND "new"."id" IS NOT NULL
         ) AS found
-        WHERE found.known_user IS NOT NULL
-          AND (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+        WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
         IF own.users IS NOT NULL THEN
             PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
         END IF;
@@ -581,7 +591,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["pionner"], "body": "91bf292d2ff72dea"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["pionner"], "body": "c7ae98ff23384048"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -593,6 +603,7 @@ SECURITY DEFINER
 SET search_path = public, pg_temp
 SET jit = off
 SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
 AS $badges$
 -- Awards three-badges after insert on public.badges_badge.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
@@ -601,6 +612,7 @@ AS $badges$
 DECLARE
     buckets integer[];
     busy integer[];
+    has_checks boolean;
     users integer[];
     codes text[];
     evidences jsonb[];
@@ -614,13 +626,14 @@ BEGIN
         -- Other rows decide these. Users who lack one are locked first, in a statement of its own: the next statement then
         -- sees what everybody who had the lock before has committed.
         SELECT array_agg(lacking.bucket),
-               array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket))
-        INTO own.buckets, own.busy
+               array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
+               bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = lacking.bucket LIMIT 1))
+        INTO own.buckets, own.busy, own.has_checks
         FROM (
             SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
             FROM "badges_new" AS "new"
             WHERE "new"."user_id" IS NOT NULL
-              AND (SELECT count(*) FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges')) < 1
+              AND (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" = 'three-badges') IS NULL
             OFFSET 0
         ) AS lacking;
         IF own.buckets IS NOT NULL THEN
@@ -629,40 +642,27 @@ BEGIN
             END IF;
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
             -- pending check, as that transaction may be about to commit what is missing.
-            SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(found.earned)
+            SELECT array_agg("new"."user_id"), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))), array_agg(badge.earned)
             INTO own.users, own.codes, own.evidences, own.earned
             FROM (
-                SELECT (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id") AS known_user, badge.code, jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', (SELECT to_jsonb(seen) FROM (SELECT "new"."user_id") AS seen)) AS evidence, badge.earned
-                FROM (
         SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
     ) AS "new"
-                CROSS JOIN LATERAL (
-                    SELECT coalesce(array_agg(b.code), '{}') AS codes
-                    FROM "public"."badges_badge" AS b
-                    WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges')
-                    OFFSET 0
-                ) AS held
-                CROSS JOIN LATERAL (
-                    VALUES
+            CROSS JOIN LATERAL (
+                VALUES
                     -- Three badges
-                    ('three-badges', CASE WHEN 'three-badges' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
+                    ('three-badges', CASE WHEN (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" = 'three-badges') IS NULL THEN coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END, false)
-                ) AS badge (code, earned, leaves_check)
-                -- Who is in none of the buckets has lost a badge since the statement before.
-                WHERE badge.earned
-                   OR (NOT badge.earned
-                       AND (badge.leaves_check OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets)))
-            ) AS found
-            WHERE found.known_user IS NOT NULL;
+                OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
+            ) AS badge (code, earned, leaves_check)
+            -- Who is in none of the buckets has lost a badge since the statement before.
+            WHERE badge.earned
+               OR (NOT badge.earned
+                   AND (badge.leaves_check OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets)));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
             END IF;
             -- Whoever has the lock settles a few of the checks that were left because of it.
-            IF EXISTS (
-                SELECT FROM "public"."badges_pendingcheck" AS p
-                WHERE p.bucket = ANY (own.buckets) AND p.bucket <> ALL (coalesce(own.busy, '{}'))
-                  AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-            ) THEN
+            IF own.has_checks THEN
                 PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
             END IF;
         END IF;
@@ -694,7 +694,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["three-badges"], "body": "b66a2571ad87f5c6"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["three-badges"], "body": "86fe2ca576d168f4"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -706,6 +706,7 @@ SECURITY DEFINER
 SET search_path = public, pg_temp
 SET jit = off
 SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
 AS $badges$
 -- Awards clean-up after delete on public.dummy_sketch.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
@@ -714,6 +715,7 @@ AS $badges$
 DECLARE
     buckets integer[];
     busy integer[];
+    has_checks boolean;
     users integer[];
     codes text[];
     evidences jsonb[];
@@ -728,7 +730,7 @@ BEGIN
         SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
         INTO own.users, own.codes, own.evidences, own.earned
         FROM (
-            SELECT DISTINCT ON ("old"."user_id", badge.code) (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "old"."user_id") AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'delete', 'old', (SELECT to_jsonb(seen) FROM (SELECT "old"."hit_views") AS seen)) AS evidence
+            SELECT DISTINCT ON ("old"."user_id", badge.code) "old"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'delete', 'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
             FROM "badges_old" AS "old"
             CROSS JOIN LATERAL (
                 VALUES
@@ -738,8 +740,7 @@ BEGIN
             ) AS badge (code, earned)
             WHERE badge.earned AND "old"."user_id" IS NOT NULL
         ) AS found
-        WHERE found.known_user IS NOT NULL
-          AND (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+        WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
         IF own.users IS NOT NULL THEN
             PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
         END IF;
@@ -771,7 +772,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["clean-up"], "body": "700f2ad92733ba3b"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["clean-up"], "body": "e70db8a02bed0497"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -783,6 +784,7 @@ SECURITY DEFINER
 SET search_path = public, pg_temp
 SET jit = off
 SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
 AS $badges$
 -- Awards collector, first-sketch, prolific after insert on public.dummy_sketch.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
@@ -791,6 +793,7 @@ AS $badges$
 DECLARE
     buckets integer[];
     busy integer[];
+    has_checks boolean;
     users integer[];
     codes text[];
     evidences jsonb[];
@@ -804,8 +807,9 @@ BEGIN
         -- Other rows decide these. Users who lack one are locked first, in a statement of its own: the next statement then
         -- sees what everybody who had the lock before has committed.
         SELECT array_agg(lacking.bucket),
-               array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket))
-        INTO own.buckets, own.busy
+               array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
+               bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = lacking.bucket LIMIT 1))
+        INTO own.buckets, own.busy, own.has_checks
         FROM (
             SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
             FROM "badges_new" AS "new"
@@ -819,43 +823,36 @@ BEGIN
             END IF;
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
             -- pending check, as that transaction may be about to commit what is missing.
-            SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(found.earned)
+            SELECT array_agg("new"."user_id"), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))), array_agg(badge.earned)
             INTO own.users, own.codes, own.evidences, own.earned
             FROM (
-                SELECT (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id") AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', (SELECT to_jsonb(seen) FROM (SELECT "new"."user_id") AS seen)) AS evidence, badge.earned
-                FROM (
         SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
     ) AS "new"
-                CROSS JOIN LATERAL (
-                    SELECT coalesce(array_agg(b.code), '{}') AS codes
-                    FROM "public"."badges_badge" AS b
-                    WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific')
-                    OFFSET 0
-                ) AS held
-                CROSS JOIN LATERAL (
-                    VALUES
+            CROSS JOIN LATERAL (
+                SELECT coalesce(array_agg(b.code), '{}') AS codes
+                FROM "public"."badges_badge" AS b
+                WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific')
+                OFFSET 0
+            ) AS held
+            CROSS JOIN LATERAL (
+                VALUES
                     -- Collector
                     ('collector', CASE WHEN 'collector' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END, false),
                     -- Prolific
                     ('prolific', CASE WHEN 'prolific' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(*) >= 25 from dummy_sketch where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END, false)
-                ) AS badge (code, earned, leaves_check)
-                -- Who is in none of the buckets has lost a badge since the statement before.
-                WHERE badge.earned
-                   OR (NOT badge.earned
-                       AND (badge.leaves_check OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets)))
-            ) AS found
-            WHERE found.known_user IS NOT NULL;
+                OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
+            ) AS badge (code, earned, leaves_check)
+            -- Who is in none of the buckets has lost a badge since the statement before.
+            WHERE badge.earned
+               OR (NOT badge.earned
+                   AND (badge.leaves_check OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets)));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
             END IF;
             -- Whoever has the lock settles a few of the checks that were left because of it.
-            IF EXISTS (
-                SELECT FROM "public"."badges_pendingcheck" AS p
-                WHERE p.bucket = ANY (own.buckets) AND p.bucket <> ALL (coalesce(own.busy, '{}'))
-                  AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-            ) THEN
+            IF own.has_checks THEN
                 PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
             END IF;
         END IF;
@@ -864,7 +861,7 @@ BEGIN
         SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
         INTO own.users, own.codes, own.evidences, own.earned
         FROM (
-            SELECT DISTINCT ON ("new"."user_id", badge.code) (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id") AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert') AS evidence
+            SELECT DISTINCT ON ("new"."user_id", badge.code) "new"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert') AS evidence
             FROM "badges_new" AS "new"
             CROSS JOIN LATERAL (
                 VALUES
@@ -874,8 +871,7 @@ BEGIN
             ) AS badge (code, earned)
             WHERE badge.earned AND "new"."user_id" IS NOT NULL
         ) AS found
-        WHERE found.known_user IS NOT NULL
-          AND (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+        WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
         IF own.users IS NOT NULL THEN
             PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
         END IF;
@@ -907,7 +903,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["collector", "first-sketch", "prolific"], "body": "f142893d26fad8a7"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["collector", "first-sketch", "prolific"], "body": "7150a90304498f43"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -919,6 +915,7 @@ SECURITY DEFINER
 SET search_path = public, pg_temp
 SET jit = off
 SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
 AS $badges$
 -- Awards star after update on public.dummy_sketch.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
@@ -927,6 +924,7 @@ AS $badges$
 DECLARE
     buckets integer[];
     busy integer[];
+    has_checks boolean;
     users integer[];
     codes text[];
     evidences jsonb[];
@@ -941,7 +939,7 @@ BEGIN
         SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
         INTO own.users, own.codes, own.evidences, own.earned
         FROM (
-            SELECT DISTINCT ON ("new"."user_id", badge.code) (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id") AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', (SELECT to_jsonb(seen) FROM (SELECT "new"."hit_views") AS seen)) AS evidence
+            SELECT DISTINCT ON ("new"."user_id", badge.code) "new"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
             FROM "badges_new" AS "new"
             CROSS JOIN LATERAL (
                 VALUES
@@ -951,8 +949,7 @@ BEGIN
             ) AS badge (code, earned)
             WHERE badge.earned AND "new"."user_id" IS NOT NULL
         ) AS found
-        WHERE found.known_user IS NOT NULL
-          AND (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+        WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
         IF own.users IS NOT NULL THEN
             PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
         END IF;
@@ -984,7 +981,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["star"], "body": "32582bec97479f3c"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["star"], "body": "62869733653a425a"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -996,6 +993,7 @@ SECURITY DEFINER
 SET search_path = public, pg_temp
 SET jit = off
 SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
 AS $badges$
 -- Awards viral after update on public.dummy_sketch.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
@@ -1004,6 +1002,7 @@ AS $badges$
 DECLARE
     buckets integer[];
     busy integer[];
+    has_checks boolean;
     users integer[];
     codes text[];
     evidences jsonb[];
@@ -1018,7 +1017,7 @@ BEGIN
         SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
         INTO own.users, own.codes, own.evidences, own.earned
         FROM (
-            SELECT DISTINCT ON ("new"."user_id", badge.code) (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id") AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', (SELECT to_jsonb(seen) FROM (SELECT "new"."hit_views") AS seen), 'old', (SELECT to_jsonb(seen) FROM (SELECT "old"."hit_views") AS seen)) AS evidence
+            SELECT DISTINCT ON ("new"."user_id", badge.code) "new"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"), 'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
             FROM (SELECT NEW."hit_views", NEW."user_id") AS "new"
     CROSS JOIN (SELECT OLD."hit_views") AS "old"
             CROSS JOIN LATERAL (
@@ -1029,8 +1028,7 @@ BEGIN
             ) AS badge (code, earned)
             WHERE badge.earned AND "new"."user_id" IS NOT NULL
         ) AS found
-        WHERE found.known_user IS NOT NULL
-          AND (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+        WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
         IF own.users IS NOT NULL THEN
             PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
         END IF;
@@ -1062,7 +1060,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["viral"], "body": "cfdd5bcab111266b"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["viral"], "body": "05b36ed2d23fb444"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

@@ -25,7 +25,7 @@ _facts = {}
 
 def pytest_configure(config: pytest.Config) -> None:
     try:
-        dsn = _server.enter_context(embedded_postgres.database())
+        dsn = _server.enter_context(embedded_postgres.database(settings={"max_prepared_transactions": "10"}))
         with psycopg.connect(dsn) as server:
             version = server.execute("SHOW server_version").fetchone()[0]
     except (embedded_postgres.PostgresError, psycopg.OperationalError) as error:

@@ -147,4 +147,4 @@ def test_e002_setting_that_cannot_be_used(declare, settings, found, name, value)
     setattr(settings, name, value)
     [(id_, message, _)] = found()
     assert id_ == "badges.E002"
-    assert message.startswith(f"{name} is {value!r}") or message.startswith(f"{name} is {value}")
+    assert message.startswith((f"{name} is {value!r}", f"{name} is {value}"))

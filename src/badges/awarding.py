@@ -13,7 +13,7 @@ from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges import analysis, catalog, compiler, exceptions, plan, site
+from badges import analysis, catalog, exceptions, expressions, plan, site
 from badges.analysis import AnalysedDefinition, Facts
 from badges.conf import badges_settings
 from badges.database import fetch, fetch_file, qualified, read_committed, template, trusted
@@ -217,8 +217,10 @@ def _award_batch(
     qualifying = template("qualifying.sql").format(
         user=user,
         code=sql.Literal(definition.code),
-        evidence=compiler.evidence("award_badges", facts),
-        rows=compiler.distinct_rows(facts.table, "new", columns, facts.table.identifier, sql.SQL(" AND ").join(bounds)),
+        evidence=expressions.evidence("award_badges", facts),
+        rows=expressions.distinct_rows(
+            facts.table, "new", columns, facts.table.identifier, sql.SQL(" AND ").join(bounds)
+        ),
         badges=here.badges.identifier,
         users=here.users.identifier,
         user_key=sql.Identifier(here.user_key.name),

@@ -1,4 +1,4 @@
-"""Conditions that read more of the changed row than its user: the row that was looked at first may be the one that earns."""
+"""Conditions that read more of the changed row than its user: the row that was looked at first may earn the badge."""
 
 from __future__ import annotations
 

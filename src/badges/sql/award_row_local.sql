@@ -10,8 +10,7 @@
             ) AS badge (code, earned)
             WHERE badge.earned AND {user} IS NOT NULL
         ) AS found
-        WHERE found.known_user IS NOT NULL
-          AND (SELECT true FROM {badges} AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+        WHERE (SELECT true FROM {badges} AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
         IF own.users IS NOT NULL THEN
             PERFORM {record}(own.users, own.codes, own.evidences, own.earned);
         END IF;

@@ -6,6 +6,7 @@
 DECLARE
     buckets integer[];
     busy integer[];
+    has_checks boolean;
     users {key}[];
     codes text[];
     evidences jsonb[];

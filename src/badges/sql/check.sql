@@ -6,4 +6,5 @@ LANGUAGE plpgsql
 SET search_path = {search_path}
 SET jit = off
 SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
 AS {body}

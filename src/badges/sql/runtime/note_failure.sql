@@ -4,6 +4,7 @@ CREATE OR REPLACE FUNCTION {function}(failed_code text, failed_sqlstate text, fa
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '0'
 AS $badges$
 DECLARE

@@ -4,6 +4,7 @@ CREATE OR REPLACE FUNCTION {function}(event text, users {key}[], news jsonb[], o
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $badges$
 DECLARE
     lacking record;

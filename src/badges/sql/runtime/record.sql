@@ -4,6 +4,7 @@ CREATE OR REPLACE FUNCTION {function}(users {key}[], codes text[], evidences jso
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET lock_timeout = {timeout}
 AS $badges$
 DECLARE
@@ -18,6 +19,7 @@ BEGIN
             SELECT found.user_id, found.code, found.evidence
             FROM unnest(users, codes, evidences, earned) AS found (user_id, code, evidence, earned)
             WHERE found.earned
+              AND (SELECT u.{user_key} FROM {users} AS u WHERE u.{user_key} = found.user_id) IS NOT NULL
             ON CONFLICT DO NOTHING;
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
@@ -34,7 +36,7 @@ BEGIN
         INSERT INTO {pending} (bucket, user_id, code, evidence)
         SELECT {bucket}, found.user_id, found.code, found.evidence
         FROM unnest(users, codes, evidences, earned) WITH ORDINALITY AS found (user_id, code, evidence, earned, place)
-        WHERE NOT found.earned OR found.place = ANY (left_over);
+        WHERE (NOT found.earned OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL;
     END IF;
 END
 $badges$

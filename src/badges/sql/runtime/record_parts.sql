@@ -4,6 +4,7 @@ CREATE OR REPLACE FUNCTION {function}(users {key}[], codes text[], evidences jso
 RETURNS integer[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '1ms'
 AS $badges$
 DECLARE
@@ -27,6 +28,7 @@ BEGIN
             INSERT INTO {badges} (user_id, code, evidence)
             SELECT users[each.place], codes[each.place], evidences[each.place]
             FROM unnest(part) AS each (place)
+            WHERE (SELECT u.{user_key} FROM {users} AS u WHERE u.{user_key} = users[each.place]) IS NOT NULL
             ON CONFLICT DO NOTHING;
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN

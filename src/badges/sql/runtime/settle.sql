@@ -4,6 +4,7 @@ CREATE OR REPLACE FUNCTION {function}(only_buckets integer[], most integer, OUT 
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET lock_timeout = {timeout}
 AS $badges$
 DECLARE

@@ -3,6 +3,7 @@ CREATE OR REPLACE FUNCTION {function}(buckets integer[], busy integer[])
 RETURNS integer[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET lock_timeout = {timeout}
 AS $badges$
 DECLARE
