@@ -79,6 +79,21 @@ def declare(db: None, badge_file: Callable[..., Path]) -> Callable[..., Plan]:
 
 
 @pytest.fixture
+def committed(transactional_db: None, badge_file: Callable[..., Path]) -> Iterator[Callable[..., Path]]:
+    """Declare badges that other sessions see; gives the badge file. Afterwards the database is without badges again."""
+
+    def install_entries(*entries: Any) -> Path:
+        path = badge_file(*entries)
+        install.apply(connection, definitions.load(path), path)
+        return path
+
+    yield install_entries
+    install.apply(connection, (), "nothing")
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE badges_badge, badges_badgedefinition, badges_failure, badges_pendingcheck")
+
+
+@pytest.fixture
 def execute(db: None) -> Callable[..., list[tuple[Any, ...]]]:
     """Run plain SQL; gives the rows, if there are any."""
 

@@ -66,14 +66,6 @@ def impatient(settings, monkeypatch):
 
 
 @pytest.fixture
-def committing(transactional_db, execute):
-    """For tests in which other sessions must see the badges; afterwards the database is without badges again."""
-    yield
-    install.apply(connection, (), "nothing")
-    execute("TRUNCATE badges_badge, badges_badgedefinition")
-
-
-@pytest.fixture
 def ada(user):
     return user
 
@@ -192,7 +184,7 @@ def test_second_run_does_nothing(declare, badge_file, database_unchanged):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_second_run_takes_no_lock(committing, badge_file, impatient):
+def test_second_run_takes_no_lock(committed, badge_file, impatient):
     """Not even a table that somebody else has locked against all writers holds up a run that has nothing to do."""
     badge_file(FIRST, STAR, COLLECTOR)
     run("create_badge_triggers")
@@ -203,7 +195,7 @@ def test_second_run_takes_no_lock(committing, badge_file, impatient):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_changed_condition_takes_no_lock(committing, badge_file, impatient, held, ada):
+def test_changed_condition_takes_no_lock(committed, badge_file, impatient, held, ada):
     """Editing a badge waits for nobody, even while somebody writes to its table."""
     badge_file(FIRST)
     run("create_badge_triggers")
@@ -262,7 +254,7 @@ def test_json(declare, badge_file):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_sql(committing, badge_file, held, ada):
+def test_sql(committed, badge_file, held, ada):
     """The printed script does in any client what the command does, and nothing is left to do."""
     names = ["50 % of {it}", "it's $badges$ \\ \n-- x"]
     old = entry("old", trigger_condition="delete", condition="true")
@@ -287,7 +279,7 @@ def test_file(badge_file, tmp_path):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_database(committing, badge_file, execute, triggers):
+def test_database(committed, badge_file, execute, triggers):
     """--database names the database that is changed, and no other is."""
     badge_file(FIRST)
     name = f"{connection.settings_dict['NAME']}_other"
@@ -435,7 +427,7 @@ def test_function_attached_to_another_table(declare, badge_file, execute, functi
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_runs_at_the_same_time(committing, badge_file, triggers):
+def test_two_runs_at_the_same_time(committed, badge_file, triggers):
     """One does the work; the other waits, then finds nothing to do."""
     path = badge_file(FIRST, STAR, COLLECTOR)
     outputs, start = [], threading.Barrier(2)
@@ -458,7 +450,7 @@ def test_two_runs_at_the_same_time(committing, badge_file, triggers):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_waits_for_another_run(committing, badge_file, impatient, database_unchanged):
+def test_waits_for_another_run(committed, badge_file, impatient, database_unchanged):
     """A run that waits too long for another one says what it waited for."""
     badge_file(FIRST)
     with transaction_that(f"SELECT pg_advisory_xact_lock({install.ADVISORY_LOCK})"), database_unchanged():
@@ -467,7 +459,7 @@ def test_waits_for_another_run(committing, badge_file, impatient, database_uncha
 
 
 @pytest.mark.django_db(transaction=True)
-def test_long_transaction(committing, badge_file, impatient, ada, database_unchanged, caplog):
+def test_long_transaction(committed, badge_file, impatient, ada, database_unchanged, caplog):
     """A table in use is waited for as the settings say; then nothing is half done, and the message says why."""
     badge_file(FIRST, entry("member", condition="true", trigger_table="auth_user", user_field="id"))
     writing = f"INSERT INTO dummy_sketch (user_id, title) VALUES ({ada.pk}, 'Sketch')"
@@ -573,7 +565,7 @@ def test_award_in_batches(declare, monkeypatch, execute):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_interrupted(committing, badge_file, monkeypatch):
+def test_interrupted(committed, badge_file, monkeypatch):
     """What a batch awarded before Ctrl-C stays, others see it at once, and the next run does the rest."""
     monkeypatch.setattr(awarding, "BATCH", 2)
     users = User.objects.bulk_create(User(username=f"u{number}") for number in range(5))

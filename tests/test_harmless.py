@@ -19,7 +19,6 @@ from django.db.migrations import operations
 from django.db.migrations.state import ProjectState
 from dummy.models import Sketch
 
-from badges import definitions, install
 from badges.models import Badge, Failure, PendingCheck
 
 pytestmark = pytest.mark.django_db
@@ -65,19 +64,6 @@ def connect():
     parameters = connection.get_connection_params()
     names = ("dbname", "user", "password", "host", "port")
     return psycopg.connect(**{name: parameters[name] for name in names if name in parameters})
-
-
-@pytest.fixture
-def committing(transactional_db, badge_file, execute):
-    """Declare badges that other sessions see; afterwards the database is without badges again."""
-
-    def declare(*entries):
-        path = badge_file(*entries)
-        return install.apply(connection, definitions.load(path), path)
-
-    yield declare
-    install.apply(connection, (), "nothing")
-    execute("TRUNCATE badges_badge, badges_badgedefinition, badges_failure, badges_pendingcheck")
 
 
 # A condition that raises
@@ -223,9 +209,9 @@ def test_table_of_ours_is_missing(declare, execute, ada, table):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("table", ["badges_badge", "badges_pendingcheck", "badges_failure", "auth_group"])
-def test_table_is_locked(committing, execute, ada, table):
+def test_table_is_locked(committed, execute, ada, table):
     """A writer who does not want to wait for a locked table that the badges need loses a badge and no row."""
-    committing(
+    committed(
         SOUND, BROKEN, {**COUNTED, "condition": f"{COUNTED['condition']} AND (SELECT count(*) FROM auth_group) = 0"}
     )
     with connect() as other:
@@ -292,9 +278,9 @@ def test_what_is_recorded(declare, execute, ada):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_writers_do_not_wait_for_each_other(committing, failures, ada):
+def test_writers_do_not_wait_for_each_other(committed, failures, ada):
     """Two open transactions whose conditions fail at once: neither waits, both are counted."""
-    committing(BROKEN)
+    committed(BROKEN)
     draw(ada)
     insert = f"INSERT INTO dummy_sketch (user_id, title) VALUES ({ada.pk}, 'x')"
     with connect() as first, connect() as second:
@@ -384,9 +370,9 @@ def test_failure_of_a_badge_that_left(declare, failures, ada):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_clearing_waits_for_nobody(committing, failures, ada):
+def test_clearing_waits_for_nobody(committed, failures, ada):
     """A failure that a writer is counting at the moment stays, and award_badges does not wait for that writer."""
-    committing({**BROKEN, "condition": "1000 / NEW.hit_views > 0 OR NEW.title = 'x'"})
+    committed({**BROKEN, "condition": "1000 / NEW.hit_views > 0 OR NEW.title = 'x'"})
     draw(ada)
     Sketch.objects.all().delete()
     with connect() as other:
@@ -424,13 +410,13 @@ def test_statement_timeout_still_works(endless, execute, ada):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_cancellation_still_works(committing, execute, ada):
+def test_cancellation_still_works(committed, execute, ada):
     """pg_cancel_backend ends a write in the middle of a condition, and the write is undone."""
     execute(
         "CREATE FUNCTION site_endless(x integer) RETURNS boolean STABLE LANGUAGE plpgsql "
         "AS $$ BEGIN PERFORM pg_sleep(60); RETURN true; END $$"
     )
-    committing(SOUND, entry("endless", condition="site_endless(NEW.hit_views)"))
+    committed(SOUND, entry("endless", condition="site_endless(NEW.hit_views)"))
     errors = []
     with connect() as other:
 
@@ -460,11 +446,11 @@ def test_cancellation_still_works(committing, execute, ada):
 @pytest.mark.parametrize(
     "condition", ["NEW.title <> ''", "count(*) >= 2 FROM dummy_sketch WHERE user_id = NEW.user_id"]
 )
-def test_serialization_failure_ends_the_transaction(committing, ada, condition):
+def test_serialization_failure_ends_the_transaction(committed, ada, condition):
     """Of two SERIALIZABLE transactions that could not have run one after the other, one fails with 40001, no badge or
     pending check aside.
     """
-    committing(entry("x", condition=condition), BROKEN)
+    committed(entry("x", condition=condition), BROKEN)
     insert = f"INSERT INTO dummy_sketch (user_id, title, hit_views) VALUES ({ada.pk}, 'x', 1)"
     states = []
     with connect() as first, connect() as second:

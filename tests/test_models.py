@@ -9,11 +9,10 @@ import pytest
 from conftest import entry
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from dummy.models import Sketch
 
-from badges import definitions, install
 from badges.models import Badge, BadgeDefinition
 
 pytestmark = pytest.mark.django_db
@@ -160,19 +159,6 @@ def test_user_deleted_by_the_orm(badge, user):
     """The ORM deletes a user with sketches and badges."""
     assert user.delete()[1]["badges.Badge"] == 1
     assert not Badge.objects.exists()
-
-
-@pytest.fixture
-def committed(transactional_db, badge_file, execute):
-    """Declare badges and commit them; afterwards the database is without badges again."""
-
-    def declare(*entries):
-        path = badge_file(*entries)
-        return install.apply(connection, definitions.load(path), path)
-
-    yield declare
-    install.apply(connection, (), "nothing")
-    execute("TRUNCATE badges_badge, badges_badgedefinition")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -268,20 +268,6 @@ def test_subscriber(databases, settings, tmp_path):
 # Django's own ways to empty a database
 
 
-@pytest.fixture
-def committed(transactional_db, badge_file, execute):
-    """Declare badges and commit them; afterwards the database is without badges again."""
-
-    def declare(*entries):
-        path = badge_file(*entries)
-        install.apply(connection, definitions.load(path), path)
-        return path
-
-    yield declare
-    install.apply(connection, (), "nothing")
-    execute("TRUNCATE badges_badge, badges_badgedefinition, badges_failure, badges_pendingcheck")
-
-
 @pytest.mark.django_db(transaction=True)
 def test_flush(committed, execute, held):
     """flush empties all tables but the definitions, leaves the triggers, and the next user earns badges."""

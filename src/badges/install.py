@@ -77,12 +77,12 @@ def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
 
 def _apply_once(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> plan.Plan:
     at_work_on = "another create_badge_triggers"
-    step = None
+    step = role = None
     try:
         # After waiting for another installation, its work must be seen.
         with read_committed(connection), connection.cursor() as cursor:
             cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{badges_settings.BADGES_LOCK_TIMEOUT}ms"])
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+            [(role, _)] = fetch(connection, "SELECT current_user, pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
             at_work_on = "a transaction that locks a table which the badges need"
             carried_out = draft(connection, definitions, source)
             for step in carried_out.steps:
@@ -101,7 +101,7 @@ def _apply_once(connection: BaseDatabaseWrapper, definitions: Sequence[Definitio
         if isinstance(cause, psycopg.errors.InsufficientPrivilege) and step:
             raise exceptions.InsufficientRights(
                 f"{step.action} {step.target}: {cause.diag.message_primary}; nothing was changed.\n"
-                f'    The role "{connection.settings_dict["USER"]}" needs {step.needs}.'
+                f'    The role "{role}" needs {step.needs}.'
             ) from error
         if isinstance(cause, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
             if step:

@@ -40,7 +40,6 @@ class Table:
     has_parent: bool
     """It is a partition, or inherits from another table: writes through the parent fire only its row-level triggers."""
     can_select: bool
-    can_trigger: bool
     columns: tuple[Column, ...]
 
     @property
@@ -95,7 +94,6 @@ class Site:
     owner_reads_users: bool
     """The generated functions run with the rights of that owner, and look up the users."""
     can_create_temporary: bool
-    can_create_functions: bool
     wait: int
     """BADGES_WAIT, in milliseconds."""
     buckets: int
@@ -150,13 +148,12 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
     user_key = users.column(pk.column) if pk is not None and pk.column else None
     if user_key is None:
         raise exceptions.NotMigrated(f"The table {users.qualified_name} lacks the key of {user_meta.label}.")
-    [(owner, owner_reads_users, can_create_temporary, can_create)] = fetch(
+    [(owner, owner_reads_users, can_create_temporary)] = fetch(
         connection,
         """
         SELECT pg_get_userbyid(relowner),
                has_column_privilege(relowner, %s::oid, %s, 'SELECT'),
-               has_database_privilege(current_database(), 'TEMPORARY'),
-               has_schema_privilege(relnamespace, 'CREATE')
+               has_database_privilege(current_database(), 'TEMPORARY')
         FROM pg_class WHERE oid = %s
         """,
         [users.oid, user_key.name, badges.oid],
@@ -174,7 +171,6 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
         badges_owner=owner,
         owner_reads_users=owner_reads_users,
         can_create_temporary=can_create_temporary,
-        can_create_functions=can_create,
         wait=badges_settings.BADGES_WAIT,
         buckets=badges_settings.BADGES_BUCKETS,
         is_subscriber=connection.alias in badges_settings.BADGES_SUBSCRIBERS,
