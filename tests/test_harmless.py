@@ -233,13 +233,16 @@ def test_table_is_locked(committed, execute, ada, table):
 def test_a_bulk_write_with_a_failing_condition(declare, execute, held, failures, ada, bob):
     """One statement over many rows that all fail is counted to the row, in one row of the record."""
     declare(BROKEN, SOUND)
+    # The counters of earlier transactions may not have been sent yet, so what was there before is no matter.
+    updates = "SELECT n_tup_upd FROM pg_stat_xact_user_tables WHERE relname = 'badges_failure'"
+    before = execute(updates)
     execute(
         "INSERT INTO dummy_sketch (user_id, title) SELECT %s + (n %% 2) * %s, 'x' FROM generate_series(1, 500) AS n",
         [ada.pk, bob.pk - ada.pk],
     )
     assert failures() == [("broken", "22012", 500)]
     assert Failure.objects.count() == 1
-    assert execute("SELECT n_tup_upd FROM pg_stat_xact_user_tables WHERE relname = 'badges_failure'") == [(0,)]
+    assert execute(updates) == before
     assert held(ada) == held(bob) == ["sound"]
 
 
