@@ -51,18 +51,21 @@ BEGIN
     FOREACH bucket IN ARRAY coalesce(busy, '{}') LOOP
         BEGIN
             PERFORM pg_advisory_xact_lock(1650549863, bucket);
-            busy := array_remove(busy, bucket);
+            busy := nullif(array_remove(busy, bucket), '{}');
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
             PERFORM set_config('badges.patience', 'spent', true);
             RETURN busy;
         END;
+        IF busy IS NULL THEN
+            RETURN NULL;
+        END IF;
         -- For the rest only what is left of the time; no time at all would mean for ever.
         PERFORM set_config('lock_timeout', greatest(1, ceil(1000 * extract(epoch FROM deadline - clock_timestamp()))) || 'ms', true);
     END LOOP;
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "489b6ba707b9f06d"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "675b6322d11dc52f"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_note_failure: new
