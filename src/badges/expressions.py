@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from badges.analysis import Facts
-from badges.database import template, trusted
+from badges.database import trusted
 from badges.definitions import Definition, Event
 from badges.site import Site, Table
 
@@ -25,24 +25,11 @@ class CheckedBadge:
     facts: Facts
 
 
-def lacks(site: Site, user: sql.Composable, badge: CheckedBadge, *, is_held_known: bool = False) -> sql.Composed:
-    """Whether the user lacks a badge: asked of the table, or of `held` where several have been asked for at once."""
-    code = sql.Literal(badge.definition.code)
-    if is_held_known:
-        return sql.SQL("{} <> ALL (held.codes)").format(code)
-    return sql.SQL('(SELECT true FROM {} AS b WHERE b.user_id = {} AND b.code COLLATE "C" = {}) IS NULL').format(
-        site.badges.identifier, user, code
-    )
-
-
-def lacks_any(site: Site, user: sql.Composable, badges: Sequence[CheckedBadge]) -> sql.Composed:
-    return sql.SQL('(SELECT count(*) FROM {} AS b WHERE b.user_id = {} AND b.code COLLATE "C" IN ({})) < {}').format(
-        site.badges.identifier, user, codes(badges), sql.Literal(len(badges))
-    )
-
-
 def held(site: Site, user: sql.Composable, badges: Sequence[CheckedBadge]) -> sql.Composed:
-    return template("held.sql").format(badges=site.badges.identifier, user=user, codes=codes(badges))
+    """The codes of those of the badges that a user holds."""
+    return sql.SQL('ARRAY(SELECT b.code FROM {} AS b WHERE b.user_id = {} AND b.code COLLATE "C" IN ({}))').format(
+        site.badges.identifier, user, codes(badges)
+    )
 
 
 def codes(badges: Sequence[CheckedBadge]) -> sql.Composed:
@@ -88,18 +75,33 @@ def source(event: Event) -> sql.Composable:
     return sql.SQL("{} AS {}").format(sql.Identifier(f"badges_{row}"), sql.Identifier(row))
 
 
-def row_of_values(badge: CheckedBadge, is_scoped: bool, lacks: sql.Composable) -> sql.Composed:
-    """One badge as a row of VALUES: its code, and whether it is earned."""
-    code, condition = sql.Literal(badge.definition.code), condition_of(badge, is_scoped)
-    if badge.facts.is_cross_row:
-        # NULL for a badge that is held, so that what is false is lacked. A row that is gone when somebody else has
-        # committed what it lacks must leave a check behind, even under the lock; the others are found in their table.
-        leaves_check = badge.facts.depends_on_its_row and not badge.facts.can_look_again
-        condition = sql.SQL("CASE WHEN {} THEN coalesce({}, false) END, {}").format(
-            lacks, condition, sql.Literal(leaves_check)
-        )
-    return sql.SQL("                    -- {}\n                    ({}, {})").format(
-        comment(badge.definition.name), code, condition
+def if_lacked(badge: CheckedBadge, is_scoped: bool, held: sql.Composable) -> sql.Composed:
+    """Whether a badge is earned; NULL if it is among those held, so that what is false is lacked."""
+    return sql.SQL("CASE WHEN {} <> ALL ({}) THEN coalesce({}, false) END").format(
+        sql.Literal(badge.definition.code), held, condition_of(badge, is_scoped)
+    )
+
+
+def leaves_check(badge: CheckedBadge) -> bool:
+    """Whether what is false leaves a pending check even under the lock.
+
+    A row that is gone when somebody else has committed what it lacks must do so; the others are found in their table.
+    """
+    return badge.facts.depends_on_its_row and not badge.facts.can_look_again
+
+
+def as_values(badges: Sequence[CheckedBadge], expressions: Sequence[sql.Composable]) -> sql.Composed:
+    """The badges as rows of VALUES: the code of each, and these expressions."""
+    return sql.SQL(",\n").join(
+        named(badge, sql.SQL("({}, {})").format(sql.Literal(badge.definition.code), expression))
+        for badge, expression in zip(badges, expressions, strict=True)
+    )
+
+
+def named(badge: CheckedBadge, expression: sql.Composable) -> sql.Composed:
+    """An expression below the name of the badge that it is about."""
+    return sql.SQL("                    -- {}\n                    {}").format(
+        comment(badge.definition.name), expression
     )
 
 

@@ -12,7 +12,7 @@ from psycopg import sql
 from badges.database import qualified, template, trusted
 from badges.site import Site
 
-GENERATOR = 1
+GENERATOR = 2
 """Counts the changes of the generated SQL; it tells a plan's reader why a function is replaced that nobody edited."""
 
 MARKER = "Made by django-pg-badges; "

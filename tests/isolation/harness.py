@@ -164,7 +164,10 @@ class Site:
 
     def make_patient(self) -> None:
         """Let writes wait far longer than the setting allows, so that a test can do something meanwhile."""
-        waiting = "SELECT oid::regprocedure::text FROM pg_proc WHERE proname IN ('badges_wait', 'badges_record')"
+        waiting = (
+            "SELECT oid::regprocedure::text FROM pg_proc"
+            " WHERE proname LIKE 'badges\\_%' AND proname <> 'badges_settle' AND 'lock_timeout=10ms' = ANY (proconfig)"
+        )
         for (function,) in self.sql(waiting):
             self.sql(f"ALTER FUNCTION {function} SET lock_timeout = '10s'")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from conftest import entry
 from psycopg import errors
@@ -106,6 +108,26 @@ def test_cancellation_while_waiting(site, s1, s2, holds):
     s2.rollback()
     s1.commit()
     assert site.sql("SELECT count(*) FROM dummy_sketch") == [(2 if holds == "award" else 1,)]
+
+
+@levels
+@pytest.mark.parametrize("rows", [1, 300])
+def test_table_of_a_condition_is_being_altered(site, s1, s2, level, rows):
+    """A write comes back while somebody alters a table that a condition reads; the badge comes when that is over."""
+    site.sql("CREATE TABLE likes (user_id bigint)")
+    site.declare(PAIR, entry("liked", condition="count(*) >= 2 FROM likes WHERE user_id = NEW.user_id"))
+    [ada] = site.users(1)
+    site.sql("INSERT INTO likes VALUES (%s), (%s)", [ada, ada])
+    s2.begin(level)
+    s1.begin()
+    s1.run("ALTER TABLE likes ADD COLUMN sketch_id bigint")
+    started = time.monotonic()
+    s2.insert(*[ada] * rows)
+    assert time.monotonic() - started < 5
+    s2.commit()
+    assert (site.badges(), site.failures()) == ([(ada, "pair")] if rows > 1 else [], [])
+    s1.commit()
+    assert site.settled_badges() == [(ada, "liked"), *([(ada, "pair")] if rows > 1 else [])]
 
 
 def busy_transaction(site, s1, s2, level):

@@ -4,6 +4,9 @@
 #variable_conflict use_column
 <<own>>
 DECLARE
+    the_user {key};
+    are_many boolean;
+    held text[];
     buckets integer[];
     busy integer[];
     has_checks boolean;
@@ -22,6 +25,8 @@ BEGIN
         -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
+        ELSIF SQLSTATE = '55P03' THEN
+            PERFORM set_config('badges.patience', 'spent', true);
         END IF;
 {one_by_one}
     END;

@@ -9,6 +9,7 @@ AS $badges$
 DECLARE
     lacking record;
     found record;
+    stuck text[] := '{{}}';
     failures text[];
     place integer;
     failed_codes text[];
@@ -24,6 +25,9 @@ BEGIN
           AND NOT EXISTS (SELECT FROM {badges} AS b WHERE b.user_id = changed.user_id AND b.code COLLATE "C" = badge.code)
     LOOP
         BEGIN
+            IF lacking.code = ANY (stuck) THEN
+                RAISE lock_not_available;
+            END IF;
             SELECT * INTO found FROM {check}(lacking.code, event, lacking.user_id, lacking.new, lacking.old, false);
             IF found.earned OR lacking.is_cross_row THEN
                 -- What is not earned is left to a pending check: the locks were lost with the failed statement.
@@ -33,7 +37,11 @@ BEGIN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             ELSIF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                -- Not the condition's fault: a deadlock, a lock, a lack of memory. It is looked at again later.
+                -- Not the condition's fault: a deadlock, a lock, a lack of memory. It is looked at again later. What waits
+                -- for a lock in vain, as for a table that is being altered, does so once and not for each row.
+                IF SQLSTATE = '55P03' THEN
+                    stuck := stuck || lacking.code;
+                END IF;
                 PERFORM {record}(
                     ARRAY[lacking.user_id], ARRAY[lacking.code],
                     ARRAY[jsonb_build_object(

@@ -1,0 +1,38 @@
+            -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
+            own.buckets := ARRAY[{bucket}];
+            own.busy := NULL;
+            IF NOT pg_catalog.pg_try_advisory_xact_lock({lock}, own.buckets[1])
+               OR current_setting('transaction_isolation') <> 'read committed'
+            THEN
+                own.busy := {wait}(own.buckets, own.buckets);
+                own.held := {held};
+            END IF;
+            SELECT ARRAY[
+{conditions}
+                   ],
+                   (SELECT true FROM {pending} AS p WHERE p.bucket = own.buckets[1] AND own.busy IS NULL LIMIT 1)
+            INTO own.earned, own.has_checks
+            FROM {rows};
+            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
+            -- pending check, as that transaction may be about to commit what is missing.
+            IF true = ANY (own.earned) THEN
+                IF current_setting('badges.patience', true) = 'spent' THEN
+                    PERFORM set_config('lock_timeout', '1ms', true);
+                END IF;
+                INSERT INTO {badges} (user_id, code, evidence)
+                SELECT own.the_user, badge.code, {evidence}
+                FROM {rows}
+                CROSS JOIN unnest({codes}, own.earned) AS badge (code, earned)
+                WHERE badge.earned AND {exists}
+                ON CONFLICT DO NOTHING;
+            END IF;
+            IF false = ANY (own.earned) AND (own.busy IS NOT NULL OR {any_leaves_check}) THEN
+                PERFORM {record}(array_agg(own.the_user), array_agg(badge.code), array_agg({evidence}), array_agg(false))
+                FROM {rows}
+                CROSS JOIN unnest({codes}, own.earned, {leave_checks}) AS badge (code, earned, leaves_check)
+                WHERE NOT badge.earned AND (own.busy IS NOT NULL OR badge.leaves_check);
+            END IF;
+            -- Whoever has the lock settles a few of the checks that were left because of it.
+            IF own.has_checks THEN
+                PERFORM {settle}(own.buckets, 10);
+            END IF;
