@@ -90,7 +90,8 @@ BEGIN
         ) AS lacking;
         IF FOUND THEN
             INSERT INTO badges_badge (user_id, code, evidence)
-            SELECT n.user_id, 'collector', jsonb_build_object('table', TG_TABLE_NAME, 'new', jsonb_build_object('user_id', n.user_id))
+            SELECT n.user_id, 'collector',
+                   jsonb_build_object('table', TG_TABLE_NAME, 'new', jsonb_build_object('user_id', n.user_id))
             FROM (SELECT DISTINCT n.user_id FROM badges_new AS n) AS n
             WHERE (SELECT count(*) >= {needed} FROM dummy_sketch AS s WHERE s.user_id = n.user_id)
             ON CONFLICT DO NOTHING;
