@@ -228,8 +228,11 @@ def test_columns_that_sql_may_rely_on(empty):
     )
     assert columns == [
         ("awarded_at", "timestamp with time zone", "YES", True),
+        ("by_hand", "boolean", "NO", True),
         ("code", "character varying", "NO", False),
         ("evidence", "jsonb", "YES", False),
+        ("expires_at", "timestamp with time zone", "YES", False),
         ("id", "uuid", "NO", True),
+        ("thing", "text", "NO", True),
         ("user_id", "integer", "NO", False),
     ]
