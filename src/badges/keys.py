@@ -143,7 +143,9 @@ def _key_faults(entry: Object, keys: Collection[str]) -> Iterator[tuple[str, str
     for key in entry.repeated:
         yield shown(key), "the key is given twice.", "Keep one of them."
     for key in entry:
-        if key not in keys:
+        if keys == LEVEL_KEYS and key in KEYS and key not in keys:
+            yield key, "a level has no such key.", "It stands in the badge, for all its levels."
+        elif key not in keys:
             near = _nearest(key, keys)
             remedy = f'Did you mean "{near}"?' if near else f"The keys are {', '.join(keys)}."
             yield shown(key) or '""', "there is no such key.", remedy
@@ -151,7 +153,7 @@ def _key_faults(entry: Object, keys: Collection[str]) -> Iterator[tuple[str, str
 
 def _misspelt(entry: Object, keys: Collection[str]) -> set[str]:
     """The keys that are probably meant by those which do not exist."""
-    return {near for key in entry if key not in keys and (near := _nearest(key, keys))}
+    return {near for key in entry if key not in keys and key not in KEYS and (near := _nearest(key, keys))}
 
 
 def _nearest(key: str, keys: Collection[str]) -> str | None:
