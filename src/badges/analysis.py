@@ -168,12 +168,11 @@ class _Analyser:
     def _prepare(self, definition: Definition) -> None:
         """Make the probe views of one definition, or note why that cannot be."""
         named = self.named[definition.code] = self._look_up(definition)
-        is_sound = self._check_expiry(definition)
         if not self._check_syntax(definition) or not named.table or not self._make_probes(definition, named.table):
             return
         for event in definition.events:
             name = f"badges_view_{len(self.views)}"
-            if self._make_view(name, definition, event, named.table) and is_sound:
+            if self._make_view(name, definition, event, named.table):
                 self.views[name] = (definition, event, named.table, named)
 
     def _look_up(self, definition: Definition) -> _Named:
@@ -194,7 +193,8 @@ class _Analyser:
                 column = self._found(definition, f"triggers {number}, user_field", found)
                 if column:
                     declared.append((watched, column, watch.events))
-        is_sound = bool(user) and bool(per) == bool(definition.per) and len(declared) == len(definition.watches)
+        is_sound = self._check_expiry(definition) and bool(per) == bool(definition.per)
+        is_sound = is_sound and len(declared) == len(definition.watches)
         return _Named(table, user, per, tuple(declared), is_sound)
 
     def _table(self, definition: Definition, key: str, written: str) -> Table | None:
