@@ -82,10 +82,22 @@ def test_numbers_are_progress(progress):
             ("the progress aggregates without FROM, so it sees the changed row alone.\n"
             "    Say which rows: count(*) FROM a_table WHERE user_id = NEW.user_id"),
         ),
-        ("1) FROM (SELECT 1", 'syntax error at or near ")"\n    1) FROM (SELECT 1\n     ^\n    Probably one ) is too many: the progress never opened it.'),  # noqa: E501
+        (
+            "1) FROM (SELECT 1",
+            'syntax error at or near ")"\n    1) FROM (SELECT 1\n     ^\n'
+            "    Probably one ) is too many: the progress never opened it.",
+        ),
         ("1, 2", "the progress must give one column: subquery must return only one column.\n    Write one expression."),
-        ("SELECT 1", 'syntax error at or near "SELECT"\n    SELECT 1\n    ^\n    A progress begins behind SELECT: leave that out.'),  # noqa: E501
-        ("hit_viewz", 'column "hit_viewz" does not exist\n    hit_viewz\n    ^\n    Perhaps you meant to reference the column "new.hit_views".'),
+        (
+            "SELECT 1",
+            'syntax error at or near "SELECT"\n    SELECT 1\n    ^\n'
+            "    A progress begins behind SELECT: leave that out.",
+        ),
+        (
+            "hit_viewz",
+            'column "hit_viewz" does not exist\n    hit_viewz\n    ^\n'
+            '    Perhaps you meant to reference the column "new.hit_views".',
+        ),
         (
             "1 where random() > 0.5",
             ("the progress calls random(); volatile functions may change data or their answer.\n"

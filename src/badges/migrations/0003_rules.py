@@ -43,7 +43,7 @@ KEEP_ONE_OF_EACH = [
     DELETE FROM badges_badge b
     USING badges_badge first
     WHERE first.user_id = b.user_id AND first.code = b.code
-      AND (first.awarded_at, first.id) < (b.awarded_at, b.id)
+      AND (coalesce(first.awarded_at, '-infinity'), first.id) < (coalesce(b.awarded_at, '-infinity'), b.id)
     """,
 ]
 
