@@ -84,19 +84,19 @@ def test_numbers_are_progress(progress):
         ),
         (
             "1) FROM (SELECT 1",
-            'syntax error at or near ")"\n    1) FROM (SELECT 1\n     ^\n'
-            "    Probably one ) is too many: the progress never opened it.",
+            ('syntax error at or near ")"\n    1) FROM (SELECT 1\n     ^\n'
+            "    Probably one ) is too many: the progress never opened it."),
         ),
         ("1, 2", "the progress must give one column: subquery must return only one column.\n    Write one expression."),
         (
             "SELECT 1",
-            'syntax error at or near "SELECT"\n    SELECT 1\n    ^\n'
-            "    A progress begins behind SELECT: leave that out.",
+            ('syntax error at or near "SELECT"\n    SELECT 1\n    ^\n'
+            "    A progress begins behind SELECT: leave that out."),
         ),
         (
             "hit_viewz",
-            'column "hit_viewz" does not exist\n    hit_viewz\n    ^\n'
-            '    Perhaps you meant to reference the column "new.hit_views".',
+            ('column "hit_viewz" does not exist\n    hit_viewz\n    ^\n'
+            '    Perhaps you meant to reference the column "new.hit_views".'),
         ),
         (
             "1 where random() > 0.5",
@@ -312,6 +312,13 @@ def test_what_cannot_be_watched_is_told(condition, sentence):
     assert told.startswith(sentence)
     assert "award_badges on a schedule" in told or "in triggers" in told
     assert analyse(entry("x", condition=condition))["x"].unwatched == ()
+
+
+def test_two_users_of_one_table_are_watched():
+    """A table whose rows name two users is watched for each of them that the file names."""
+    first, second = ({"table": "duels", "on": "insert", "user_field": name} for name in ("winner_id", "loser_id"))
+    analysed = analyse(triggered(first, second, condition="count(*) > 5 from duels where winner_id = NEW.winner_id"))
+    assert watched(analysed["x"]) == {"duels.loser_id": "insert"}
 
 
 def test_table_named_in_triggers_is_watched():

@@ -22,7 +22,7 @@ from conftest import entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from badges import definitions
+from badges import definitions, keys
 from badges.definitions import Definition, Event, Watch
 from badges.exceptions import Fault, InvalidDefinitions
 
@@ -225,10 +225,28 @@ BADGES = st.dictionaries(st.sampled_from([*definitions.KEYS, "trigger_contition"
     | {"trigger_condition": st.sampled_from(["insert", "UPDATE", ["delete"]])},
     optional=dict.fromkeys(definitions.OPTIONAL_KEYS, VALUES),
 )
+PARTS = {
+    key: st.dictionaries(st.sampled_from([*allowed, "gaol"]), VALUES | st.decimals().map(str) | st.integers(1, 9))
+    for key, allowed in {
+        "levels": keys.LEVEL_KEYS, "triggers": keys.TRIGGER_KEYS, "translations": keys.TRANSLATION_KEYS
+    }.items()
+}  # fmt: skip
+RULES = st.fixed_dictionaries(
+    {"progress": VALUES, "user_field": VALUES},
+    optional={
+        "levels": st.lists(PARTS["levels"]),
+        "triggers": st.lists(PARTS["triggers"]),
+        "translations": st.dictionaries(st.sampled_from(["de", "DE", "pt-br", "", "\ud800"]), PARTS["translations"]),
+        "goal": VALUES | st.floats(),
+        "condition": VALUES,
+        "code": VALUES,
+        "name": VALUES,
+    },
+)
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(BADGES | JSON, max_size=4) | JSON)
+@given(st.lists(BADGES | RULES | JSON, max_size=4) | JSON)
 def test_any_json_gives_definitions_or_faults(content):
     """Whatever JSON a file holds, parsing gives definitions or InvalidDefinitions with at least one fault."""
     check_anything(json.dumps(content))
@@ -249,7 +267,8 @@ def check_anything(text: str) -> None:
         wrong, message = error.faults, str(error)
         # It can be printed.
         message.encode()
-    assert wrong or (text.strip() and [each.number for each in parsed] == list(range(1, len(parsed) + 1)))
+    numbers = sorted({each.number for each in parsed})
+    assert wrong or (text.strip() and numbers == list(range(1, len(numbers) + 1)))
     assert len({each.code for each in parsed}) == len(parsed)
 
 
