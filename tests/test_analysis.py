@@ -314,6 +314,13 @@ def test_what_cannot_be_watched_is_told(condition, sentence):
     assert analyse(entry("x", condition=condition))["x"].unwatched == ()
 
 
+@pytest.mark.parametrize("condition", ["count(*) > 5 from popular", "is_open()"])
+def test_what_stands_behind_can_be_named(condition):
+    """Behind a view or a function nobody can look; where the file names further tables, nothing is told any more."""
+    likes = {"table": "likes", "on": "insert", "user_field": "liker_id"}
+    assert analyse(triggered(SKETCHES, likes, condition=condition, revocable=True))["x"].unwatched == ()
+
+
 def test_two_users_of_one_table_are_watched():
     """A table whose rows name two users is watched for each of them that the file names."""
     first, second = ({"table": "duels", "on": "insert", "user_field": name} for name in ("winner_id", "loser_id"))

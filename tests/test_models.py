@@ -186,6 +186,7 @@ TRANSLATED = {
         ("pt-ao", "Primeiro", "Drew."),
         ("en", "First sketch", "Drew."),
         (None, "First sketch", "Drew."),
+        ("de'", "First sketch", "Drew."),
     ],
 )
 def test_language_that_is_active(declare, user, language, name, description):

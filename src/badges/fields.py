@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.db import models
@@ -35,15 +36,16 @@ class ShownName(models.Func):
         name, translations = self.get_source_expressions()
         name_sql, name_params = compiler.compile(name)
         json_sql, json_params = compiler.compile(translations)
-        parts: list[str] = []
-        params: list[Any] = []
-        for language in active_languages():
-            parts.append(f"{json_sql} #>> %s::text[]")
-            params += [*json_params, [language, "name"]]
-        return f"COALESCE({', '.join([*parts, name_sql])})", (*params, *name_params)
+        # In literals: what stands in GROUP BY must be the same to the letter, and to the server parameters are not.
+        parts = [f"{json_sql} #>> '{{{language},name}}'" for language in active_languages()]
+        params = (*json_params * len(parts), *name_params)
+        return f"COALESCE({', '.join([*parts, name_sql])})", params
 
 
 def active_languages() -> tuple[str, ...]:
     """The language that is active and those that it is a variant of, as `zh-hant-tw`, `zh-hant`, `zh`."""
-    parts = (get_language() or "").lower().split("-")
-    return tuple("-".join(parts[:count]) for count in range(len(parts), 0, -1) if parts[0])
+    language = (get_language() or "").lower()
+    if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", language):
+        return ()
+    parts = language.split("-")
+    return tuple("-".join(parts[:count]) for count in range(len(parts), 0, -1))

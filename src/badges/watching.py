@@ -83,21 +83,23 @@ def unwatched(
                     "noticed. Run award_badges on a schedule."
                 )
             elif table is None or not _can_be_watched(table):
-                sentences.append(
-                    f"The {noun} reads {read.table}, which is no table that can be watched. Name the tables behind it "
-                    "in triggers."
-                )
+                # Nothing tells which tables stand behind it; whoever named some is taken at their word.
+                if not named:
+                    sentences.append(
+                        f"The {noun} reads {read.table}, which is no table that can be watched. Name the tables behind "
+                        "it in triggers."
+                    )
             elif not read.user and read.oid not in named:
                 sentences.append(
                     f"The {noun} reads {read.table}, and nothing tells whose rows those are. Name it in triggers, with "
                     "the column that holds the user."
                 )
-        if each.is_opaque:
+        if each.is_opaque and not named:
             sentences.append(
                 f"The {noun} calls a function of the site's own, and nothing tells what that reads. Name its tables in "
                 "triggers; if it asks for the time, run award_badges on a schedule."
             )
-        elif each.is_time_dependent:
+        elif each.is_time_dependent and not each.is_opaque:
             sentences.append(
                 f"The {noun} depends on the time, which passes without a change. Run award_badges on a schedule: it "
                 "takes the badge back."
