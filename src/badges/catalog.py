@@ -13,13 +13,12 @@ from psycopg import sql
 
 from badges.compiler import Level
 from badges.database import fetch, fetch_file, qualified, template
-from badges.definitions import Event
 from badges.routines import MARKER
 from badges.site import Site
 
 # Bits of pg_trigger.tgtype (TRIGGER_TYPE_* in PostgreSQL's catalog/pg_trigger.h); neither BEFORE nor INSTEAD is AFTER.
 _ROW = 1 << 0
-_EVENTS = {Event.INSERT: 1 << 2, Event.DELETE: 1 << 3, Event.UPDATE: 1 << 4}
+_EVENTS = {"insert": 1 << 2, "delete": 1 << 3, "update": 1 << 4, "truncate": 1 << 5}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -172,7 +171,13 @@ def stored_definitions(connection: BaseDatabaseWrapper) -> dict[str, dict[str, A
     return {row["code"]: dict(row) for row in rows}
 
 
-def trigger_type(event: Event, level: Level) -> int:
+def loss(trigger: str) -> str:
+    """What is lost while the trigger of this name is disabled."""
+    is_history = trigger.startswith(("badges_add_", "badges_keep_"))
+    return "the history is not written" if is_history else "its badges are not awarded"
+
+
+def trigger_type(event: str, level: Level) -> int:
     """`tgtype` of an AFTER trigger."""
     return _EVENTS[event] | (_ROW if level is Level.ROW else 0)
 

@@ -21,7 +21,10 @@ MARKER = "Made by django-pg-badges; "
 ADVISORY_LOCK_CLASS = 0x62616467
 """First key of the advisory locks on buckets of users ("badg"); the second is the bucket."""
 
-RUNTIME = ("wait", "note_failure", "record_parts", "record", "one_by_one", "settle", "award", "revoke")
+RUNTIME = (
+    "wait", "note_failure", "record_parts", "record", "one_by_one", "settle", "award", "revoke",
+    "add_events", "add_awarded", "add_revoked", "add_moved", "add_truncated", "keep_events",
+)  # fmt: skip
 """The functions in `sql/runtime/`."""
 
 
@@ -54,7 +57,7 @@ class Routine:
     @property
     def config(self) -> frozenset[str]:
         """What PostgreSQL keeps as `proconfig`."""
-        settings = re.findall(r"^SET (\w+) = (.+)$", self.header, re.MULTILINE)
+        settings = re.findall(r"^SET ([\w.]+) = (.+)$", self.header, re.MULTILINE)
         return frozenset(f"{name}={value.strip(chr(39))}" for name, value in settings)
 
     @property
@@ -104,6 +107,10 @@ def placeholders(site: Site, name: str) -> dict[str, sql.Composable]:
         "badges": site.badges.identifier,
         "pending": site.pending.identifier,
         "failures": site.failures.identifier,
+        "definitions": site.definitions.identifier,
+        "events": site.events.identifier,
+        "rule": rule(),
+        "thing": thing(site),
         "users": site.users.identifier,
         "user_key": sql.Identifier(site.user_key.name),
         "key": trusted(site.user_key.type),
@@ -113,6 +120,16 @@ def placeholders(site: Site, name: str) -> dict[str, sql.Composable]:
         "check": qualified(site.schema, "badges_check"),
         **{each: qualified(site.schema, f"badges_{each}") for each in RUNTIME},
     }
+
+
+def rule() -> sql.SQL:
+    """The version of a rule, of its row `d` of the definitions: a digest of what decides the badge."""
+    return trusted("pg_catalog.md5(ROW(d.condition, d.trigger_condition, d.trigger_table, d.user_field)::text)")
+
+
+def thing(site: Site) -> sql.SQL:
+    """What a badge `b` was awarded for; nothing, where badges are not awarded for things."""
+    return trusted("b.thing" if site.badges.column("thing") else "''::text")
 
 
 def bucket(site: Site, user: sql.Composable) -> sql.Composed:

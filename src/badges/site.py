@@ -88,6 +88,7 @@ class Site:
     definitions: Table
     pending: Table
     failures: Table
+    events: Table
     users: Table
     user_key: Column
     badges_owner: str
@@ -117,7 +118,7 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
 
     :raises NotMigrated: the tables of the app "badges" or of the users are missing.
     """
-    from badges.models import Badge, BadgeDefinition, Failure, PendingCheck  # noqa: PLC0415 - models need loaded apps
+    from badges.models import Badge, BadgeDefinition, BadgeEvent, Failure, PendingCheck  # noqa: PLC0415 - models need apps
 
     [(database, role, search_path)] = fetch(
         connection,
@@ -130,7 +131,8 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
     )
     user_meta = get_user_model()._meta
     found = []
-    for meta in (Badge._meta, BadgeDefinition._meta, PendingCheck._meta, Failure._meta, user_meta):
+    for model in (Badge, BadgeDefinition, PendingCheck, Failure, BadgeEvent, get_user_model()):
+        meta = model._meta
         # Django's own quoting, as db_table may hold a quoted schema and name.
         table = find_table(connection, connection.ops.quote_name(meta.db_table))
         if table is None:
@@ -139,7 +141,7 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
                 "Run `python manage.py migrate` first."
             )
         found.append(table)
-    badges, definitions, pending, failures, users = found
+    badges, definitions, pending, failures, events, users = found
     if badges.column("evidence") is None:
         raise exceptions.NotMigrated(
             "The table badges_badge is still that of an earlier version. Run `python manage.py migrate badges` first."
@@ -166,6 +168,7 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
         definitions=definitions,
         pending=pending,
         failures=failures,
+        events=events,
         users=users,
         user_key=user_key,
         badges_owner=owner,

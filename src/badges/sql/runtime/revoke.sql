@@ -1,12 +1,17 @@
 -- Takes a badge away by hand; tells whether the user held it. The next write that meets its condition awards it again.
-CREATE OR REPLACE FUNCTION {function}(revoked_user {key}, revoked_code text)
+-- Who does it, and why, goes into the history.
+CREATE OR REPLACE FUNCTION {function}(revoked_user {key}, revoked_code text, actor text DEFAULT ''::text, reason text DEFAULT ''::text)
 RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET badges.cause = 'by hand'
+SET badges.actor = ''
+SET badges.reason = ''
 AS $badges$
 BEGIN
     PERFORM pg_advisory_xact_lock({lock}, {bucket});
+    PERFORM set_config('badges.actor', coalesce(actor, ''), true), set_config('badges.reason', coalesce(reason, ''), true);
     -- Settling the checks of earlier writes would award it again.
     DELETE FROM {pending} AS p WHERE p.bucket = {bucket} AND p.user_id = revoked_user AND p.code = revoked_code;
     DELETE FROM {badges} AS b WHERE b.user_id = revoked_user AND b.code = revoked_code;
