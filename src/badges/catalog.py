@@ -171,6 +171,21 @@ def stored_definitions(connection: BaseDatabaseWrapper) -> dict[str, dict[str, A
     return {row["code"]: dict(row) for row in rows}
 
 
+def level(type_: int) -> Level:
+    """The level of a trigger with this `tgtype`."""
+    return Level.ROW if type_ & _ROW else Level.STATEMENT
+
+
+def is_after(type_: int, event: str) -> bool:
+    """Whether a trigger with this `tgtype` fires after such a write."""
+    return type_ | _ROW == trigger_type(event, Level.ROW)
+
+
+def from_json(value: Any) -> Any:
+    """A value of JSON from a query of our own: text, as Django leaves it, or what psycopg made of it."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
 def loss(trigger: str) -> str:
     """What is lost while the trigger of this name is disabled."""
     is_history = trigger.startswith(("badges_add_", "badges_keep_"))
@@ -183,5 +198,4 @@ def trigger_type(event: str, level: Level) -> int:
 
 
 def _triggers(found: str | list[dict[str, Any]]) -> tuple[InstalledTrigger, ...]:
-    entries = json.loads(found) if isinstance(found, str) else found
-    return tuple(InstalledTrigger(**entry) for entry in entries)
+    return tuple(InstalledTrigger(**entry) for entry in from_json(found))

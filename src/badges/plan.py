@@ -149,7 +149,7 @@ def compare(
         ),
         *sorted(
             [
-                *(step for trigger in wanted.all_triggers for step in _trigger_steps(trigger, installed.get(trigger.name))),
+                *(step for each in wanted.all_triggers for step in _trigger_steps(each, installed.get(each.name))),
                 *(
                     _drop_trigger(trigger, "no badge needs it any more")
                     for function in unwanted
