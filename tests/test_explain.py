@@ -222,7 +222,9 @@ def test_trigger_disabled(declare, ask, execute, user):
     execute(f"ALTER TABLE dummy_sketch DISABLE TRIGGER {name}")
     sketches(user, 3)
     found = ask("three")
-    assert [problem.message for problem in found.problems] == [f"Its trigger {name} on public.dummy_sketch is disabled."]
+    assert [problem.message for problem in found.problems] == [
+        f"Its trigger {name} on public.dummy_sketch is disabled."
+    ]
     execute("SET CONSTRAINTS ALL IMMEDIATE")
     statement, award = found.remedies
     assert award == "python manage.py award_badges three"

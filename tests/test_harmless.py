@@ -531,7 +531,9 @@ def test_renamed_trigger_table(declare, badge_file, execute, held, ada, bob):
     run("create_badge_triggers", "--backfill")
     run("create_badge_triggers", "--check")
     assert held(ada) == held(bob) == ["counted", "sound"]
-    assert execute("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'badges%' AND NOT tgisinternal") == [(1,)]
+    assert execute(
+        "SELECT count(*) FROM pg_trigger WHERE tgname ~ '^badges_(insert|update|delete)_' AND NOT tgisinternal"
+    ) == [(1,)]
     cal = User.objects.create(username="cal")
     execute("INSERT INTO drawings (user_id, title) VALUES (%s, 'x')", [cal.pk])
     assert held(cal) == ["counted", "sound"]

@@ -25,7 +25,7 @@ FIRST = entry("first", condition="NEW.hit_views >= 0")
 COUNTED = entry("counted", condition="count(*) >= 1 FROM dummy_sketch WHERE user_id = NEW.user_id")
 GROWN = entry("grown", trigger_condition="update", condition="NEW.hit_views > OLD.hit_views")
 BROKEN = entry("broken", condition="1 / NEW.hit_views > 0")
-TABLES = ["badges_badge", "badges_badgedefinition", "badges_pendingcheck", "badges_failure"]
+TABLES = ["badges_badge", "badges_badgedefinition", "badges_badgeevent", "badges_pendingcheck", "badges_failure"]
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_command(declare, user):
     assert title.split() == [
         "code", "name", "after", "level", "trigger", "holders", "share", "last", "award", "failures", "pending",
     ]  # fmt: skip
-    assert first.split()[:8] == ["first", "First", "sketch", "insert", "on", "public.dummy_sketch", "statement", "enabled"]
+    assert first.split()[:6] == ["first", "First", "sketch", "insert", "on", "public.dummy_sketch"]
     assert " 100.0%  20" in first
     assert title.index("level") == first.index("statement") == grown.index("  row  ") + 2
     assert len(title) == len(first) == len(grown)

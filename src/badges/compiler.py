@@ -123,15 +123,19 @@ def _history(site: Site, functions: Sequence[Routine]) -> tuple[Trigger, ...]:
     """
     catch_up = template("catch_up_events.sql").format(**routines.placeholders(site, "add_events"))
     by_name = {function.name: function for function in functions}
-    return tuple(
-        HistoryTrigger(by_name[name], site.badges, event, Level.STATEMENT, site.is_subscriber, (catch_up,))
-        for name, event in (
-            ("badges_add_awarded", "insert"),
-            ("badges_add_moved", "update"),
-            ("badges_add_revoked", "delete"),
-            ("badges_add_truncated", "truncate"),
-        )
-    ) + (HistoryTrigger(by_name["badges_keep_events"], site.events, "update", Level.ROW),)
+    writers = (
+        ("badges_add_awarded", "insert"),
+        ("badges_add_moved", "update"),
+        ("badges_add_revoked", "delete"),
+        ("badges_add_truncated", "truncate"),
+    )
+    return (
+        *(
+            HistoryTrigger(by_name[name], site.badges, event, Level.STATEMENT, site.is_subscriber, (catch_up,))
+            for name, event in writers
+        ),
+        HistoryTrigger(by_name["badges_keep_events"], site.events, "update", Level.ROW),
+    )
 
 
 def name_for(table: Table, event: Event, level: Level) -> str:

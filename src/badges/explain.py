@@ -125,7 +125,7 @@ class Explanation:
 
     def as_text(self) -> str:
         """For people."""
-        who, what = f'{self.username} (user {self.user})', f'"{self.name}" ({self.code})'
+        who, what = f"{self.username} (user {self.user})", f'"{self.name}" ({self.code})'
         if self.is_held:
             lines = [f"{who} holds {what} since {_time(self.since)}.", *self._award_lines()]
         else:

@@ -244,7 +244,11 @@ class BadgeEvent(models.Model):
         db_constraint=False,
     )
     thing = models.TextField(
-        _("thing"), blank=True, default="", db_default="", help_text=_("What the badge is for, if there is one for each.")
+        _("thing"),
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("What the badge is for, if there is one for each."),
     )
     kind = models.TextField(_("kind"), choices=Kind)
     at = models.DateTimeField(

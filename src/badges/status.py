@@ -140,7 +140,9 @@ def problems(
     """
     if definition is None:
         if stored and stored["retired_at"]:
-            message = f"It left the badge file at {stored['retired_at']:%Y-%m-%d %H:%M:%S %Z}, and is not awarded any more."
+            message = (
+                f"It left the badge file at {stored['retired_at']:%Y-%m-%d %H:%M:%S %Z}, and is not awarded any more."
+            )
             yield Problem(State.RETIRED, message)
         else:
             yield Problem(State.NOT_IN_LINE, "It is installed, but is not in the badge file.", _CREATE)
@@ -158,7 +160,9 @@ def problems(
     triggers = [trigger for function in functions for trigger in function.triggers]
     for event in definition.events:
         if not any(trigger.is_plain and catalog.is_after(trigger.type, event) for trigger in triggers):
-            yield Problem(State.MISSING, f"Its trigger after {event} on {definition.trigger_table} is missing.", _CREATE)
+            yield Problem(
+                State.MISSING, f"Its trigger after {event} on {definition.trigger_table} is missing.", _CREATE
+            )
     for function in functions:
         if digest(function.body) != function.metadata.get("body"):
             yield Problem(State.NOT_IN_LINE, f"Its function {function.name} was edited in the database.", _CREATE)
