@@ -609,6 +609,7 @@ def install_as(execute, badge_file):
     """Run the command as a role that has what it needs, for badges whose owner has too, save for what is lacking."""
     database = connection.ops.quote_name(connection.settings_dict["NAME"])
     execute("CREATE ROLE badges_limited; CREATE ROLE badges_owner; ALTER TABLE badges_badge OWNER TO badges_owner")
+    execute("ALTER TABLE badges_badgeevent OWNER TO badges_owner")
     execute(f"REVOKE CREATE ON SCHEMA public FROM PUBLIC; REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC")
 
     def run(*badges, lacking=()):

@@ -165,6 +165,14 @@ class _Analyser:
                     f"Needed: {_grant('SELECT', site.users, site.badges_owner)}",
                 )
             )
+        if not site.owner_writes_events:
+            self.faults.append(
+                Fault(
+                    place,
+                    f'the owner of the badges, "{site.badges_owner}", may not write {site.events.qualified_name}.',
+                    f"Needed: {_grant('SELECT, INSERT', site.events, site.badges_owner)}",
+                )
+            )
         if not site.can_create_temporary:
             names = map(sql.Identifier, (site.database, site.role))
             self.faults.append(

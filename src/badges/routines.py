@@ -57,7 +57,7 @@ class Routine:
     @property
     def config(self) -> frozenset[str]:
         """What PostgreSQL keeps as `proconfig`."""
-        settings = re.findall(r"^SET ([\w.]+) = (.+)$", self.header, re.MULTILINE)
+        settings = re.findall(r"^SET (\w+) = (.+)$", self.header, re.MULTILINE)
         return frozenset(f"{name}={value.strip(chr(39))}" for name, value in settings)
 
     @property

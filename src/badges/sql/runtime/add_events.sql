@@ -9,7 +9,7 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $badges$
 DECLARE
-    -- Set by whoever knows, for its own transaction; a function that sets it has it put back at its end.
+    -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
     told text := nullif(current_setting('badges.cause', true), '');
     place integer;
 BEGIN
