@@ -208,7 +208,9 @@ def test_table_of_ours_is_missing(declare, execute, ada, table):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("table", ["badges_badge", "badges_badgeevent", "badges_pendingcheck", "badges_failure", "auth_group"])
+@pytest.mark.parametrize(
+    "table", ["badges_badge", "badges_badgeevent", "badges_pendingcheck", "badges_failure", "auth_group"]
+)
 def test_table_is_locked(committed, execute, ada, table):
     """A writer who does not want to wait for a locked table that the badges need loses a badge and no row."""
     committed(

@@ -93,7 +93,9 @@ class Site:
     user_key: Column
     badges_owner: str
     owner_reads_users: bool
+    owner_reads_definitions: bool
     owner_writes_events: bool
+    """The history is written with the rights of that owner, too, and tells the version of the rule."""
     """The generated functions run with the rights of that owner, and look up the users."""
     can_create_temporary: bool
     wait: int
@@ -151,16 +153,17 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
     user_key = users.column(pk.column) if pk is not None and pk.column else None
     if user_key is None:
         raise exceptions.NotMigrated(f"The table {users.qualified_name} lacks the key of {user_meta.label}.")
-    [(owner, owner_reads_users, owner_writes_events, can_create_temporary)] = fetch(
+    [(owner, owner_reads_users, owner_reads_definitions, owner_writes_events, can_create_temporary)] = fetch(
         connection,
         """
         SELECT pg_get_userbyid(relowner),
                has_column_privilege(relowner, %s::oid, %s, 'SELECT'),
+               has_table_privilege(relowner, %s::oid, 'SELECT'),
                has_table_privilege(relowner, %s::oid, 'SELECT') AND has_table_privilege(relowner, %s::oid, 'INSERT'),
                has_database_privilege(current_database(), 'TEMPORARY')
         FROM pg_class WHERE oid = %s
         """,
-        [users.oid, user_key.name, events.oid, events.oid, badges.oid],
+        [users.oid, user_key.name, definitions.oid, events.oid, events.oid, badges.oid],
     )
     return Site(
         database=database,
@@ -175,6 +178,7 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
         user_key=user_key,
         badges_owner=owner,
         owner_reads_users=owner_reads_users,
+        owner_reads_definitions=owner_reads_definitions,
         owner_writes_events=owner_writes_events,
         can_create_temporary=can_create_temporary,
         wait=badges_settings.BADGES_WAIT,
