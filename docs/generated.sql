@@ -543,20 +543,26 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $badges$
 BEGIN
+    -- Nobody holds a badge twice, so what is among the rows before and after has stayed.
     PERFORM "public"."badges_add_events"(
-        'revoked', 'moved', array_agg(b.user_id), array_agg(b.code::text), array_agg(''::text), array_agg(b.evidence))
-    FROM badges_old AS b
-    WHERE (b.user_id, b.code, ''::text) NOT IN (SELECT b.user_id, b.code, ''::text FROM badges_new AS b)
-    HAVING count(*) > 0;
-    PERFORM "public"."badges_add_events"(
-        'awarded', 'moved', array_agg(b.user_id), array_agg(b.code::text), array_agg(''::text), array_agg(b.evidence))
-    FROM badges_new AS b
-    WHERE (b.user_id, b.code, ''::text) NOT IN (SELECT b.user_id, b.code, ''::text FROM badges_old AS b)
-    HAVING count(*) > 0;
+        moved.kind, 'moved',
+        array_agg(moved.user_id), array_agg(moved.code), array_agg(moved.thing), array_agg(moved.evidence))
+    FROM (
+        SELECT min(side.kind) AS kind, side.user_id, side.code, side.thing, (array_agg(side.evidence))[1] AS evidence
+        FROM (
+            SELECT 'revoked' AS kind, b.user_id, b.code::text AS code, ''::text AS thing, b.evidence FROM badges_old AS b
+            UNION ALL
+            SELECT 'awarded', b.user_id, b.code::text, ''::text, b.evidence FROM badges_new AS b
+        ) AS side
+        GROUP BY side.user_id, side.code, side.thing
+        HAVING count(*) = 1
+    ) AS moved
+    GROUP BY moved.kind
+    ORDER BY moved.kind DESC;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "f5c5e6850f8fb55a"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "5369bf76f9669f8a"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new

@@ -7,4 +7,4 @@ FROM (
     FROM {rows}
     LIMIT {most}
 ) AS seen
-ORDER BY seen.earned DESC NULLS LAST
+ORDER BY seen.earned DESC NULLS LAST, seen.evidence

@@ -9,16 +9,22 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $badges$
 BEGIN
+    -- Nobody holds a badge twice, so what is among the rows before and after has stayed.
     PERFORM {add_events}(
-        'revoked', 'moved', array_agg(b.user_id), array_agg(b.code::text), array_agg({thing}), array_agg(b.evidence))
-    FROM badges_old AS b
-    WHERE (b.user_id, b.code, {thing}) NOT IN (SELECT b.user_id, b.code, {thing} FROM badges_new AS b)
-    HAVING count(*) > 0;
-    PERFORM {add_events}(
-        'awarded', 'moved', array_agg(b.user_id), array_agg(b.code::text), array_agg({thing}), array_agg(b.evidence))
-    FROM badges_new AS b
-    WHERE (b.user_id, b.code, {thing}) NOT IN (SELECT b.user_id, b.code, {thing} FROM badges_old AS b)
-    HAVING count(*) > 0;
+        moved.kind, 'moved',
+        array_agg(moved.user_id), array_agg(moved.code), array_agg(moved.thing), array_agg(moved.evidence))
+    FROM (
+        SELECT min(side.kind) AS kind, side.user_id, side.code, side.thing, (array_agg(side.evidence))[1] AS evidence
+        FROM (
+            SELECT 'revoked' AS kind, b.user_id, b.code::text AS code, {thing} AS thing, b.evidence FROM badges_old AS b
+            UNION ALL
+            SELECT 'awarded', b.user_id, b.code::text, {thing}, b.evidence FROM badges_new AS b
+        ) AS side
+        GROUP BY side.user_id, side.code, side.thing
+        HAVING count(*) = 1
+    ) AS moved
+    GROUP BY moved.kind
+    ORDER BY moved.kind DESC;
     RETURN NULL;
 END
 $badges$
