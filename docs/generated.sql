@@ -382,17 +382,27 @@ COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"gen
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
--- Awards a badge by hand; tells whether the user lacked it.
-CREATE OR REPLACE FUNCTION "public"."badges_award"(awarded_user integer, awarded_code text, evidence jsonb DEFAULT NULL::jsonb)
+-- Awards a badge by hand; tells whether the user lacked it. Who does it, and why, goes into the history.
+CREATE OR REPLACE FUNCTION "public"."badges_award"(awarded_user integer, awarded_code text, evidence jsonb DEFAULT NULL::jsonb, actor text DEFAULT ''::text, reason text DEFAULT ''::text)
 RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $badges$
+DECLARE
+    -- Put back at the end, as this may run within what somebody else has told the cause of.
+    told CONSTANT text[] := ARRAY[
+        current_setting('badges.cause', true), current_setting('badges.actor', true), current_setting('badges.reason', true)];
+    has_changed boolean;
 BEGIN
     PERFORM pg_advisory_xact_lock(1650549863, (pg_catalog.hashtextextended(awarded_user::text, 0) & 1023)::integer);
+    PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
+            set_config('badges.reason', coalesce(reason, ''), true);
     INSERT INTO "public"."badges_badge" (user_id, code, evidence) VALUES (awarded_user, awarded_code, evidence) ON CONFLICT DO NOTHING;
-    RETURN FOUND;
+    has_changed := FOUND;
+    PERFORM set_config('badges.cause', coalesce(told[1], ''), true), set_config('badges.actor', coalesce(told[2], ''), true),
+            set_config('badges.reason', coalesce(told[3], ''), true);
+    RETURN has_changed;
 END
 $badges$;
 COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "5085f950e511f2ef"}';
@@ -400,22 +410,216 @@ REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
 -- Takes a badge away by hand; tells whether the user held it. The next write that meets its condition awards it again.
-CREATE OR REPLACE FUNCTION "public"."badges_revoke"(revoked_user integer, revoked_code text)
+-- Who does it, and why, goes into the history.
+CREATE OR REPLACE FUNCTION "public"."badges_revoke"(revoked_user integer, revoked_code text, actor text DEFAULT ''::text, reason text DEFAULT ''::text)
 RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $badges$
+DECLARE
+    -- Put back at the end, as this may run within what somebody else has told the cause of.
+    told CONSTANT text[] := ARRAY[
+        current_setting('badges.cause', true), current_setting('badges.actor', true), current_setting('badges.reason', true)];
+    has_changed boolean;
 BEGIN
     PERFORM pg_advisory_xact_lock(1650549863, (pg_catalog.hashtextextended(revoked_user::text, 0) & 1023)::integer);
+    PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
+            set_config('badges.reason', coalesce(reason, ''), true);
     -- Settling the checks of earlier writes would award it again.
     DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = (pg_catalog.hashtextextended(revoked_user::text, 0) & 1023)::integer AND p.user_id = revoked_user AND p.code = revoked_code;
     DELETE FROM "public"."badges_badge" AS b WHERE b.user_id = revoked_user AND b.code = revoked_code;
-    RETURN FOUND;
+    has_changed := FOUND;
+    PERFORM set_config('badges.cause', coalesce(told[1], ''), true), set_config('badges.actor', coalesce(told[2], ''), true),
+            set_config('badges.reason', coalesce(told[3], ''), true);
+    RETURN has_changed;
 END
 $badges$;
 COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "775c4952f1357789"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
+
+-- create function badges_add_events: new
+-- Writes an event for each of these badges. Without a cause, an award's evidence tells it. Only for what is so now, as another
+-- trigger of the same statement may have taken away again what had just come, or brought it back.
+CREATE OR REPLACE FUNCTION "public"."badges_add_events"(event_kind text, event_cause text, users integer[], codes text[], things text[], evidences jsonb[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $badges$
+DECLARE
+    -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
+    told text := nullif(current_setting('badges.cause', true), '');
+    place integer;
+BEGIN
+    INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason)
+    SELECT found.user_id, found.code, found.thing, event_kind,
+           coalesce(
+               CASE found.operation WHEN 'award_badges' THEN found.operation
+               ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
+                   || CASE told WHEN 'settled' THEN ', settled' ELSE '' END
+               END,
+               told, event_cause, 'sql'),
+           found.evidence,
+           coalesce((SELECT pg_catalog.md5(ROW(d.condition, d.trigger_condition, d.trigger_table, d.user_field)::text) FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
+           -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
+           CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
+           CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END
+    FROM (
+        SELECT each.user_id, each.code, each.thing, each.evidence,
+               -- The evidence that loaddata brings along is of an earlier award.
+               CASE WHEN event_cause IS NULL AND told IS DISTINCT FROM 'loaddata' THEN each.evidence ->> 'operation' END AS operation
+        FROM unnest(users, codes, things, evidences) AS each (user_id, code, thing, evidence)
+    ) AS found
+    WHERE (event_kind = 'awarded')
+          = ((SELECT true FROM "public"."badges_badge" AS b
+              WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND ''::text = found.thing) IS NOT NULL)
+      -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
+      AND (event_kind = 'awarded'
+           OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL);
+EXCEPTION WHEN foreign_key_violation THEN
+    -- Another transaction has deleted one of the users meanwhile.
+    IF event_kind = 'awarded' THEN
+        RAISE;
+    ELSIF cardinality(users) = 1 THEN
+        RETURN;
+    END IF;
+    FOR place IN 1 .. cardinality(users) LOOP
+        PERFORM "public"."badges_add_events"(
+            event_kind, event_cause, users[place:place], codes[place:place], things[place:place], evidences[place:place]);
+    END LOOP;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "8606bc33807ef0ca"}';
+REVOKE ALL ON FUNCTION "public"."badges_add_events" FROM PUBLIC;
+
+-- create function badges_add_awarded: new
+-- Behind the trigger that sees each badge come: writes it into the history.
+CREATE OR REPLACE FUNCTION "public"."badges_add_awarded"()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $badges$
+BEGIN
+    PERFORM "public"."badges_add_events"(
+        'awarded', NULL, array_agg(b.user_id), array_agg(b.code::text), array_agg(''::text), array_agg(b.evidence))
+    FROM badges_new AS b
+    HAVING count(*) > 0;
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "c973909460538ab0"}';
+REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
+
+-- create function badges_add_revoked: new
+-- Behind the trigger that sees each badge go: writes it into the history.
+CREATE OR REPLACE FUNCTION "public"."badges_add_revoked"()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $badges$
+BEGIN
+    PERFORM "public"."badges_add_events"(
+        'revoked', 'sql', array_agg(b.user_id), array_agg(b.code::text), array_agg(''::text), array_agg(b.evidence))
+    FROM badges_old AS b
+    HAVING count(*) > 0;
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "f1c9c2a7d9336912"}';
+REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
+
+-- create function badges_add_moved: new
+-- Behind the trigger that sees badges change: one that has another user, code or thing has gone there and come here.
+CREATE OR REPLACE FUNCTION "public"."badges_add_moved"()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $badges$
+BEGIN
+    -- Nobody holds a badge twice, so what is among the rows before and after has stayed.
+    PERFORM "public"."badges_add_events"(
+        moved.kind, 'moved',
+        array_agg(moved.user_id), array_agg(moved.code), array_agg(moved.thing), array_agg(moved.evidence))
+    FROM (
+        SELECT min(side.kind) AS kind, side.user_id, side.code, side.thing, (array_agg(side.evidence))[1] AS evidence
+        FROM (
+            SELECT 'revoked' AS kind, b.user_id, b.code::text AS code, ''::text AS thing, b.evidence FROM badges_old AS b
+            UNION ALL
+            SELECT 'awarded', b.user_id, b.code::text, ''::text, b.evidence FROM badges_new AS b
+        ) AS side
+        GROUP BY side.user_id, side.code, side.thing
+        HAVING count(*) = 1
+    ) AS moved
+    GROUP BY moved.kind
+    ORDER BY moved.kind DESC;
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "5369bf76f9669f8a"}';
+REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
+
+-- create function badges_add_truncated: new
+-- Behind the trigger that sees the badges truncated: all that were held by the history are gone. If the history has been
+-- truncated with them, there is nothing to write.
+CREATE OR REPLACE FUNCTION "public"."badges_add_truncated"()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $badges$
+BEGIN
+    PERFORM "public"."badges_add_events"(
+        'revoked', 'truncate', array_agg(last.user_id), array_agg(last.code::text), array_agg(last.thing), array_agg(NULL::jsonb))
+    FROM (
+        SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
+        FROM "public"."badges_badgeevent" AS e
+        ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
+    ) AS last
+    WHERE last.kind = 'awarded'
+    HAVING count(*) > 0;
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "a7afa54c30d72163"}';
+REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
+
+-- create function badges_keep_events: new
+-- Behind the trigger that keeps events as they were written. Loading a dump a second time changes nothing, and may.
+CREATE OR REPLACE FUNCTION "public"."badges_keep_events"()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $badges$
+BEGIN
+    IF OLD IS DISTINCT FROM NEW THEN
+        RAISE restrict_violation USING
+            MESSAGE = 'events of badges are only added, never changed',
+            HINT = 'Award or revoke the badge: that writes another event.';
+    END IF;
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "4d761144ebd66c4b"}';
+REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_check: new
 -- Looks at one badge for one changed row whose values were kept; `among_others` looks at the user's other rows, too, where
@@ -1234,6 +1438,121 @@ FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_update_auth_user_3116e76a"(
 CREATE OR REPLACE TRIGGER "badges_insert_badges_badge_d2690b9b" AFTER INSERT ON "public"."badges_badge"
 REFERENCING NEW TABLE AS "badges_new"
 FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_insert_badges_badge_d2690b9b"();
+
+-- create trigger badges_add_awarded on public.badges_badge: new: after insert, statement-level
+CREATE OR REPLACE TRIGGER "badges_add_awarded" AFTER INSERT ON "public"."badges_badge"
+REFERENCING NEW TABLE AS "badges_new"
+FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_awarded"();
+-- Lets history and badges agree where the triggers that write the history were not there: before they were installed.
+WITH last AS (
+    SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
+    FROM "public"."badges_badgeevent" AS e
+    ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
+),
+held AS (
+    SELECT b.user_id, b.code, ''::text AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
+)
+INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
+SELECT coalesce(held.user_id, last.user_id),
+       coalesce(held.code, last.code),
+       coalesce(held.thing, last.thing),
+       CASE WHEN held.user_id IS NULL THEN 'revoked' ELSE 'awarded' END,
+       CASE WHEN last.user_id IS NULL THEN held.awarded_at ELSE clock_timestamp() END,
+       coalesce(
+           CASE held.evidence ->> 'operation' WHEN 'award_badges' THEN 'award_badges'
+           ELSE (held.evidence ->> 'operation') || ' on ' || (held.evidence ->> 'table') END,
+           'found'),
+       held.evidence
+FROM held
+FULL JOIN last ON last.user_id = held.user_id AND last.code = held.code AND last.thing = held.thing
+WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
+
+-- create trigger badges_add_moved on public.badges_badge: new: after update, statement-level
+CREATE OR REPLACE TRIGGER "badges_add_moved" AFTER UPDATE ON "public"."badges_badge"
+REFERENCING OLD TABLE AS "badges_old" NEW TABLE AS "badges_new"
+FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_moved"();
+-- Lets history and badges agree where the triggers that write the history were not there: before they were installed.
+WITH last AS (
+    SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
+    FROM "public"."badges_badgeevent" AS e
+    ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
+),
+held AS (
+    SELECT b.user_id, b.code, ''::text AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
+)
+INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
+SELECT coalesce(held.user_id, last.user_id),
+       coalesce(held.code, last.code),
+       coalesce(held.thing, last.thing),
+       CASE WHEN held.user_id IS NULL THEN 'revoked' ELSE 'awarded' END,
+       CASE WHEN last.user_id IS NULL THEN held.awarded_at ELSE clock_timestamp() END,
+       coalesce(
+           CASE held.evidence ->> 'operation' WHEN 'award_badges' THEN 'award_badges'
+           ELSE (held.evidence ->> 'operation') || ' on ' || (held.evidence ->> 'table') END,
+           'found'),
+       held.evidence
+FROM held
+FULL JOIN last ON last.user_id = held.user_id AND last.code = held.code AND last.thing = held.thing
+WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
+
+-- create trigger badges_add_revoked on public.badges_badge: new: after delete, statement-level
+CREATE OR REPLACE TRIGGER "badges_add_revoked" AFTER DELETE ON "public"."badges_badge"
+REFERENCING OLD TABLE AS "badges_old"
+FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_revoked"();
+-- Lets history and badges agree where the triggers that write the history were not there: before they were installed.
+WITH last AS (
+    SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
+    FROM "public"."badges_badgeevent" AS e
+    ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
+),
+held AS (
+    SELECT b.user_id, b.code, ''::text AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
+)
+INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
+SELECT coalesce(held.user_id, last.user_id),
+       coalesce(held.code, last.code),
+       coalesce(held.thing, last.thing),
+       CASE WHEN held.user_id IS NULL THEN 'revoked' ELSE 'awarded' END,
+       CASE WHEN last.user_id IS NULL THEN held.awarded_at ELSE clock_timestamp() END,
+       coalesce(
+           CASE held.evidence ->> 'operation' WHEN 'award_badges' THEN 'award_badges'
+           ELSE (held.evidence ->> 'operation') || ' on ' || (held.evidence ->> 'table') END,
+           'found'),
+       held.evidence
+FROM held
+FULL JOIN last ON last.user_id = held.user_id AND last.code = held.code AND last.thing = held.thing
+WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
+
+-- create trigger badges_add_truncated on public.badges_badge: new: after truncate, statement-level
+CREATE OR REPLACE TRIGGER "badges_add_truncated" AFTER TRUNCATE ON "public"."badges_badge"
+FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_truncated"();
+-- Lets history and badges agree where the triggers that write the history were not there: before they were installed.
+WITH last AS (
+    SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
+    FROM "public"."badges_badgeevent" AS e
+    ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
+),
+held AS (
+    SELECT b.user_id, b.code, ''::text AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
+)
+INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
+SELECT coalesce(held.user_id, last.user_id),
+       coalesce(held.code, last.code),
+       coalesce(held.thing, last.thing),
+       CASE WHEN held.user_id IS NULL THEN 'revoked' ELSE 'awarded' END,
+       CASE WHEN last.user_id IS NULL THEN held.awarded_at ELSE clock_timestamp() END,
+       coalesce(
+           CASE held.evidence ->> 'operation' WHEN 'award_badges' THEN 'award_badges'
+           ELSE (held.evidence ->> 'operation') || ' on ' || (held.evidence ->> 'table') END,
+           'found'),
+       held.evidence
+FROM held
+FULL JOIN last ON last.user_id = held.user_id AND last.code = held.code AND last.thing = held.thing
+WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
+
+-- create trigger badges_keep_events on public.badges_badgeevent: new: after update, row-level
+CREATE OR REPLACE TRIGGER "badges_keep_events" AFTER UPDATE ON "public"."badges_badgeevent"
+FOR EACH ROW EXECUTE FUNCTION "public"."badges_keep_events"();
 
 -- create trigger badges_delete_dummy_sketch_f1ef14d4 on public.dummy_sketch: new: after delete, statement-level
 CREATE OR REPLACE TRIGGER "badges_delete_dummy_sketch_f1ef14d4" AFTER DELETE ON "public"."dummy_sketch"

@@ -90,7 +90,9 @@ def committed(transactional_db: None, badge_file: Callable[..., Path]) -> Iterat
     yield install_entries
     install.apply(connection, (), "nothing")
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE badges_badge, badges_badgedefinition, badges_failure, badges_pendingcheck")
+        cursor.execute(
+            "TRUNCATE badges_badge, badges_badgedefinition, badges_badgeevent, badges_failure, badges_pendingcheck"
+        )
 
 
 @pytest.fixture

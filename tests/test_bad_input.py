@@ -600,6 +600,8 @@ ROLE_BECOMES_OWNER = "badges_owner TO badges_limited"
 ROLE_MAKES_FUNCTIONS = "CREATE ON SCHEMA public TO badges_limited"
 OWNER_MAKES_FUNCTIONS = "CREATE ON SCHEMA public TO badges_owner"
 OWNER_READS_USERS = "SELECT ON auth_user TO badges_owner"
+OWNER_READS_DEFINITIONS = "SELECT ON badges_badgedefinition TO badges_owner"
+OWNER_WRITES_EVENTS = "SELECT, INSERT, TRIGGER ON badges_badgeevent TO badges_owner"
 OWNER_READS = "SELECT ON dummy_sketch TO badges_owner"
 GRANTS = {value for name, value in globals().items() if name.startswith(("ROLE_", "OWNER_"))}
 
@@ -665,6 +667,21 @@ MISSING_RIGHTS = {
             '    Needed: GRANT SELECT ON "public"."auth_user" TO "badges_owner";'
         ),
     ),
+    "tell the version of the rule": (
+        [OWNER_READS_DEFINITIONS],
+        (
+            'database "{database}": the owner of the badges, "badges_owner", may not read '
+            "public.badges_badgedefinition.\n"
+            '    Needed: GRANT SELECT ON "public"."badges_badgedefinition" TO "badges_owner";'
+        ),
+    ),
+    "write the history": (
+        [OWNER_WRITES_EVENTS],
+        (
+            'database "{database}": the owner of the badges, "badges_owner", may not write public.badges_badgeevent.\n'
+            '    Needed: GRANT SELECT, INSERT ON "public"."badges_badgeevent" TO "badges_owner";'
+        ),
+    ),
     "make temporary tables": (
         [ROLE_MAKES_TEMPORARY_TABLES],
         (
@@ -673,10 +690,13 @@ MISSING_RIGHTS = {
         ),
     ),
     "read the definitions": (
-        [ROLE_READS_DEFINITIONS],
+        [ROLE_READS_DEFINITIONS, OWNER_READS_DEFINITIONS],
         (
             'database "{database}": the role "badges_limited" may not read public.badges_badgedefinition.\n'
-            '    Needed: GRANT SELECT, INSERT, UPDATE ON "public"."badges_badgedefinition" TO "badges_limited";'
+            '    Needed: GRANT SELECT, INSERT, UPDATE ON "public"."badges_badgedefinition" TO "badges_limited";\n'
+            'database "{database}": the owner of the badges, "badges_owner", may not read '
+            "public.badges_badgedefinition.\n"
+            '    Needed: GRANT SELECT ON "public"."badges_badgedefinition" TO "badges_owner";'
         ),
     ),
 }

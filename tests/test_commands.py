@@ -81,7 +81,8 @@ def triggers(execute):
     return lambda: execute(
         r"""
         SELECT tgrelid::regclass::text, tgenabled FROM pg_trigger
-        WHERE NOT tgisinternal AND tgname LIKE 'badges\_%' ORDER BY tgrelid::regclass::text, tgname
+        WHERE NOT tgisinternal AND tgname LIKE 'badges\_%' AND tgname !~ '^badges_(add|keep)_'
+        ORDER BY tgrelid::regclass::text, tgname
         """
     )
 
@@ -92,7 +93,8 @@ def function(execute):
 
     def name():
         [(found,)] = execute(
-            "SELECT tgfoid::regproc::text FROM pg_trigger WHERE tgname LIKE 'badges%' AND NOT tgisinternal"
+            "SELECT tgfoid::regproc::text FROM pg_trigger"
+            " WHERE tgname ~ '^badges_(insert|update|delete)_' AND NOT tgisinternal"
         )
         return found
 
@@ -414,7 +416,7 @@ def test_attributes_changed_by_hand(declare, badge_file, execute, function, chan
 def test_disabled_trigger_stays_disabled(declare, badge_file, execute, triggers):
     """Who disabled a trigger had a reason: the command leaves it so, and says so."""
     declare(FIRST)
-    [(name,)] = execute("SELECT tgname FROM pg_trigger WHERE tgname LIKE 'badges%'")
+    [(name,)] = execute("SELECT tgname FROM pg_trigger WHERE tgname ~ '^badges_(insert|update|delete)_'")
     execute(f'ALTER TABLE dummy_sketch DISABLE TRIGGER "{name}"')
     badge_file({**FIRST, "condition": "true"}, COLLECTOR)
     output = run("create_badge_triggers")
@@ -428,18 +430,22 @@ def test_disabled_trigger_stays_disabled(declare, badge_file, execute, triggers)
 def test_state_of_a_trigger_that_is_made_anew(declare, badge_file, execute, triggers, state, letter):
     """A trigger that was changed by hand is mended and keeps its state."""
     declare(STAR)
-    [(name, source)] = execute("SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname LIKE 'badges%'")
+    [(name, source)] = execute(
+        "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname ~ '^badges_(insert|update|delete)_'"
+    )
     execute(source.replace("CREATE", "CREATE OR REPLACE").replace("AFTER UPDATE", "AFTER INSERT"))
     execute(f'ALTER TABLE dummy_sketch {state} TRIGGER "{name}"')
     assert "changed in the database" in run("create_badge_triggers")
     assert triggers() == [("dummy_sketch", letter)]
-    assert execute("SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname LIKE 'badges%'") == [(source,)]
+    assert execute(
+        "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname ~ '^badges_(insert|update|delete)_'"
+    ) == [(source,)]
 
 
 def test_dropped_trigger_comes_back(declare, badge_file, execute, triggers):
     """A trigger that somebody dropped is missed and made again."""
     declare(FIRST)
-    [(name,)] = execute("SELECT tgname FROM pg_trigger WHERE tgname LIKE 'badges%'")
+    [(name,)] = execute("SELECT tgname FROM pg_trigger WHERE tgname ~ '^badges_(insert|update|delete)_'")
     execute(f'DROP TRIGGER "{name}" ON dummy_sketch')
     fail("create_badge_triggers", "--check")
     run("create_badge_triggers")

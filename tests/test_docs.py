@@ -14,9 +14,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command, get_commands, load_command_class
 from django.core.management.base import BaseCommand
 from django.db import connection
+from dummy.models import Sketch
 from test_layout import ORDER
 
 from badges import analysis, compiler, definitions, exceptions, plan, routines, site
@@ -278,6 +280,28 @@ def test_plan(badge_file):
     path.write_text(after, "utf-8")
     call_command("create_badge_triggers", "--plan", stdout=(output := io.StringIO()), stderr=io.StringIO())
     assert f"$ python manage.py create_badge_triggers --plan\n{output.getvalue()}```" in TEXTS["docs/commands.md"]
+
+
+@pytest.fixture
+def told_site(declare):
+    """The site of which commands.md tells: ada has drawn five sketches, one of them much seen; grace has none."""
+    declare(*json.loads(blocks("docs/quickstart.md", "json")[0]))
+    ada = User.objects.create(pk=1, username="ada")
+    User.objects.create(pk=2, username="grace")
+    Sketch.objects.bulk_create([Sketch(user=ada, title="x", hit_views=views) for views in (0, 0, 40, 40, 1500)])
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")  # or events could not be changed
+        cursor.execute("UPDATE badges_badge SET awarded_at = '2026-11-24 20:15:30Z'")
+        cursor.execute("UPDATE badges_badgeevent SET at = '2026-11-24 20:15:30Z'")
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+
+@pytest.mark.parametrize("call", ["list_badges", "explain_badge collector ada", "explain_badge star ada"])
+def test_output(told_site, call):
+    """What commands.md shows of the commands that look at badges is what they print for the site of which it tells."""
+    command, *arguments = call.split()
+    call_command(command, *arguments, stdout=(output := io.StringIO()))
+    assert f"$ python manage.py {call}\n{output.getvalue()}```" in TEXTS["docs/commands.md"], output.getvalue()
 
 
 @pytest.mark.django_db

@@ -148,7 +148,7 @@ def test_what_a_condition_needs_goes(declare, execute, held, failures, ada, bob,
     execute("CREATE ROLE badges_test_owner")
     execute("GRANT CREATE ON SCHEMA public TO badges_test_owner")
     execute("GRANT SELECT ON auth_user, prizes, dummy_sketch TO badges_test_owner")
-    for table in ("badge", "pendingcheck", "failure", "badgedefinition"):
+    for table in ("badge", "badgeevent", "pendingcheck", "failure", "badgedefinition"):
         execute(f"ALTER TABLE badges_{table} OWNER TO badges_test_owner")
     needy = {
         **BROKEN,
@@ -196,7 +196,7 @@ def test_function_of_ours_is_missing(declare, execute, ada, name, also_broken):
     assert {"sound", "counted"} <= set(Badge.objects.values_list("code", flat=True))
 
 
-@pytest.mark.parametrize("table", ["badge", "pendingcheck", "failure", "badgedefinition"])
+@pytest.mark.parametrize("table", ["badge", "badgeevent", "pendingcheck", "failure", "badgedefinition"])
 def test_table_of_ours_is_missing(declare, execute, ada, table):
     """Even without one of the tables of the app the write succeeds."""
     declare(SOUND, COUNTED, BROKEN)
@@ -208,7 +208,9 @@ def test_table_of_ours_is_missing(declare, execute, ada, table):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("table", ["badges_badge", "badges_pendingcheck", "badges_failure", "auth_group"])
+@pytest.mark.parametrize(
+    "table", ["badges_badge", "badges_badgeevent", "badges_pendingcheck", "badges_failure", "auth_group"]
+)
 def test_table_is_locked(committed, execute, ada, table):
     """A writer who does not want to wait for a locked table that the badges need loses a badge and no row."""
     committed(
@@ -531,7 +533,9 @@ def test_renamed_trigger_table(declare, badge_file, execute, held, ada, bob):
     run("create_badge_triggers", "--backfill")
     run("create_badge_triggers", "--check")
     assert held(ada) == held(bob) == ["counted", "sound"]
-    assert execute("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'badges%' AND NOT tgisinternal") == [(1,)]
+    assert execute(
+        "SELECT count(*) FROM pg_trigger WHERE tgname ~ '^badges_(insert|update|delete)_' AND NOT tgisinternal"
+    ) == [(1,)]
     cal = User.objects.create(username="cal")
     execute("INSERT INTO drawings (user_id, title) VALUES (%s, 'x')", [cal.pk])
     assert held(cal) == ["counted", "sound"]

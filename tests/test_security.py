@@ -25,7 +25,7 @@ FIRST = entry("first", condition="NEW.hit_views >= 0")
 COUNTED = entry("counted", condition="count(*) >= 1 FROM dummy_sketch WHERE user_id = NEW.user_id")
 GROWN = entry("grown", trigger_condition="update", condition="NEW.hit_views > OLD.hit_views")
 BROKEN = entry("broken", condition="1 / NEW.hit_views > 0")
-TABLES = ["badges_badge", "badges_badgedefinition", "badges_pendingcheck", "badges_failure"]
+TABLES = ["badges_badge", "badges_badgedefinition", "badges_badgeevent", "badges_pendingcheck", "badges_failure"]
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_default_privileges_give_nobody_the_functions(declare, execute, writer, 
     assert execute(rights) == []
     with acting_as(writer):
         refused(f"SELECT badges_award({ada.pk}, 'first')")
-    execute(f"GRANT EXECUTE ON FUNCTION badges_award(integer, text, jsonb) TO {writer}")
+    execute(f"GRANT EXECUTE ON FUNCTION badges_award(integer, text, jsonb, text, text) TO {writer}")
     run("create_badge_triggers", "--check")
     assert execute(rights) == [("badges_award", writer)], "what was granted on purpose stays"
 
@@ -388,8 +388,8 @@ def application(declare, execute):
 TO_AWARD_BY_HAND = [
     "SELECT ON badges_badge",
     "SELECT ON badges_badgedefinition",
-    "EXECUTE ON FUNCTION badges_award(integer, text, jsonb)",
-    "EXECUTE ON FUNCTION badges_revoke(integer, text)",
+    "EXECUTE ON FUNCTION badges_award(integer, text, jsonb, text, text)",
+    "EXECUTE ON FUNCTION badges_revoke(integer, text, text, text)",
 ]
 
 

@@ -147,14 +147,19 @@ class _Analyser:
                     f"Needed: {names.grant('SELECT, INSERT, UPDATE', site.definitions, site.role)}",
                 )
             )
-        if not site.owner_reads_users:
-            self.faults.append(
-                Fault(
-                    place,
-                    f'the owner of the badges, "{site.badges_owner}", may not read {site.users.qualified_name}.',
-                    f"Needed: {names.grant('SELECT', site.users, site.badges_owner)}",
+        for is_enough, verb, privilege, table in (
+            (site.owner_reads_users, "read", "SELECT", site.users),
+            (site.owner_reads_definitions, "read", "SELECT", site.definitions),
+            (site.owner_writes_events, "write", "SELECT, INSERT", site.events),
+        ):
+            if not is_enough:
+                self.faults.append(
+                    Fault(
+                        place,
+                        f'the owner of the badges, "{site.badges_owner}", may not {verb} {table.qualified_name}.',
+                        f"Needed: {names.grant(privilege, table, site.badges_owner)}",
+                    )
                 )
-            )
         if not site.can_create_temporary:
             identifiers = map(sql.Identifier, (site.database, site.role))
             self.faults.append(

@@ -165,7 +165,7 @@ def _award_one(
     connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition, *, dry_run: bool
 ) -> Iterator[Progress]:
     definition = analysed.definition
-    facts = _facts_of_existing_rows(analysed)
+    facts = facts_of_existing_rows(analysed)
     users = _estimated_users(connection, here)
     if facts is None or not definition.active:
         reason = "it is decided by a row that no longer exists (OLD)"
@@ -188,7 +188,7 @@ def _award_one(
     yield Progress(definition.code, awarded, seen, max(users, seen), is_done=True, error=error)
 
 
-def _facts_of_existing_rows(analysed: AnalysedDefinition) -> Facts | None:
+def facts_of_existing_rows(analysed: AnalysedDefinition) -> Facts | None:
     """The facts under which a row that exists can be looked at: as one that was just inserted or updated."""
     for event in (Event.INSERT, Event.UPDATE):
         facts = analysed.facts.get(event)

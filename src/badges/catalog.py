@@ -13,13 +13,12 @@ from psycopg import sql
 
 from badges.compiler import Level
 from badges.database import fetch, fetch_file, qualified, template
-from badges.definitions import Event
 from badges.routines import MARKER
 from badges.site import Site
 
 # Bits of pg_trigger.tgtype (TRIGGER_TYPE_* in PostgreSQL's catalog/pg_trigger.h); neither BEFORE nor INSTEAD is AFTER.
 _ROW = 1 << 0
-_EVENTS = {Event.INSERT: 1 << 2, Event.DELETE: 1 << 3, Event.UPDATE: 1 << 4}
+_EVENTS = {"insert": 1 << 2, "delete": 1 << 3, "update": 1 << 4, "truncate": 1 << 5}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -172,11 +171,31 @@ def stored_definitions(connection: BaseDatabaseWrapper) -> dict[str, dict[str, A
     return {row["code"]: dict(row) for row in rows}
 
 
-def trigger_type(event: Event, level: Level) -> int:
+def level(type_: int) -> Level:
+    """The level of a trigger with this `tgtype`."""
+    return Level.ROW if type_ & _ROW else Level.STATEMENT
+
+
+def is_after(type_: int, event: str) -> bool:
+    """Whether a trigger with this `tgtype` fires after such a write."""
+    return type_ | _ROW == trigger_type(event, Level.ROW)
+
+
+def from_json(value: Any) -> Any:
+    """A value of JSON from a query of our own: text, as Django leaves it, or what psycopg made of it."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def loss(trigger: str) -> str:
+    """What is lost while the trigger of this name is disabled."""
+    is_history = trigger.startswith(("badges_add_", "badges_keep_"))
+    return "the history is not written" if is_history else "its badges are not awarded"
+
+
+def trigger_type(event: str, level: Level) -> int:
     """`tgtype` of an AFTER trigger."""
     return _EVENTS[event] | (_ROW if level is Level.ROW else 0)
 
 
 def _triggers(found: str | list[dict[str, Any]]) -> tuple[InstalledTrigger, ...]:
-    entries = json.loads(found) if isinstance(found, str) else found
-    return tuple(InstalledTrigger(**entry) for entry in entries)
+    return tuple(InstalledTrigger(**entry) for entry in from_json(found))

@@ -98,7 +98,7 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
     for trigger in drafted.disabled:
         name, _, table = trigger.partition(" on ")
         yield Warning(
-            f'The trigger {trigger} is disabled in the database "{alias}": its badges are not awarded.',
+            f'The trigger {trigger} is disabled in the database "{alias}": {catalog.loss(name)}.',
             hint=f"ALTER TABLE {table} ENABLE TRIGGER {name}; and award_badges for what was missed.",
             id="badges.W005",
         )

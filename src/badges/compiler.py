@@ -31,10 +31,13 @@ class Trigger:
 
     routine: Routine
     table: Table
-    event: Event
+    event: str
+    """An `Event`; the triggers that write the history know `truncate`, too."""
     level: Level
     is_always: bool = False
     """It fires for rows that arrive by logical replication, too."""
+    then: tuple[sql.Composed, ...] = ()
+    """What is to be done once it is there."""
 
     @property
     def name(self) -> str:
@@ -43,18 +46,21 @@ class Trigger:
     @property
     def new_table(self) -> str | None:
         """The name of its transition table of new rows."""
-        return "badges_new" if self.level is Level.STATEMENT and self.event.has_new else None
+        return "badges_new" if self.level is Level.STATEMENT and self.event in ("insert", "update") else None
 
     @property
     def old_table(self) -> str | None:
-        return "badges_old" if self.level is Level.STATEMENT and self.event is Event.DELETE else None
+        return "badges_old" if self.level is Level.STATEMENT and self.event == "delete" else None
 
     def create(self) -> sql.Composed:
+        tables = [
+            sql.SQL("{} TABLE AS {}").format(trusted(row), sql.Identifier(name))
+            for row, name in (("OLD", self.old_table), ("NEW", self.new_table))
+            if name
+        ]
         transition: sql.Composable = sql.SQL("")
-        if self.new_table:
-            transition = sql.SQL("REFERENCING NEW TABLE AS {}\n").format(sql.Identifier(self.new_table))
-        elif self.old_table:
-            transition = sql.SQL("REFERENCING OLD TABLE AS {}\n").format(sql.Identifier(self.old_table))
+        if tables:
+            transition = sql.SQL("REFERENCING {}\n").format(sql.SQL(" ").join(tables))
         return sql.SQL("CREATE OR REPLACE TRIGGER {} AFTER {} ON {}\n{}FOR EACH {} EXECUTE FUNCTION {}()").format(
             sql.Identifier(self.name),
             trusted(self.event.upper()),
@@ -65,12 +71,29 @@ class Trigger:
         )
 
 
+class HistoryTrigger(Trigger):
+    """A trigger that writes the history; what has moved is told by the rows before and after."""
+
+    __slots__ = ()
+
+    @property
+    def old_table(self) -> str | None:
+        return "badges_old" if self.level is Level.STATEMENT and self.event in ("delete", "update") else None
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Compiled:
     """All that is to be installed, the functions in an order in which each can be created."""
 
     routines: tuple[Routine, ...]
     triggers: tuple[Trigger, ...]
+    """Those that award."""
+    history: tuple[Trigger, ...]
+    """Those that write the history."""
+
+    @property
+    def all_triggers(self) -> tuple[Trigger, ...]:
+        return self.triggers + self.history
 
 
 def compile_definitions(site: Site, analysed: Sequence[AnalysedDefinition]) -> Compiled:
@@ -89,7 +112,30 @@ def compile_definitions(site: Site, analysed: Sequence[AnalysedDefinition]) -> C
         key=lambda trigger: (trigger.table.qualified_name, trigger.name),
     )
     functions = (*routines.runtime(site), _check(site, analysed), *(trigger.routine for trigger in triggers))
-    return Compiled(functions, tuple(triggers))
+    return Compiled(functions, tuple(triggers), _history(site, functions))
+
+
+def _history(site: Site, functions: Sequence[Routine]) -> tuple[Trigger, ...]:
+    """The triggers that write an event for whatever happens to a badge, whoever does it.
+
+    Their functions do not depend on any badge. PostgreSQL fires triggers in the order of their names, and those that
+    award come later: so the award that brought another one is written down before it.
+    """
+    catch_up = template("catch_up_events.sql").format(**routines.placeholders(site, "add_events"))
+    by_name = {function.name: function for function in functions}
+    writers = (
+        ("badges_add_awarded", "insert"),
+        ("badges_add_moved", "update"),
+        ("badges_add_revoked", "delete"),
+        ("badges_add_truncated", "truncate"),
+    )
+    return (
+        *(
+            HistoryTrigger(by_name[name], site.badges, event, Level.STATEMENT, site.is_subscriber, (catch_up,))
+            for name, event in writers
+        ),
+        HistoryTrigger(by_name["badges_keep_events"], site.events, "update", Level.ROW),
+    )
 
 
 def name_for(table: Table, event: Event, level: Level) -> str:

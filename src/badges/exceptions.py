@@ -72,6 +72,10 @@ class UnknownBadge(BadgesError):
     """No badge has this code."""
 
 
+class UnknownUser(BadgesError):
+    """There is no such user."""
+
+
 class RowsHidden(BadgesError):
     """Row-level security hides rows from this role, so that users would be missed; nothing was changed."""
 

@@ -1,4 +1,4 @@
-"""The two tables that sites read: the badges that users hold, and what the badge file declares."""
+"""The tables that sites read: the badges that users hold, their history, and what the badge file declares."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.postgres.functions import RandomUUID
 from django.db import DatabaseError, connections, models, router, transaction
 from django.db.models.functions import Cast, Collate, Now
-from django.db.models.signals import pre_save
+from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
@@ -153,29 +154,32 @@ class BadgeManager(models.Manager["Badge"]):
             return badges
         return badges.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=Now()))
 
-    def award(self, user: Any, code: str) -> Badge:
+    def award(self, user: Any, code: str, *, by: Any = None, reason: str = "") -> Badge:
         """Award a badge by hand, under the lock that the triggers use; a badge that is held already stays as it is.
 
         :param user: the user, or the key of one.
+        :param by: who awards it: a user, of whom the history keeps the username, or any text.
+        :param reason: why; the history keeps it.
         :raises UnknownBadge: no definition has this code.
         :raises NotInLine: `create_badge_triggers` has not run yet.
         """
-        self._call("SELECT badges_award(%s, %s)", user, code)
+        self._call("SELECT badges_award(%s, %s, actor => %s, reason => %s)", user, code, by, reason)
         return self.get(user=user, code=code)
 
-    def revoke(self, user: Any, code: str) -> bool:
+    def revoke(self, user: Any, code: str, *, by: Any = None, reason: str = "") -> bool:
         """Take a badge away by hand. The next write that meets its condition awards it again.
 
+        :param by: who takes it away, and :param reason: why, as for `award`.
         :returns: whether the user held it.
         :raises NotInLine: `create_badge_triggers` has not run yet.
         """
-        return self._call("SELECT badges_revoke(%s, %s)", user, code)
+        return self._call("SELECT badges_revoke(%s, %s, actor => %s, reason => %s)", user, code, by, reason)
 
-    def _call(self, query: str, user: Any, code: str) -> bool:
+    def _call(self, query: str, user: Any, code: str, by: Any, reason: str) -> bool:
         connection = connections[router.db_for_write(self.model)]
         try:
             with transaction.atomic(using=connection.alias):
-                [(was_changed,)] = fetch(connection, query, [getattr(user, "pk", user), code])
+                [(was_changed,)] = fetch(connection, query, [getattr(user, "pk", user), code, _actor(by), reason])
         except DatabaseError as error:
             match error.__cause__:
                 case psycopg.errors.ForeignKeyViolation(diag=diag) if diag.constraint_name == "badges_badge_code_fk":
@@ -190,6 +194,11 @@ class BadgeWithExpiredManager(BadgeManager):
     """All badges, those that have expired too."""
 
     shows_expired = True
+
+
+def _actor(by: Any) -> str:
+    """Who did it, as the history keeps it."""
+    return "" if by is None else str(by.get_username() if isinstance(by, AbstractBaseUser) else by)
 
 
 class Badge(models.Model):
@@ -255,11 +264,85 @@ class Badge(models.Model):
         self.__dict__.pop("name", None)
 
 
+class BadgeEvent(models.Model):
+    """A badge that came or went: what, who, when, by what. Written by the database, whoever awards or revokes.
+
+    Events are added, never changed; they go with their user. A user holds a badge if the last event of that user, code
+    and thing is `awarded`.
+    """
+
+    class Kind(models.TextChoices):
+        AWARDED = "awarded", _("awarded")
+        REVOKED = "revoked", _("revoked")
+
+    id = models.UUIDField(primary_key=True, db_default=RandomUUID(), editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        on_delete=models.DO_NOTHING,  # the database does it
+        related_name="badge_events",
+        db_index=False,  # the index on user and time begins with it
+        db_constraint=False,  # as for badges
+    )
+    definition = DefinitionField(
+        BadgeDefinition,
+        verbose_name=_("badge"),
+        on_delete=models.DO_NOTHING,  # history outlives what it tells of
+        related_name="events",
+        db_column="code",
+        db_index=False,
+        db_constraint=False,
+    )
+    thing = models.TextField(
+        _("thing"),
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("What the badge is for, if there is one for each."),
+    )
+    kind = models.TextField(_("kind"), choices=Kind)
+    at = models.DateTimeField(
+        _("at"),
+        null=True,
+        db_default=models.Func(function="clock_timestamp", output_field=models.DateTimeField()),
+        help_text=_("Empty for badges that version 0.1 awarded, which did not record it."),
+    )
+    cause = models.TextField(_("cause"), help_text=_("What did it: a write to a table, a command, somebody by hand."))
+    evidence = models.JSONField(_("evidence"), null=True, blank=True)
+    rule = models.TextField(
+        _("rule"), blank=True, default="", db_default="", help_text=_("Version of the rule that was in force.")
+    )
+    actor = models.TextField(_("actor"), blank=True, default="", db_default="", help_text=_("Who did it by hand."))
+    reason = models.TextField(_("reason"), blank=True, default="", db_default="", help_text=_("Why, by hand."))
+
+    code: str
+
+    class Meta:
+        verbose_name = _("badge event")
+        verbose_name_plural = _("badge events")
+        indexes = (
+            models.Index(fields=["user", "at"], name="badges_badgeevent_user_at"),
+            models.Index(fields=["definition", "at"], name="badges_badgeevent_code_at"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.kind}"
+
+
 @receiver(pre_save, sender=Badge)
 def make_way_for_a_loaded_badge(instance: Badge, raw: bool, using: str, **_: Any) -> None:
     """Let loaddata bring a badge before its user, or after a trigger has awarded it for a row loaded before."""
     if raw:
         with connections[using].cursor() as cursor:
-            cursor.execute("SET CONSTRAINTS badges_badge_user_id_fk DEFERRED")
+            cursor.execute("SET CONSTRAINTS badges_badge_user_id_fk, badges_badgeevent_user_id_fk DEFERRED")
+            cursor.execute("SELECT set_config('badges.cause', 'loaddata', true)")
         twins = Badge._base_manager.using(using).filter(user=instance.user_id, code=instance.code, thing=instance.thing)
         twins.exclude(pk=instance.pk).delete()
+
+
+@receiver(post_save, sender=Badge)
+def end_of_a_loaded_badge(raw: bool, using: str, **_: Any) -> None:
+    """What the transaction of loaddata does next has another cause."""
+    if raw:
+        with connections[using].cursor() as cursor:
+            cursor.execute("SELECT set_config('badges.cause', '', true)")

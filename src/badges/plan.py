@@ -136,7 +136,7 @@ def compare(
     Locks come last and in the order of the tables' names, so that they are held briefly and two plans cannot deadlock.
     """
     names = {routine.name for routine in wanted.routines}
-    trigger_names = {trigger.name for trigger in wanted.triggers}
+    trigger_names = {trigger.name for trigger in wanted.all_triggers}
     unwanted = [function for name, function in installed.items() if name not in names]
     steps = [
         *_definition_steps(site, definitions, stored),
@@ -149,7 +149,7 @@ def compare(
         ),
         *sorted(
             [
-                *(step for trigger in wanted.triggers for step in _trigger_steps(trigger, installed.get(trigger.name))),
+                *(step for each in wanted.all_triggers for step in _trigger_steps(each, installed.get(each.name))),
                 *(
                     _drop_trigger(trigger, "no badge needs it any more")
                     for function in unwanted
@@ -162,7 +162,7 @@ def compare(
     ]
     disabled = [
         f"{trigger.name} on {trigger.qualified_table}"
-        for wanted_trigger in wanted.triggers
+        for wanted_trigger in wanted.all_triggers
         if wanted_trigger.name in installed
         for trigger in installed[wanted_trigger.name].triggers
         if trigger.is_disabled
@@ -310,7 +310,7 @@ def _trigger_steps(wanted: Trigger, old: InstalledFunction | None) -> Iterator[S
         state = "A"
     is_sound = own is not None and _is_as_wanted(wanted, own)
     if own is None or not is_sound or own.enabled != state:
-        statements = [] if is_sound else [wanted.create()]
+        statements = [] if is_sound else [wanted.create(), *wanted.then]
         if state in _ENABLED:
             statements.append(
                 sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(

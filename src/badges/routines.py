@@ -21,7 +21,10 @@ MARKER = "Made by django-pg-badges; "
 ADVISORY_LOCK_CLASS = 0x62616467
 """First key of the advisory locks on buckets of users ("badg"); the second is the bucket."""
 
-RUNTIME = ("wait", "note_failure", "record_parts", "record", "one_by_one", "settle", "award", "revoke")
+RUNTIME = (
+    "wait", "note_failure", "record_parts", "record", "one_by_one", "settle", "award", "revoke",
+    "add_events", "add_awarded", "add_revoked", "add_moved", "add_truncated", "keep_events",
+)  # fmt: skip
 """The functions in `sql/runtime/`."""
 
 
@@ -104,6 +107,8 @@ def placeholders(site: Site, name: str) -> dict[str, sql.Composable]:
         "badges": site.badges.identifier,
         "pending": site.pending.identifier,
         "failures": site.failures.identifier,
+        "definitions": site.definitions.identifier,
+        "events": site.events.identifier,
         "users": site.users.identifier,
         "user_key": sql.Identifier(site.user_key.name),
         "key": trusted(site.user_key.type),

@@ -88,10 +88,14 @@ class Site:
     definitions: Table
     pending: Table
     failures: Table
+    events: Table
     users: Table
     user_key: Column
     badges_owner: str
     owner_reads_users: bool
+    owner_reads_definitions: bool
+    owner_writes_events: bool
+    """The history is written with the rights of that owner, too, and tells the version of the rule."""
     """The generated functions run with the rights of that owner, and look up the users."""
     can_create_temporary: bool
     wait: int
@@ -117,7 +121,7 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
 
     :raises NotMigrated: the tables of the app "badges" or of the users are missing.
     """
-    from badges.models import Badge, BadgeDefinition, Failure, PendingCheck  # noqa: PLC0415 - models need loaded apps
+    from badges.models import Badge, BadgeDefinition, BadgeEvent, Failure, PendingCheck  # noqa: PLC0415 - models need apps
 
     [(database, role, search_path)] = fetch(
         connection,
@@ -130,7 +134,8 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
     )
     user_meta = get_user_model()._meta
     found = []
-    for meta in (Badge._meta, BadgeDefinition._meta, PendingCheck._meta, Failure._meta, user_meta):
+    for model in (Badge, BadgeDefinition, PendingCheck, Failure, BadgeEvent, get_user_model()):
+        meta = model._meta
         # Django's own quoting, as db_table may hold a quoted schema and name.
         table = find_table(connection, connection.ops.quote_name(meta.db_table))
         if table is None:
@@ -139,7 +144,7 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
                 "Run `python manage.py migrate` first."
             )
         found.append(table)
-    badges, definitions, pending, failures, users = found
+    badges, definitions, pending, failures, events, users = found
     if badges.column("thing") is None:
         raise exceptions.NotMigrated(
             "The table badges_badge is still that of an earlier version. Run `python manage.py migrate badges` first."
@@ -148,15 +153,17 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
     user_key = users.column(pk.column) if pk is not None and pk.column else None
     if user_key is None:
         raise exceptions.NotMigrated(f"The table {users.qualified_name} lacks the key of {user_meta.label}.")
-    [(owner, owner_reads_users, can_create_temporary)] = fetch(
+    [(owner, owner_reads_users, owner_reads_definitions, owner_writes_events, can_create_temporary)] = fetch(
         connection,
         """
         SELECT pg_get_userbyid(relowner),
                has_column_privilege(relowner, %s::oid, %s, 'SELECT'),
+               has_table_privilege(relowner, %s::oid, 'SELECT'),
+               has_table_privilege(relowner, %s::oid, 'SELECT') AND has_table_privilege(relowner, %s::oid, 'INSERT'),
                has_database_privilege(current_database(), 'TEMPORARY')
         FROM pg_class WHERE oid = %s
         """,
-        [users.oid, user_key.name, badges.oid],
+        [users.oid, user_key.name, definitions.oid, events.oid, events.oid, badges.oid],
     )
     return Site(
         database=database,
@@ -166,10 +173,13 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
         definitions=definitions,
         pending=pending,
         failures=failures,
+        events=events,
         users=users,
         user_key=user_key,
         badges_owner=owner,
         owner_reads_users=owner_reads_users,
+        owner_reads_definitions=owner_reads_definitions,
+        owner_writes_events=owner_writes_events,
         can_create_temporary=can_create_temporary,
         wait=badges_settings.BADGES_WAIT,
         buckets=badges_settings.BADGES_BUCKETS,

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges import install
+from badges import catalog, install
 from badges.management.commands._base import BadgesCommand, count
 from badges.plan import NO_LOCK, Action, Plan
 
@@ -73,7 +73,7 @@ class Command(BadgesCommand):
 
     def _warn(self, drafted: Plan) -> None:
         for trigger in drafted.disabled:
-            self.stderr.write(self.style.WARNING(f"  The trigger {trigger} is disabled: its badges are not awarded."))
+            self.stderr.write(self.style.WARNING(f"  The trigger {trigger} is disabled: {catalog.loss(trigger)}."))
         for finding in drafted.findings:
             self.stderr.write(self.style.WARNING(f"  {finding.message}\n      {finding.remedy}"))
         for failure in drafted.failures:

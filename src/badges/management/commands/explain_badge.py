@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from badges import explain
+from badges.management.commands._base import BadgesCommand
+
+
+class Command(BadgesCommand):
+    help = "Say why a user holds a badge, or does not, and what to do about it. Changes nothing."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("code", metavar="CODE", help="The badge.")
+        parser.add_argument("user", metavar="USER", help="The user: primary key, or else username.")
+        parser.add_argument("--json", action="store_true", help="Print all of it as JSON.")
+
+    def run(self, **options: Any) -> None:
+        connection, path, definitions = self.load(options["file"], options["database"])
+        found = explain.explain(connection, definitions, path, options["code"], options["user"])
+        if options["json"]:
+            self.stdout.write(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
+        else:
+            self.stdout.write(found.as_text())

@@ -1,0 +1,351 @@
+"""The history: whoever writes a badge leaves an event, and the events never disagree with the badges."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from conftest import entry
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import IntegrityError, connection, transaction
+from dummy.models import Sketch
+
+from badges import definitions, exceptions, install
+from badges.models import Badge, BadgeDefinition, BadgeEvent
+
+pytestmark = pytest.mark.django_db
+
+FIRST = entry("first", condition="NEW.hit_views >= 0", name="First sketch")
+OTHER = entry("other", condition="NEW.hit_views >= 1000000")
+ROW = "INSERT INTO badges_badge (user_id, code) VALUES (%s, %s)"
+
+LAST = """
+SELECT user_id, code, thing FROM (
+    SELECT DISTINCT ON (user_id, code, thing) * FROM badges_badgeevent ORDER BY user_id, code, thing, at DESC NULLS LAST
+) AS last WHERE kind = 'awarded' ORDER BY 1, 2, 3
+"""
+
+
+@pytest.fixture
+def agree(execute):
+    """The badges that are held are those whose last event says so; gives them."""
+
+    def check():
+        held = execute("SELECT user_id, code, coalesce(to_jsonb(b) ->> 'thing', '') FROM badges_badge b ORDER BY 1, 2")
+        assert execute(LAST) == held
+        return [(user, code) for user, code, _ in held]
+
+    return check
+
+
+@pytest.fixture
+def events(execute):
+    """What the history says: kind, code, cause, actor and reason of each event, in order."""
+    return lambda: execute("SELECT kind, code, cause, actor, reason FROM badges_badgeevent ORDER BY at NULLS FIRST")
+
+
+def test_award_by_a_trigger(declare, user, agree):
+    """An award by a trigger is an event with the change that did it, its values and the version of the rule."""
+    declare(FIRST)
+    Sketch.objects.create(user=user, title="Sketch", hit_views=7)
+    [event] = BadgeEvent.objects.all()
+    assert (event.user, event.code, event.thing, event.kind) == (user, "first", "", "awarded")
+    assert (event.cause, event.actor, event.reason) == ("insert on public.dummy_sketch", "", "")
+    assert event.evidence == {"table": "public.dummy_sketch", "operation": "insert", "new": {"hit_views": 7}}
+    assert event.at >= Badge.objects.get().awarded_at
+    assert len(event.rule) == 32
+    assert (event.definition.name, str(event)) == ("First sketch", "first awarded")
+    assert agree() == [(user.pk, "first")]
+
+
+def test_award_badges(declare, user, events, agree):
+    """An award by award_badges is named so."""
+    Sketch.objects.create(user=user, title="Sketch")
+    declare(FIRST)
+    call_command("award_badges", verbosity=0, stdout=io.StringIO())
+    assert events() == [("awarded", "first", "award_badges", "", "")]
+    agree()
+
+
+def test_by_hand(declare, user, events, agree):
+    """Who awards or revokes by hand, and why, is kept; a call that changes nothing leaves no event."""
+    declare(FIRST)
+    editor = User.objects.create(username="grace")
+    Badge.objects.award(user, "first", by=editor, reason="Drew on paper.")
+    Badge.objects.award(user, "first", by=editor, reason="Again.")
+    assert Badge.objects.revoke(user, "first", by="support", reason="On request.")
+    assert not Badge.objects.revoke(user, "first")
+    Badge.objects.award(user, "first")
+    assert events() == [
+        ("awarded", "first", "by hand", "grace", "Drew on paper."),
+        ("revoked", "first", "by hand", "support", "On request."),
+        ("awarded", "first", "by hand", "", ""),
+    ]
+    agree()
+
+
+def test_by_hand_from_sql(declare, execute, user, events):
+    """The functions in SQL keep their first two arguments, and take who and why."""
+    declare(FIRST)
+    assert execute("SELECT badges_award(%s, 'first')", [user.pk]) == [(True,)]
+    assert execute("SELECT badges_revoke(%s, 'first', 'grace', 'why')", [user.pk]) == [(True,)]
+    assert events() == [("awarded", "first", "by hand", "", ""), ("revoked", "first", "by hand", "grace", "why")]
+
+
+def test_what_comes_on_the_way(declare, user, events):
+    """A badge that an award by hand brings along has its own cause, comes after it, and nobody did it by hand."""
+    declare(FIRST, entry("holder", condition="true", trigger_table="badges_badge"))
+    Badge.objects.award(user, "first", by="grace", reason="why")
+    assert events() == [
+        ("awarded", "first", "by hand", "grace", "why"),
+        ("awarded", "holder", "insert on public.badges_badge", "", ""),
+    ]
+
+
+def test_plain_sql(declare, execute, user, events, agree):
+    """Badges that SQL inserts and deletes leave events, and nobody did them by hand, whatever was done so before."""
+    declare(FIRST, OTHER)
+    Badge.objects.award(user, "other", by="grace")
+    execute("INSERT INTO badges_badge (user_id, code) VALUES (%s, 'first'), (%s, 'other') ON CONFLICT DO NOTHING",
+            [user.pk, user.pk])  # fmt: skip
+    execute("DELETE FROM badges_badge")
+    assert events()[1] == ("awarded", "first", "sql", "", "")
+    assert sorted(events()[2:]) == [("revoked", "first", "sql", "", ""), ("revoked", "other", "sql", "", "")]
+    assert agree() == []
+
+
+def test_zero_rows(declare, execute, user):
+    """A statement that changes no badge leaves nothing, nor does one that changes something else of it."""
+    declare(FIRST)
+    execute("DELETE FROM badges_badge")
+    execute("UPDATE badges_badge SET user_id = 1")
+    execute(ROW, [user.pk, "first"])
+    execute("UPDATE badges_badge SET evidence = '{}'")
+    assert BadgeEvent.objects.count() == 1
+
+
+def test_merge_of_users(declare, execute, user, events, agree):
+    """A badge that another user gets has gone from the one and come to the other."""
+    declare(FIRST, OTHER)
+    execute("INSERT INTO badges_badge (user_id, code) VALUES (%s, 'first'), (%s, 'other')", [user.pk, user.pk])
+    bob = User.objects.create(username="bob")
+    execute("UPDATE badges_badge SET user_id = %s WHERE code = 'first'", [bob.pk])
+    assert events()[2:] == [("revoked", "first", "moved", "", ""), ("awarded", "first", "moved", "", "")]
+    assert agree() == [(user.pk, "other"), (bob.pk, "first")]
+    user.delete()
+    assert agree() == [(bob.pk, "first")]
+
+
+@pytest.mark.parametrize("how", ["orm", "sql"])
+def test_deleted_user(declare, execute, user, agree, how):
+    """A user who is deleted takes badges and history along; no event is written for nobody."""
+    declare(FIRST)
+    bob = User.objects.create(username="bob")
+    for each in (user, bob):
+        Badge.objects.award(each, "first")
+    if how == "orm":
+        assert user.delete()[1]["badges.Badge"] == 1
+    else:
+        execute("DELETE FROM auth_user WHERE id = %s", [user.pk])
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    assert BadgeEvent.objects.filter(user=user.pk).count() == 0
+    assert agree() == [(bob.pk, "first")]
+
+
+def test_truncate(declare, execute, user, events, agree):
+    """Badges that are truncated are gone by the history, too."""
+    declare(FIRST, OTHER)
+    execute("INSERT INTO badges_badge (user_id, code) VALUES (%s, 'first'), (%s, 'other')", [user.pk, user.pk])
+    Badge.objects.revoke(user, "other")
+    execute("TRUNCATE badges_badge")
+    assert events()[-1] == ("revoked", "first", "truncate", "", "")
+    assert len(events()) == 4
+    assert agree() == []
+
+
+def test_truncate_with_the_history(declare, execute, user, agree):
+    """Where history and badges are truncated together, as by flush, nothing is left."""
+    declare(FIRST)
+    execute(ROW, [user.pk, "first"])
+    execute("TRUNCATE badges_badgeevent, badges_badge")
+    assert BadgeEvent.objects.count() == 0
+    execute(ROW, [user.pk, "first"])
+    execute("TRUNCATE auth_user CASCADE")
+    assert BadgeEvent.objects.count() == 0
+    assert agree() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_flush_dump_and_load(committed, tmp_path, events, agree):
+    """flush empties the history; loaddata brings back badges and history, which agree, before or after the users."""
+    committed(FIRST, OTHER)
+    ada, bob = User.objects.create(username="ada"), User.objects.create(username="bob")
+    Sketch.objects.create(user=ada, title="Sketch")
+    Badge.objects.award(bob, "first", by="grace")
+    Badge.objects.revoke(bob, "first", by="grace", reason="why")
+    before = events()
+    dump = tmp_path / "dump.json"
+    call_command("dumpdata", "badges", "auth.User", output=str(dump), verbosity=0)
+    call_command("flush", interactive=False, verbosity=0)
+    assert (BadgeEvent.objects.count(), agree()) == (0, [])
+    for _ in range(2):
+        call_command("loaddata", str(dump), verbosity=0)
+        assert agree() == [(ada.pk, "first")]
+        assert [each for each in events() if each[2] != "loaddata"] == before
+
+
+def test_taken_away_on_the_way(declare, execute, user, agree):
+    """What another trigger takes away again, or brings back, within the same statement is told as it ends."""
+    declare(FIRST, entry("back", condition="true", trigger_condition="delete", trigger_table="badges_badge"))
+    execute(ROW, [user.pk, "back"])
+    execute("DELETE FROM badges_badge")
+    assert agree() == [(user.pk, "back")]
+    execute(
+        """
+        CREATE FUNCTION take_away() RETURNS trigger LANGUAGE plpgsql AS
+        $$BEGIN DELETE FROM badges_badge WHERE id = NEW.id; RETURN NULL; END$$;
+        CREATE TRIGGER take_away AFTER INSERT ON badges_badge FOR EACH ROW WHEN (NEW.code = 'first')
+        EXECUTE FUNCTION take_away()
+        """
+    )
+    execute(ROW, [user.pk, "first"])
+    assert agree() == [(user.pk, "back")]
+
+
+def test_one_statement_that_deletes_and_inserts(declare, execute, user, agree):
+    """A badge that a single statement deletes and inserts again is held, also by the history."""
+    declare(FIRST)
+    execute(ROW, [user.pk, "first"])
+    execute(
+        "WITH gone AS (DELETE FROM badges_badge RETURNING user_id, code)"
+        " INSERT INTO badges_badge (user_id, code) SELECT * FROM gone"
+    )
+    assert agree() == [(user.pk, "first")]
+    assert Badge.objects.revoke(user, "first")
+    assert agree() == []
+
+
+def test_rolled_back(declare, user, agree):
+    """What is rolled back has left no event."""
+    declare(FIRST)
+    with transaction.atomic():
+        Badge.objects.award(user, "first", by="grace")
+        transaction.set_rollback(True)
+    assert (BadgeEvent.objects.count(), agree()) == (0, [])
+
+
+def test_lastval(declare, execute, user):
+    """The caller's lastval() is that of its own insert."""
+    declare(FIRST)
+    execute("INSERT INTO dummy_sketch (user_id, title) VALUES (%s, 'x')", [user.pk])
+    assert BadgeEvent.objects.count() == 1
+    assert execute("SELECT lastval()") == [(Sketch.objects.get().pk,)]
+
+
+def test_installation_catches_up(badge_file, execute, user, events, agree):
+    """Badges from before the history get their event with the triggers, at the time and by the cause that are known."""
+    path = badge_file(FIRST, OTHER)
+    for code in ("first", "other"):
+        BadgeDefinition.objects.create(code=code, name=code, trigger_condition=["insert"])
+    evidence = {"table": "public.dummy_sketch", "operation": "insert"}
+    Badge.objects.create(user=user, code="first", awarded_at="2026-01-01 00:00Z", evidence=evidence)
+    execute("INSERT INTO badges_badge (user_id, code, awarded_at) VALUES (%s, 'other', NULL)", [user.pk])
+    BadgeEvent.objects.create(user=user, code="gone", kind="awarded", cause="sql", at="2026-02-01 00:00Z")
+    install.apply(connection, definitions.load(path), path)
+    assert events() == [
+        ("awarded", "other", "found", "", ""),
+        ("awarded", "first", "insert on public.dummy_sketch", "", ""),
+        ("awarded", "gone", "sql", "", ""),
+        ("revoked", "gone", "found", "", ""),
+    ]
+    assert BadgeEvent.objects.get(code="first").at == Badge.objects.get(code="first").awarded_at
+    assert BadgeEvent.objects.get(code="other").at is None
+    assert len(agree()) == 2
+    assert install.apply(connection, definitions.load(path), path).is_empty
+    assert len(events()) == 4
+
+
+@pytest.mark.parametrize("name", ["badges_add_awarded", "badges_add_revoked", "badges_add_moved"])
+def test_trigger_that_was_dropped(declare, execute, user, agree, name):
+    """A trigger of the history that somebody dropped is missed by the plan, and what it missed is caught up with."""
+    declare(FIRST, OTHER)
+    execute(ROW, [user.pk, "other"])
+    execute(f"DROP TRIGGER {name} ON badges_badge")
+    execute(ROW, [user.pk, "first"])
+    execute("DELETE FROM badges_badge WHERE code = 'other'")
+    execute("UPDATE badges_badge SET user_id = %s", [User.objects.create(username="bob").pk])
+    assert [step.target for step in declare(FIRST, OTHER).steps] == [f"{name} on public.badges_badge"]
+    agree()
+
+
+def test_trigger_that_was_edited(declare, execute):
+    """A trigger or a function of the history that somebody changed is put right."""
+    declare(FIRST)
+    execute("DROP TRIGGER badges_add_revoked ON badges_badge")
+    execute(
+        "CREATE TRIGGER badges_add_revoked AFTER DELETE ON badges_badge REFERENCING OLD TABLE AS badges_old"
+        " FOR EACH STATEMENT WHEN (1 = 1) EXECUTE FUNCTION badges_add_revoked()"
+    )
+    execute("ALTER FUNCTION badges_add_events SECURITY DEFINER")
+    targets = {step.target for step in declare(FIRST).steps}
+    assert targets == {"badges_add_events", "badges_add_revoked on public.badges_badge"}
+    assert declare(FIRST).is_empty
+
+
+def test_disabled_trigger(declare, badge_file, execute, user):
+    """A trigger of the history that somebody disabled stays so; command and check say that history is missing."""
+    declare(FIRST)
+    execute("ALTER TABLE badges_badge DISABLE TRIGGER badges_add_awarded")
+    call_command("create_badge_triggers", stdout=io.StringIO(), stderr=(errors := io.StringIO()))
+    sentence = "The trigger badges_add_awarded on public.badges_badge is disabled"
+    assert f"{sentence}: the history is not written.\n" in errors.getvalue()
+    call_command("check", databases=["default"], stderr=(errors := io.StringIO()))
+    assert f'{sentence} in the database "default": the history is not written.' in errors.getvalue()
+    execute(ROW, [user.pk, "first"])
+    assert not BadgeEvent.objects.exists()
+
+
+def test_events_are_only_added(declare, execute, user):
+    """An event cannot be changed; saving it as it is changes nothing, and may."""
+    declare(FIRST)
+    Badge.objects.award(user, "first")
+    execute("UPDATE badges_badgeevent SET kind = kind")
+    with pytest.raises(IntegrityError, match="only added"), transaction.atomic():
+        execute("UPDATE badges_badgeevent SET actor = 'somebody else'")
+
+
+def test_rule(declare, user):
+    """The version of the rule changes with what decides the badge, and with nothing else."""
+    rules = []
+    for changes in ({}, {"name": "Other"}, {"condition": "NEW.hit_views >= 1"}, {}):
+        declare({**FIRST, **changes})
+        Badge.objects.award(user, "first")
+        Badge.objects.revoke(user, "first")
+        rules.append(BadgeEvent.objects.order_by("-at")[0].rule)
+    assert rules[0] == rules[1] == rules[3] != rules[2]
+
+
+def test_badge_without_history_is_not_awarded(declare, execute, user):
+    """Where no event can be written, no badge is awarded, the write goes on, and the failure is on record."""
+    declare(FIRST)
+    execute("ALTER TABLE badges_badgeevent RENAME TO elsewhere")
+    Sketch.objects.create(user=user, title="Sketch")
+    assert not Badge.objects.exists()
+    assert execute("SELECT code, sqlstate FROM badges_failure") == [("first", "42P01")]
+
+
+def test_not_installed(user):
+    """Before the first installation, by hand is refused with the remedy, as ever."""
+    with pytest.raises(exceptions.NotInLine):
+        Badge.objects.award(user, "first", by="grace")
+
+
+def test_evidence_of_any_shape(declare, execute, user, events):
+    """Evidence that somebody wrote by hand, whatever it is, keeps no badge from being written down."""
+    declare(FIRST)
+    for evidence in ('"operation"', "[1]", "{}", '{"operation": null}', '{"operation": "x"}'):
+        execute("SELECT badges_award(%s, 'first', %s)", [user.pk, evidence])
+        execute("DELETE FROM badges_badge")
+    causes = [cause for kind, _, cause, _, _ in events() if kind == "awarded"]
+    assert causes == ["by hand", "by hand", "by hand", "by hand", "x"]
