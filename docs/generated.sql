@@ -405,7 +405,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "5085f950e511f2ef"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "5091757a2dafa5c0"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -435,7 +435,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "775c4952f1357789"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "09ed4d4068a9492d"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_add_events: new
@@ -463,7 +463,7 @@ BEGIN
                END,
                told, event_cause, 'sql'),
            found.evidence,
-           coalesce((SELECT pg_catalog.md5(ROW(d.condition, d.trigger_condition, d.trigger_table, d.user_field)::text) FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
+           coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
            -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
            CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
            CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END
@@ -475,7 +475,7 @@ BEGIN
     ) AS found
     WHERE (event_kind = 'awarded')
           = ((SELECT true FROM "public"."badges_badge" AS b
-              WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND ''::text = found.thing) IS NOT NULL)
+              WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing) IS NOT NULL)
       -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
       AND (event_kind = 'awarded'
            OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL);
@@ -492,7 +492,7 @@ EXCEPTION WHEN foreign_key_violation THEN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "8606bc33807ef0ca"}';
+COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "f35506f27f99c41f"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -508,13 +508,13 @@ SET plan_cache_mode = force_generic_plan
 AS $badges$
 BEGIN
     PERFORM "public"."badges_add_events"(
-        'awarded', NULL, array_agg(b.user_id), array_agg(b.code::text), array_agg(''::text), array_agg(b.evidence))
+        'awarded', NULL, array_agg(b.user_id), array_agg(b.code::text), array_agg(b.thing), array_agg(b.evidence))
     FROM badges_new AS b
     HAVING count(*) > 0;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "c973909460538ab0"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "13170140be0f2ed8"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -530,13 +530,13 @@ SET plan_cache_mode = force_generic_plan
 AS $badges$
 BEGIN
     PERFORM "public"."badges_add_events"(
-        'revoked', 'sql', array_agg(b.user_id), array_agg(b.code::text), array_agg(''::text), array_agg(b.evidence))
+        'revoked', 'sql', array_agg(b.user_id), array_agg(b.code::text), array_agg(b.thing), array_agg(b.evidence))
     FROM badges_old AS b
     HAVING count(*) > 0;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "f1c9c2a7d9336912"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "70b921d66eb272f4"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -558,9 +558,9 @@ BEGIN
     FROM (
         SELECT min(side.kind) AS kind, side.user_id, side.code, side.thing, (array_agg(side.evidence))[1] AS evidence
         FROM (
-            SELECT 'revoked' AS kind, b.user_id, b.code::text AS code, ''::text AS thing, b.evidence FROM badges_old AS b
+            SELECT 'revoked' AS kind, b.user_id, b.code::text AS code, b.thing AS thing, b.evidence FROM badges_old AS b
             UNION ALL
-            SELECT 'awarded', b.user_id, b.code::text, ''::text, b.evidence FROM badges_new AS b
+            SELECT 'awarded', b.user_id, b.code::text, b.thing, b.evidence FROM badges_new AS b
         ) AS side
         GROUP BY side.user_id, side.code, side.thing
         HAVING count(*) = 1
@@ -570,7 +570,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "5369bf76f9669f8a"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "fd113c86577d863e"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -598,7 +598,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "a7afa54c30d72163"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "a7afa54c30d72163"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -618,7 +618,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "4d761144ebd66c4b"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "4d761144ebd66c4b"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -1450,7 +1450,7 @@ WITH last AS (
     ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
 ),
 held AS (
-    SELECT b.user_id, b.code, ''::text AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
+    SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
 INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
 SELECT coalesce(held.user_id, last.user_id),
@@ -1478,7 +1478,7 @@ WITH last AS (
     ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
 ),
 held AS (
-    SELECT b.user_id, b.code, ''::text AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
+    SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
 INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
 SELECT coalesce(held.user_id, last.user_id),
@@ -1506,7 +1506,7 @@ WITH last AS (
     ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
 ),
 held AS (
-    SELECT b.user_id, b.code, ''::text AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
+    SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
 INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
 SELECT coalesce(held.user_id, last.user_id),
@@ -1533,7 +1533,7 @@ WITH last AS (
     ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
 ),
 held AS (
-    SELECT b.user_id, b.code, ''::text AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
+    SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
 INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
 SELECT coalesce(held.user_id, last.user_id),

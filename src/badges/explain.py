@@ -146,7 +146,7 @@ class Explanation:
             yield f"  With: {values}"
         if self.award.rule:
             today = "as today" if self.has_same_rule else "which has changed since"
-            yield f"  Rule: version {self.award.rule[:8]}, {today}"
+            yield f"  Rule: version {self.award.rule}, {today}"
 
     def _check_lines(self) -> Iterator[str]:
         if self.condition:
@@ -318,8 +318,8 @@ def _evidence(value: Any) -> dict[str, Any]:
 
 def _rule(connection: BaseDatabaseWrapper, here: Site, code: str) -> str:
     """The version of the rule that is in force."""
-    query = sql.SQL("SELECT {} FROM {} AS d WHERE d.code = {}").format(
-        routines.rule(), here.definitions.identifier, sql.Literal(code)
+    query = sql.SQL("SELECT d.rule FROM {} AS d WHERE d.code = {}").format(
+        here.definitions.identifier, sql.Literal(code)
     )
     return next((str(rule) for (rule,) in fetch(connection, query.as_string())), "")
 

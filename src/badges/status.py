@@ -11,7 +11,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges import catalog, plan, site
+from badges import catalog, mirror, site
 from badges.catalog import InstalledFunction, InstalledTrigger
 from badges.database import fetch, template
 from badges.definitions import Definition, Event
@@ -150,8 +150,9 @@ def problems(
     if stored is None or stored["retired_at"]:
         yield Problem(State.MISSING, "It is in the badge file, but is not installed.", _CREATE)
         return
-    wanted = plan.row(definition)
-    if differing := [key for key, value in wanted.items() if stored[key] != value]:
+    wanted = mirror.row(definition)
+    # The rule only follows from the others.
+    if differing := [key for key, value in wanted.items() if stored[key] != value and key != "rule"]:
         yield Problem(
             State.NOT_IN_LINE,
             f"The badge file says something else than what is installed: {', '.join(differing)}.",
