@@ -65,7 +65,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "675b6322d11dc52f"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "675b6322d11dc52f"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -106,13 +106,13 @@ BEGIN
     VALUES (failed_code, failed_sqlstate, failed_message, times);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "1698e24dbf4ff3d2"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "1698e24dbf4ff3d2"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_record_parts: new
 -- Awards what could not be awarded as a whole: bucket by bucket, then row by row. Gives back the places of what is still
 -- missing because another transaction, not yet ended, keeps it.
-CREATE OR REPLACE FUNCTION "public"."badges_record_parts"(users integer[], codes text[], evidences jsonb[], earned boolean[])
+CREATE OR REPLACE FUNCTION "public"."badges_record_parts"(users integer[], things text[], codes text[], evidences jsonb[], verdicts text[])
 RETURNS integer[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -127,8 +127,8 @@ DECLARE
 BEGIN
     FOR part IN
         SELECT array_agg(found.place)
-        FROM unnest(users, earned) WITH ORDINALITY AS found (user_id, earned, place)
-        WHERE found.earned
+        FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
+        WHERE found.verdict = 'award'
         GROUP BY (pg_catalog.hashtextextended(found.user_id::text, 0) & 1023)::integer
     LOOP
         -- The milliseconds add up, so the rest is left as well after ten of them.
@@ -137,10 +137,13 @@ BEGIN
             CONTINUE;
         END IF;
         BEGIN
-            INSERT INTO "public"."badges_badge" (user_id, code, evidence)
-            SELECT users[each.place], codes[each.place], evidences[each.place]
+            INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+            SELECT found.user_id, found.code, found.thing, found.evidence, (SELECT now() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
             FROM unnest(part) AS each (place)
-            WHERE (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = users[each.place]) IS NOT NULL
+            CROSS JOIN LATERAL (
+                SELECT users[each.place], codes[each.place], things[each.place], evidences[each.place]
+            ) AS found (user_id, code, thing, evidence)
+            WHERE (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL
             ON CONFLICT DO NOTHING;
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
@@ -152,8 +155,10 @@ BEGIN
             WHEN OTHERS THEN
                 FOREACH place IN ARRAY part LOOP
                     BEGIN
-                        INSERT INTO "public"."badges_badge" (user_id, code, evidence)
-                        VALUES (users[place], codes[place], evidences[place])
+                        INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+                        SELECT found.user_id, found.code, found.thing, found.evidence, (SELECT now() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
+                        FROM (VALUES (users[place], codes[place], things[place], evidences[place]))
+                            AS found (user_id, code, thing, evidence)
                         ON CONFLICT DO NOTHING;
                     EXCEPTION
                         WHEN foreign_key_violation THEN
@@ -175,31 +180,41 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "1479cf91cb8ae59c"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "4532e753804fc5dd"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
--- Writes down what a trigger or a settled check found: awards what is earned, leaves a pending check for what is not and
--- for what could not be awarded in time. Never fails, and waits for no other transaction longer than the setting says.
-CREATE OR REPLACE FUNCTION "public"."badges_record"(users integer[], codes text[], evidences jsonb[], earned boolean[])
+-- Writes down what a trigger found: awards what is earned, takes back what is so no longer, and leaves a pending check for what
+-- is to be looked at again and for what could not be done in time. Never fails, and waits for no other transaction longer than
+-- the setting says.
+CREATE OR REPLACE FUNCTION "public"."badges_record"(users integer[], things text[], codes text[], evidences jsonb[], verdicts text[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
 SET lock_timeout = '10ms'
 AS $badges$
 DECLARE
+    told CONSTANT text := current_setting('badges.cause', true);
     left_over integer[];
 BEGIN
-    IF true = ANY (earned) THEN
-        IF current_setting('badges.patience', true) = 'spent' THEN
-            PERFORM set_config('lock_timeout', '1ms', true);
-        END IF;
+    IF current_setting('badges.patience', true) = 'spent' THEN
+        PERFORM set_config('lock_timeout', '1ms', true);
+    END IF;
+    IF 'award' = ANY (verdicts) THEN
         BEGIN
-            INSERT INTO "public"."badges_badge" (user_id, code, evidence)
-            SELECT found.user_id, found.code, found.evidence
-            FROM unnest(users, codes, evidences, earned) AS found (user_id, code, evidence, earned)
-            WHERE found.earned
+            IF EXISTS (SELECT FROM "public"."badges_badgedefinition" AS d WHERE d.code = ANY (codes) AND d.expires_after <> '') THEN
+                DELETE FROM "public"."badges_badge" AS b
+                USING unnest(users, things, codes, verdicts) AS found (user_id, thing, code, verdict)
+                WHERE found.verdict = 'award'
+                  AND b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
+                  AND b.expires_at <= now();
+            END IF;
+            INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+            SELECT found.user_id, found.code, found.thing, found.evidence, (SELECT now() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
+            FROM unnest(users, things, codes, evidences, verdicts) AS found (user_id, thing, code, evidence, verdict)
+            WHERE found.verdict = 'award'
               AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL
             ON CONFLICT DO NOTHING;
         EXCEPTION WHEN OTHERS THEN
@@ -208,33 +223,52 @@ BEGIN
             ELSIF SQLSTATE = '55P03' THEN
                 PERFORM set_config('badges.patience', 'spent', true);
             END IF;
-            left_over := "public"."badges_record_parts"(users, codes, evidences, earned);
+            left_over := "public"."badges_record_parts"(users, things, codes, evidences, verdicts);
         END;
     END IF;
-    IF false = ANY (earned) OR left_over IS NOT NULL THEN
+    IF 'take back' = ANY (verdicts) THEN
+        BEGIN
+            PERFORM set_config('badges.cause', (evidences[1] ->> 'operation') || ' on ' || (evidences[1] ->> 'table'), true);
+            DELETE FROM "public"."badges_badge" AS b
+            USING unnest(users, things, codes, verdicts) AS found (user_id, thing, code, verdict)
+            WHERE found.verdict = 'take back'
+              AND b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
+              AND NOT b.by_hand;
+            PERFORM set_config('badges.cause', coalesce(told, ''), true);
+        EXCEPTION WHEN OTHERS THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            ELSIF SQLSTATE = '55P03' THEN
+                PERFORM set_config('badges.patience', 'spent', true);
+            END IF;
+            left_over := left_over || array_positions(verdicts, 'take back');
+        END;
+    END IF;
+    IF 'check' = ANY (verdicts) OR left_over IS NOT NULL THEN
         -- Two writers that make the table longer wait for each other a moment, which is no reason to give up.
         PERFORM set_config('lock_timeout', '0', true);
-        INSERT INTO "public"."badges_pendingcheck" (bucket, user_id, code, evidence)
-        SELECT (pg_catalog.hashtextextended(found.user_id::text, 0) & 1023)::integer, found.user_id, found.code, found.evidence
-        FROM unnest(users, codes, evidences, earned) WITH ORDINALITY AS found (user_id, code, evidence, earned, place)
-        WHERE (NOT found.earned OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL;
+        INSERT INTO "public"."badges_pendingcheck" (bucket, user_id, code, thing, evidence)
+        SELECT (pg_catalog.hashtextextended(found.user_id::text, 0) & 1023)::integer, found.user_id, found.code, found.thing, found.evidence
+        FROM unnest(users, things, codes, evidences, verdicts) WITH ORDINALITY
+            AS found (user_id, thing, code, evidence, verdict, place)
+        WHERE (found.verdict = 'check' OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL;
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "42e47d94e3fc9de6"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "5b8cc11ddb11a076"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
 -- Looks at badges one by one for each changed row, after they could not be looked at together: the one whose condition
 -- fails is noted and skipped, the others are awarded as ever.
-CREATE OR REPLACE FUNCTION "public"."badges_one_by_one"(event text, users integer[], news jsonb[], olds jsonb[], codes text[], cross_row boolean[], reads jsonb[])
+CREATE OR REPLACE FUNCTION "public"."badges_one_by_one"(asks text, occasion jsonb, users integer[], things text[], news jsonb[], olds jsonb[], codes text[], cross_row boolean[], revocable boolean[], reads jsonb[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 AS $badges$
 DECLARE
-    lacking record;
+    looked record;
     found record;
     stuck text[] := '{}';
     failures text[];
@@ -244,21 +278,43 @@ DECLARE
     messages text[];
     times integer[];
 BEGIN
-    FOR lacking IN
-        SELECT changed.user_id, changed.new, changed.old, badge.code, badge.is_cross_row, badge.reads
-        FROM unnest(users, news, olds) AS changed (user_id, new, old)
-        CROSS JOIN unnest(codes, cross_row, reads) AS badge (code, is_cross_row, reads)
-        WHERE changed.user_id IS NOT NULL
-          AND NOT EXISTS (SELECT FROM "public"."badges_badge" AS b WHERE b.user_id = changed.user_id AND b.code COLLATE "C" = badge.code)
+    FOR looked IN
+        SELECT changed.user_id, changed.thing, changed.new, changed.old, badge.code, badge.is_cross_row, badge.is_revocable,
+               held.is_held,
+               coalesce(
+                   occasion,
+                   jsonb_build_object(
+                       'operation', asks,
+                       'new', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(changed.new) AS c
+                               WHERE badge.reads -> 'new' ? c.key),
+                       'old', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(changed.old) AS c
+                               WHERE badge.reads -> 'old' ? c.key))) AS evidence
+        FROM unnest(users, things, news, olds) AS changed (user_id, thing, new, old)
+        CROSS JOIN unnest(codes, cross_row, revocable, reads) AS badge (code, is_cross_row, is_revocable, reads)
+        CROSS JOIN LATERAL (
+            SELECT EXISTS (
+                SELECT FROM "public"."badges_badge" AS b
+                WHERE b.user_id = changed.user_id AND b.code COLLATE "C" = badge.code AND b.thing = changed.thing
+                  AND (b.expires_at IS NULL OR b.expires_at > now())) AS is_held
+        ) AS held
+        WHERE changed.user_id IS NOT NULL AND changed.thing IS NOT NULL AND (badge.is_revocable OR NOT held.is_held)
     LOOP
         BEGIN
-            IF lacking.code = ANY (stuck) THEN
+            IF looked.code = ANY (stuck) THEN
                 RAISE lock_not_available;
             END IF;
-            SELECT * INTO found FROM "public"."badges_check"(lacking.code, event, lacking.user_id, lacking.new, lacking.old, false);
-            IF found.earned OR lacking.is_cross_row THEN
-                -- What is not earned is left to a pending check: the locks were lost with the failed statement.
-                PERFORM "public"."badges_record"(ARRAY[lacking.user_id], ARRAY[lacking.code], ARRAY[found.evidence], ARRAY[found.earned]);
+            SELECT * INTO found
+            FROM "public"."badges_check"(looked.code, asks, looked.user_id, looked.thing, looked.new, looked.old, false);
+            IF found.earned AND NOT looked.is_held THEN
+                PERFORM "public"."badges_record"(
+                    ARRAY[looked.user_id], ARRAY[looked.thing], ARRAY[looked.code],
+                    ARRAY[coalesce(found.evidence, looked.evidence)], ARRAY['award']);
+            END IF;
+            -- The locks were lost with the failed statement, so what may be otherwise for others is left to a pending check.
+            IF looked.is_revocable OR looked.is_cross_row AND NOT found.earned THEN
+                PERFORM "public"."badges_record"(
+                    ARRAY[looked.user_id], ARRAY[looked.thing], ARRAY[looked.code],
+                    ARRAY[coalesce(found.evidence, looked.evidence)], ARRAY['check']);
             END IF;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
@@ -267,23 +323,16 @@ BEGIN
                 -- Not the condition's fault: a deadlock, a lock, a lack of memory. It is looked at again later. What waits
                 -- for a lock in vain, as for a table that is being altered, does so once and not for each row.
                 IF SQLSTATE = '55P03' THEN
-                    stuck := stuck || lacking.code;
+                    stuck := stuck || looked.code;
                 END IF;
                 PERFORM "public"."badges_record"(
-                    ARRAY[lacking.user_id], ARRAY[lacking.code],
-                    ARRAY[jsonb_build_object(
-                        'operation', event,
-                        'new', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(lacking.new) AS c
-                                WHERE lacking.reads -> 'new' ? c.key),
-                        'old', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(lacking.old) AS c
-                                WHERE lacking.reads -> 'old' ? c.key))],
-                    ARRAY[false]);
+                    ARRAY[looked.user_id], ARRAY[looked.thing], ARRAY[looked.code], ARRAY[looked.evidence], ARRAY['check']);
             ELSE
                 -- Written down once for all rows, as each change of a row in one transaction makes the next one slower.
-                place := array_position(failures, SQLSTATE || lacking.code);
+                place := array_position(failures, SQLSTATE || looked.code);
                 IF place IS NULL THEN
-                    failures := failures || (SQLSTATE || lacking.code);
-                    failed_codes := failed_codes || lacking.code;
+                    failures := failures || (SQLSTATE || looked.code);
+                    failed_codes := failed_codes || looked.code;
                     sqlstates := sqlstates || SQLSTATE;
                     messages := messages || SQLERRM;
                     times := times || 1;
@@ -305,7 +354,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "4f97dd4fbf96b1ab"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "b297e43d91e06c4e"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -319,8 +368,10 @@ SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
 DECLARE
+    told CONSTANT text := current_setting('badges.cause', true);
     pending record;
     found record;
+    is_held boolean;
 BEGIN
     settled := 0;
     kept := 0;
@@ -330,8 +381,12 @@ BEGIN
     IF current_setting('badges.patience', true) = 'spent' THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
+    PERFORM set_config('badges.cause', 'settled', true);
     FOR pending IN
-        SELECT p.id, p.user_id, p.code, p.evidence
+        SELECT p.id, p.user_id, p.code, p.thing, p.evidence,
+               -- What is paused, or has left the badge file, stays as it is.
+               coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL FROM "public"."badges_badgedefinition" AS d
+                         WHERE d.code = p.code), false) AS is_revocable
         FROM "public"."badges_pendingcheck" AS p
         WHERE (only_buckets IS NULL OR p.bucket = ANY (only_buckets))
           -- What this transaction left for those that run beside it must outlast it.
@@ -345,17 +400,29 @@ BEGIN
                 kept := kept + 1;
                 CONTINUE;
             END IF;
-            IF NOT EXISTS (SELECT FROM "public"."badges_badge" AS b WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code) THEN
+            DELETE FROM "public"."badges_badge" AS b
+            WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing
+              AND b.expires_at <= now();
+            is_held := EXISTS (
+                SELECT FROM "public"."badges_badge" AS b
+                WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing);
+            IF pending.is_revocable OR NOT is_held THEN
                 SELECT * INTO found
                 FROM "public"."badges_check"(
-                    pending.code, pending.evidence ->> 'operation', pending.user_id,
-                    pending.evidence -> 'new', pending.evidence -> 'old', true);
-                IF found.earned THEN
-                    INSERT INTO "public"."badges_badge" (user_id, code, evidence)
-                    SELECT u."id", pending.code, found.evidence
+                    pending.code, coalesce(pending.evidence ->> 'asks', pending.evidence ->> 'operation'),
+                    pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
+                IF found.earned AND NOT is_held THEN
+                    INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+                    SELECT u."id", pending.code, pending.thing, coalesce(found.evidence, pending.evidence),
+                           (SELECT now() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d
+                            WHERE d.code = pending.code)
                     FROM "public"."auth_user" AS u
                     WHERE u."id" = pending.user_id
                     ON CONFLICT DO NOTHING;
+                ELSIF NOT found.earned AND pending.is_revocable THEN
+                    DELETE FROM "public"."badges_badge" AS b
+                    WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing
+                      AND NOT b.by_hand;
                 END IF;
             END IF;
             DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.id = pending.id;
@@ -376,14 +443,16 @@ BEGIN
                 PERFORM "public"."badges_note_failure"(pending.code, SQLSTATE, SQLERRM);
         END;
     END LOOP;
+    PERFORM set_config('badges.cause', coalesce(told, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "a16d8896c12dd948"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "fab2f3d3408cf7bb"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
--- Awards a badge by hand; tells whether the user lacked it. Who does it, and why, goes into the history.
-CREATE OR REPLACE FUNCTION "public"."badges_award"(awarded_user integer, awarded_code text, evidence jsonb DEFAULT NULL::jsonb, actor text DEFAULT ''::text, reason text DEFAULT ''::text)
+-- Awards a badge by hand, for a thing if there is one of it for each; tells whether the user lacked it. Who does it, and why,
+-- goes into the history. What was awarded by hand is never taken back by the rule.
+CREATE OR REPLACE FUNCTION "public"."badges_award"(awarded_user integer, awarded_code text, evidence jsonb DEFAULT NULL::jsonb, actor text DEFAULT ''::text, reason text DEFAULT ''::text, awarded_thing text DEFAULT ''::text)
 RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -398,20 +467,25 @@ BEGIN
     PERFORM pg_advisory_xact_lock(1650549863, (pg_catalog.hashtextextended(awarded_user::text, 0) & 1023)::integer);
     PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
             set_config('badges.reason', coalesce(reason, ''), true);
-    INSERT INTO "public"."badges_badge" (user_id, code, evidence) VALUES (awarded_user, awarded_code, evidence) ON CONFLICT DO NOTHING;
+    DELETE FROM "public"."badges_badge" AS b
+    WHERE b.user_id = awarded_user AND b.code COLLATE "C" = awarded_code AND b.thing = awarded_thing AND b.expires_at <= now();
+    INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, by_hand, expires_at)
+    VALUES (awarded_user, awarded_code, awarded_thing, evidence, true,
+            (SELECT now() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = awarded_code))
+    ON CONFLICT DO NOTHING;
     has_changed := FOUND;
     PERFORM set_config('badges.cause', coalesce(told[1], ''), true), set_config('badges.actor', coalesce(told[2], ''), true),
             set_config('badges.reason', coalesce(told[3], ''), true);
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "5091757a2dafa5c0"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "b603139415e19c00"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
 -- Takes a badge away by hand; tells whether the user held it. The next write that meets its condition awards it again.
 -- Who does it, and why, goes into the history.
-CREATE OR REPLACE FUNCTION "public"."badges_revoke"(revoked_user integer, revoked_code text, actor text DEFAULT ''::text, reason text DEFAULT ''::text)
+CREATE OR REPLACE FUNCTION "public"."badges_revoke"(revoked_user integer, revoked_code text, actor text DEFAULT ''::text, reason text DEFAULT ''::text, revoked_thing text DEFAULT ''::text)
 RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -427,15 +501,16 @@ BEGIN
     PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
             set_config('badges.reason', coalesce(reason, ''), true);
     -- Settling the checks of earlier writes would award it again.
-    DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = (pg_catalog.hashtextextended(revoked_user::text, 0) & 1023)::integer AND p.user_id = revoked_user AND p.code = revoked_code;
-    DELETE FROM "public"."badges_badge" AS b WHERE b.user_id = revoked_user AND b.code = revoked_code;
+    DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = (pg_catalog.hashtextextended(revoked_user::text, 0) & 1023)::integer AND p.user_id = revoked_user AND p.code = revoked_code
+      AND p.thing = revoked_thing;
+    DELETE FROM "public"."badges_badge" AS b WHERE b.user_id = revoked_user AND b.code = revoked_code AND b.thing = revoked_thing;
     has_changed := FOUND;
     PERFORM set_config('badges.cause', coalesce(told[1], ''), true), set_config('badges.actor', coalesce(told[2], ''), true),
             set_config('badges.reason', coalesce(told[3], ''), true);
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "09ed4d4068a9492d"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "5263c88f8d8e9aeb"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_add_events: new
@@ -492,7 +567,7 @@ EXCEPTION WHEN foreign_key_violation THEN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "f35506f27f99c41f"}';
+COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "f35506f27f99c41f"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -514,7 +589,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "13170140be0f2ed8"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "13170140be0f2ed8"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -536,7 +611,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "70b921d66eb272f4"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "70b921d66eb272f4"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -570,7 +645,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "fd113c86577d863e"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "fd113c86577d863e"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -598,7 +673,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "a7afa54c30d72163"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "a7afa54c30d72163"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -618,13 +693,15 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "4d761144ebd66c4b"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "4d761144ebd66c4b"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_check: new
--- Looks at one badge for one changed row whose values were kept; `among_others` looks at the user's other rows, too, where
--- one of them may have been waiting for this one. Raises what the condition raises.
-CREATE OR REPLACE FUNCTION "public"."badges_check"(badge_code text, event text, checked_user integer, new_row jsonb, old_row jsonb, among_others boolean, OUT earned boolean, OUT evidence jsonb)
+-- Looks at one badge: for one changed row whose values were kept, as it was looked at after the write that `asks` names;
+-- `among_others` looks at the user's other rows, too, where one of them may have been waiting for this one. Or for the user as a
+-- whole, by the rows that exist, where `asks` is `state`. Gives NULL for what is not awarded any more. Raises what the condition
+-- raises.
+CREATE OR REPLACE FUNCTION "public"."badges_check"(badge_code text, asks text, checked_user integer, checked_thing text, new_row jsonb, old_row jsonb, among_others boolean, OUT earned boolean, OUT evidence jsonb)
 RETURNS record
 LANGUAGE plpgsql
 SET search_path = public, pg_temp
@@ -635,9 +712,8 @@ AS $badges$
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
 BEGIN
-    earned := false;
     -- Clean-up
-    IF badges_check.badge_code = 'clean-up' AND badges_check.event = 'delete' THEN
+    IF badges_check.badge_code = 'clean-up' AND badges_check.asks = 'delete' THEN
         IF NOT (badges_check.new_row ?& '{}'::text[] AND badges_check.old_row ?& '{hit_views}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
@@ -648,7 +724,7 @@ BEGIN
         RETURN;
     END IF;
     -- Collector
-    IF badges_check.badge_code = 'collector' AND badges_check.event = 'insert' THEN
+    IF badges_check.badge_code = 'collector' AND badges_check.asks = 'insert' THEN
         IF NOT (badges_check.new_row ?& '{user_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
@@ -659,7 +735,7 @@ BEGIN
         RETURN;
     END IF;
     -- First sketch
-    IF badges_check.badge_code = 'first-sketch' AND badges_check.event = 'insert' THEN
+    IF badges_check.badge_code = 'first-sketch' AND badges_check.asks = 'insert' THEN
         IF NOT (badges_check.new_row ?& '{}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
@@ -670,7 +746,7 @@ BEGIN
         RETURN;
     END IF;
     -- Pionner
-    IF badges_check.badge_code = 'pionner' AND badges_check.event = 'update' THEN
+    IF badges_check.badge_code = 'pionner' AND badges_check.asks = 'update' THEN
         IF NOT (badges_check.new_row ?& '{date_joined}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.auth_user';
         END IF;
@@ -681,7 +757,7 @@ BEGIN
         RETURN;
     END IF;
     -- Prolific
-    IF badges_check.badge_code = 'prolific' AND badges_check.event = 'insert' THEN
+    IF badges_check.badge_code = 'prolific' AND badges_check.asks = 'insert' THEN
         IF NOT (badges_check.new_row ?& '{user_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
@@ -692,7 +768,7 @@ BEGIN
         RETURN;
     END IF;
     -- Star
-    IF badges_check.badge_code = 'star' AND badges_check.event = 'update' THEN
+    IF badges_check.badge_code = 'star' AND badges_check.asks = 'update' THEN
         IF NOT (badges_check.new_row ?& '{hit_views}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
@@ -703,7 +779,7 @@ BEGIN
         RETURN;
     END IF;
     -- Three badges
-    IF badges_check.badge_code = 'three-badges' AND badges_check.event = 'insert' THEN
+    IF badges_check.badge_code = 'three-badges' AND badges_check.asks = 'insert' THEN
         IF NOT (badges_check.new_row ?& '{user_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.badges_badge';
         END IF;
@@ -714,7 +790,7 @@ BEGIN
         RETURN;
     END IF;
     -- Viral
-    IF badges_check.badge_code = 'viral' AND badges_check.event = 'update' THEN
+    IF badges_check.badge_code = 'viral' AND badges_check.asks = 'update' THEN
         IF NOT (badges_check.new_row ?& '{hit_views}'::text[] AND badges_check.old_row ?& '{hit_views}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
@@ -728,8 +804,29 @@ BEGIN
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 2, "badges": [], "body": "a6bb0f573f67de4d"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "099e0558d93c936e"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
+
+-- create function badges_progress: new
+-- How far these users have come on the way to each badge that has a goal: the number that its progress gives now, NULL if there
+-- is none or it fails.
+CREATE OR REPLACE FUNCTION "public"."badges_progress"(users integer[], OUT user_id integer, OUT code text, OUT value numeric)
+RETURNS SETOF record
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = public, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $badges$
+-- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+#variable_conflict use_column
+BEGIN
+
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "2fbe5644658ce77f"}';
+REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
 -- The function behind one trigger: every badge that is checked after one kind of write to one table.
@@ -749,15 +846,18 @@ AS $badges$
 <<own>>
 DECLARE
     the_user integer;
+    the_thing text;
     are_many boolean;
     held text[];
+    earned boolean[];
     buckets integer[];
     busy integer[];
     has_checks boolean;
     users integer[];
+    things text[];
     codes text[];
     evidences jsonb[];
-    earned boolean[];
+    verdicts text[];
 BEGIN
     -- Attached to another table, this function would award badges for made-up rows.
     IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'auth_user') THEN
@@ -767,10 +867,12 @@ BEGIN
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
         IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT age(NEW.date_joined) > interval '1 year'
                     ) LIMIT 1) THEN
-            SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
-            INTO own.users, own.codes, own.evidences, own.earned
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
+                   array_agg('award')
+            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
-                SELECT DISTINCT ON ("new"."id", badge.code) "new"."id" AS known_user, badge.code, jsonb_build_object('table', 'public.auth_user', 'operation', 'update', 'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence
+                SELECT DISTINCT ON ("new"."id", ''::text, badge.code)
+                       "new"."id" AS known_user, ''::text AS thing, badge.code, jsonb_build_object('table', 'public.auth_user', 'operation', 'update', 'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence
                 FROM "badges_new" AS "new"
                 CROSS JOIN LATERAL (
                     VALUES
@@ -778,11 +880,11 @@ BEGIN
                     ('pionner', (SELECT age(NEW.date_joined) > interval '1 year'
                     ))
                 ) AS badge (code, earned)
-                WHERE badge.earned AND "new"."id" IS NOT NULL
+                WHERE badge.earned AND "new"."id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('pionner') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
-                PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
         END IF;
 
@@ -795,8 +897,8 @@ BEGIN
         END IF;
         BEGIN
             PERFORM "public"."badges_one_by_one"(
-                'update', array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{pionner}'::text[], '{f}'::bool[], ARRAY['{"new": ["date_joined"], "old": []}'::jsonb])
+                'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
+                '{pionner}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["date_joined"], "old": []}'::jsonb])
             FROM "badges_new" AS "new"
             WHERE "new"."id" IS NOT NULL;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -815,7 +917,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 2, "badges": ["pionner"], "body": "e6208ff3a185b0c7"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["pionner"], "body": "9d7274f6a0a40a56"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -836,15 +938,18 @@ AS $badges$
 <<own>>
 DECLARE
     the_user integer;
+    the_thing text;
     are_many boolean;
     held text[];
+    earned boolean[];
     buckets integer[];
     busy integer[];
     has_checks boolean;
     users integer[];
+    things text[];
     codes text[];
     evidences jsonb[];
-    earned boolean[];
+    verdicts text[];
 BEGIN
     -- Attached to another table, this function would award badges for made-up rows.
     IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'badges_badge') THEN
@@ -852,8 +957,8 @@ BEGIN
     END IF;
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "new"."user_id", (SELECT true FROM "badges_new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges'))
-        INTO own.the_user, own.are_many, own.held
+        SELECT "new"."user_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text)
+        INTO own.the_user, own.the_thing, own.are_many, own.held
         FROM "badges_new" AS "new"
         LIMIT 1;
         IF own.are_many THEN
@@ -867,7 +972,7 @@ BEGIN
                 SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL
-                  AND cardinality(ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges'))) < 1
+                  AND cardinality(ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text)) < 1
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -875,26 +980,37 @@ BEGIN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
                 -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-                -- pending check, as that transaction may be about to commit what is missing.
-                SELECT array_agg("new"."user_id"), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))), array_agg(badge.earned)
-                INTO own.users, own.codes, own.evidences, own.earned
+                -- pending check, as that transaction may be about to commit what is missing. Who is in none of the buckets has
+                -- lost a badge since the statement before.
+                SELECT array_agg("new"."user_id"), array_agg(''::text), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))),
+                       array_agg(verdict.verdict)
+                INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (
         SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
     ) AS "new"
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges')) AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text) AS codes OFFSET 0) AS held
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Three badges
                     ('three-badges', CASE WHEN 'three-badges' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new"), false) END, false)
+                    ) FROM (SELECT "new"."user_id") AS "new"), false) END, false, false)
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
-                ) AS badge (code, earned, leaves_check)
-                -- Who is in none of the buckets has lost a badge since the statement before.
-                WHERE badge.earned
-                   OR (NOT badge.earned
-                       AND (badge.leaves_check OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets)));
+                ) AS badge (code, earned, leaves_check, is_revocable)
+                CROSS JOIN LATERAL (
+                    SELECT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets) AS is_busy
+                ) AS lock
+                CROSS JOIN LATERAL (
+                    SELECT 'award' WHERE badge.earned
+                    UNION ALL
+                    SELECT 'check'
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
+                    UNION ALL
+                    SELECT 'take back'
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (held.codes) AND lock.is_busy IS NOT TRUE
+                ) AS verdict (verdict)
+                WHERE ''::text IS NOT NULL;
                 IF own.users IS NOT NULL THEN
-                    PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                    PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
                 -- Whoever has the lock settles a few of the checks that were left because of it.
                 IF own.has_checks THEN
@@ -902,7 +1018,7 @@ BEGIN
                 END IF;
             END IF;
 
-        ELSIF own.the_user IS NOT NULL AND cardinality(own.held) < 1 THEN
+        ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND cardinality(own.held) < 1 THEN
             -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
             own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
             own.busy := NULL;
@@ -910,7 +1026,7 @@ BEGIN
                OR current_setting('transaction_isolation') <> 'read committed'
             THEN
                 own.busy := "public"."badges_wait"(own.buckets, own.buckets);
-                own.held := ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('three-badges'));
+                own.held := ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('three-badges') AND b.thing = own.the_thing);
             END IF;
             SELECT ARRAY[
                     -- Three badges
@@ -926,18 +1042,23 @@ BEGIN
                 IF current_setting('badges.patience', true) = 'spent' THEN
                     PERFORM set_config('lock_timeout', '1ms', true);
                 END IF;
-                INSERT INTO "public"."badges_badge" (user_id, code, evidence)
-                SELECT own.the_user, badge.code, jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))
+                INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+                SELECT own.the_user, badge.code, own.the_thing, jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id")), NULL::timestamptz
                 FROM "badges_new" AS "new"
                 CROSS JOIN unnest('{three-badges}'::text[], own.earned) AS badge (code, earned)
                 WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                 ON CONFLICT DO NOTHING;
             END IF;
-            IF false = ANY (own.earned) AND (own.busy IS NOT NULL OR false) THEN
-                PERFORM "public"."badges_record"(array_agg(own.the_user), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))), array_agg(false))
+            IF false = ANY (own.earned) AND own.busy IS NOT NULL THEN
+                PERFORM "public"."badges_record"(
+                    array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))),
+                    array_agg(CASE WHEN own.busy IS NULL AND badge.is_revocable THEN 'take back' ELSE 'check' END))
                 FROM "badges_new" AS "new"
-                CROSS JOIN unnest('{three-badges}'::text[], own.earned, '{f}'::bool[]) AS badge (code, earned, leaves_check)
-                WHERE NOT badge.earned AND (own.busy IS NOT NULL OR badge.leaves_check);
+                CROSS JOIN unnest('{three-badges}'::text[], own.earned, '{f}'::bool[], '{f}'::bool[])
+                    AS badge (code, earned, leaves_check, is_revocable)
+                WHERE (badge.is_revocable OR NOT badge.earned) AND own.busy IS NOT NULL
+                   OR NOT badge.earned AND badge.leaves_check
+                   OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
             END IF;
             -- Whoever has the lock settles a few of the checks that were left because of it.
             IF own.has_checks THEN
@@ -955,8 +1076,8 @@ BEGIN
         END IF;
         BEGIN
             PERFORM "public"."badges_one_by_one"(
-                'insert', array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{three-badges}'::text[], '{t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb])
+                'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
+                '{three-badges}'::text[], '{t}'::bool[], '{f}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb])
             FROM "badges_new" AS "new"
             WHERE "new"."user_id" IS NOT NULL;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -975,7 +1096,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 2, "badges": ["three-badges"], "body": "b37df79460bb7c7f"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["three-badges"], "body": "fed0a2d2a3857652"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -996,15 +1117,18 @@ AS $badges$
 <<own>>
 DECLARE
     the_user integer;
+    the_thing text;
     are_many boolean;
     held text[];
+    earned boolean[];
     buckets integer[];
     busy integer[];
     has_checks boolean;
     users integer[];
+    things text[];
     codes text[];
     evidences jsonb[];
-    earned boolean[];
+    verdicts text[];
 BEGIN
     -- Attached to another table, this function would award badges for made-up rows.
     IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'dummy_sketch') THEN
@@ -1014,10 +1138,12 @@ BEGIN
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
         IF (SELECT true FROM "badges_old" AS "old" WHERE (SELECT OLD.hit_views < 10
                     ) LIMIT 1) THEN
-            SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
-            INTO own.users, own.codes, own.evidences, own.earned
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
+                   array_agg('award')
+            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
-                SELECT DISTINCT ON ("old"."user_id", badge.code) "old"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'delete', 'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
+                SELECT DISTINCT ON ("old"."user_id", ''::text, badge.code)
+                       "old"."user_id" AS known_user, ''::text AS thing, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'delete', 'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
                 FROM "badges_old" AS "old"
                 CROSS JOIN LATERAL (
                     VALUES
@@ -1025,11 +1151,11 @@ BEGIN
                     ('clean-up', (SELECT OLD.hit_views < 10
                     ))
                 ) AS badge (code, earned)
-                WHERE badge.earned AND "old"."user_id" IS NOT NULL
+                WHERE badge.earned AND "old"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('clean-up') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
-                PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
         END IF;
 
@@ -1042,8 +1168,8 @@ BEGIN
         END IF;
         BEGIN
             PERFORM "public"."badges_one_by_one"(
-                'delete', array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "old"."user_id")), array_agg(NULL::jsonb), array_agg(to_jsonb(old.*)),
-                '{clean-up}'::text[], '{f}'::bool[], ARRAY['{"new": [], "old": ["hit_views"]}'::jsonb])
+                'delete', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "old"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(to_jsonb(old.*)),
+                '{clean-up}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": [], "old": ["hit_views"]}'::jsonb])
             FROM "badges_old" AS "old"
             WHERE "old"."user_id" IS NOT NULL;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -1062,7 +1188,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 2, "badges": ["clean-up"], "body": "ace7ea4055bbf7c9"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["clean-up"], "body": "2a49726a413e719e"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -1083,15 +1209,18 @@ AS $badges$
 <<own>>
 DECLARE
     the_user integer;
+    the_thing text;
     are_many boolean;
     held text[];
+    earned boolean[];
     buckets integer[];
     busy integer[];
     has_checks boolean;
     users integer[];
+    things text[];
     codes text[];
     evidences jsonb[];
-    earned boolean[];
+    verdicts text[];
 BEGIN
     -- Attached to another table, this function would award badges for made-up rows.
     IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'dummy_sketch') THEN
@@ -1099,8 +1228,8 @@ BEGIN
     END IF;
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "new"."user_id", (SELECT true FROM "badges_new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific'))
-        INTO own.the_user, own.are_many, own.held
+        SELECT "new"."user_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text)
+        INTO own.the_user, own.the_thing, own.are_many, own.held
         FROM "badges_new" AS "new"
         LIMIT 1;
         IF own.are_many THEN
@@ -1114,7 +1243,7 @@ BEGIN
                 SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL
-                  AND cardinality(ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific'))) < 2
+                  AND cardinality(ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text)) < 2
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -1122,29 +1251,40 @@ BEGIN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
                 -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-                -- pending check, as that transaction may be about to commit what is missing.
-                SELECT array_agg("new"."user_id"), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))), array_agg(badge.earned)
-                INTO own.users, own.codes, own.evidences, own.earned
+                -- pending check, as that transaction may be about to commit what is missing. Who is in none of the buckets has
+                -- lost a badge since the statement before.
+                SELECT array_agg("new"."user_id"), array_agg(''::text), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))),
+                       array_agg(verdict.verdict)
+                INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (
         SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
     ) AS "new"
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific')) AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text) AS codes OFFSET 0) AS held
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Collector
                     ('collector', CASE WHEN 'collector' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new"), false) END, false),
+                    ) FROM (SELECT "new"."user_id") AS "new"), false) END, false, false),
                     -- Prolific
                     ('prolific', CASE WHEN 'prolific' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(*) >= 25 from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new"), false) END, false)
+                    ) FROM (SELECT "new"."user_id") AS "new"), false) END, false, false)
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
-                ) AS badge (code, earned, leaves_check)
-                -- Who is in none of the buckets has lost a badge since the statement before.
-                WHERE badge.earned
-                   OR (NOT badge.earned
-                       AND (badge.leaves_check OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets)));
+                ) AS badge (code, earned, leaves_check, is_revocable)
+                CROSS JOIN LATERAL (
+                    SELECT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets) AS is_busy
+                ) AS lock
+                CROSS JOIN LATERAL (
+                    SELECT 'award' WHERE badge.earned
+                    UNION ALL
+                    SELECT 'check'
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
+                    UNION ALL
+                    SELECT 'take back'
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (held.codes) AND lock.is_busy IS NOT TRUE
+                ) AS verdict (verdict)
+                WHERE ''::text IS NOT NULL;
                 IF own.users IS NOT NULL THEN
-                    PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                    PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
                 -- Whoever has the lock settles a few of the checks that were left because of it.
                 IF own.has_checks THEN
@@ -1152,7 +1292,7 @@ BEGIN
                 END IF;
             END IF;
 
-        ELSIF own.the_user IS NOT NULL AND cardinality(own.held) < 2 THEN
+        ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND cardinality(own.held) < 2 THEN
             -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
             own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
             own.busy := NULL;
@@ -1160,7 +1300,7 @@ BEGIN
                OR current_setting('transaction_isolation') <> 'read committed'
             THEN
                 own.busy := "public"."badges_wait"(own.buckets, own.buckets);
-                own.held := ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('collector', 'prolific'));
+                own.held := ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = own.the_thing);
             END IF;
             SELECT ARRAY[
                     -- Collector
@@ -1179,18 +1319,23 @@ BEGIN
                 IF current_setting('badges.patience', true) = 'spent' THEN
                     PERFORM set_config('lock_timeout', '1ms', true);
                 END IF;
-                INSERT INTO "public"."badges_badge" (user_id, code, evidence)
-                SELECT own.the_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))
+                INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+                SELECT own.the_user, badge.code, own.the_thing, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id")), NULL::timestamptz
                 FROM "badges_new" AS "new"
                 CROSS JOIN unnest('{collector,prolific}'::text[], own.earned) AS badge (code, earned)
                 WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                 ON CONFLICT DO NOTHING;
             END IF;
-            IF false = ANY (own.earned) AND (own.busy IS NOT NULL OR false) THEN
-                PERFORM "public"."badges_record"(array_agg(own.the_user), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))), array_agg(false))
+            IF false = ANY (own.earned) AND own.busy IS NOT NULL THEN
+                PERFORM "public"."badges_record"(
+                    array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))),
+                    array_agg(CASE WHEN own.busy IS NULL AND badge.is_revocable THEN 'take back' ELSE 'check' END))
                 FROM "badges_new" AS "new"
-                CROSS JOIN unnest('{collector,prolific}'::text[], own.earned, '{f,f}'::bool[]) AS badge (code, earned, leaves_check)
-                WHERE NOT badge.earned AND (own.busy IS NOT NULL OR badge.leaves_check);
+                CROSS JOIN unnest('{collector,prolific}'::text[], own.earned, '{f,f}'::bool[], '{f,f}'::bool[])
+                    AS badge (code, earned, leaves_check, is_revocable)
+                WHERE (badge.is_revocable OR NOT badge.earned) AND own.busy IS NOT NULL
+                   OR NOT badge.earned AND badge.leaves_check
+                   OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
             END IF;
             -- Whoever has the lock settles a few of the checks that were left because of it.
             IF own.has_checks THEN
@@ -1202,10 +1347,12 @@ BEGIN
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
         IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT true
                     ) LIMIT 1) THEN
-            SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
-            INTO own.users, own.codes, own.evidences, own.earned
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
+                   array_agg('award')
+            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
-                SELECT DISTINCT ON ("new"."user_id", badge.code) "new"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert') AS evidence
+                SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
+                       "new"."user_id" AS known_user, ''::text AS thing, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert') AS evidence
                 FROM "badges_new" AS "new"
                 CROSS JOIN LATERAL (
                     VALUES
@@ -1213,11 +1360,11 @@ BEGIN
                     ('first-sketch', (SELECT true
                     ))
                 ) AS badge (code, earned)
-                WHERE badge.earned AND "new"."user_id" IS NOT NULL
+                WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('first-sketch') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
-                PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
         END IF;
 
@@ -1230,8 +1377,8 @@ BEGIN
         END IF;
         BEGIN
             PERFORM "public"."badges_one_by_one"(
-                'insert', array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{collector,first-sketch,prolific}'::text[], '{t,f,t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": [], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
+                'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
+                '{collector,first-sketch,prolific}'::text[], '{t,f,t}'::bool[], '{f,f,f}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": [], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
             FROM "badges_new" AS "new"
             WHERE "new"."user_id" IS NOT NULL;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -1250,7 +1397,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 2, "badges": ["collector", "first-sketch", "prolific"], "body": "8dd3a148fe75a2b6"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["collector", "first-sketch", "prolific"], "body": "528bf57777841ebb"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -1271,15 +1418,18 @@ AS $badges$
 <<own>>
 DECLARE
     the_user integer;
+    the_thing text;
     are_many boolean;
     held text[];
+    earned boolean[];
     buckets integer[];
     busy integer[];
     has_checks boolean;
     users integer[];
+    things text[];
     codes text[];
     evidences jsonb[];
-    earned boolean[];
+    verdicts text[];
 BEGIN
     -- Attached to another table, this function would award badges for made-up rows.
     IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'dummy_sketch') THEN
@@ -1289,10 +1439,12 @@ BEGIN
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
         IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT hit_views > 1000
                     ) LIMIT 1) THEN
-            SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
-            INTO own.users, own.codes, own.evidences, own.earned
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
+                   array_agg('award')
+            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
-                SELECT DISTINCT ON ("new"."user_id", badge.code) "new"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
+                SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
+                       "new"."user_id" AS known_user, ''::text AS thing, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
                 FROM "badges_new" AS "new"
                 CROSS JOIN LATERAL (
                     VALUES
@@ -1300,11 +1452,11 @@ BEGIN
                     ('star', (SELECT hit_views > 1000
                     ))
                 ) AS badge (code, earned)
-                WHERE badge.earned AND "new"."user_id" IS NOT NULL
+                WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('star') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
-                PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
         END IF;
 
@@ -1317,8 +1469,8 @@ BEGIN
         END IF;
         BEGIN
             PERFORM "public"."badges_one_by_one"(
-                'update', array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{star}'::text[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
+                'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
+                '{star}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
             FROM "badges_new" AS "new"
             WHERE "new"."user_id" IS NOT NULL;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -1337,7 +1489,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 2, "badges": ["star"], "body": "da2666964c096f3f"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["star"], "body": "e91bad2e7818a388"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -1358,15 +1510,18 @@ AS $badges$
 <<own>>
 DECLARE
     the_user integer;
+    the_thing text;
     are_many boolean;
     held text[];
+    earned boolean[];
     buckets integer[];
     busy integer[];
     has_checks boolean;
     users integer[];
+    things text[];
     codes text[];
     evidences jsonb[];
-    earned boolean[];
+    verdicts text[];
 BEGIN
     -- Attached to another table, this function would award badges for made-up rows.
     IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'dummy_sketch') THEN
@@ -1377,10 +1532,12 @@ BEGIN
         IF (SELECT true FROM (SELECT NEW."hit_views", NEW."user_id") AS "new"
     CROSS JOIN (SELECT OLD."hit_views") AS "old" WHERE (SELECT (SELECT NEW.hit_views - OLD.hit_views >= 500
                     ) FROM (SELECT "new"."hit_views") AS "new") LIMIT 1) THEN
-            SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
-            INTO own.users, own.codes, own.evidences, own.earned
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
+                   array_agg('award')
+            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
-                SELECT DISTINCT ON ("new"."user_id", badge.code) "new"."user_id" AS known_user, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"), 'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
+                SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
+                       "new"."user_id" AS known_user, ''::text AS thing, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"), 'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
                 FROM (SELECT NEW."hit_views", NEW."user_id") AS "new"
     CROSS JOIN (SELECT OLD."hit_views") AS "old"
                 CROSS JOIN LATERAL (
@@ -1389,11 +1546,11 @@ BEGIN
                     ('viral', (SELECT (SELECT NEW.hit_views - OLD.hit_views >= 500
                     ) FROM (SELECT "new"."hit_views") AS "new"))
                 ) AS badge (code, earned)
-                WHERE badge.earned AND "new"."user_id" IS NOT NULL
+                WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE (SELECT true FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('viral') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
-                PERFORM "public"."badges_record"(own.users, own.codes, own.evidences, own.earned);
+                PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
         END IF;
 
@@ -1406,9 +1563,9 @@ BEGIN
         END IF;
         BEGIN
             PERFORM "public"."badges_one_by_one"(
-                'update', array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = changed.user_id)), array_agg(to_jsonb(NEW)), array_agg(to_jsonb(OLD)),
-                '{viral}'::text[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": ["hit_views"]}'::jsonb])
-            FROM (SELECT NEW."user_id" AS user_id) AS changed
+                'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = changed.user_id)), array_agg(changed.thing), array_agg(to_jsonb(NEW)), array_agg(to_jsonb(OLD)),
+                '{viral}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": ["hit_views"]}'::jsonb])
+            FROM (SELECT NEW."user_id" AS user_id, ''::text AS thing) AS changed
             WHERE changed.user_id IS NOT NULL;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
@@ -1426,7 +1583,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 2, "badges": ["viral"], "body": "1f94b76e0412c797"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["viral"], "body": "0ae90eecd0ce44a6"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

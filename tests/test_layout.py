@@ -17,7 +17,8 @@ PACKAGE = Path(badges.__file__).parent
 FOUNDATION = ("exceptions", "conf", "database", "fields")
 STAGES = (
     "notation", "keys", "definitions", "site", "facts", "names", "watching", "complaints", "analysis", "routines",
-    "expressions", "compiler", "catalog", "mirror", "plan", "install", "awarding", "status", "explain"
+    "checked", "expressions", "awards", "compiler", "catalog", "mirror", "plan", "install", "awarding", "status",
+    "explain"
 )  # fmt: skip
 ORDER = (*FOUNDATION, *STAGES)
 MAX_LINES = 400

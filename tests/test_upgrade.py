@@ -206,7 +206,7 @@ def test_from_the_tables_without_rules(old, badge_file):
         INSERT INTO badges_badge (user_id, code) VALUES (1, 'collector'), (2, 'collector')
         """
     )
-    with pytest.raises(CommandError, match="manage.py migrate"):
+    with pytest.raises(CommandError, match=r"manage\.py migrate"):
         old.run("create_badge_triggers")
     old.migrate()
     assert old.held() == [(1, "collector"), (2, "collector")]

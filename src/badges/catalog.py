@@ -11,9 +11,8 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges.compiler import Level
 from badges.database import fetch, fetch_file, qualified, template
-from badges.routines import MARKER
+from badges.routines import MARKER, Level
 from badges.site import Site
 
 # Bits of pg_trigger.tgtype (TRIGGER_TYPE_* in PostgreSQL's catalog/pg_trigger.h); neither BEFORE nor INSTEAD is AFTER.

@@ -1,39 +1,46 @@
-"""The expressions that the templates of the compiler take. Pure."""
+"""The expressions that the compiler's templates take. Pure."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from psycopg import sql
 
-from badges.analysis import Facts
+from badges.checked import CheckedBadge
 from badges.database import trusted
-from badges.definitions import Definition, Event
+from badges.definitions import Event
+from badges.facts import Facts
 from badges.site import Site, Table
 
 FUNCTION_MAX_ARGUMENTS = 100
 """FUNC_MAX_ARGS of PostgreSQL."""
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class CheckedBadge:
-    definition: Definition
-    event: Event
-    facts: Facts
+NO_THING = sql.SQL("''::text")
+"""What a badge is for that is not for one thing among others."""
 
 
-def held(site: Site, user: sql.Composable, badges: Sequence[CheckedBadge]) -> sql.Composed:
+def held(site: Site, user: sql.Composable, thing: sql.Composable, badges: Sequence[CheckedBadge]) -> sql.Composed:
     """The codes of those of the badges that a user holds."""
-    return sql.SQL('ARRAY(SELECT b.code FROM {} AS b WHERE b.user_id = {} AND b.code COLLATE "C" IN ({}))').format(
-        site.badges.identifier, user, codes(badges)
+    can_expire = any(badge.definition.expires_after for badge in badges)
+    return sql.SQL(
+        'ARRAY(SELECT b.code FROM {} AS b WHERE b.user_id = {} AND b.code COLLATE "C" IN ({}) AND b.thing = {}{})'
+    ).format(
+        site.badges.identifier,
+        user,
+        codes(badges),
+        thing,
+        sql.SQL(" AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())" if can_expire else ""),
     )
 
 
 def codes(badges: Sequence[CheckedBadge]) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Literal(badge.definition.code) for badge in badges)
+    return sql.SQL(", ").join(sql.Literal(badge.code) for badge in badges)
+
+
+def array_of_codes(badges: Sequence[CheckedBadge]) -> sql.Composed:
+    return sql.SQL("{}::text[]").format(sql.Literal([badge.code for badge in badges]))
 
 
 def known_user(site: Site, user: sql.Composable) -> sql.Composed:
@@ -75,27 +82,74 @@ def source(event: Event) -> sql.Composable:
     return sql.SQL("{} AS {}").format(sql.Identifier(f"badges_{row}"), sql.Identifier(row))
 
 
-def if_lacked(badge: CheckedBadge, is_scoped: bool, held: sql.Composable) -> sql.Composed:
-    """Whether a badge is earned; NULL if it is among those held, so that what is false is lacked."""
-    return sql.SQL("CASE WHEN {} <> ALL ({}) THEN coalesce({}, false) END").format(
-        sql.Literal(badge.definition.code), held, condition_of(badge, is_scoped)
+def condition_of(badge: CheckedBadge, is_scoped: bool) -> sql.Composed:
+    """The condition as its author wrote it, seeing `new` and `old` as it did when it was analysed."""
+    return _seen(badge, trusted(badge.definition.condition), is_scoped)
+
+
+def progress_of(badge: CheckedBadge, is_scoped: bool) -> sql.Composed:
+    """The same for the progress."""
+    return _seen(badge, trusted(badge.definition.progress), is_scoped)
+
+
+def _seen(badge: CheckedBadge, text: sql.SQL, is_scoped: bool) -> sql.Composed:
+    row, facts = badge.row, badge.facts
+    question = sql.SQL("(SELECT {}\n                    )").format(text)
+    read = facts.new_columns if badge.decided_after.has_new else facts.old_columns
+    if is_scoped and read:
+        question = sql.SQL("(SELECT {} FROM (SELECT {}) AS {})").format(
+            question, columns_of(row, read), sql.Identifier(row)
+        )
+    return question
+
+
+def state(badge: CheckedBadge, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
+    """Whether the condition holds for a user as a whole, by the rows that exist."""
+    return _of_user(
+        badge, user, thing, trusted(badge.definition.condition), sql.SQL("(SELECT true FROM {} WHERE {} LIMIT 1)")
     )
 
 
-def leaves_check(badge: CheckedBadge) -> bool:
-    """Whether what is false leaves a pending check even under the lock.
+def state_of_progress(badge: CheckedBadge, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
+    """How far a user has come: where rows decide, in the best of them."""
+    best = sql.SQL("(SELECT max(found.value) FROM {} CROSS JOIN LATERAL (SELECT {} AS value) AS found)")
+    return _of_user(badge, user, thing, trusted(badge.definition.progress), best)
 
-    A row that is gone when somebody else has committed what it lacks must do so; the others are found in their table.
+
+def _of_user(
+    badge: CheckedBadge, user: sql.Composable, thing: sql.Composable, text: sql.SQL, among_rows: sql.SQL
+) -> sql.Composed:
+    facts, row = badge.facts, sql.Identifier(badge.row)
+    question = sql.SQL("(SELECT {}\n                    )").format(text)
+    if facts.decided_by == "user":
+        return sql.SQL("(SELECT {} FROM (SELECT {}::{} AS {}) AS {})").format(
+            question, user, trusted(facts.user.type), sql.Identifier(facts.user.name), row
+        )
+    read = facts.new_columns if badge.decided_after.has_new else facts.old_columns
+    of_thing: sql.Composable = sql.SQL("")
+    if facts.per:
+        of_thing = sql.SQL(" AND badges_row.{}::text = {}").format(sql.Identifier(facts.per.name), thing)
+    # Under a name of its own, as `user` may be a column of a row that goes by the same name.
+    rows = sql.SQL("(SELECT {} FROM {} AS badges_row WHERE badges_row.{} = {}{}) AS {}").format(
+        columns_of("badges_row", read),
+        facts.table.identifier,
+        sql.Identifier(facts.user.name),
+        user,
+        of_thing,
+        row,
+    )
+    return among_rows.format(rows, question)
+
+
+def if_lacked(badge: CheckedBadge, earned: sql.Composable, held: sql.Composable) -> sql.Composed:
+    """Whether a badge is earned; NULL if there is nothing to do about it.
+
+    So what is false is lacked, or is to be taken back.
     """
-    return badge.facts.depends_on_its_row and not badge.facts.can_look_again
-
-
-def as_values(badges: Sequence[CheckedBadge], expressions: Sequence[sql.Composable]) -> sql.Composed:
-    """The badges as rows of VALUES: the code of each, and these expressions."""
-    return sql.SQL(",\n").join(
-        named(badge, sql.SQL("({}, {})").format(sql.Literal(badge.definition.code), expression))
-        for badge, expression in zip(badges, expressions, strict=True)
-    )
+    code = sql.Literal(badge.code)
+    if badge.is_revocable:
+        return sql.SQL("CASE WHEN {} THEN nullif({} <> ALL ({}), false) ELSE false END").format(earned, code, held)
+    return sql.SQL("CASE WHEN {} <> ALL ({}) THEN coalesce({}, false) END").format(code, held, earned)
 
 
 def named(badge: CheckedBadge, expression: sql.Composable) -> sql.Composed:
@@ -105,20 +159,8 @@ def named(badge: CheckedBadge, expression: sql.Composable) -> sql.Composed:
     )
 
 
-def condition_of(badge: CheckedBadge, is_scoped: bool) -> sql.Composed:
-    """The condition as its author wrote it, seeing `new` and `old` as it did when it was analysed."""
-    row = badge.event.changed_row
-    condition = sql.SQL("(SELECT {}\n                    )").format(trusted(badge.definition.condition))
-    read = badge.facts.new_columns if badge.event.has_new else badge.facts.old_columns
-    if is_scoped and read:
-        condition = sql.SQL("(SELECT {} FROM (SELECT {}) AS {})").format(
-            condition, columns_of(row, read), sql.Identifier(row)
-        )
-    return condition
-
-
 def evidence_of_all(badges: Sequence[CheckedBadge]) -> sql.Composed:
-    by_badge = {badge.definition.code: evidence(badge.event, badge.facts) for badge in badges}
+    by_badge = {badge.code: evidence(badge.event, badge.facts) for badge in badges}
     expressions = {expression.as_string() for expression in by_badge.values()}
     if len(expressions) == 1:
         return next(iter(by_badge.values()))
@@ -139,6 +181,30 @@ def evidence(operation: str, facts: Facts) -> sql.Composed:
         if columns:
             parts.append(sql.SQL("{}, {}").format(sql.Literal(row), _as_json(row, columns)))
     return sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(parts))
+
+
+def occasion(badge: CheckedBadge) -> sql.Composed:
+    """The evidence of a badge that is looked at for the user as a whole: which write was the occasion."""
+    facts: Mapping[str, str] = {
+        "table": badge.table.qualified_name,
+        "operation": badge.event.value,
+        "asks": badge.asks,
+    }
+    return sql.SQL("{}::jsonb").format(sql.Literal(json.dumps(facts, ensure_ascii=False)))
+
+
+def expires_at(badges: Sequence[CheckedBadge]) -> sql.Composable:
+    """When an award of now ends."""
+    whens = [
+        sql.SQL("WHEN {} THEN statement_timestamp() + {}::interval").format(
+            sql.Literal(badge.code), sql.Literal(badge.definition.expires_after)
+        )
+        for badge in badges
+        if badge.definition.expires_after
+    ]
+    if not whens:
+        return sql.SQL("NULL::timestamptz")
+    return sql.SQL("CASE badge.code {} END").format(sql.SQL(" ").join(whens))
 
 
 def _as_json(row: str, columns: Sequence[str]) -> sql.Composed:

@@ -154,32 +154,39 @@ class BadgeManager(models.Manager["Badge"]):
             return badges
         return badges.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=Now()))
 
-    def award(self, user: Any, code: str, *, by: Any = None, reason: str = "") -> Badge:
+    def award(self, user: Any, code: str, thing: Any = "", *, by: Any = None, reason: str = "") -> Badge:
         """Award a badge by hand, under the lock that the triggers use; a badge that is held already stays as it is.
 
+        What was awarded by hand is never taken back by the rule.
+
         :param user: the user, or the key of one.
+        :param thing: what the badge is for, if there is one for each (the key `per` of the badge file).
         :param by: who awards it: a user, of whom the history keeps the username, or any text.
         :param reason: why; the history keeps it.
         :raises UnknownBadge: no definition has this code.
         :raises NotInLine: `create_badge_triggers` has not run yet.
         """
-        self._call("SELECT badges_award(%s, %s, actor => %s, reason => %s)", user, code, by, reason)
-        return self.get(user=user, code=code)
+        query = "SELECT badges_award(%s, %s, actor => %s, reason => %s, awarded_thing => %s)"
+        self._call(query, user, code, by, reason, thing)
+        return self.get(user=user, code=code, thing=str(thing))
 
-    def revoke(self, user: Any, code: str, *, by: Any = None, reason: str = "") -> bool:
+    def revoke(self, user: Any, code: str, thing: Any = "", *, by: Any = None, reason: str = "") -> bool:
         """Take a badge away by hand. The next write that meets its condition awards it again.
 
         :param by: who takes it away, and :param reason: why, as for `award`.
         :returns: whether the user held it.
         :raises NotInLine: `create_badge_triggers` has not run yet.
         """
-        return self._call("SELECT badges_revoke(%s, %s, actor => %s, reason => %s)", user, code, by, reason)
+        query = "SELECT badges_revoke(%s, %s, actor => %s, reason => %s, revoked_thing => %s)"
+        return self._call(query, user, code, by, reason, thing)
 
-    def _call(self, query: str, user: Any, code: str, by: Any, reason: str) -> bool:
+    def _call(self, query: str, user: Any, code: str, by: Any, reason: str, thing: Any) -> bool:
         connection = connections[router.db_for_write(self.model)]
         try:
             with transaction.atomic(using=connection.alias):
-                [(was_changed,)] = fetch(connection, query, [getattr(user, "pk", user), code, _actor(by), reason])
+                [(was_changed,)] = fetch(
+                    connection, query, [getattr(user, "pk", user), code, _actor(by), reason, str(thing)]
+                )
         except DatabaseError as error:
             match error.__cause__:
                 case psycopg.errors.ForeignKeyViolation(diag=diag) if diag.constraint_name == "badges_badge_code_fk":
@@ -274,6 +281,7 @@ class BadgeEvent(models.Model):
     class Kind(models.TextChoices):
         AWARDED = "awarded", _("awarded")
         REVOKED = "revoked", _("revoked")
+        EXPIRED = "expired", _("expired")
 
     id = models.UUIDField(primary_key=True, db_default=RandomUUID(), editable=False)
     user = models.ForeignKey(

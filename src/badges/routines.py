@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import hashlib
 import json
 import re
@@ -12,7 +13,7 @@ from psycopg import sql
 from badges.database import qualified, template, trusted
 from badges.site import Site
 
-GENERATOR = 2
+GENERATOR = 3
 """Counts the changes of the generated SQL; it tells a plan's reader why a function is replaced that nobody edited."""
 
 MARKER = "Made by django-pg-badges; "
@@ -26,6 +27,13 @@ RUNTIME = (
     "add_events", "add_awarded", "add_revoked", "add_moved", "add_truncated", "keep_events",
 )  # fmt: skip
 """The functions in `sql/runtime/`."""
+
+
+class Level(enum.StrEnum):
+    """Whether a trigger fires for each statement or for each row."""
+
+    STATEMENT = "statement"
+    ROW = "row"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,6 +120,10 @@ def placeholders(site: Site, name: str) -> dict[str, sql.Composable]:
         "users": site.users.identifier,
         "user_key": sql.Identifier(site.user_key.name),
         "key": trusted(site.user_key.type),
+        "expires_at": sql.SQL(
+            "(SELECT statement_timestamp() + nullif(d.expires_after, '')::interval"
+            " FROM {} AS d WHERE d.code = found.code)"
+        ).format(site.definitions.identifier),
         "timeout": sql.Literal(f"{site.wait}ms"),
         "lock": sql.Literal(ADVISORY_LOCK_CLASS),
         "bucket": bucket(site, trusted(user)),

@@ -59,7 +59,10 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "kind",
-                    models.TextField(choices=[("awarded", "awarded"), ("revoked", "revoked")], verbose_name="kind"),
+                    models.TextField(
+                        choices=[("awarded", "awarded"), ("revoked", "revoked"), ("expired", "expired")],
+                        verbose_name="kind",
+                    ),
                 ),
                 (
                     "at",

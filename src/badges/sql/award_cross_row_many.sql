@@ -8,7 +8,7 @@
                 SELECT DISTINCT {bucket} AS bucket
                 FROM {rows}
                 WHERE {user} IS NOT NULL
-                  AND {lacks_any}
+                  AND {is_wanted}
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -16,22 +16,33 @@
                     own.busy := {wait}(own.buckets, own.busy);
                 END IF;
                 -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-                -- pending check, as that transaction may be about to commit what is missing.
-                SELECT array_agg({known_user}), array_agg(badge.code), array_agg({evidence}), array_agg(badge.earned)
-                INTO own.users, own.codes, own.evidences, own.earned
+                -- pending check, as that transaction may be about to commit what is missing. Who is in none of the buckets has
+                -- lost a badge since the statement before.
+                SELECT array_agg({known_user}), array_agg({thing}), array_agg(badge.code), array_agg({evidence}),
+                       array_agg(verdict.verdict)
+                INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM {distinct_rows}
-                CROSS JOIN LATERAL (SELECT {held} AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (SELECT {held} AS codes OFFSET 0) AS held{progresses}
                 CROSS JOIN LATERAL (
                     VALUES
 {conditions}
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
-                ) AS badge (code, earned, leaves_check)
-                -- Who is in none of the buckets has lost a badge since the statement before.
-                WHERE badge.earned
-                   OR (NOT badge.earned
-                       AND (badge.leaves_check OR {bucket} = ANY (own.busy) OR {bucket} <> ALL (own.buckets)));
+                ) AS badge (code, earned, leaves_check, is_revocable)
+                CROSS JOIN LATERAL (
+                    SELECT {bucket} = ANY (own.busy) OR {bucket} <> ALL (own.buckets) AS is_busy
+                ) AS lock
+                CROSS JOIN LATERAL (
+                    SELECT 'award' WHERE badge.earned
+                    UNION ALL
+                    SELECT 'check'
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
+                    UNION ALL
+                    SELECT 'take back'
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (held.codes) AND lock.is_busy IS NOT TRUE
+                ) AS verdict (verdict)
+                WHERE {thing} IS NOT NULL;
                 IF own.users IS NOT NULL THEN
-                    PERFORM {record}(own.users, own.codes, own.evidences, own.earned);
+                    PERFORM {record}(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
                 -- Whoever has the lock settles a few of the checks that were left because of it.
                 IF own.has_checks THEN

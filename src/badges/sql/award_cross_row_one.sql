@@ -12,25 +12,30 @@
                    ],
                    (SELECT true FROM {pending} AS p WHERE p.bucket = own.buckets[1] AND own.busy IS NULL LIMIT 1)
             INTO own.earned, own.has_checks
-            FROM {rows};
+            FROM {rows}{progresses};
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
             -- pending check, as that transaction may be about to commit what is missing.
             IF true = ANY (own.earned) THEN
                 IF current_setting('badges.patience', true) = 'spent' THEN
                     PERFORM set_config('lock_timeout', '1ms', true);
                 END IF;
-                INSERT INTO {badges} (user_id, code, evidence)
-                SELECT own.the_user, badge.code, {evidence}
+{forget_expired}                INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
+                SELECT own.the_user, badge.code, own.the_thing, {evidence}, {expires_at}
                 FROM {rows}
                 CROSS JOIN unnest({codes}, own.earned) AS badge (code, earned)
                 WHERE badge.earned AND {exists}
                 ON CONFLICT DO NOTHING;
             END IF;
-            IF false = ANY (own.earned) AND (own.busy IS NOT NULL OR {any_leaves_check}) THEN
-                PERFORM {record}(array_agg(own.the_user), array_agg(badge.code), array_agg({evidence}), array_agg(false))
+            IF {others_are_wanted} THEN
+                PERFORM {record}(
+                    array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg({evidence}),
+                    array_agg(CASE WHEN own.busy IS NULL AND badge.is_revocable THEN 'take back' ELSE 'check' END))
                 FROM {rows}
-                CROSS JOIN unnest({codes}, own.earned, {leave_checks}) AS badge (code, earned, leaves_check)
-                WHERE NOT badge.earned AND (own.busy IS NOT NULL OR badge.leaves_check);
+                CROSS JOIN unnest({codes}, own.earned, {leave_checks}, {revocable})
+                    AS badge (code, earned, leaves_check, is_revocable)
+                WHERE (badge.is_revocable OR NOT badge.earned) AND own.busy IS NOT NULL
+                   OR NOT badge.earned AND badge.leaves_check
+                   OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
             END IF;
             -- Whoever has the lock settles a few of the checks that were left because of it.
             IF own.has_checks THEN

@@ -1,18 +1,20 @@
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
         IF (SELECT true FROM {rows} WHERE {any_condition} LIMIT 1) THEN
-            SELECT array_agg(found.known_user), array_agg(found.code), array_agg(found.evidence), array_agg(true)
-            INTO own.users, own.codes, own.evidences, own.earned
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
+                   array_agg('award')
+            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
-                SELECT DISTINCT ON ({user}, badge.code) {known_user} AS known_user, badge.code, {evidence} AS evidence
+                SELECT DISTINCT ON ({user}, {thing}, badge.code)
+                       {known_user} AS known_user, {thing} AS thing, badge.code, {evidence} AS evidence
                 FROM {rows}
                 CROSS JOIN LATERAL (
                     VALUES
 {conditions}
                 ) AS badge (code, earned)
-                WHERE badge.earned AND {user} IS NOT NULL
+                WHERE badge.earned AND {user} IS NOT NULL AND {thing} IS NOT NULL
             ) AS found
-            WHERE (SELECT true FROM {badges} AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" = found.code) IS NULL;
+            WHERE {lacks_found};
             IF own.users IS NOT NULL THEN
-                PERFORM {record}(own.users, own.codes, own.evidences, own.earned);
+                PERFORM {record}(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
         END IF;

@@ -5,15 +5,18 @@
 <<own>>
 DECLARE
     the_user {key};
+    the_thing text;
     are_many boolean;
     held text[];
+    earned boolean[];
     buckets integer[];
     busy integer[];
     has_checks boolean;
     users {key}[];
+    things text[];
     codes text[];
     evidences jsonb[];
-    earned boolean[];
+    verdicts text[];
 BEGIN
     -- Attached to another table, this function would award badges for made-up rows.
     IF NOT {is_own_table} THEN

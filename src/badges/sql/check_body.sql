@@ -2,6 +2,5 @@
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
 BEGIN
-    earned := false;
 {arms}
 END

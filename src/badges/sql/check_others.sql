@@ -1,7 +1,7 @@
         IF among_others AND NOT earned THEN
             SELECT true, {evidence}
             INTO earned, evidence
-            FROM (SELECT {columns} FROM {table} AS {row} WHERE {user} = badges_check.checked_user) AS {row}
+            FROM (SELECT {columns} FROM {table} AS {row} WHERE {user} = badges_check.checked_user{of_thing}) AS {row}
             WHERE {condition}
             LIMIT 1;
             earned := coalesce(earned, false);

@@ -1,7 +1,7 @@
         BEGIN
             PERFORM {function}(
-                {event}, array_agg({known_user}), array_agg({new}), array_agg({old}),
-                {codes}, {cross_row}, {reads})
+                {asks}, {evidence}, array_agg({known_user}), array_agg({thing}), array_agg({new}), array_agg({old}),
+                {codes}, {cross_row}, {revocable}, {reads})
             FROM {rows}
             WHERE {user} IS NOT NULL;
         EXCEPTION WHEN OTHERS OR assert_failure THEN

@@ -10,9 +10,13 @@ SET plan_cache_mode = force_generic_plan
 AS $badges$
 BEGIN
     PERFORM {add_events}(
-        'revoked', 'sql', array_agg(b.user_id), array_agg(b.code::text), array_agg(b.thing), array_agg(b.evidence))
-    FROM badges_old AS b
-    HAVING count(*) > 0;
+        gone.kind, 'sql', array_agg(gone.user_id), array_agg(gone.code::text), array_agg(gone.thing), array_agg(gone.evidence))
+    FROM (
+        SELECT b.user_id, b.code, b.thing, b.evidence,
+               CASE WHEN b.expires_at <= statement_timestamp() THEN 'expired' ELSE 'revoked' END AS kind
+        FROM badges_old AS b
+    ) AS gone
+    GROUP BY gone.kind;
     RETURN NULL;
 END
 $badges$

@@ -1,5 +1,6 @@
--- Awards a badge by hand; tells whether the user lacked it. Who does it, and why, goes into the history.
-CREATE OR REPLACE FUNCTION {function}(awarded_user {key}, awarded_code text, evidence jsonb DEFAULT NULL::jsonb, actor text DEFAULT ''::text, reason text DEFAULT ''::text)
+-- Awards a badge by hand, for a thing if there is one of it for each; tells whether the user lacked it. Who does it, and why,
+-- goes into the history. What was awarded by hand is never taken back by the rule.
+CREATE OR REPLACE FUNCTION {function}(awarded_user {key}, awarded_code text, evidence jsonb DEFAULT NULL::jsonb, actor text DEFAULT ''::text, reason text DEFAULT ''::text, awarded_thing text DEFAULT ''::text)
 RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -14,7 +15,12 @@ BEGIN
     PERFORM pg_advisory_xact_lock({lock}, {bucket});
     PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
             set_config('badges.reason', coalesce(reason, ''), true);
-    INSERT INTO {badges} (user_id, code, evidence) VALUES (awarded_user, awarded_code, evidence) ON CONFLICT DO NOTHING;
+    DELETE FROM {badges} AS b
+    WHERE b.user_id = awarded_user AND b.code COLLATE "C" = awarded_code AND b.thing = awarded_thing AND b.expires_at <= statement_timestamp();
+    INSERT INTO {badges} (user_id, code, thing, evidence, by_hand, expires_at)
+    VALUES (awarded_user, awarded_code, awarded_thing, evidence, true,
+            (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM {definitions} AS d WHERE d.code = awarded_code))
+    ON CONFLICT DO NOTHING;
     has_changed := FOUND;
     PERFORM set_config('badges.cause', coalesce(told[1], ''), true), set_config('badges.actor', coalesce(told[2], ''), true),
             set_config('badges.reason', coalesce(told[3], ''), true);

@@ -1,24 +1,34 @@
--- Writes down what a trigger or a settled check found: awards what is earned, leaves a pending check for what is not and
--- for what could not be awarded in time. Never fails, and waits for no other transaction longer than the setting says.
-CREATE OR REPLACE FUNCTION {function}(users {key}[], codes text[], evidences jsonb[], earned boolean[])
+-- Writes down what a trigger found: awards what is earned, takes back what is so no longer, and leaves a pending check for what
+-- is to be looked at again and for what could not be done in time. Never fails, and waits for no other transaction longer than
+-- the setting says.
+CREATE OR REPLACE FUNCTION {function}(users {key}[], things text[], codes text[], evidences jsonb[], verdicts text[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
 SET lock_timeout = {timeout}
 AS $badges$
 DECLARE
+    told CONSTANT text := current_setting('badges.cause', true);
     left_over integer[];
 BEGIN
-    IF true = ANY (earned) THEN
-        IF current_setting('badges.patience', true) = 'spent' THEN
-            PERFORM set_config('lock_timeout', '1ms', true);
-        END IF;
+    IF current_setting('badges.patience', true) = 'spent' THEN
+        PERFORM set_config('lock_timeout', '1ms', true);
+    END IF;
+    IF 'award' = ANY (verdicts) THEN
         BEGIN
-            INSERT INTO {badges} (user_id, code, evidence)
-            SELECT found.user_id, found.code, found.evidence
-            FROM unnest(users, codes, evidences, earned) AS found (user_id, code, evidence, earned)
-            WHERE found.earned
+            IF EXISTS (SELECT FROM {definitions} AS d WHERE d.code = ANY (codes) AND d.expires_after <> '') THEN
+                DELETE FROM {badges} AS b
+                USING unnest(users, things, codes, verdicts) AS found (user_id, thing, code, verdict)
+                WHERE found.verdict = 'award'
+                  AND b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
+                  AND b.expires_at <= statement_timestamp();
+            END IF;
+            INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
+            SELECT found.user_id, found.code, found.thing, found.evidence, {expires_at}
+            FROM unnest(users, things, codes, evidences, verdicts) AS found (user_id, thing, code, evidence, verdict)
+            WHERE found.verdict = 'award'
               AND (SELECT u.{user_key} FROM {users} AS u WHERE u.{user_key} = found.user_id) IS NOT NULL
             ON CONFLICT DO NOTHING;
         EXCEPTION WHEN OTHERS THEN
@@ -27,16 +37,35 @@ BEGIN
             ELSIF SQLSTATE = '55P03' THEN
                 PERFORM set_config('badges.patience', 'spent', true);
             END IF;
-            left_over := {record_parts}(users, codes, evidences, earned);
+            left_over := {record_parts}(users, things, codes, evidences, verdicts);
         END;
     END IF;
-    IF false = ANY (earned) OR left_over IS NOT NULL THEN
+    IF 'take back' = ANY (verdicts) THEN
+        BEGIN
+            PERFORM set_config('badges.cause', (evidences[1] ->> 'operation') || ' on ' || (evidences[1] ->> 'table'), true);
+            DELETE FROM {badges} AS b
+            USING unnest(users, things, codes, verdicts) AS found (user_id, thing, code, verdict)
+            WHERE found.verdict = 'take back'
+              AND b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
+              AND NOT b.by_hand;
+            PERFORM set_config('badges.cause', coalesce(told, ''), true);
+        EXCEPTION WHEN OTHERS THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            ELSIF SQLSTATE = '55P03' THEN
+                PERFORM set_config('badges.patience', 'spent', true);
+            END IF;
+            left_over := left_over || array_positions(verdicts, 'take back');
+        END;
+    END IF;
+    IF 'check' = ANY (verdicts) OR left_over IS NOT NULL THEN
         -- Two writers that make the table longer wait for each other a moment, which is no reason to give up.
         PERFORM set_config('lock_timeout', '0', true);
-        INSERT INTO {pending} (bucket, user_id, code, evidence)
-        SELECT {bucket}, found.user_id, found.code, found.evidence
-        FROM unnest(users, codes, evidences, earned) WITH ORDINALITY AS found (user_id, code, evidence, earned, place)
-        WHERE (NOT found.earned OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL;
+        INSERT INTO {pending} (bucket, user_id, code, thing, evidence)
+        SELECT {bucket}, found.user_id, found.code, found.thing, found.evidence
+        FROM unnest(users, things, codes, evidences, verdicts) WITH ORDINALITY
+            AS found (user_id, thing, code, evidence, verdict, place)
+        WHERE (found.verdict = 'check' OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL;
     END IF;
 END
 $badges$

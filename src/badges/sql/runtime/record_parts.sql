@@ -1,6 +1,6 @@
 -- Awards what could not be awarded as a whole: bucket by bucket, then row by row. Gives back the places of what is still
 -- missing because another transaction, not yet ended, keeps it.
-CREATE OR REPLACE FUNCTION {function}(users {key}[], codes text[], evidences jsonb[], earned boolean[])
+CREATE OR REPLACE FUNCTION {function}(users {key}[], things text[], codes text[], evidences jsonb[], verdicts text[])
 RETURNS integer[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -15,8 +15,8 @@ DECLARE
 BEGIN
     FOR part IN
         SELECT array_agg(found.place)
-        FROM unnest(users, earned) WITH ORDINALITY AS found (user_id, earned, place)
-        WHERE found.earned
+        FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
+        WHERE found.verdict = 'award'
         GROUP BY {bucket}
     LOOP
         -- The milliseconds add up, so the rest is left as well after ten of them.
@@ -25,10 +25,13 @@ BEGIN
             CONTINUE;
         END IF;
         BEGIN
-            INSERT INTO {badges} (user_id, code, evidence)
-            SELECT users[each.place], codes[each.place], evidences[each.place]
+            INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
+            SELECT found.user_id, found.code, found.thing, found.evidence, {expires_at}
             FROM unnest(part) AS each (place)
-            WHERE (SELECT u.{user_key} FROM {users} AS u WHERE u.{user_key} = users[each.place]) IS NOT NULL
+            CROSS JOIN LATERAL (
+                SELECT users[each.place], codes[each.place], things[each.place], evidences[each.place]
+            ) AS found (user_id, code, thing, evidence)
+            WHERE (SELECT u.{user_key} FROM {users} AS u WHERE u.{user_key} = found.user_id) IS NOT NULL
             ON CONFLICT DO NOTHING;
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
@@ -40,8 +43,10 @@ BEGIN
             WHEN OTHERS THEN
                 FOREACH place IN ARRAY part LOOP
                     BEGIN
-                        INSERT INTO {badges} (user_id, code, evidence)
-                        VALUES (users[place], codes[place], evidences[place])
+                        INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
+                        SELECT found.user_id, found.code, found.thing, found.evidence, {expires_at}
+                        FROM (VALUES (users[place], codes[place], things[place], evidences[place]))
+                            AS found (user_id, code, thing, evidence)
                         ON CONFLICT DO NOTHING;
                     EXCEPTION
                         WHEN foreign_key_violation THEN

@@ -8,8 +8,10 @@ SET plan_cache_mode = force_generic_plan
 SET lock_timeout = {timeout}
 AS $badges$
 DECLARE
+    told CONSTANT text := current_setting('badges.cause', true);
     pending record;
     found record;
+    is_held boolean;
 BEGIN
     settled := 0;
     kept := 0;
@@ -19,8 +21,12 @@ BEGIN
     IF current_setting('badges.patience', true) = 'spent' THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
+    PERFORM set_config('badges.cause', 'settled', true);
     FOR pending IN
-        SELECT p.id, p.user_id, p.code, p.evidence
+        SELECT p.id, p.user_id, p.code, p.thing, p.evidence,
+               -- What is paused, or has left the badge file, stays as it is.
+               coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL FROM {definitions} AS d
+                         WHERE d.code = p.code), false) AS is_revocable
         FROM {pending} AS p
         WHERE (only_buckets IS NULL OR p.bucket = ANY (only_buckets))
           -- What this transaction left for those that run beside it must outlast it.
@@ -34,17 +40,29 @@ BEGIN
                 kept := kept + 1;
                 CONTINUE;
             END IF;
-            IF NOT EXISTS (SELECT FROM {badges} AS b WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code) THEN
+            DELETE FROM {badges} AS b
+            WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing
+              AND b.expires_at <= statement_timestamp();
+            is_held := EXISTS (
+                SELECT FROM {badges} AS b
+                WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing);
+            IF pending.is_revocable OR NOT is_held THEN
                 SELECT * INTO found
                 FROM {check}(
-                    pending.code, pending.evidence ->> 'operation', pending.user_id,
-                    pending.evidence -> 'new', pending.evidence -> 'old', true);
-                IF found.earned THEN
-                    INSERT INTO {badges} (user_id, code, evidence)
-                    SELECT u.{user_key}, pending.code, found.evidence
+                    pending.code, coalesce(pending.evidence ->> 'asks', pending.evidence ->> 'operation'),
+                    pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
+                IF found.earned AND NOT is_held THEN
+                    INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
+                    SELECT u.{user_key}, pending.code, pending.thing, coalesce(found.evidence, pending.evidence),
+                           (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM {definitions} AS d
+                            WHERE d.code = pending.code)
                     FROM {users} AS u
                     WHERE u.{user_key} = pending.user_id
                     ON CONFLICT DO NOTHING;
+                ELSIF NOT found.earned AND pending.is_revocable THEN
+                    DELETE FROM {badges} AS b
+                    WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing
+                      AND NOT b.by_hand;
                 END IF;
             END IF;
             DELETE FROM {pending} AS p WHERE p.id = pending.id;
@@ -65,5 +83,6 @@ BEGIN
                 PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);
         END;
     END LOOP;
+    PERFORM set_config('badges.cause', coalesce(told, ''), true);
 END
 $badges$

@@ -1,0 +1,285 @@
+"""The part of a trigger function that looks at some badges together, as SQL. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from badges import expressions, routines
+from badges.checked import CheckedBadge
+from badges.database import qualified, template, trusted
+from badges.definitions import Event
+from badges.expressions import NO_THING
+from badges.routines import Level
+from badges.site import Site
+
+_THE_USER, _THE_THING = trusted("own.the_user"), trusted("own.the_thing")
+_LINE = "\n            "
+
+
+class Group:
+    """Badges that are looked at together after one kind of write: those with the same `CheckedBadge.group`.
+
+    `rows` is what they are looked at for, as an item of FROM; `user` and `thing` are expressions over it.
+    """
+
+    def __init__(self, site: Site, event: Event, level: Level, badges: Sequence[CheckedBadge]) -> None:
+        self.site, self.event, self.level, self.badges = site, event, level, badges
+        self.first = badges[0]
+        self.is_state = self.first.is_state
+        self.is_cross_row = self.first.is_cross_row
+        self.table = self.first.table
+        self.new = {column for badge in badges for column in badge.facts.new_columns}
+        self.old = {column for badge in badges for column in badge.facts.old_columns}
+        read = {self.first.user.name} | ({self.first.facts.per.name} if self.first.facts.per else set())
+        (self.new if event.has_new else self.old).update(read)
+        self.user: sql.Composable
+        self.thing: sql.Composable = NO_THING
+        if self.is_state:
+            self.rows = self.distinct_rows = self._users()
+            self.user = sql.Identifier("looked", "user_id")
+            if self.first.facts.per:
+                self.thing = sql.Identifier("looked", "thing")
+            return
+        self.user = sql.Identifier(event.changed_row, self.first.user.name)
+        if self.first.facts.per:
+            self.thing = sql.SQL("{}::text").format(sql.Identifier(event.changed_row, self.first.facts.per.name))
+        self.rows = self.distinct_rows = expressions.source(event)
+        if level is Level.ROW:
+            self.rows = self.distinct_rows = expressions.records(
+                self.table.in_order(self.new), self.table.in_order(self.old)
+            )
+        elif self.is_cross_row:
+            self.distinct_rows = expressions.distinct_rows(
+                self.table,
+                event.changed_row,
+                self.table.in_order(self.new if event.has_new else self.old),
+                sql.Identifier(f"badges_{event.changed_row}"),
+                self.user + sql.SQL(" IS NOT NULL"),
+            )
+
+    def _users(self) -> sql.Composed:
+        """The users whom the changed rows name, before and after; with the things, if there is a badge for each."""
+        per, user = self.first.facts.per, self.first.user.name
+        is_own = self.table.oid == self.first.facts.table.oid and user == self.first.facts.user.name
+        selects = []
+        for row in ("new", "old"):
+            if not (self.event.has_new if row == "new" else self.event.has_old):
+                continue
+            columns = [sql.SQL("{} AS user_id").format(sql.Identifier(row, user))]
+            record = trusted(row.upper()) + sql.SQL(".")
+            if self.level is Level.ROW:
+                columns = [sql.SQL("{}{} AS user_id").format(record, sql.Identifier(user))]
+            if per and is_own:
+                name = sql.Identifier(per.name)
+                source = record if self.level is Level.ROW else sql.Identifier(row) + sql.SQL(".")
+                columns.append(sql.SQL("{}{}::text AS thing").format(source, name))
+            origin: sql.Composable = sql.SQL("")
+            if self.level is Level.STATEMENT:
+                origin = sql.SQL(" FROM {} AS {}").format(sql.Identifier(f"badges_{row}"), sql.Identifier(row))
+            selects.append(sql.SQL("SELECT DISTINCT {}{}").format(sql.SQL(", ").join(columns), origin))
+        users = sql.SQL(" UNION ").join(selects)
+        if not per or is_own:
+            return sql.SQL("({}) AS looked").format(users)
+        return template("things_of_users.sql").format(
+            users=users,
+            per=sql.Identifier(per.name),
+            table=self.first.facts.table.identifier,
+            user=sql.Identifier(self.first.facts.user.name),
+            badges=self.site.badges.identifier,
+            code=sql.Literal(self.first.code),
+        )
+
+    @property
+    def is_scoped(self) -> bool:
+        """Where more names than the changed row's are in sight, a bare column must still mean the changed row's."""
+        return self.is_cross_row or bool(self.new and self.old)
+
+    @property
+    def known_user(self) -> sql.Composable:
+        if self.first.user.type == self.site.user_key.type:
+            return self.user
+        return expressions.known_user(self.site, self.user)
+
+    @property
+    def evidence(self) -> sql.Composed:
+        return expressions.occasion(self.first) if self.is_state else expressions.evidence_of_all(self.badges)
+
+    def held(self, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
+        return expressions.held(self.site, user, thing, self.badges)
+
+    def progresses(self) -> dict[str, sql.Identifier]:
+        """The progresses that the badges have goals on, each under a name: it is worked out once for all levels."""
+        texts = dict.fromkeys(badge.definition.progress for badge in self.badges if badge.definition.progress)
+        return {text: sql.Identifier(f"progress_{number}") for number, text in enumerate(texts, start=1)}
+
+    def join_progresses(self, held: sql.Composable) -> sql.Composed:
+        """Items of FROM with the progresses, each asked for only if one of its levels is lacked."""
+        joined = []
+        for text, name in self.progresses().items():
+            badges = [badge for badge in self.badges if badge.definition.progress == text]
+            value = expressions.progress_of(badges[0], self.is_scoped)
+            if self.is_state:
+                value = expressions.state_of_progress(badges[0], self.user, self.thing)
+            if not any(badge.is_revocable for badge in badges):
+                value = sql.SQL("CASE WHEN NOT {} <@ {} THEN {} END").format(
+                    expressions.array_of_codes(badges), held, value
+                )
+            joined.append(
+                sql.SQL("{}CROSS JOIN LATERAL (SELECT {} AS value OFFSET 0) AS {}").format(sql.SQL(_LINE), value, name)
+            )
+        return sql.Composed(joined)
+
+    def earned(self, badge: CheckedBadge) -> sql.Composed:
+        """Whether the condition of one of the badges holds; its progress is in sight, if it has one."""
+        if badge.definition.progress:
+            return sql.SQL("{}.value >= {}").format(
+                self.progresses()[badge.definition.progress], trusted(f"{badge.definition.goal:f}")
+            )
+        if self.is_state:
+            return expressions.state(badge, self.user, self.thing)
+        return expressions.condition_of(badge, self.is_scoped)
+
+
+def award(group: Group) -> sql.Composed:
+    """What a trigger function does about a group."""
+    site, badges = group.site, group.badges
+    shared: dict[str, sql.Composable] = {
+        "rows": group.rows,
+        "distinct_rows": group.distinct_rows,
+        "user": group.user,
+        "known_user": group.known_user,
+        "thing": group.thing,
+        "evidence": group.evidence,
+        "badges": site.badges.identifier,
+        "pending": site.pending.identifier,
+        "lock": sql.Literal(routines.ADVISORY_LOCK_CLASS),
+        **{name: qualified(site.schema, f"badges_{name}") for name in ("wait", "record", "settle")},
+    }
+    if not group.is_cross_row:
+        return _row_local(group, shared)
+    held = group.held(group.user, group.thing)
+    any_revocable = any(badge.is_revocable for badge in badges)
+    one_is_wanted: sql.Composable = sql.SQL("true")
+    if not any_revocable:
+        one_is_wanted = sql.SQL("cardinality(own.held) < {}").format(sql.Literal(len(badges)))
+    one = _one(group, shared)
+    if group.level is Level.ROW and not group.is_state:
+        return template("award_cross_row_record.sql").format(one=one, held=held, one_is_wanted=one_is_wanted, **shared)
+    many = template("award_cross_row_many.sql").format(
+        bucket=routines.bucket(site, group.user),
+        is_wanted=sql.SQL("true")
+        if any_revocable
+        else sql.SQL("cardinality({}) < {}").format(held, sql.Literal(len(badges))),
+        held=held,
+        progresses=group.join_progresses(trusted("held.codes")),
+        conditions=sql.SQL(",\n").join(
+            expressions.named(
+                badge,
+                sql.SQL("({}, {}, {}, {})").format(
+                    sql.Literal(badge.code),
+                    expressions.if_lacked(badge, group.earned(badge), trusted("held.codes")),
+                    sql.Literal(badge.leaves_check),
+                    sql.Literal(badge.is_revocable),
+                ),
+            )
+            for badge in badges
+        ),
+        **shared,
+    )
+    return template("award_cross_row.sql").format(one=one, many=many, held=held, one_is_wanted=one_is_wanted, **shared)
+
+
+def _one(group: Group, shared: dict[str, sql.Composable]) -> sql.Composed:
+    site, badges = group.site, group.badges
+    any_revocable = any(badge.is_revocable for badge in badges)
+    # Common to all is the reason to look for what is not an award; the rest is for those that need it.
+    others = ["false = ANY (own.earned) AND own.busy IS NOT NULL"]
+    if any(badge.leaves_check for badge in badges):
+        others = ["false = ANY (own.earned)"]
+    elif any_revocable:
+        others = ["own.busy IS NOT NULL", "false = ANY (own.earned) AND cardinality(own.held) > 0"]
+    forget_expired: sql.Composable = sql.SQL("")
+    expiring = [badge for badge in badges if badge.definition.expires_after]
+    if expiring:
+        forget_expired = template("forget_expired.sql").format(
+            badges=site.badges.identifier, codes=expressions.codes(expiring)
+        )
+    return template("award_cross_row_one.sql").format(
+        bucket=routines.bucket(site, _THE_USER),
+        held=group.held(_THE_USER, _THE_THING),
+        exists=sql.SQL("{} IS NOT NULL").format(expressions.known_user(site, _THE_USER)),
+        progresses=group.join_progresses(trusted("own.held")),
+        conditions=sql.SQL(",\n").join(
+            expressions.named(badge, expressions.if_lacked(badge, group.earned(badge), trusted("own.held")))
+            for badge in badges
+        ),
+        others_are_wanted=trusted(" OR ".join(others)),
+        forget_expired=forget_expired,
+        expires_at=expressions.expires_at(badges),
+        codes=expressions.array_of_codes(badges),
+        leave_checks=sql.Literal([badge.leaves_check for badge in badges]),
+        revocable=sql.Literal([badge.is_revocable for badge in badges]),
+        **shared,
+    )
+
+
+def _row_local(group: Group, shared: dict[str, sql.Composable]) -> sql.Composed:
+    # A condition over the row alone is too cheap to be worked out once for several goals.
+    conditions = [expressions.condition_of(badge, group.is_scoped) for badge in group.badges]
+    found = [trusted(f"found.{name}") for name in ("known_user", "thing")]
+    return template("award_row_local.sql").format(
+        any_condition=sql.SQL("\n           OR ").join(conditions),
+        conditions=sql.SQL(",\n").join(
+            expressions.named(badge, sql.SQL("({}, {})").format(sql.Literal(badge.code), condition))
+            for badge, condition in zip(group.badges, conditions, strict=True)
+        ),
+        lacks_found=sql.SQL("found.code <> ALL ({})").format(group.held(*found)),
+        **shared,
+    )
+
+
+def one_by_one(site: Site, event: Event, level: Level, badges: Sequence[CheckedBadge]) -> sql.Composed:
+    """What a trigger function does about badges of one group after an error: each by itself.
+
+    Whole rows are handed over, as a condition may have failed because one of their columns is gone.
+    """
+    group = Group(site, event, level, badges)
+    new: sql.Composable = sql.SQL("NULL::jsonb")
+    old: sql.Composable = new
+    rows, user, thing = group.rows, group.user, group.thing
+    evidence: sql.Composable = sql.SQL("NULL::jsonb")
+    if group.is_state:
+        evidence = expressions.occasion(group.first)
+    else:
+        is_row_level = level is Level.ROW
+        if event.has_new:
+            new = sql.SQL("to_jsonb({})").format(trusted("NEW" if is_row_level else "new.*"))
+        if event is Event.DELETE or (event.has_old and is_row_level):
+            old = sql.SQL("to_jsonb({})").format(trusted("OLD" if is_row_level else "old.*"))
+        rows = expressions.source(event)
+        if is_row_level:
+            # Not under the record's name, which must go on meaning the whole record.
+            record, per = event.changed_row.upper(), group.first.facts.per
+            things = sql.SQL("{}::text").format(expressions.columns_of(record, [per.name])) if per else NO_THING
+            rows = sql.SQL("(SELECT {} AS user_id, {} AS thing) AS changed").format(
+                expressions.columns_of(record, [group.first.user.name]), things
+            )
+            user, thing = trusted("changed.user_id"), trusted("changed.thing")
+    return template("one_by_one.sql").format(
+        function=qualified(site.schema, "badges_one_by_one"),
+        note_failure=qualified(site.schema, "badges_note_failure"),
+        asks=sql.Literal(group.first.asks),
+        evidence=evidence,
+        user=user,
+        known_user=expressions.known_user(site, user),
+        thing=thing,
+        new=new,
+        old=old,
+        codes=expressions.array_of_codes(badges),
+        cross_row=sql.Literal([badge.is_cross_row for badge in badges]),
+        revocable=sql.Literal([badge.is_revocable for badge in badges]),
+        reads=sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(map(expressions.reads, badges))),
+        rows=rows,
+    )

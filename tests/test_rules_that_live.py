@@ -1,0 +1,287 @@
+"""Rules beyond a single condition: levels, things, badges that are taken back or end, further triggers."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import entry
+from django.db import connection
+
+from badges.models import Badge, BadgeEvent, Failure
+
+pytestmark = pytest.mark.django_db
+
+COUNT = "count(*) from dummy_sketch where user_id = NEW.user_id"
+
+
+def sql(statement: str, params=None):
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture
+def make_user(django_user_model):
+    return django_user_model.objects.create_user
+
+
+@pytest.fixture
+def other_user(make_user):
+    return make_user("bob")
+
+
+def held(user=None):
+    badges = Badge.objects.all() if user is None else Badge.objects.filter(user=user)
+    return sorted(badges.values_list("code", "thing"))
+
+
+def draw(user, number=1, views=0):
+    rows = sql(
+        "INSERT INTO dummy_sketch (user_id, title, hit_views) SELECT %s, 'Sketch', %s FROM generate_series(1, %s)"
+        " RETURNING id",
+        [user.pk, views, number],
+    )
+    return [key for (key,) in rows]
+
+
+def levelled(**keys):
+    made = entry("levels", progress=COUNT, **keys)
+    del made["condition"], made["code"]
+    made["levels"] = [{"code": "three", "goal": 3}, {"code": "five", "goal": 5}]
+    return made
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_levels(declare, user, at_once):
+    """Each goal that is reached brings its badge, by many statements or by one."""
+    declare(levelled())
+    if at_once:
+        draw(user, 5)
+    else:
+        draw(user)
+        draw(user)
+        assert held() == []
+        draw(user)
+        assert held() == [("three", "")]
+        draw(user)
+        draw(user)
+    assert held() == [("five", ""), ("three", "")]
+
+
+def test_progress_is_worked_out_once(declare, user):
+    """One write asks the progress once, however many levels it has."""
+    sql(
+        """
+        CREATE FUNCTION counted(artist bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+        BEGIN
+            PERFORM set_config('tests.asked', (current_setting('tests.asked')::integer + 1)::text, false);
+            RETURN (SELECT count(*) FROM dummy_sketch WHERE user_id = artist);
+        END
+        $$
+        """
+    )
+    made = levelled()
+    made["progress"] = "counted(NEW.user_id)"
+    declare(made)
+    sql("SELECT set_config('tests.asked', '0', false)")
+    draw(user)
+    assert sql("SELECT current_setting('tests.asked')") == [("1",)]
+
+
+@pytest.fixture
+def three(declare):
+    declare(entry("three", condition="count(*) >= 3 from dummy_sketch where user_id = NEW.user_id", revocable=True))
+
+
+def test_taken_back_by_a_deletion(three, user):
+    """A badge goes in the write after which its condition holds no more, and comes again."""
+    keys = draw(user, 3)
+    assert held() == [("three", "")]
+    sql("DELETE FROM dummy_sketch WHERE id = %s", [keys[0]])
+    assert held() == []
+    draw(user)
+    assert held() == [("three", "")]
+    kinds = BadgeEvent.objects.order_by("at").values_list("kind", "cause")
+    assert list(kinds) == [
+        ("awarded", "insert on public.dummy_sketch"),
+        ("revoked", "delete on public.dummy_sketch"),
+        ("awarded", "insert on public.dummy_sketch"),
+    ]
+
+
+def test_taken_back_by_one_statement_over_many_users(three, make_user):
+    """A bulk statement takes back what it must, and no more."""
+    users = [make_user(f"u{n}") for n in range(5)]
+    for user in users:
+        draw(user, 3)
+    first_of_each = "SELECT min(id) FROM dummy_sketch WHERE user_id <> %s GROUP BY user_id"
+    sql(f"DELETE FROM dummy_sketch WHERE id IN ({first_of_each})", [users[0].pk])
+    assert list(Badge.objects.values_list("user", "code")) == [(users[0].pk, "three")]
+
+
+def test_taken_back_from_the_user_of_before(three, user, other_user):
+    """A row that moves to somebody else is looked at for both."""
+    keys = draw(user, 3)
+    draw(other_user, 2)
+    sql("UPDATE dummy_sketch SET user_id = %s WHERE id = %s", [other_user.pk, keys[0]])
+    assert (held(user), held(other_user)) == ([], [("three", "")])
+
+
+def test_awarded_by_hand_stays(three, user):
+    """What was awarded by hand is not taken back by the rule."""
+    Badge.objects.award(user, "three")
+    [key] = draw(user)
+    sql("DELETE FROM dummy_sketch WHERE id = %s", [key])
+    assert held() == [("three", "")]
+
+
+def test_a_row_decides(declare, user):
+    """With several rows, the badge stays while one of them meets the condition."""
+    declare(entry("seen", condition="hit_views > 10", trigger_condition="update", revocable=True))
+    one, two = draw(user, 2)
+    sql("UPDATE dummy_sketch SET hit_views = 20")
+    assert held() == [("seen", "")]
+    sql("UPDATE dummy_sketch SET hit_views = 0 WHERE id = %s", [one])
+    assert held() == [("seen", "")]
+    sql("UPDATE dummy_sketch SET hit_views = 0 WHERE id = %s", [two])
+    assert held() == []
+
+
+def test_revocable_levels(declare, user):
+    """Levels go one by one as well."""
+    declare(levelled(revocable=True))
+    keys = draw(user, 5)
+    assert held() == [("five", ""), ("three", "")]
+    sql("DELETE FROM dummy_sketch WHERE id = %s", [keys[0]])
+    assert held() == [("three", "")]
+
+
+def test_one_badge_for_each_thing(declare, user):
+    """With `per`, a user earns the badge for each thing, once."""
+    declare(entry("star", condition="hit_views > 1000", trigger_condition="update", per="id"))
+    one, two, _ = draw(user, 3)
+    sql("UPDATE dummy_sketch SET hit_views = 2000 WHERE id IN (%s, %s)", [one, two])
+    sql("UPDATE dummy_sketch SET hit_views = 3000 WHERE id = %s", [one])
+    assert held() == sorted([("star", str(one)), ("star", str(two))])
+
+
+def test_things_that_other_rows_decide(declare, user, other_user):
+    """The thing may be what the rows are counted by."""
+    sql("CREATE TABLE likes (sketch_id bigint, user_id bigint)")
+    declare(
+        entry(
+            "liked",
+            condition="count(*) >= 2 from likes where sketch_id = NEW.sketch_id",
+            trigger_table="likes",
+            per="sketch_id",
+        )
+    )
+    sql("INSERT INTO likes VALUES (1, %s), (2, %s)", [user.pk, user.pk])
+    assert held() == []
+    sql("INSERT INTO likes VALUES (1, %s)", [user.pk])
+    sql("INSERT INTO likes VALUES (2, %s), (3, %s), (NULL, %s)", [user.pk] * 3)
+    assert held(user) == [("liked", "1"), ("liked", "2")]
+
+
+def test_things_are_taken_back_one_by_one(declare, user):
+    """A revocable badge for each thing goes with its thing alone."""
+    declare(entry("star", condition="hit_views > 1000", trigger_condition="update", per="id", revocable=True))
+    one, two = draw(user, 2)
+    sql("UPDATE dummy_sketch SET hit_views = 2000")
+    assert held() == sorted([("star", str(one)), ("star", str(two))])
+    sql("DELETE FROM dummy_sketch WHERE id = %s", [one])
+    assert held() == [("star", str(two))]
+
+
+def test_further_trigger(declare, user):
+    """A change of a further table looks at the badge for the user whom it names."""
+    sql("CREATE TABLE likes (author_id bigint)")
+    triggers = [
+        {"table": "dummy_sketch", "on": "insert", "user_field": "user_id"},
+        {"table": "likes", "on": ["insert", "update"], "user_field": "author_id"},
+    ]
+    made = entry("liked", condition="count(*) >= 2 from likes where author_id = NEW.user_id", triggers=triggers)
+    for key in ("trigger_table", "trigger_condition", "user_field"):
+        del made[key]
+    declare(made)
+    sql("INSERT INTO likes VALUES (%s)", [user.pk])
+    assert held() == []
+    sql("INSERT INTO likes VALUES (%s)", [user.pk])
+    assert held() == [("liked", "")]
+    [event] = BadgeEvent.objects.all()
+    assert event.cause == "insert on public.likes"
+
+
+def test_revocable_by_another_table(declare, user):
+    """A table that the condition reads is watched where it tells the user."""
+    sql("CREATE TABLE likes (author_id bigint REFERENCES auth_user (id), sketch_id bigint)")
+    declare(entry("liked", condition="count(*) >= 1 from likes where author_id = NEW.user_id", revocable=True))
+    sql("INSERT INTO likes VALUES (%s)", [user.pk])
+    assert held() == [("liked", "")]
+    sql("DELETE FROM likes")
+    assert held() == []
+
+
+def test_things_of_another_table(declare, user):
+    """A change of another table is looked at for all things of the user."""
+    sql("CREATE TABLE likes (author_id bigint REFERENCES auth_user (id), sketch_id bigint)")
+    declare(
+        entry(
+            "liked",
+            condition="count(*) >= 1 from likes where author_id = NEW.user_id and sketch_id = NEW.id",
+            per="id",
+            revocable=True,
+        )
+    )
+    one, two = draw(user, 2)
+    sql("INSERT INTO likes VALUES (%s, %s), (%s, %s)", [user.pk, one, user.pk, two])
+    assert held() == sorted([("liked", str(one)), ("liked", str(two))])
+    sql("DELETE FROM likes WHERE sketch_id = %s", [one])
+    assert held() == [("liked", str(two))]
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_ends_and_is_earned_again(declare, user, number):
+    """An expired badge is not held, and the next write that meets the condition awards it again."""
+    declare(entry("fresh", condition=COUNT.replace("count(*)", "count(*) >= 1"), expires_after="30 days"))
+    draw(user)
+    [before] = Badge.objects.all()
+    assert (before.expires_at - before.awarded_at).days == 30
+    sql("UPDATE badges_badge SET expires_at = now() - interval '1 second'")
+    assert held() == []
+    draw(user, number)
+    [after] = Badge.objects.all()
+    assert after.id != before.id
+    assert list(BadgeEvent.objects.order_by("at").values_list("kind", flat=True)) == ["awarded", "expired", "awarded"]
+
+
+def test_failing_condition_takes_nothing_back(declare, user):
+    """A revocable badge whose condition fails stays, and the failure is on record."""
+    condition = "1 / (count(*) - 2) > 0 from dummy_sketch where user_id = NEW.user_id"
+    declare(entry("odd", condition=condition, revocable=True))
+    draw(user, 3)
+    assert held() == [("odd", "")]
+    sql("DELETE FROM dummy_sketch WHERE id = (SELECT min(id) FROM dummy_sketch)")
+    assert held() == [("odd", "")]
+    assert Failure.objects.get().code == "odd"
+
+
+def test_paused_badge_stays(declare, user):
+    """A paused badge is neither awarded nor taken back."""
+    revocable = entry("three", condition=COUNT.replace("count(*)", "count(*) >= 3"), revocable=True)
+    declare(revocable)
+    keys = draw(user, 3)
+    declare({**revocable, "active": False})
+    sql("DELETE FROM dummy_sketch WHERE id = %s", [keys[0]])
+    assert held() == [("three", "")]
+
+
+def test_row_level_tables(declare, user):
+    """Partitioned tables have row-level triggers, which take back just as well."""
+    sql("CREATE TABLE parted (id bigint GENERATED BY DEFAULT AS IDENTITY, user_id bigint) PARTITION BY RANGE (id)")
+    sql("CREATE TABLE parted_1 PARTITION OF parted DEFAULT")
+    condition = "count(*) >= 2 from parted where user_id = NEW.user_id"
+    declare(entry("two", condition=condition, trigger_table="parted", revocable=True))
+    sql("INSERT INTO parted (user_id) VALUES (%s), (%s)", [user.pk] * 2)
+    assert held() == [("two", "")]
+    sql("DELETE FROM parted_1 WHERE id = 1")
+    assert held() == []
