@@ -56,13 +56,13 @@ def reason(definition: Definition, changed: Sequence[str]) -> str:
     """Why a row is written again, of which these columns have changed."""
     if "retired_at" in changed:
         return "declared again"
+    is_paused = "active" in changed and not definition.active
     # What follows from another key is not told beside it.
-    told = [name for name in changed if name not in ("rule", "active")]
-    if "condition" in told and {"progress", "goal"} & set(told):
-        told.remove("condition")
-    if "active" in changed:
-        told.insert(0, "active")
-    told = told or list(changed)
-    if "active" in changed and not definition.active:
-        return ", ".join(["paused", f"{', '.join(told[1:])} changed"] if told[1:] else ["paused"])
-    return f"{', '.join(told)} changed"
+    follows = {"rule"}
+    if {"progress", "goal"} & set(changed):
+        follows.add("condition")
+    if is_paused:
+        follows.add("active")
+    told = ", ".join(name for name in changed if name not in follows)
+    reasons = ["paused" if is_paused else "", f"{told} changed" if told else ""]
+    return ", ".join(filter(None, reasons)) or "rule changed"
