@@ -444,8 +444,13 @@ AS $badges$
 DECLARE
     -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
     told text := nullif(current_setting('badges.cause', true), '');
-    place integer;
+    is_patient CONSTANT boolean := event_kind = 'revoked' AND current_setting('lock_timeout') = '0';
 BEGIN
+    IF is_patient THEN
+        -- Whoever deletes the user has its row and wants the badge, we the other way round: that would be a deadlock, and
+        -- the deletion might be its victim. So we give up before PostgreSQL looks for one.
+        PERFORM set_config('lock_timeout', '500ms', true);
+    END IF;
     INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason)
     SELECT found.user_id, found.code, found.thing, event_kind,
            coalesce(
@@ -471,20 +476,12 @@ BEGIN
       -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
       AND (event_kind = 'awarded'
            OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL);
-EXCEPTION WHEN foreign_key_violation THEN
-    -- Another transaction has deleted one of the users meanwhile.
-    IF event_kind = 'awarded' THEN
-        RAISE;
-    ELSIF cardinality(users) = 1 THEN
-        RETURN;
+    IF is_patient THEN
+        PERFORM set_config('lock_timeout', '0', true);
     END IF;
-    FOR place IN 1 .. cardinality(users) LOOP
-        PERFORM "public"."badges_add_events"(
-            event_kind, event_cause, users[place:place], codes[place:place], things[place:place], evidences[place:place]);
-    END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "8606bc33807ef0ca"}';
+COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 1, "badges": [], "body": "f921174d7012fe40"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
