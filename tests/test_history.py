@@ -376,3 +376,36 @@ def test_lock_timeout_stays(declare, execute, user):
         Badge.objects.award(user, "first")
         Badge.objects.revoke(user, "first")
         assert execute("SHOW lock_timeout") == [(timeout,)]
+
+
+def test_cause_that_a_session_tells(declare, execute, user, events):
+    """Who revokes by DELETE can tell why; an award that is settled says so beside the write that it is for."""
+    declare(FIRST)
+    Sketch.objects.create(user=user, title="Sketch")
+    execute("SELECT set_config('badges.cause', 'season ended', true)")
+    execute("DELETE FROM badges_badge")
+    execute("SELECT set_config('badges.cause', 'settled', true)")
+    Sketch.objects.create(user=user, title="Sketch")
+    assert [cause for _, _, cause, _, _ in events()] == [
+        "insert on public.dummy_sketch", "season ended", "insert on public.dummy_sketch, settled",
+    ]  # fmt: skip
+
+
+def test_many_badges_change_at_once(declare, execute, agree):
+    """An UPDATE of ten thousand badges, after one of a hundred in the same session, is done within seconds."""
+    declare(FIRST)
+    execute(
+        """
+        INSERT INTO auth_user
+            (username, password, first_name, last_name, email, is_superuser, is_staff, is_active, date_joined)
+        SELECT 'user-' || n, '', '', '', '', false, false, true, now() FROM generate_series(1, 10000) AS n
+        """
+    )
+    execute("INSERT INTO badges_badge (user_id, code) SELECT id, 'first' FROM auth_user ORDER BY id LIMIT 100")
+    execute("UPDATE badges_badge SET evidence = '{}'")
+    execute("INSERT INTO badges_badge (user_id, code) SELECT id, 'first' FROM auth_user ON CONFLICT DO NOTHING")
+    execute("SET LOCAL statement_timeout = '10s'")
+    execute("UPDATE badges_badge SET evidence = '{}'")
+    execute("DELETE FROM badges_badge WHERE user_id % 2 = 0")
+    assert BadgeEvent.objects.count() == 15_000
+    assert len(agree()) == 5_000
