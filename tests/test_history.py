@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 
+import psycopg
 import pytest
 from conftest import entry
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from dummy.models import Sketch
+from isolation.harness import conninfo
 
 from badges import definitions, exceptions, install
 from badges.models import Badge, BadgeDefinition, BadgeEvent
@@ -349,3 +351,61 @@ def test_evidence_of_any_shape(declare, execute, user, events):
         execute("DELETE FROM badges_badge")
     causes = [cause for kind, _, cause, _, _ in events() if kind == "awarded"]
     assert causes == ["by hand", "by hand", "by hand", "by hand", "x"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_user_who_is_being_deleted(committed, agree):
+    """A revocation gives up on a user whom another transaction deletes, who deletes as if nobody else were there."""
+    committed(FIRST)
+    ada = User.objects.create(username="ada")
+    Badge.objects.award(ada, "first")
+    with psycopg.connect(conninfo(connection.settings_dict["NAME"])) as other:
+        other.execute("SELECT FROM auth_user WHERE id = %s FOR UPDATE", [ada.pk])
+        with pytest.raises(OperationalError, match="lock timeout"), transaction.atomic():
+            Badge.objects.revoke(ada, "first")
+        other.execute("DELETE FROM auth_user WHERE id = %s", [ada.pk])
+    assert not Badge.objects.revoke(ada, "first")
+    assert (agree(), BadgeEvent.objects.count()) == ([], 0)
+
+
+def test_lock_timeout_stays(declare, execute, user):
+    """What the session says about waiting is the same afterwards."""
+    declare(FIRST)
+    for timeout in ("0", "3s"):
+        execute(f"SET LOCAL lock_timeout = '{timeout}'")
+        Badge.objects.award(user, "first")
+        Badge.objects.revoke(user, "first")
+        assert execute("SHOW lock_timeout") == [(timeout,)]
+
+
+def test_cause_that_a_session_tells(declare, execute, user, events):
+    """Who revokes by DELETE can tell why; an award that is settled says so beside the write that it is for."""
+    declare(FIRST)
+    Sketch.objects.create(user=user, title="Sketch")
+    execute("SELECT set_config('badges.cause', 'season ended', true)")
+    execute("DELETE FROM badges_badge")
+    execute("SELECT set_config('badges.cause', 'settled', true)")
+    Sketch.objects.create(user=user, title="Sketch")
+    assert [cause for _, _, cause, _, _ in events()] == [
+        "insert on public.dummy_sketch", "season ended", "insert on public.dummy_sketch, settled",
+    ]  # fmt: skip
+
+
+def test_many_badges_change_at_once(declare, execute, agree):
+    """An UPDATE of ten thousand badges, after one of a hundred in the same session, is done within seconds."""
+    declare(FIRST)
+    execute(
+        """
+        INSERT INTO auth_user
+            (username, password, first_name, last_name, email, is_superuser, is_staff, is_active, date_joined)
+        SELECT 'user-' || n, '', '', '', '', false, false, true, now() FROM generate_series(1, 10000) AS n
+        """
+    )
+    execute("INSERT INTO badges_badge (user_id, code) SELECT id, 'first' FROM auth_user ORDER BY id LIMIT 100")
+    execute("UPDATE badges_badge SET evidence = '{}'")
+    execute("INSERT INTO badges_badge (user_id, code) SELECT id, 'first' FROM auth_user ON CONFLICT DO NOTHING")
+    execute("SET LOCAL statement_timeout = '10s'")
+    execute("UPDATE badges_badge SET evidence = '{}'")
+    execute("DELETE FROM badges_badge WHERE user_id % 2 = 0")
+    assert BadgeEvent.objects.count() == 15_000
+    assert len(agree()) == 5_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 
 import psycopg
@@ -276,3 +277,19 @@ def test_columns_that_sql_may_rely_on(empty):
         ("thing", "text", "NO", True),
         ("user_id", "integer", "NO", False),
     ]
+
+
+def test_back_to_before_the_history(old, badge_file):
+    """Without the table of events badges are awarded as before; with it again, the history catches up."""
+    old.migrate()
+    badge_file(COLLECTOR)
+    old.run("create_badge_triggers")
+    migration = importlib.import_module("badges.migrations.0004_events").Migration
+    old.migrate("badges", next(name for app, name in migration.dependencies if app == "badges"))
+    for _ in range(2):
+        old.sketch(1)
+    assert (1, "collector") in old.held()
+    old.migrate()
+    old.run("create_badge_triggers")
+    events = old.execute("SELECT user_id, code, kind, cause FROM badges_badgeevent WHERE code = 'collector'")
+    assert events == [(1, "collector", "awarded", "insert on public.dummy_sketch")]

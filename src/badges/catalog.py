@@ -187,8 +187,16 @@ def from_json(value: Any) -> Any:
 
 def loss(trigger: str) -> str:
     """What is lost while the trigger of this name is disabled."""
-    is_history = trigger.startswith(("badges_add_", "badges_keep_"))
-    return "the history is not written" if is_history else "its badges are not awarded"
+    return "the history is not written" if _writes_history(trigger) else "its badges are not awarded"
+
+
+def made_good(trigger: str) -> str:
+    """What makes good for that."""
+    return "docs/history.md" if _writes_history(trigger) else "award_badges"
+
+
+def _writes_history(trigger: str) -> bool:
+    return trigger.startswith(("badges_add_", "badges_keep_"))
 
 
 def trigger_type(event: str, level: Level) -> int:

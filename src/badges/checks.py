@@ -99,7 +99,7 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
         name, _, table = trigger.partition(" on ")
         yield Warning(
             f'The trigger {trigger} is disabled in the database "{alias}": {catalog.loss(name)}.',
-            hint=f"ALTER TABLE {table} ENABLE TRIGGER {name}; and award_badges for what was missed.",
+            hint=f"ALTER TABLE {table} ENABLE TRIGGER {name}; and {catalog.made_good(name)} for what was missed.",
             id="badges.W005",
         )
     for finding in drafted.findings:

@@ -11,8 +11,13 @@ AS $badges$
 DECLARE
     -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
     told text := nullif(current_setting('badges.cause', true), '');
-    place integer;
+    is_patient CONSTANT boolean := event_kind = 'revoked' AND current_setting('lock_timeout') = '0';
 BEGIN
+    IF is_patient THEN
+        -- Whoever deletes the user has its row and wants the badge, we the other way round: that would be a deadlock, and
+        -- the deletion might be its victim. So we give up before PostgreSQL looks for one.
+        PERFORM set_config('lock_timeout', '500ms', true);
+    END IF;
     INSERT INTO {events} (user_id, code, thing, kind, cause, evidence, rule, actor, reason)
     SELECT found.user_id, found.code, found.thing, event_kind,
            coalesce(
@@ -38,16 +43,8 @@ BEGIN
       -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
       AND (event_kind = 'awarded'
            OR (SELECT true FROM {users} AS u WHERE u.{user_key} = found.user_id) IS NOT NULL);
-EXCEPTION WHEN foreign_key_violation THEN
-    -- Another transaction has deleted one of the users meanwhile.
-    IF event_kind = 'awarded' THEN
-        RAISE;
-    ELSIF cardinality(users) = 1 THEN
-        RETURN;
+    IF is_patient THEN
+        PERFORM set_config('lock_timeout', '0', true);
     END IF;
-    FOR place IN 1 .. cardinality(users) LOOP
-        PERFORM {add_events}(
-            event_kind, event_cause, users[place:place], codes[place:place], things[place:place], evidences[place:place]);
-    END LOOP;
 END
 $badges$
