@@ -16,8 +16,8 @@ PACKAGE = Path(badges.__file__).parent
 
 FOUNDATION = ("exceptions", "conf", "database", "fields")
 STAGES = (
-    "definitions", "site", "complaints", "analysis", "routines", "expressions", "compiler", "catalog", "plan",
-    "install", "awarding"
+    "definitions", "conditions", "rules", "declarations", "site", "complaints", "analysis", "routines", "expressions",
+    "compiler", "catalog", "plan", "install", "awarding"
 )  # fmt: skip
 ORDER = (*FOUNDATION, *STAGES)
 MAX_LINES = 400

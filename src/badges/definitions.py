@@ -1,4 +1,4 @@
-"""badge.json -> definitions. Pure: no database, and every fault of a file with its place."""
+"""badge.json, and rules in its form -> definitions. Pure: no database, and every fault with its place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from badges.exceptions import Fault, InvalidDefinitions
 
@@ -39,9 +39,30 @@ class Event(enum.StrEnum):
         return self is not Event.INSERT
 
 
+class Source(NamedTuple):
+    """What declares badges, and what must be known of it to name their places."""
+
+    module: str = ""
+    """The path of a module with rules in Python; empty for the badge file."""
+    before: int = 0
+    """How many badges other sources have declared before it."""
+
+    def __str__(self) -> str:
+        return self.module or "the file"
+
+    def place(self, code: object, number: int) -> str:
+        """Where a badge is declared, for people."""
+        if not isinstance(code, str) or not code.strip():
+            return f"badge {number - self.before} {'in' if self.module else 'of'} {self}"
+        return f'badge "{_shown(code)}"' + (f" in {self}" if self.module else "")
+
+
+BADGE_FILE = Source()
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Definition:
-    """One badge as the file declares it. `position` is its place in the file unless the file says otherwise."""
+    """One badge as it is declared. `position` is its place among all badges unless it says otherwise."""
 
     code: str
     name: str
@@ -56,11 +77,12 @@ class Definition:
     position: int = 0
     secret: bool = False
     number: int = 0
-    """Its place in the file, from 1."""
+    """Its place among all badges, from 1: those of the file, then those in Python."""
+    source: Source = BADGE_FILE
 
     @property
     def place(self) -> str:
-        return _place(self.code)
+        return self.source.place(self.code, self.number)
 
 
 REQUIRED_KEYS = ("name", "code", "condition", "trigger_condition", "trigger_table", "user_field")
@@ -129,7 +151,7 @@ def parse(text: str, source: str = "badge.json") -> tuple[Definition, ...]:
     return definitions
 
 
-def survey(text: str) -> tuple[tuple[Definition, ...], tuple[Fault, ...]]:
+def survey(text: str, source: Source = BADGE_FILE) -> tuple[tuple[Definition, ...], tuple[Fault, ...]]:
     """The definitions that can be told from the text of a badge file, and all that is wrong in it.
 
     A badge with a fault that PostgreSQL does not care about, such as a number for a name, is among the definitions, so
@@ -149,16 +171,18 @@ def survey(text: str) -> tuple[tuple[Definition, ...], tuple[Fault, ...]]:
     definitions: list[Definition] = []
     faults: list[Fault] = []
     first_with_code: dict[str, int] = {}
-    for number, entry in enumerate(entries, start=1):
-        faults += _entry_faults(number, entry)
+    for number, entry in enumerate(entries, start=source.before + 1):
+        faults += _entry_faults(number, entry, source)
         if isinstance(entry, _Entry) and not any(list(_value_faults(key, entry.get(key))) for key in _JUDGED_BY_SERVER):
-            definitions.append(_definition(number, entry))
+            definitions.append(_definition(number, entry, source))
         code = entry.get("code") if isinstance(entry, _Entry) else None
         if isinstance(code, str) and code.strip():
             first = first_with_code.setdefault(code, number)
             if first != number:
-                message = f"the code is used twice, by badge {first} and by badge {number} of the file."
-                faults.append(Fault(f"{_place(code)}, code", message, "Give each badge a code of its own.", number))
+                twice = " and by ".join(f"badge {each - source.before}" for each in (first, number))
+                message = f"the code is used twice, by {twice} of {source}."
+                place = f"{source.place(code, number)}, code"
+                faults.append(Fault(place, message, "Give each badge a code of its own.", number))
     return tuple(definitions), tuple(faults)
 
 
@@ -171,7 +195,7 @@ class _Entry(dict[str, Any]):
         self.repeated = tuple(key for key, count in counts.items() if count > 1)
 
 
-def _definition(number: int, entry: Mapping[str, Any]) -> Definition:
+def _definition(number: int, entry: Mapping[str, Any], source: Source) -> Definition:
     events = entry["trigger_condition"]
     events = [events] if isinstance(events, str) else events
     return Definition(
@@ -182,19 +206,17 @@ def _definition(number: int, entry: Mapping[str, Any]) -> Definition:
         trigger_table=entry["trigger_table"],
         user_field=entry["user_field"],
         number=number,
+        source=source,
         **{"position": number} | {key: entry[key] for key in OPTIONAL_KEYS if key in entry},
     )
 
 
-def _entry_faults(number: int, entry: object) -> Iterator[Fault]:
-    place = f"badge {number} of the file"
+def _entry_faults(number: int, entry: object, source: Source) -> Iterator[Fault]:
+    place = source.place(entry.get("code") if isinstance(entry, _Entry) else None, number)
     if not isinstance(entry, _Entry):
         message = f"a badge is an object between {{ and }}; found {_found(entry)}."
         yield Fault(place, message, f"A badge needs {', '.join(REQUIRED_KEYS)}.", number)
         return
-    code = entry.get("code")
-    if isinstance(code, str) and code.strip():
-        place = _place(code)
     for key in entry.repeated:
         yield Fault(f"{place}, {_shown(key)}", "the key is given twice.", "Keep one of them.", number)
     misspelt = set()
@@ -291,10 +313,6 @@ def excerpt(text: str, position: int) -> str:
     cut = max(0, column - 60)
     visible = "".join(character if character.isprintable() else " " for character in line[cut : cut + 100])
     return f"    {visible.rstrip()}\n    {' ' * (column - cut)}^"
-
-
-def _place(code: str) -> str:
-    return f'badge "{_shown(code)}"'
 
 
 def _shown(text: str) -> str:

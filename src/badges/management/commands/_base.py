@@ -10,8 +10,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges import analysis, database, exceptions
-from badges.conf import badges_settings
-from badges.definitions import Definition
+from badges.declarations import Declarations
 
 
 class BadgesCommand(BaseCommand):
@@ -34,11 +33,10 @@ class BadgesCommand(BaseCommand):
     def run(self, **options: Any) -> None:
         raise NotImplementedError
 
-    def load(self, file: Path | None, alias: str) -> tuple[BaseDatabaseWrapper, Path, tuple[Definition, ...]]:
-        """The open connection, the badge file, and what it declares."""
-        path = file or badges_settings.BADGES_FILE
+    def load(self, file: Path | None, alias: str) -> tuple[BaseDatabaseWrapper, Declarations]:
+        """The open connection, and what the site declares."""
         connection = database.connect(alias)
-        return connection, path, analysis.load(connection, path)
+        return connection, analysis.load(connection, file)
 
 
 def count(number: int, noun: str) -> str:
