@@ -161,7 +161,12 @@ class _Entry:
             except (LookupError, ValueError) as error:
                 self._fault("model", f"{str(error).removesuffix('.')}.", 'Write it like "shop.Order", or as a class.')
                 return None
-        if isinstance(model, type) and issubclass(model, Model) and not model._meta.abstract:
+        if (
+            isinstance(model, type)
+            and issubclass(model, Model)
+            and hasattr(model, "_meta")
+            and not model._meta.abstract
+        ):
             return model
         if written is not None:
             self._fault("model", f"a model with a table is needed; found {written!r}.", "Name the model that changes.")
