@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import types
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, Sum, Valu
 from django.db.models.functions import Length, Lower, Now
 from django.db.models.lookups import GreaterThan, GreaterThanOrEqual
 from django.test import override_settings
+from django.test.utils import isolate_apps
 from django.utils.translation import gettext_lazy
 from dummy.models import Sketch
 
@@ -312,7 +314,7 @@ def compiled(condition, *events, model=Sketch):
 def test_compiles_without_a_database():
     """Compiling asks no database: this test has none."""
     assert compiled(Q(hit_views__gt=1000)) == 'new."hit_views" > 1000'
-    assert compiled(Q(hit_views__gt=Old("hit_views"))) == 'new."hit_views" > (old."hit_views")'
+    assert compiled(Q(hit_views__gt=Old("hit_views"))) == 'new."hit_views" > ("old"."hit_views")'
     assert compiled(Q(title="5% off, it's")) == "new.\"title\" = '5% off, it''s'"
     assert compiled(Q()) == "true"
     assert compiled(Q(pk__in=[])) == "false"
@@ -480,7 +482,7 @@ def test_all_faults_at_once(faults, badge_file):
     """The faults of file and rules come in one report: Django's, the parser's and PostgreSQL's, in their order."""
     path = badge_file(entry("a", condition="nothing"), entry("b", points="1"))
     message = faults(rule("c", condition=Q(none=1)), rule("d", secret=1), rule("e", condition="nothing"))
-    assert message.splitlines()[0] == f"{path} and shop/badges.py has 5 faults; nothing was changed."
+    assert message.splitlines()[0] == f"{path} + shop/badges.py has 5 faults; nothing was changed."
     places = [line.split(",")[0] for line in message.splitlines() if line.startswith("badge ")]
     assert places == ['badge "a"', 'badge "b"', *(f'badge "{code}" in shop/badges.py' for code in "cde")]
 
@@ -523,7 +525,7 @@ def test_file_first_then_the_apps_in_their_order(register, badge_file):
     assert [(each.code, each.position) for each in declared.definitions] == [
         ("a", 1), ("b", 40), ("c", 3), ("d", 4), ("e", 5), ("f", 3)
     ]  # fmt: skip
-    assert declared.source.endswith("badge.json and django/contrib/auth/badges.py and dummy/badges.py and elsewhere.py")
+    assert declared.source.endswith("badge.json + django/contrib/auth/badges.py + dummy/badges.py + elsewhere.py")
 
 
 def test_rules_are_a_definition_like_any_other(register):
@@ -627,7 +629,7 @@ def test_mixed_with_a_file(install, badge_file, user, held):
     badge_file(entry("collector", condition="count(id) >= 2 from dummy_sketch where user_id = NEW.user_id"))
     output = install(rule("first", on="insert", condition=Q(title="first")), rule())
     assert "Done: 3 badges on 2 triggers" in output
-    assert "badge.json and shop/badges.py" in output
+    assert "badge.json + shop/badges.py" in output
     Sketch.objects.create(user=user, title="first")
     assert held(user) == ["first"]
     Sketch.objects.create(user=user, title="second")
@@ -713,3 +715,127 @@ def test_related_rows_of_several_kinds(install, user, held):
     user.groups.add(Group.objects.create(name="artists"))
     Sketch.objects.create(user=user, title="y")
     assert held(user) == ["member"]
+
+
+# Beyond the example's models
+
+
+def test_json_lookups(install, user, held):
+    """A lookup in a JSON field compares JSON, with the value as it is."""
+    hostile = {"it's": ["100%", '"', "\\", None, 1.5, {"a": True}]}
+    condition = Q(evidence__table="public.dummy_sketch") & ~Q(evidence__table=hostile) & ~Q(evidence__contains=hostile)
+    install(
+        rule("first", on="insert", condition=Q()),
+        rule("second", model=Badge, on="insert", condition=condition & Q(code="first")),
+    )
+    Sketch.objects.create(user=user, title="x")
+    assert held(user) == ["first", "second"]
+
+
+@isolate_apps("dummy")
+def test_fields_of_a_parent_model():
+    """A field that a model inherits is read from the parent's row."""
+
+    class Painting(Sketch):
+        size = models.IntegerField()
+
+        class Meta:
+            app_label = "dummy"
+
+    assert compiled(Q(size=1), model=Painting) == 'new."size" = 1'
+    found = compiled(Q(size=1, hit_views=5), model=Painting)
+    assert 'JOIN "dummy_sketch" ON (new."sketch_ptr_id" = "dummy_sketch"."id")' in found
+
+
+@isolate_apps("dummy")
+def test_tables_called_like_the_row():
+    """A table that is called new or old is not taken for the changed row."""
+
+    class Newer(models.Model):  # noqa: DJ008
+        size = models.IntegerField()
+
+        class Meta:
+            app_label = "dummy"
+            db_table = "new"
+
+    class Owner(models.Model):  # noqa: DJ008
+        newer = models.ForeignKey(Newer, models.CASCADE)
+
+        class Meta:
+            app_label = "dummy"
+            db_table = "old"
+
+    assert compiled(Q(size=1), model=Newer) == 'new."size" = 1'
+    found = conditions.compile_condition(Owner, [Event.UPDATE], Q(newer__size=1, id=5)).replace('"T2"', "T2")
+    assert 'JOIN "new" T2 ON ("new"."newer_id" = T2."id") WHERE ("new"."id" = 5 AND T2."size" = 1)' in found
+
+
+# docs/rules-in-python.md
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "rules-in-python.md").read_text("utf-8")
+
+
+def plain(text):
+    """SQL without the quotes around Django's aliases, in which its versions differ."""
+    return re.sub(r'"(new|old|[TUV]\d)"', r"\1", text)
+
+
+@pytest.fixture
+def shop(monkeypatch, register):
+    """The app of the page: its models are those of the example."""
+    models_module = types.ModuleType("shop.models")
+    models_module.Sketch = Sketch
+    monkeypatch.setitem(sys.modules, "shop", types.ModuleType("shop"))
+    monkeypatch.setitem(sys.modules, "shop.models", models_module)
+    [code] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+    def run(replaced=()):
+        text = code
+        for old, new in replaced:
+            assert old in text
+            text = text.replace(old, new)
+        exec(text, {"__name__": "shop.badges", "__spec__": object()})
+
+    return run
+
+
+def test_shown_rules(shop, user, db, held):
+    """The module in the document awards what it says."""
+    shop()
+    assert "Done: 3 badges on 3 triggers, in line with shop/badges.py." in triggers()
+    for _ in range(4):
+        sketch = Sketch.objects.create(user=user, title="x")
+    assert held(user) == []
+    Sketch.objects.create(user=user, title="x")
+    assert held(user) == ["collector"]
+    Sketch.objects.filter(pk=sketch.pk).update(hit_views=499)
+    assert held(user) == ["collector"]
+    Sketch.objects.filter(pk=sketch.pk).update(hit_views=1001)
+    assert held(user) == ["collector", "star", "viral"]
+
+
+def test_shown_sql(shop):
+    """The SQL in the document is what the rules compile to."""
+    shop()
+    conditions_of_page = {plain(each.condition) for each in declarations.load().definitions}
+    shown = re.findall(r"```sql\n(.*?)\n```", PAGE, re.DOTALL)
+    assert len(shown) == 2
+    assert {plain(each) for each in shown} <= conditions_of_page
+
+
+def test_shown_conditions(install):
+    """Each condition of the table is one that PostgreSQL takes."""
+    found = re.findall(r"^\| `(.*?)` \| .* \|$", PAGE.partition("## Conditions")[2].partition("\n- ")[0], re.MULTILINE)
+    assert len(found) == 8
+    assert "Done: 8 badges" in install(
+        *(rule(f"badge-{number}", condition=eval(text)) for number, text in enumerate(found))
+    )
+
+
+def test_shown_errors(shop, db):
+    """The report in the document is the one for its module with two slips."""
+    shop([("hit_views__gt=", "hit_viewz__gt="), ("points", "ponts")])
+    with pytest.raises(CommandError) as caught:
+        triggers()
+    assert f"CommandError: {caught.value}\n```" in PAGE

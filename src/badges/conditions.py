@@ -152,7 +152,7 @@ class _ChangedRow(BaseTable):
 class _OldColumn(Col):
     def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> Any:
         _, params = super().as_sql(compiler, connection)  # Django's versions differ in their type.
-        return f"old.{connection.ops.quote_name(str(self.target.column))}", params
+        return ".".join(map(connection.ops.quote_name, ("old", str(self.target.column)))), params
 
 
 def _changed_row(query: Any) -> _ChangedRow | None:
@@ -182,6 +182,8 @@ def _rows(model: type[Model], events: Collection[Event]) -> QuerySet[Any]:
     query = queryset.query
     query.alias_map[row] = table
     query.table_map[name] = [row]
+    # A related table that happens to be called like the row gets another alias.
+    query.table_map[row] = [row]
     query.alias_refcount[row] = 1
     return queryset
 

@@ -60,7 +60,7 @@ def survey(file: Path | None = None) -> Declarations:
         sources.append(rules.path(module))
         found += of_module[0]
         faults += of_module[1]
-    return Declarations(tuple(found), (*faults, *_used_twice(found)), " and ".join(sources))
+    return Declarations(tuple(found), (*faults, *_used_twice(found)), " + ".join(sources))
 
 
 def _used_twice(found: list[Definition]) -> list[Fault]:
