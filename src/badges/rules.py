@@ -13,6 +13,7 @@ import importlib
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.apps import apps
@@ -136,13 +137,16 @@ class _Entry:
         keys = dict(rule.keys)
         if self.model is not None:
             self._replace(keys, "model", "trigger_table", _table(self.model))
-            if isinstance(keys.get("user_field"), str):
-                keys["user_field"] = _column(self.model, keys["user_field"])
         elif self.is_lost:
             keys["trigger_table"] = str(rule.model)
         if rule.on is not None:
             self._replace(keys, "on", "trigger_condition", rule.on)
         self.events = _events(keys.get("trigger_condition"))
+        if isinstance(keys.get("triggers"), list | tuple) and all(isinstance(each, dict) for each in keys["triggers"]):
+            keys["triggers"] = [self._trigger(dict(each)) for each in keys["triggers"]]
+        for key in ("user_field", "per"):
+            if self.model is not None and isinstance(keys.get(key), str):
+                keys[key] = _column(self.model, keys[key])
         self.keys = {str(key): self._plain(str(key), value) for key, value in keys.items()}
 
     def _fault(self, key: str, message: str, remedy: str = "") -> None:
@@ -152,6 +156,16 @@ class _Entry:
         if theirs in keys:
             self._fault(ours, f'"{ours}" and "{theirs}" say the same.', "Keep one of them.")
         keys[theirs] = value
+
+    def _trigger(self, trigger: dict[str, Any]) -> dict[str, Any]:
+        """One of several triggers, its table and its field in Django's words. The first is the badge's own."""
+        table = trigger.get("table")
+        if isinstance(table, type) and issubclass(table, Model):
+            self.model = self.model or table
+            if isinstance(trigger.get("user_field"), str):
+                trigger["user_field"] = _column(table, trigger["user_field"])
+        self.events = self.events or _events(trigger.get("on"))
+        return trigger
 
     def _find_model(self, written: object) -> type[Model] | None:
         model = written
@@ -180,7 +194,7 @@ class _Entry:
             return {str(name): self._plain(key, each) for name, each in value.items()}
         if isinstance(value, list | tuple):
             return [self._plain(key, each) for each in value]
-        value = _text(value)
+        value = _scalar(value)
         if value is None or isinstance(value, str | int | float):
             return value
         self._fault(key, f"found {type(value).__name__}, which badge.json cannot hold.", "See the keys of badge.json.")
@@ -221,13 +235,15 @@ def _column(model: type[Model], written: str) -> str:
     return getattr(field, "column", None) or written
 
 
-def _text(value: Any) -> Any:
-    """What badge.json writes as a text: translated texts, models, times."""
+def _scalar(value: Any) -> Any:
+    """A value of Python's or Django's as badge.json writes it."""
     if isinstance(value, Promise):
         with translation.override(None):
             return str(value)
     if isinstance(value, type) and issubclass(value, Model):
         return _table(value)
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, datetime.timedelta):
         return f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
     return value
