@@ -11,7 +11,10 @@ from typing import Any
 from conftest import entry
 
 ALL_KEYS = "name, code, condition, trigger_condition, trigger_table, user_field"
-OPTIONAL_KEYS = "description, category, image, points, position, secret"
+OPTIONAL_KEYS = (
+    "description, category, image, points, position, secret, translations, progress, goal, levels, triggers, per, "
+    "revocable, active, expires_after"
+)
 EVENTS = 'Allowed are "insert", "update", "delete" and a list of them.'
 
 
@@ -289,6 +292,180 @@ FAULTY_BADGES = {
     ),
 }
 
+LEVEL_KEYS = "code, goal, name, description, image, points, position, secret, translations"
+
+
+def rule(code: str | None = "x", *dropped: str, **changes: Any) -> dict[str, Any]:
+    """A badge without the keys that are dropped, with those that are given; without a code if that is None."""
+    badge = {key: value for key, value in entry("x").items() if key not in dropped}
+    return {**badge, **({} if code is None else {"code": code}), **changes}
+
+
+def counted(**changes: Any) -> dict[str, Any]:
+    """A badge with progress and goal."""
+    return {**rule("x", "condition", progress="1", goal=5), **changes}
+
+
+def levelled(*levels: Any, **changes: Any) -> dict[str, Any]:
+    return {**rule(None, "code", "condition", progress="1", levels=list(levels)), **changes}
+
+
+def triggered(*triggers: Any, **changes: Any) -> dict[str, Any]:
+    kept = rule("x", "trigger_condition", "trigger_table", "user_field")
+    return {**kept, "triggers": list(triggers), **changes}
+
+
+SKETCHES = {"table": "dummy_sketch", "on": "insert", "user_field": "user_id"}
+NO_GOAL = "Write the number that progress is to reach, or levels."
+NO_PROGRESS = "Write what may follow SELECT and gives the number that is to reach the goal."
+CONDITION_TOO = "Keep the condition, or progress with a goal or levels."
+TRANSLATION = 'Write one object for each language: {"de": {"name": "Sammler"}}.'
+TRIGGER = "A trigger needs table, on, user_field."
+
+FAULTY_RULES = {
+    "progress without a goal": Case(
+        [rule("x", "condition", progress="1")], f'badge "x": the key "goal" is missing.\n    {NO_GOAL}'
+    ),
+    "goal without progress": Case(
+        [rule("x", "condition", goal=5)], f'badge "x": the key "progress" is missing.\n    {NO_PROGRESS}'
+    ),
+    "progress misspelt": Case(
+        [rule("x", "condition", progres="1", goal=5)],
+        'badge "x", progres: there is no such key.\n    Did you mean "progress"?',
+    ),
+    "condition and progress": Case(
+        [counted(condition="true")],
+        'badge "x", condition: there is a "progress" as well, from which the condition would follow.\n'
+        f"    {CONDITION_TOO}",
+    ),
+    "condition and goal": Case(
+        [rule("x", goal=5)],
+        f'badge "x", condition: there is a "goal" as well, from which the condition would follow.\n    {CONDITION_TOO}',
+    ),
+    "goals that are no numbers": Case(
+        [counted(goal="5"), counted(code="y", goal=True), counted(code="z", goal=None)],
+        'badge "x", goal: a number is needed; found the text "5".\n    Numbers stand without quotes.\n'
+        'badge "y", goal: a number is needed; found true.\n    Numbers stand without quotes.\n'
+        'badge "z", goal: a number is needed; found null.\n    Numbers stand without quotes.',
+    ),
+    "goal too large": Case(
+        [counted(goal=10**30)],
+        f'badge "x", goal: found the number {10**30}.\n'
+        "    A goal has at most 30 digits before the point and 10 behind it.",
+    ),
+    "goal too precise": Case(
+        [counted(goal=1e-11)],
+        'badge "x", goal: found the number 1E-11.\n    A goal has at most 30 digits before the point and 10 behind it.',
+        schema_can_tell=False,
+    ),
+    "progress empty": Case([counted(progress=" ")], f'badge "x", progress: the text is empty.\n    {NO_PROGRESS}'),
+    "levels of another type": Case(
+        [{**levelled(), "levels": {}}],
+        "badge 1 of the file, levels: a list is needed; found an object.\n    Put the levels between [ and ].",
+    ),
+    "no levels": Case(
+        [levelled()],
+        "badge 1 of the file, levels: the list is empty.\n    A badge without levels has a code and a goal.",
+    ),
+    "levels without progress": Case(
+        [rule(None, "code", "condition", levels=[{"code": "p", "goal": 1}])],
+        f'badge 1 of the file: the key "progress" is missing.\n    {NO_PROGRESS}',
+    ),
+    "levels beside a code, a goal and a condition": Case(
+        [levelled({"code": "q", "goal": 1}, code="x", goal=5, condition="true")],
+        'badge "x", condition: there is a "progress" as well, from which the condition would follow.\n'
+        f"    {CONDITION_TOO}\n"
+        'badge "x", code: a badge with levels has no code of its own.\n    Each of its levels has one.\n'
+        'badge "x", goal: a badge with levels has no goal of its own.\n    Each of its levels has one.',
+    ),
+    "faulty levels": Case(
+        [
+            levelled(
+                "a",
+                {},
+                {"code": "c", "gaol": 5, "goal": "5"},
+                {"code": "d", "goal": 5, "condition": "true", "colour": 1},
+            )
+        ],
+        'badge 1 of the file, level 1: a level is an object between { and }; found the text "a".\n'
+        "    A level needs code, goal.\n"
+        'badge 1 of the file, level 2: the key "code" is missing.\n    A level needs code, goal.\n'
+        'badge 1 of the file, level 2: the key "goal" is missing.\n    A level needs code, goal.\n'
+        'badge "c", gaol: there is no such key.\n    Did you mean "goal"?\n'
+        'badge "c", goal: a number is needed; found the text "5".\n    Numbers stand without quotes.\n'
+        'badge "d", condition: a level has no such key.\n    It stands in the badge, for all its levels.\n'
+        f'badge "d", colour: there is no such key.\n    The keys are {LEVEL_KEYS}.',
+    ),
+    "goals that do not rise": Case(
+        [levelled({"code": "a", "goal": 5}, {"code": "b", "goal": 5.0}, {"code": "c", "goal": 4.5})],
+        'badge "b", goal: the goal is 5, but that of the level before is 5.\n    The goals of the levels rise.\n'
+        'badge "c", goal: the goal is 4.5, but that of the level before is 5.\n    The goals of the levels rise.',
+        schema_can_tell=False,
+    ),
+    "level without a name": Case(
+        [{key: value for key, value in levelled({"code": "r", "goal": 5}).items() if key != "name"}],
+        'badge "r": the key "name" is missing.\n    A level needs code, goal, name.',
+    ),
+    "code of a level used twice": Case(
+        [entry("x"), levelled({"code": "a", "goal": 1}, {"code": "x", "goal": 2}, {"code": "a", "goal": 3})],
+        'badge "x", code: the code is used twice, by badge 1 and by level 2 of badge 2 of the file.\n'
+        "    Give each badge a code of its own.\n"
+        'badge "a", code: the code is used twice, by level 1 of badge 2 and by level 3 of badge 2 of the file.\n'
+        "    Give each badge a code of its own.",
+        schema_can_tell=False,
+    ),
+    "triggers beside the keys for one": Case(
+        [{**entry("x"), "triggers": [SKETCHES]}],
+        "".join(
+            f'badge "x", {key}: there are "triggers" as well, which say the same.\n    Keep one of them.\n'
+            for key in ("trigger_condition", "trigger_table", "user_field")
+        ).rstrip(),
+    ),
+    "triggers of another type": Case(
+        [{**triggered(), "triggers": SKETCHES}],
+        'badge "x", triggers: a list is needed; found an object.\n    Put the triggers between [ and ].',
+    ),
+    "no triggers": Case([triggered()], f'badge "x", triggers: the list is empty.\n    {TRIGGER}'),
+    "faulty triggers": Case(
+        [triggered("dummy_sketch", {"tabel": "t", "on": []}, {**SKETCHES, "table": " ", "on": ["insrt"]})],
+        'badge "x", triggers 1: a trigger is an object between { and }; found the text "dummy_sketch".\n'
+        f"    {TRIGGER}\n"
+        'badge "x", triggers 2, tabel: there is no such key.\n    Did you mean "table"?\n'
+        f'badge "x", triggers 2: the key "user_field" is missing.\n    {TRIGGER}\n'
+        f'badge "x", triggers 2, on: the list is empty.\n    {EVENTS}\n'
+        'badge "x", triggers 3, table: the text is empty.\n    Name the table whose changes cause the check.\n'
+        f'badge "x", triggers 3, on: found the text "insrt".\n    Did you mean "insert"? {EVENTS}',
+    ),
+    "translations of another type": Case(
+        [entry("x", translations=[]), entry("y", translations={"de": "Sammler"})],
+        f'badge "x", translations: an object is needed; found a list.\n    {TRANSLATION}\n'
+        f'badge "y", translations de: an object is needed; found the text "Sammler".\n    {TRANSLATION}',
+    ),
+    "faulty translations": Case(
+        [entry("x", translations={"de_DE": {}, "fr": {"nom": "X", "Name": "X", "description": 5}, "nl": {"name": ""}})],
+        'badge "x", translations de_DE: this is no language code.\n'
+        '    Write one as Django does, such as "de" or "pt-br".\n'
+        'badge "x", translations fr, nom: there is no such key.\n    The keys are name, description.\n'
+        'badge "x", translations fr, Name: there is no such key.\n    Did you mean "name"?\n'
+        'badge "x", translations fr, description: a text is needed; found the number 5.\n'
+        '    Texts stand between double quotes (").\n'
+        'badge "x", translations nl, name: the text is empty.\n    Write the name that people see.',
+    ),
+    "language given twice": Case(
+        [entry("x", translations={"pt-BR": {"name": "X"}, "pt-br": {"name": "Y"}})],
+        'badge "x", translations pt-br: the language is given twice.\n    Keep one of them.',
+        schema_can_tell=False,
+    ),
+    "texts and flags of another type": Case(
+        [entry("x", per=1, revocable="yes", active=1, expires_after=90)],
+        'badge "x", per: a text is needed; found the number 1.\n    Texts stand between double quotes (").\n'
+        'badge "x", revocable: true or false is needed; found the text "yes".\n    Both stand without quotes.\n'
+        'badge "x", active: true or false is needed; found the number 1.\n    Both stand without quotes.\n'
+        'badge "x", expires_after: a text is needed; found the number 90.\n    Texts stand between double quotes (").',
+    ),
+}
+FAULTY_BADGES |= FAULTY_RULES
+
 KEY_GIVEN_TWICE = (
     '[{"name": "X", "code": "x", "condition": "false", "condition": "true", "condition": "NULL::boolean",'
     ' "trigger_condition": "insert", "trigger_table": "dummy_sketch", "user_field": "user_id"}]'
@@ -310,5 +487,13 @@ SOUND = {
     ],
     "code of 100 characters": [entry("ü" * 100)],
     "line breaks and quotes": [entry("x\n'\"", name="a\nb\\", condition="true\n-- 'done")],
+    "progress and goal": [counted(), counted(code="y", goal=0.25), counted(code="z", goal=-(10**30) + 1)],
+    "levels": [
+        levelled({"code": "a", "goal": 1}, {"code": "b", "goal": 2.5, "name": "B", "points": 3}),
+        {key: value for key, value in levelled({"code": "c", "goal": 1, "name": "C"}).items() if key != "name"},
+    ],
+    "triggers": [triggered(SKETCHES), triggered(SKETCHES, {**SKETCHES, "on": ["update", "DELETE"]}, code="y")],
+    "translations": [entry("x", translations={"de": {"name": "X"}, "zh-Hant": {"description": ""}, "fr": {}})],
+    "rules": [entry("x", per="id", revocable=True, active=False, expires_after="1 year"), entry("y", per="")],
     "astral characters": [entry("\N{SPORTS MEDAL}")],
 }

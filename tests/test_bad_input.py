@@ -567,10 +567,10 @@ def test_tables_are_missing(badge_file, database_unchanged, execute, table):
     assert message == (f'The table {table} is missing in the database "default". Run `python manage.py migrate` first.')
 
 
-def test_tables_are_those_of_0_1(badge_file, database_unchanged, execute):
-    """A table of badges as version 0.1 made it is told from one that can be used."""
+def test_tables_are_those_of_an_earlier_version(badge_file, database_unchanged, execute):
+    """A table of badges that lacks what this version writes is told from one that can be used."""
     badge_file(INSTALLED)
-    execute("ALTER TABLE badges_badge DROP COLUMN evidence")
+    execute("ALTER TABLE badges_badge DROP COLUMN thing")
     with database_unchanged():
         assert failure() == (
             "The table badges_badge is still that of an earlier version. Run `python manage.py migrate badges` first."

@@ -176,6 +176,59 @@ def test_removed_and_declared_again(declare, badge_file, held, ada):
     assert held(ada) == ["first"]
 
 
+def test_paused_badge(declare, badge_file, triggers, held, ada):
+    """A badge that is paused keeps definition and holders, awards nobody, and loses its trigger until it goes on."""
+    declare(FIRST)
+    Sketch.objects.create(user=ada, title="Sketch")
+    badge_file({**FIRST, "active": False})
+    output = run("create_badge_triggers")
+    assert "change definition first  (paused)" in output
+    assert "drop trigger" in output
+    assert not triggers()
+    bob = User.objects.create(username="other")
+    Sketch.objects.create(user=bob, title="Sketch")
+    assert "first: skipped, it is paused (active is false)" in run("award_badges")
+    assert (held(ada), held(bob)) == (["first"], [])
+    assert BadgeDefinition.objects.get().retired_at is None
+    assert "Nothing to do" in run("create_badge_triggers")
+    badge_file(FIRST)
+    assert "change definition first  (active changed)" in run("create_badge_triggers")
+    run("award_badges")
+    assert held(bob) == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"translations": {"de": {"name": "X"}}}, "translations changed"),
+        ({"per": "id"}, "per changed"),
+        ({"revocable": True}, "revocable changed"),
+        ({"expires_after": "1 year"}, "expires_after changed"),
+        ({"active": False, "points": 5}, "paused, points changed"),
+        ({"condition": "NEW.hit_views > 1"}, "condition changed"),
+    ],
+)
+def test_reasons_of_a_changed_definition(declare, badge_file, changes, reason):
+    """A definition that has changed is written again, with the keys that have changed as the reason."""
+    plain = entry("x", condition="true")
+    declare(plain)
+    badge_file({**plain, **changes})
+    assert f"change definition x  ({reason})\n" in run("create_badge_triggers")
+    assert "Nothing to do" in run("create_badge_triggers")
+
+
+def test_reasons_of_a_changed_progress(declare, badge_file):
+    """What follows from progress and goal is not told beside them; a goal that is written otherwise is the same."""
+    badge = {key: value for key, value in entry("x").items() if key != "condition"}
+    declare({**badge, "progress": "hit_views", "goal": 5})
+    badge_file({**badge, "progress": "hit_views", "goal": 5.0})
+    assert "Nothing to do" in run("create_badge_triggers")
+    badge_file({**badge, "progress": "hit_views", "goal": 5.5})
+    assert "change definition x  (goal changed)" in run("create_badge_triggers")
+    badge_file({**badge, "progress": "NEW.hit_views", "goal": 5.5})
+    assert "change definition x  (progress changed)" in run("create_badge_triggers")
+
+
 def test_second_run_does_nothing(declare, badge_file, database_unchanged):
     """A database in line stays as it is, to the row version."""
     declare(FIRST, STAR, COLLECTOR)

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import pytest
-from bad_input_cases import FAULTY_BADGES, KEY_GIVEN_TWICE, NOT_A_LIST, NOT_JSON, SOUND, Case
+from bad_input_cases import (
+    FAULTY_BADGES,
+    KEY_GIVEN_TWICE,
+    NOT_A_LIST,
+    NOT_JSON,
+    SKETCHES,
+    SOUND,
+    Case,
+    counted,
+    levelled,
+    triggered,
+)
 from conftest import entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from badges import definitions
-from badges.definitions import Definition, Event
+from badges import definitions, keys
+from badges.definitions import Definition, Event, Watch
 from badges.exceptions import Fault, InvalidDefinitions
 
 
@@ -69,10 +81,11 @@ def test_all_faults_come_at_once_in_the_order_of_the_file():
 
 @pytest.mark.parametrize("content", SOUND.values(), ids=SOUND.keys())
 def test_sound_file_becomes_one_definition_for_each_badge(content):
-    """What is allowed is taken, with the texts as they stand."""
+    """What is allowed is taken, with the texts as they stand; each level is a badge."""
     parsed = definitions.parse(json.dumps(content))
-    assert [(each.code, each.name, each.condition) for each in parsed] == [
-        (badge["code"], badge["name"], badge["condition"]) for badge in content
+    badges = [badge | level for badge in content for level in badge.get("levels", [{}])]
+    assert [(each.code, each.name, each.question) for each in parsed] == [
+        (badge["code"], badge["name"], badge.get("condition", badge.get("progress"))) for badge in badges
     ]
 
 
@@ -108,6 +121,70 @@ def test_definition_holds_what_the_file_says():
             number=2,
         ),
     )
+
+
+def test_progress_and_goal_become_a_condition():
+    """The condition follows from both, with the goal as exact as it was written."""
+    text = json.dumps([counted(progress="NEW.hit_views -- all", goal=5)])
+    for written, goal in {"5": "5", "5.0": "5", "0.1": "0.1", "2e3": "2000", "1.50": "1.50", "-3": "-3"}.items():
+        [definition] = definitions.parse(text.replace('"goal": 5', f'"goal": {written}'))
+        assert definition.goal == Decimal(goal)
+        assert definition.condition == f"(SELECT NEW.hit_views -- all\n) >= {goal}"
+        assert (definition.question, definition.question_key) == ("NEW.hit_views -- all", "progress")
+
+
+def test_levels_become_definitions():
+    """Each level is a badge that takes from the entry what it does not say itself; the next entry is the next badge."""
+    badge = levelled(
+        {"code": "a", "goal": 1},
+        {"code": "b", "goal": 2, "name": "B", "description": "2", "image": "b.svg", "points": 2, "position": 7,
+         "secret": True, "translations": {"DE": {"name": "Be"}}},
+        description="D", category="C", points=1, translations={"fr": {"name": "X"}}, per="id", revocable=True,
+        expires_after="1 day",
+    )  # fmt: skip
+    first, second, other = definitions.parse(json.dumps([badge, entry("x")]))
+    common = {"category": "C", "per": "id", "revocable": True, "expires_after": "1 day", "progress": "1"}
+    for level in (first, second):
+        assert {name: getattr(level, name) for name in common} == common
+        assert (level.number, level.trigger_table, level.events) == (1, "dummy_sketch", (Event.INSERT,))
+    shown = ("code", "goal", "name", "description", "image", "points", "position", "secret", "translations")
+    assert [getattr(first, name) for name in shown] == [
+        "a", 1, "X", "D", "", 1, 1, False, {"fr": {"name": "X"}}
+    ]  # fmt: skip
+    assert [getattr(second, name) for name in shown] == [
+        "b", 2, "B", "2", "b.svg", 2, 7, True, {"de": {"name": "Be"}}
+    ]  # fmt: skip
+    assert (other.number, other.position) == (2, 2)
+    assert len({first, second, other}) == 3
+
+
+def test_triggers_become_the_first_and_the_watches():
+    """The first trigger is the badge's own; the others are watched, with their events in order."""
+    likes = {"table": "likes", "on": ["update", "INSERT"], "user_field": "liker"}
+    [definition] = definitions.parse(json.dumps([triggered(SKETCHES, likes)]))
+    assert (definition.trigger_table, definition.events, definition.user_field) == (
+        "dummy_sketch", (Event.INSERT,), "user_id"
+    )  # fmt: skip
+    assert definition.watches == (Watch("likes", (Event.INSERT, Event.UPDATE), "liker"),)
+    [alone] = definitions.parse(json.dumps([triggered(SKETCHES)]))
+    assert alone.watches == ()
+    [same] = definitions.parse(json.dumps([entry("x")]))
+    assert alone.rule == same.rule, "another way to write the same rule"
+
+
+def test_rule_is_the_digest_of_what_decides():
+    """What decides the badge changes its rule; what it is called, worth or shown as does not."""
+    [before] = definitions.parse(json.dumps([entry("x")]))
+    changes = {
+        "condition": "true", "trigger_condition": "update", "trigger_table": "t", "user_field": "id", "per": "id",
+        "expires_after": "1 day",
+    }  # fmt: skip
+    rules = {definitions.parse(json.dumps([entry("x", **{key: value})]))[0].rule for key, value in changes.items()}
+    assert len(rules | {before.rule}) == len(changes) + 1
+    [after] = definitions.parse(
+        json.dumps([entry("x", name="Y", points=5, active=False, translations={"de": {"name": "Z"}})])
+    )
+    assert after.rule == before.rule
 
 
 def test_survey_keeps_badges_whose_condition_can_be_judged():
@@ -148,10 +225,28 @@ BADGES = st.dictionaries(st.sampled_from([*definitions.KEYS, "trigger_contition"
     | {"trigger_condition": st.sampled_from(["insert", "UPDATE", ["delete"]])},
     optional=dict.fromkeys(definitions.OPTIONAL_KEYS, VALUES),
 )
+PARTS = {
+    key: st.dictionaries(st.sampled_from([*allowed, "gaol"]), VALUES | st.decimals().map(str) | st.integers(1, 9))
+    for key, allowed in {
+        "levels": keys.LEVEL_KEYS, "triggers": keys.TRIGGER_KEYS, "translations": keys.TRANSLATION_KEYS
+    }.items()
+}  # fmt: skip
+RULES = st.fixed_dictionaries(
+    {"progress": VALUES, "user_field": VALUES},
+    optional={
+        "levels": st.lists(PARTS["levels"]),
+        "triggers": st.lists(PARTS["triggers"]),
+        "translations": st.dictionaries(st.sampled_from(["de", "DE", "pt-br", "", "\ud800"]), PARTS["translations"]),
+        "goal": VALUES | st.floats(),
+        "condition": VALUES,
+        "code": VALUES,
+        "name": VALUES,
+    },
+)
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(BADGES | JSON, max_size=4) | JSON)
+@given(st.lists(BADGES | RULES | JSON, max_size=4) | JSON)
 def test_any_json_gives_definitions_or_faults(content):
     """Whatever JSON a file holds, parsing gives definitions or InvalidDefinitions with at least one fault."""
     check_anything(json.dumps(content))
@@ -172,11 +267,14 @@ def check_anything(text: str) -> None:
         wrong, message = error.faults, str(error)
         # It can be printed.
         message.encode()
-    assert wrong or (text.strip() and [each.number for each in parsed] == list(range(1, len(parsed) + 1)))
+    numbers = sorted({each.number for each in parsed})
+    assert wrong or (text.strip() and numbers == list(range(1, len(numbers) + 1)))
     assert len({each.code for each in parsed}) == len(parsed)
 
 
 def test_keys_are_the_fields_of_a_definition():
-    """What the file may declare is what a definition holds; `events` is the field of trigger_condition."""
-    fields = {field.name for field in Definition.__dataclass_fields__.values()} - {"number", "source"}
-    assert {"trigger_condition" if name == "events" else name for name in fields} == set(definitions.KEYS)
+    """What the file may declare is what a definition holds, but for levels, of which each is one, and for triggers."""
+    fields = {field.name for field in Definition.__dataclass_fields__.values()}
+    assert fields - {"number", "source", "has_triggers", "events", "watches"} == set(definitions.KEYS) - {
+        "trigger_condition", "triggers", "levels"
+    }  # fmt: skip

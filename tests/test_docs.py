@@ -255,7 +255,7 @@ def test_json(page):
 def test_badge_files_compile(page, badge_file):
     """PostgreSQL takes every badge file that is shown."""
     for text in blocks(page, "json"):
-        if "trigger_table" in text:
+        if "user_field" in text:
             badge_file().write_text(text, "utf-8")
             call_command("create_badge_triggers", stdout=(output := io.StringIO()))
             assert "Done" in output.getvalue() or "Nothing to do" in output.getvalue()

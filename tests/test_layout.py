@@ -16,8 +16,8 @@ PACKAGE = Path(badges.__file__).parent
 
 FOUNDATION = ("exceptions", "conf", "database", "fields")
 STAGES = (
-    "definitions", "conditions", "rules", "declarations", "site", "complaints", "analysis", "routines", "expressions",
-    "compiler", "catalog", "plan", "install", "awarding"
+    "notation", "keys", "definitions", "conditions", "rules", "declarations", "site", "facts", "names", "watching",
+    "complaints", "analysis", "routines", "expressions", "compiler", "catalog", "mirror", "plan", "install", "awarding"
 )  # fmt: skip
 ORDER = (*FOUNDATION, *STAGES)
 MAX_LINES = 400
@@ -77,7 +77,9 @@ def test_length(path):
 
 def test_pure_stages_take_no_connection():
     """What is said to be pure runs without a database."""
-    for stage in ("definitions", "routines", "expressions", "compiler", "plan"):
+    for stage in (
+        "notation", "keys", "definitions", "facts", "watching", "routines", "expressions", "compiler", "mirror", "plan"
+    ):  # fmt: skip
         source = (PACKAGE / f"{stage}.py").read_text("utf-8")
         assert "connection" not in {node.arg for node in ast.walk(ast.parse(source)) if isinstance(node, ast.arg)}
         assert "django.db" not in source

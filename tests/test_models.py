@@ -10,7 +10,8 @@ from conftest import entry
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError
+from django.db.models import Count, ProtectedError
+from django.utils import translation
 from dummy.models import Sketch
 
 from badges.models import Badge, BadgeDefinition
@@ -120,7 +121,8 @@ def test_definitions_mirror_the_file(declare):
     """Every key of the file can be read in the database; what leaves the file is retired, and can come back."""
     full = {
         **FIRST, "description": "Drew.", "category": "Drawing", "image": "a.svg", "points": 3, "position": 9,
-        "secret": True, "trigger_condition": ["update", "insert"],
+        "secret": True, "trigger_condition": ["update", "insert"], "translations": {"de": {"name": "Erste"}},
+        "per": "id", "revocable": True, "active": False, "expires_after": "1 year",
     }  # fmt: skip
     declare(full, entry("plain"))
     rows = {row.pop("code"): row for row in BadgeDefinition.objects.values()}
@@ -128,13 +130,114 @@ def test_definitions_mirror_the_file(declare):
         "name": "First sketch", "description": "Drew.", "category": "Drawing", "image": "a.svg", "points": 3,
         "position": 9, "secret": True, "condition": "NEW.hit_views >= 0", "trigger_condition": ["insert", "update"],
         "trigger_table": "dummy_sketch", "user_field": "user_id", "retired_at": None,
+        "translations": {"de": {"name": "Erste"}}, "progress": "", "goal": None, "triggers": [], "per": "id",
+        "revocable": True, "active": False, "expires_after": "1 year", "rule": rows["first"]["rule"],
     }  # fmt: skip
-    assert [rows["plain"][key] for key in ("description", "points", "position", "secret")] == ["", 0, 2, False]
+    assert len(rows["first"]["rule"]) == 12
+    assert rows["first"]["rule"] != rows["plain"]["rule"]
+    optional = ("description", "points", "position", "secret", "translations", "per", "revocable", "active")
+    assert [rows["plain"][key] for key in optional] == ["", 0, 2, False, {}, "", False, True]
     declare(entry("plain"))
     assert BadgeDefinition.objects.get(code="first").retired_at is not None
     assert BadgeDefinition.objects.get(code="first").description == "Drew."
     declare(full, entry("plain"))
     assert BadgeDefinition.objects.get(code="first").retired_at is None
+
+
+def test_definitions_mirror_progress_levels_and_triggers(declare):
+    """Each level is a definition with its goal to the digit, in the order of the goals; triggers are those watched."""
+    sketches = {"table": "dummy_sketch", "on": "insert", "user_field": "user_id"}
+    users = {"table": "auth_user", "on": ["update", "delete"], "user_field": "id"}
+    badge = {
+        "name": "Views", "progress": "sum(hit_views) from dummy_sketch where user_id = NEW.user_id",
+        "triggers": [sketches, users],
+        "levels": [{"code": "z", "goal": 0.1}, {"code": "b", "goal": 25, "name": "Famous"}, {"code": "a", "goal": 1e9}],
+    }  # fmt: skip
+    declare(badge)
+    rows = list(BadgeDefinition.objects.all())
+    assert [(row.code, row.name, str(row.goal.normalize())) for row in rows] == [
+        ("z", "Views", "0.1"), ("b", "Famous", "25"), ("a", "Views", "1E+9")
+    ]  # fmt: skip
+    assert rows[1].condition == f"(SELECT {badge['progress']}\n) >= 25"
+    for row in rows:
+        assert (row.progress, row.trigger_table, row.trigger_condition) == (
+            badge["progress"], "dummy_sketch", ["insert"]
+        )  # fmt: skip
+        assert row.triggers == [users]
+    assert declare(badge).is_empty
+
+
+# Languages
+
+
+TRANSLATED = {
+    **FIRST, "description": "Drew.",
+    "translations": {"de": {"name": "Erste Skizze"}, "pt-BR": {"name": "Esboço", "description": "Desenhou."},
+                     "pt": {"name": "Primeiro"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("language", "name", "description"),
+    [
+        ("de", "Erste Skizze", "Drew."),
+        ("de-at", "Erste Skizze", "Drew."),
+        ("pt-br", "Esboço", "Desenhou."),
+        ("pt-ao", "Primeiro", "Drew."),
+        ("en", "First sketch", "Drew."),
+        (None, "First sketch", "Drew."),
+        ("de'", "First sketch", "Drew."),
+    ],
+)
+def test_language_that_is_active(declare, user, language, name, description):
+    """Names and descriptions are shown in the active language, or else its base language, or else as they are."""
+    declare(TRANSLATED)
+    Sketch.objects.create(user=user, title="Sketch")
+    with translation.override(language):
+        definition = BadgeDefinition.objects.get()
+        assert (definition.shown_name, definition.shown_description, str(definition)) == (name, description, name)
+        assert Badge.objects.get().name == name
+        assert Badge._base_manager.get().name == name
+        assert list(user.badges.filter(name=name).order_by("name").values("name")) == [{"name": name}]
+        assert list(Badge.objects.values("name").annotate(holders=Count("id"))) == [{"name": name, "holders": 1}]
+    assert definition.name == "First sketch"
+
+
+def test_language_of_a_query_made_earlier(declare, user):
+    """A query that was built before a language became active follows it when it is run."""
+    declare(TRANSLATED)
+    Sketch.objects.create(user=user, title="Sketch")
+    names = Badge.objects.values_list("name", flat=True)
+    for language, name in {"de": "Erste Skizze", "en": "First sketch"}.items():
+        with translation.override(language):
+            assert list(names.all()) == [name]
+
+
+# Badges that end, and of things
+
+
+@pytest.mark.parametrize(("interval", "is_shown"), [("1 hour", True), ("-1 second", False), (None, True)])
+def test_badge_that_expires(badge, user, execute, interval, is_shown):
+    """A badge that has expired is hidden wherever badges are read, but for with_expired and the database."""
+    execute("UPDATE badges_badge SET expires_at = statement_timestamp() + %s::interval", [interval])
+    assert Badge.objects.exists() is is_shown
+    assert user.badges.exists() is is_shown
+    assert [len(each.badges.all()) for each in User.objects.prefetch_related("badges")] == [is_shown]
+    assert badge.definition.badges.exists() is is_shown
+    [kept] = Badge.with_expired.all()
+    assert (kept, kept.name) == (badge, "First sketch")
+    user.delete()
+    assert not Badge.with_expired.exists()
+
+
+def test_unique_by_thing(badge, user):
+    """A user holds a badge once for each thing, and one badge without a thing."""
+    assert (badge.thing, badge.by_hand, badge.expires_at) == ("", False, None)
+    for thing in ("7", "8"):
+        Badge.objects.create(user=user, code="first", thing=thing)
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Badge.objects.create(user=user, code="first", thing=thing)
+    assert sorted(Badge.objects.values_list("thing", flat=True)) == ["", "7", "8"]
 
 
 def test_definition_that_somebody_holds_is_protected(badge):

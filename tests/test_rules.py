@@ -770,6 +770,90 @@ def test_tables_called_like_the_row():
     assert 'JOIN "new" T2 ON ("new"."newer_id" = T2."id") WHERE ("new"."id" = 5 AND T2."size" = 1)' in found
 
 
+# The keys of living rules
+
+
+def test_progress_and_levels(install, writer, user, held):
+    """Progress may be an expression; each level is a badge."""
+    levels = [{"code": "bronze", "goal": 1, "name": "Bronze"}, {"code": "silver", "goal": 3, "name": gettext_lazy("S")}]
+    install(
+        Rule(model=Sketch, on="insert", user_field="user", progress=Aggregated(MINE, Count("id")), levels=levels),
+        Rule(
+            code="half", name="Half", model=Sketch, on="insert", user_field="user", goal=Decimal("2.5"),
+            progress=Sketch.objects.filter(user=OuterRef("user")).values("user").annotate(n=Count("id")).values("n"),
+        ),
+    )  # fmt: skip
+    writer.draw(user)
+    assert held(user) == ["bronze"]
+    writer.draw(user)
+    writer.draw(user)
+    assert held(user) == ["bronze", "half", "silver"]
+    assert triggers("--plan").startswith("Nothing to do")
+
+
+def test_several_triggers(install, user, held):
+    """Triggers may name models and fields; an expression is about the row of the first."""
+    active = Aggregated(MINE.filter(user__is_active=True), Count("id")) >= 1
+    install(
+        Rule(
+            code="active",
+            name="Active",
+            condition=active,
+            triggers=[
+                {"table": Sketch, "on": ["insert", "update"], "user_field": "user"},
+                {"table": User, "on": "update", "user_field": "pk"},
+            ],
+        )
+    )
+    User.objects.update(is_active=False)
+    Sketch.objects.create(user=user, title="x")
+    assert held(user) == []
+    User.objects.update(is_active=True)
+    Sketch.objects.create(user=user, title="y")
+    assert held(user) == ["active"]
+    [declared] = declarations.load().definitions
+    assert (declared.trigger_table, declared.user_field) == ("dummy_sketch", "user_id")
+    assert [watch.as_dict() for watch in declared.watches] == [
+        {"table": "auth_user", "on": ["update"], "user_field": "id"}
+    ]
+
+
+def test_expression_without_a_model_among_its_triggers(faults):
+    """With triggers that name tables alone, an expression needs the model."""
+    message = faults(
+        Rule(
+            code="x",
+            name="X",
+            condition=Q(),
+            triggers=[{"table": "dummy_sketch", "on": "insert", "user_field": "user_id"}],
+        )
+    )
+    assert 'badge "x" in shop/badges.py, condition: an expression is about the rows of a model.' in message
+
+
+def test_other_keys_in_pythons_words(register):
+    """A field for per, a timedelta for an interval, texts by language."""
+    register(
+        rule(per="id", expires_after=datetime.timedelta(days=30, seconds=5), revocable=True, active=False),
+        rule("translated", translations={"de": {"name": gettext_lazy("Stern")}}),
+    )
+    star, translated = declarations.load().definitions
+    assert (star.per, star.revocable, star.active) == ("id", True, False)
+    assert star.expires_after == "30 days 5 seconds 0 microseconds"
+    assert translated.translations == {"de": {"name": "Stern"}}
+
+
+def test_faults_of_levels_and_triggers(faults):
+    """What is wrong in a level or a trigger names the module as well."""
+    message = faults(
+        Rule(model=Sketch, on="insert", user_field="user", progress="hit_views", levels=[{"code": "a", "gaol": 1}, 5]),
+        Rule(code="b", name="B", condition="true", triggers=[{"table": Sketch, "on": "insert", "user_field": "users"}]),
+    )
+    assert 'badge "a" in shop/badges.py, gaol: there is no such key.' in message
+    assert "badge 1 in shop/badges.py, level 2: a level is an object" in message
+    assert 'badge "b" in shop/badges.py, triggers 1, user_field: public.dummy_sketch has no column "users".' in message
+
+
 # docs/rules-in-python.md
 
 

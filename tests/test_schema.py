@@ -11,7 +11,7 @@ import pytest
 from bad_input_cases import FAULTY_BADGES, NOT_A_LIST, SOUND
 from conftest import entry
 
-from badges import definitions
+from badges import definitions, keys
 
 SCHEMA = json.loads(resources.files("badges").joinpath("badge.schema.json").read_text("utf-8"))
 BADGE = SCHEMA["$defs"]["badge"]
@@ -27,15 +27,31 @@ def test_schema_is_valid():
 
 
 def test_keys_are_those_of_the_parser():
-    """An editor offers exactly the keys that the command takes, in the same order, and demands the same ones."""
-    assert tuple(BADGE["properties"]) == definitions.KEYS
-    assert tuple(BADGE["required"]) == definitions.REQUIRED_KEYS
-    assert BADGE["additionalProperties"] is False
+    """An editor offers exactly the keys that the command takes, in the same order, also within levels and triggers."""
+    assert tuple(BADGE["properties"]) == keys.KEYS
+    assert tuple(SCHEMA["$defs"]["level"]["properties"]) == keys.LEVEL_KEYS
+    assert tuple(SCHEMA["$defs"]["trigger"]["properties"]) == keys.TRIGGER_KEYS
+    assert tuple(SCHEMA["$defs"]["translations"]["additionalProperties"]["properties"]) == keys.TRANSLATION_KEYS
+    for kind in (BADGE, *(SCHEMA["$defs"][name] for name in ("level", "trigger"))):
+        assert kind["additionalProperties"] is False
 
 
 def test_events_are_those_of_the_parser():
     """An editor offers exactly the events that the command takes."""
     assert SCHEMA["$defs"]["event"]["anyOf"][0]["enum"] == list(definitions.Event)
+
+
+def fitting_entry(key):
+    """A badge to which the key can be added."""
+    replaced = {
+        "progress": {"condition"},
+        "goal": {"condition"},
+        "levels": {"condition", "code"},
+        "triggers": set(keys.ONE_TRIGGER_KEYS),
+    }
+    badge = {name: value for name, value in entry("x").items() if name not in replaced.get(key, ())}
+    added = {"progress": {"goal": 5}, "goal": {"progress": "1"}, "levels": {"progress": "1"}}
+    return badge | added.get(key, {})
 
 
 @pytest.mark.parametrize("key", definitions.KEYS)
@@ -45,7 +61,7 @@ def test_key_is_explained(key):
     assert about["title"]
     assert about["description"].endswith(".")
     for example in about["examples"]:
-        badge = {**entry("x"), key: example}
+        badge = {**fitting_entry(key), key: example}
         validator.validate([badge])
         assert definitions.parse(json.dumps([badge]))
 

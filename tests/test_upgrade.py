@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from conftest import entry
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
-from django.db import connection, connections
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, connections
 from psycopg import sql
 
 from badges.models import Badge, BadgeDefinition
@@ -193,6 +193,46 @@ def test_back_and_forth(old, badge_file):
     assert (1, "renamed") in old.held()
 
 
+def test_from_the_tables_without_rules(old, badge_file):
+    """From the tables of 0002 to those of 0003 and back: badges stay, one of each code, and none that has ended."""
+    badge_file(COLLECTOR)
+    old.migrate("badges", "0002")
+    old.execute(
+        """
+        INSERT INTO badges_badgedefinition (code, name, description, category, image, points, position, secret,
+                                            condition, trigger_condition, trigger_table, user_field)
+        SELECT code, code, '', '', '', 0, 0, false, 'true', '["insert"]', 'dummy_sketch', 'user_id'
+        FROM unnest(ARRAY['collector', 'other']) AS code;
+        INSERT INTO badges_badge (user_id, code) VALUES (1, 'collector'), (2, 'collector')
+        """
+    )
+    with pytest.raises(CommandError, match="migrate badges"):
+        old.run("create_badge_triggers")
+    old.migrate()
+    assert old.held() == [(1, "collector"), (2, "collector")]
+    rows = old.execute("SELECT DISTINCT goal, per, revocable, active, rule FROM badges_badgedefinition")
+    assert rows == [(None, "", False, True, "")]
+    assert "Done" in old.run("create_badge_triggers")
+    old.sketch(1)
+    old.execute(
+        """
+        INSERT INTO badges_badge (user_id, code, thing, awarded_at)
+        VALUES (1, 'collector', '7', NULL), (1, 'collector', '8', now()), (2, 'other', '7', now() - interval '1 day'),
+               (2, 'other', '8', now());
+        INSERT INTO badges_badge (user_id, code, expires_at) VALUES (1, 'other', now() - interval '1 day')
+        """
+    )
+    old.migrate("badges", "0002")
+    assert old.held() == [(1, "collector"), (2, "collector"), (2, "other")]
+    assert old.execute("SELECT count(*) FROM pg_proc WHERE proname LIKE 'badges%'") == [(0,)]
+    with pytest.raises(IntegrityError):
+        old.execute("INSERT INTO badges_badge (user_id, code) VALUES (2, 'other')")
+    old.sketch(1)
+    old.migrate()
+    assert "Done" in old.run("create_badge_triggers")
+    assert old.held() == [(1, "collector"), (2, "collector"), (2, "other")]
+
+
 def test_new_database(empty, badge_file):
     """A site that begins with this version needs migrate and create_badge_triggers, and its models are in line."""
     empty.migrate()
@@ -228,8 +268,11 @@ def test_columns_that_sql_may_rely_on(empty):
     )
     assert columns == [
         ("awarded_at", "timestamp with time zone", "YES", True),
+        ("by_hand", "boolean", "NO", True),
         ("code", "character varying", "NO", False),
         ("evidence", "jsonb", "YES", False),
+        ("expires_at", "timestamp with time zone", "YES", False),
         ("id", "uuid", "NO", True),
+        ("thing", "text", "NO", True),
         ("user_id", "integer", "NO", False),
     ]

@@ -7,69 +7,27 @@ trigger table (the probes), inside a transaction that is rolled back; what the v
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import pq, sql
 
-from badges import complaints, declarations
+from badges import complaints, declarations, names, watching
 from badges import site as sites
-from badges.database import fetch_file, rolled_back, trusted
+from badges.complaints import Noun
+from badges.database import fetch, fetch_file, rolled_back, trusted
 from badges.declarations import Declarations
 from badges.definitions import Definition, Event
 from badges.exceptions import Fault, InvalidDefinitions, NotMigrated
+from badges.facts import AnalysedDefinition, Facts, ReadTable, Watched
 from badges.site import Column, Site, Table
 
-_SAME_TYPES = (
-    frozenset({"smallint", "integer", "bigint"}),
-    frozenset({"text", "character varying", "character", "citext"}),
-)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Facts:
-    """What PostgreSQL says about the condition of one badge, checked after one event."""
-
-    table: Table
-    user: Column
-    new_columns: tuple[str, ...]
-    old_columns: tuple[str, ...]
-    """The columns of the changed row that the condition reads, in the order of the table."""
-    tables: tuple[str, ...]
-    """The other tables it reads, as schema.table."""
-    is_time_dependent: bool
-    is_opaque: bool
-    """It calls a function of the site's own that may read tables and the clock."""
-
-    @property
-    def is_cross_row(self) -> bool:
-        """The changed row alone does not decide it."""
-        return bool(self.tables) or self.is_opaque
-
-    @property
-    def depends_on_its_row(self) -> bool:
-        """Of two rows of one user, one may meet the condition and the other not."""
-        return not {self.user.name}.issuperset(self.new_columns + self.old_columns)
-
-    @property
-    def can_look_again(self) -> bool:
-        """The rows that it is checked for are still there: all it reads of them is new."""
-        return not self.old_columns
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class AnalysedDefinition:
-    """A definition with its facts for each of its events."""
-
-    definition: Definition
-    facts: dict[Event, Facts]
-
-    @property
-    def table(self) -> Table:
-        return next(iter(self.facts.values())).table
+__all__ = ("AnalysedDefinition", "Facts", "ReadTable", "Watched", "analyse", "load")
 
 
 def load(connection: BaseDatabaseWrapper, file: Path | None = None) -> Declarations:
@@ -107,14 +65,28 @@ def analyse(
     return analysed
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Named:
+    """What the names in a definition stand for; None where they stand for nothing that will do."""
+
+    table: Table | None
+    user: Column | None
+    per: Column | None
+    declared: tuple[watching.Declared, ...]
+    is_sound: bool
+
+
 class _Analyser:
     def __init__(self, connection: BaseDatabaseWrapper, site: Site) -> None:
         self.connection = connection
         self.site = site
         self.faults: list[Fault] = []
-        self.tables: dict[str, Table | None] = {}
+        self.noted: set[tuple[int, str, str]] = set()
+        self.tables: dict[str, Table | names.Complaint] = {}
+        self.read: dict[int, Table] = {}
         self.probed: set[int] = set()
-        self.views: dict[str, tuple[Definition, Event, Table, Column | None]] = {}
+        self.named: dict[str, _Named] = {}
+        self.views: dict[str, tuple[Definition, Event, Table, _Named]] = {}
 
     def analyse(self, definitions: Iterable[Definition]) -> Iterator[AnalysedDefinition]:
         definitions = tuple(definitions)
@@ -129,11 +101,22 @@ class _Analyser:
             of_definition = {
                 event: facts[definition.code, event] for event in definition.events if (definition.code, event) in facts
             }
-            if len(of_definition) == len(definition.events):
-                yield AnalysedDefinition(definition, of_definition)
+            if of_definition and len(of_definition) == len(definition.events):
+                for key, message, remedy in watching.faults(definition, of_definition.values(), definition.events):
+                    self._fault(definition, key, message, remedy)
+                declared = self.named[definition.code].declared
+                yield AnalysedDefinition(
+                    definition,
+                    of_definition,
+                    watching.watches(definition, of_definition, declared, self.read),
+                    watching.unwatched(definition, of_definition, declared, self.read),
+                )
 
     def _fault(self, definition: Definition, key: str, message: str, remedy: str = "") -> None:
-        self.faults.append(Fault(f"{definition.place}, {key}", message, remedy, definition.number))
+        # The levels of a badge share all but their goals, and their faults with that.
+        if (definition.number, key, message) not in self.noted or not definition.number:
+            self.noted.add((definition.number, key, message))
+            self.faults.append(Fault(f"{definition.place}, {key}", message, remedy, definition.number))
 
     def _refused(
         self,
@@ -143,11 +126,18 @@ class _Analyser:
         event: Event | None = None,
         table: Table | None = None,
     ) -> None:
-        """Note that PostgreSQL refused the condition, which begins at `start` of the statement."""
+        """Note that PostgreSQL refused the question, which begins at `start` of the statement."""
         message, remedy = complaints.about_condition(
-            self.connection, self.site, definition.condition, _cause(error), start, event, table
+            self.connection,
+            self.site,
+            Noun(definition.question_key),
+            definition.question,
+            _cause(error),
+            start,
+            event,
+            table,
         )
-        self._fault(definition, "condition", message, remedy)
+        self._fault(definition, definition.question_key, message, remedy)
 
     def _check_rights(self) -> None:
         """What every badge needs, whatever it declares."""
@@ -157,7 +147,7 @@ class _Analyser:
                 Fault(
                     place,
                     f'the role "{site.role}" may not read {site.definitions.qualified_name}.',
-                    f"Needed: {_grant('SELECT, INSERT, UPDATE', site.definitions, site.role)}",
+                    f"Needed: {names.grant('SELECT, INSERT, UPDATE', site.definitions, site.role)}",
                 )
             )
         if not site.owner_reads_users:
@@ -165,97 +155,96 @@ class _Analyser:
                 Fault(
                     place,
                     f'the owner of the badges, "{site.badges_owner}", may not read {site.users.qualified_name}.',
-                    f"Needed: {_grant('SELECT', site.users, site.badges_owner)}",
+                    f"Needed: {names.grant('SELECT', site.users, site.badges_owner)}",
                 )
             )
         if not site.can_create_temporary:
-            names = map(sql.Identifier, (site.database, site.role))
+            identifiers = map(sql.Identifier, (site.database, site.role))
             self.faults.append(
                 Fault(
                     place,
                     f'the role "{site.role}" may not make the temporary tables on which conditions are tried.',
-                    f"Needed: {sql.SQL('GRANT TEMPORARY ON DATABASE {} TO {};').format(*names).as_string()}",
+                    f"Needed: {sql.SQL('GRANT TEMPORARY ON DATABASE {} TO {};').format(*identifiers).as_string()}",
                 )
             )
 
     def _prepare(self, definition: Definition) -> None:
         """Make the probe views of one definition, or note why that cannot be."""
-        table = self._table(definition)
-        user = self._user_column(definition, table) if table else None
-        if not self._check_syntax(definition) or table is None or not self._make_probes(definition, table):
+        named = self.named[definition.code] = self._look_up(definition)
+        if not self._check_syntax(definition) or not named.table or not self._make_probes(definition, named.table):
             return
         for event in definition.events:
             name = f"badges_view_{len(self.views)}"
-            if self._make_view(name, definition, event, table):
-                self.views[name] = (definition, event, table, user)
+            if self._make_view(name, definition, event, named.table):
+                self.views[name] = (definition, event, named.table, named)
 
-    def _table(self, definition: Definition) -> Table | None:
-        written = definition.trigger_table
+    def _look_up(self, definition: Definition) -> _Named:
+        place = "triggers 1, " if definition.has_triggers else ""
+        table_key = f"{place}table" if place else "trigger_table"
+        table = self._table(definition, table_key, definition.trigger_table)
+        user = per = None
+        if table:
+            written = definition.user_field
+            user = self._found(definition, f"{place}user_field", names.user_column(self.site, table, written))
+            if definition.per:
+                per = self._found(definition, "per", names.column(table, definition.per))
+        declared = []
+        for number, watch in enumerate(definition.watches, start=2):
+            watched = self._table(definition, f"triggers {number}, table", watch.table)
+            if watched:
+                found = names.user_column(self.site, watched, watch.user_field)
+                column = self._found(definition, f"triggers {number}, user_field", found)
+                if column:
+                    declared.append((watched, column, watch.events))
+        is_sound = self._check_expiry(definition) and bool(per) == bool(definition.per)
+        is_sound = is_sound and len(declared) == len(definition.watches)
+        return _Named(table, user, per, tuple(declared), is_sound)
+
+    def _table(self, definition: Definition, key: str, written: str) -> Table | None:
         if written not in self.tables:
-            self.tables[written] = sites.find_table(self.connection, written)
-        table = self.tables[written]
-        if table is None:
-            near = sites.nearest_table(self.connection, written)
-            remedy = f'Did you mean "{near}"?' if near else "Create the table first (python manage.py migrate)."
-            self._fault(definition, "trigger_table", f'there is no table "{written}".', remedy)
-            return None
-        kinds = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence", "i": "an index"}
-        if table.kind not in ("r", "p"):
-            kind = kinds.get(table.kind, "no table")
-            remedy = "Name the table whose rows change; writes through an updatable view reach it too."
-            if table.kind == "f":
-                remedy = "Its rows change on another server, where no trigger of this database fires."
-            self._fault(definition, "trigger_table", f'"{written}" is {kind}; only a table can be watched.', remedy)
-            return None
-        if table.schema in ("pg_catalog", "information_schema") or table.is_temporary:
-            kind, remedy = "a system table", "PostgreSQL fires no triggers for its own tables."
-            if table.is_temporary:
-                kind, remedy = "a temporary table", "It is gone at the end of the session that made it."
-            self._fault(definition, "trigger_table", f'"{written}" is {kind}; it cannot be watched.', remedy)
-            return None
-        if not table.can_select:
-            self._fault(
-                definition,
-                "trigger_table",
-                f'the role "{self.site.role}" may not read {table.qualified_name}.',
-                f"Needed: {_grant('SELECT', table, self.site.role)}",
-            )
-            return None
-        return table
+            self.tables[written] = names.trigger_table(self.connection, self.site, written)
+        found = self.tables[written]
+        if isinstance(found, Table):
+            return found
+        self._fault(definition, key, *found)
+        return None
 
-    def _user_column(self, definition: Definition, table: Table) -> Column | None:
-        written = definition.user_field
-        column = table.column(written)
-        if column is None:
-            near = table.nearest_column(written)
-            remedy = f'Did you mean "{near}"?' if near else f"Its columns: {table.column_names}."
-            self._fault(definition, "user_field", f'{table.qualified_name} has no column "{written}".', remedy)
-            return None
-        if column.is_virtual:
-            message = f"{table.qualified_name}.{column.name} is a virtual generated column, which triggers do not see."
-            self._fault(definition, "user_field", message, "Name another column, or make this one STORED.")
-            return None
-        key = self.site.user_key
-        if column.type != key.type and not any({column.type, key.type} <= types for types in _SAME_TYPES):
-            users = f"{self.site.users.qualified_name}.{key.name}"
-            self._fault(
-                definition,
-                "user_field",
-                f"{table.qualified_name}.{column.name} is of type {column.type}, but users are known by {users}, "
-                f"of type {key.type}.",
-                "Name the column that holds the key of the user.",
-            )
-            return None
-        return column
+    def _found(self, definition: Definition, key: str, found: Column | names.Complaint) -> Column | None:
+        if isinstance(found, Column):
+            return found
+        self._fault(definition, key, *found)
+        return None
+
+    def _check_expiry(self, definition: Definition) -> bool:
+        """Ask whether a badge that is awarded now would end at a time that PostgreSQL knows, and that is to come."""
+        written = definition.expires_after
+        if not written:
+            return True
+        message, remedy = "", 'Write an interval as PostgreSQL reads it, such as "90 days" or "1 year".'
+        try:
+            with transaction.atomic(using=self.connection.alias):
+                [(is_positive,)] = fetch(
+                    self.connection,
+                    "SELECT isfinite(now() + %s::interval) AND now() + %s::interval > now()",
+                    [written, written],
+                )
+            if not is_positive:
+                message = f'after "{written}" no badge would be left.'
+                remedy = "Write an interval that is longer than nothing and has an end; without one, badges stay."
+        except DatabaseError as error:
+            message = f"{_cause(error).diag.message_primary}."
+        if message:
+            self._fault(definition, "expires_after", message, remedy)
+        return not message
 
     def _check_syntax(self, definition: Definition) -> bool:
-        """Parse the condition alone. What closes a parenthesis that it did not open fails here, whatever follows it."""
+        """Parse the question alone. What closes a parenthesis that it did not open fails here, whatever follows it."""
         prefix = "CREATE VIEW badges_syntax AS SELECT "
         raw = self.connection.connection
         try:
             # Only prepared, never run; and the extended protocol refuses several statements.
             with rolled_back(self.connection), self.connection.wrap_database_errors:
-                result = raw.pgconn.prepare(b"", f"{prefix}{definition.condition}\n".encode())
+                result = raw.pgconn.prepare(b"", f"{prefix}{definition.question}\n".encode())
                 if result.status != pq.ExecStatus.COMMAND_OK:
                     raise psycopg.errors.error_from_result(result, encoding="utf-8")
         except DatabaseError as error:
@@ -285,13 +274,14 @@ class _Analyser:
                 )
                 remedy = f"Needed: {grant.as_string()}"
             message = f"the condition cannot be tried on a copy of the table: {cause.diag.message_primary}."
-            self._fault(definition, "trigger_table", message, remedy)
+            key = "triggers 1, table" if definition.has_triggers else "trigger_table"
+            self._fault(definition, key, message, remedy)
             return False
         self.probed.add(table.oid)
         return True
 
     def _make_view(self, name: str, definition: Definition, event: Event, table: Table) -> bool:
-        """Make a view in which the condition sees `new` and `old` as it will in the generated function."""
+        """Make a view in which the question sees `new` and `old` as it will in the generated function."""
         statement, start = _view(name, definition, event, table)
         try:
             with transaction.atomic(using=self.connection.alias), self.connection.cursor() as cursor:
@@ -303,53 +293,67 @@ class _Analyser:
 
     def _facts(self) -> dict[tuple[str, Event], Facts]:
         facts = {}
-        owner = self.site.badges_owner
-        for name, type_, new, old, *rest in fetch_file(self.connection, "probe_facts.sql", owner=owner):
-            definition, event, table, user = self.views[name]
-            system_column, locks_rows, one_row, dangling, tables, lacking, volatile, clock, opaque = rest
-            faults = complaints.about_type(type_, dangling) + complaints.about_reading(
-                system_column, locks_rows, one_row, volatile
-            )
+        site, owner = self.site, self.site.badges_owner
+        for name, type_, new, old, *rest in fetch_file(
+            self.connection, "probe_facts.sql", owner=owner, users=site.users.oid, user_key=site.user_key.name
+        ):
+            definition, event, table, named = self.views[name]
+            noun = Noun(definition.question_key)
+            system_column, locks_rows, one_row, dangling, tables, lacking, reads, volatile, clock, opaque = rest
+            faults = complaints.about_type(noun, type_, dangling)
+            faults += complaints.about_reading(noun, system_column, locks_rows, one_row, volatile)
             faults += [
                 (
-                    f'the condition runs with the rights of the owner of the badges, "{owner}", who lacks {right}.',
+                    f'the {noun} runs with the rights of the owner of the badges, "{owner}", who lacks {right}.',
                     f"Needed: GRANT {right} TO {sql.Identifier(owner).as_string()};",
                 )
                 for right in lacking
             ]
             faults += [
                 (
-                    f"the condition reads {column.name}, a virtual generated column, which triggers do not see.",
+                    f"the {noun} reads {column.name}, a virtual generated column, which triggers do not see.",
                     "Write its expression out, or make the column STORED.",
                 )
                 for column in table.columns
                 if column.is_virtual and column.name in {*new, *old}
             ]
             for message, remedy in faults:
-                self._fault(definition, "condition", message, remedy)
-            if faults or user is None:
+                self._fault(definition, definition.question_key, message, remedy)
+            if faults or named.user is None or not named.is_sound:
                 continue
             facts[definition.code, event] = Facts(
                 table=table,
-                user=user,
+                user=named.user,
                 new_columns=table.in_order(new),
                 old_columns=table.in_order(old),
                 tables=tuple(sorted(tables)),
                 is_time_dependent=clock or opaque,
                 is_opaque=opaque,
+                reads=tuple(self._read_tables(reads, table, named.user)),
+                per=named.per,
             )
         return facts
 
+    def _read_tables(self, reads: Any, table: Table, user: Column) -> Iterator[ReadTable]:
+        """What a condition reads beside the changed row of `table`, whose users are in the column `user`."""
+        found = json.loads(reads) if isinstance(reads, str) else reads
+        for oid, schema, name, columns, of_users in sorted(found, key=lambda read: f"{read[1]}.{read[2]}"):
+            if oid not in self.read and (read_table := sites.table_named(self.connection, schema, name)):
+                self.read[oid] = read_table
+            candidates = [user.name] if oid == table.oid and user.name in columns else of_users
+            of_user = self.read[oid].column(candidates[0]) if oid in self.read and len(candidates) == 1 else None
+            yield ReadTable(f"{schema}.{name}", oid, tuple(columns), of_user)
+
 
 def _view(name: str, definition: Definition, event: Event, table: Table) -> tuple[str, int]:
-    """The statement that makes a probe view, and where in it the condition begins.
+    """The statement that makes a probe view, and where in it the question begins.
 
     A bare column is looked for in the changed row first; so OLD of an update stands one query level further out.
     """
     query = sql.SQL("SELECT c.value FROM {} AS {} CROSS JOIN LATERAL (SELECT (SELECT {}\n) AS value) AS c").format(
         sql.Identifier("pg_temp", f"badges_{event.changed_row}_{table.oid}"),
         sql.Identifier(event.changed_row),
-        trusted(definition.condition),
+        trusted(definition.question),
     )
     if event is Event.UPDATE:
         query = sql.SQL("SELECT o.value FROM {} AS old CROSS JOIN LATERAL ({}) AS o").format(
@@ -358,12 +362,6 @@ def _view(name: str, definition: Definition, event: Event, table: Table) -> tupl
     statement = sql.SQL("CREATE TEMPORARY VIEW {} AS {}").format(sql.Identifier(name), query).as_string()
     before = "(SELECT (SELECT "
     return statement, statement.index(before) + len(before)
-
-
-def _grant(privilege: str, table: Table, role: str) -> str:
-    return (
-        sql.SQL("GRANT {} ON {} TO {};").format(trusted(privilege), table.identifier, sql.Identifier(role)).as_string()
-    )
 
 
 def _cause(error: DatabaseError) -> psycopg.Error:

@@ -13,7 +13,7 @@ from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges import analysis, catalog, exceptions, expressions, plan, site
+from badges import analysis, catalog, exceptions, expressions, mirror, site
 from badges.analysis import AnalysedDefinition, Facts
 from badges.conf import badges_settings
 from badges.database import fetch, fetch_file, qualified, read_committed, template, trusted
@@ -140,7 +140,7 @@ def _choose(definitions: Sequence[Definition], codes: Sequence[str], source: str
 
 def _require_in_line(connection: BaseDatabaseWrapper, chosen: Sequence[Definition]) -> None:
     stored = catalog.stored_definitions(connection)
-    differing = [definition.code for definition in chosen if stored.get(definition.code) != plan.row(definition)]
+    differing = [definition.code for definition in chosen if stored.get(definition.code) != mirror.row(definition)]
     if differing:
         raise exceptions.NotInLine(
             f"Not installed as the file declares them: {', '.join(differing)}. "
@@ -167,8 +167,10 @@ def _award_one(
     definition = analysed.definition
     facts = _facts_of_existing_rows(analysed)
     users = _estimated_users(connection, here)
-    if facts is None:
+    if facts is None or not definition.active:
         reason = "it is decided by a row that no longer exists (OLD)"
+        if not definition.active:
+            reason = "it is paused (active is false)"
         yield Progress(definition.code, 0, 0, users, is_done=True, skipped=reason)
         return
     awarded, seen, error = 0, 0, ""

@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+import enum
 import re
 
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges import definitions
+from badges import notation
 from badges.definitions import Event
 from badges.site import Site, Table, nearest_table
 
-_ONLY_READ = "A condition may only read."
 _SYNTAX_REMEDIES = {
-    ")": "Probably one ) is too many: the condition never opened it.",
+    ")": "Probably one ) is too many: the {noun} never opened it.",
     ";": "Leave out the semicolon.",
-    "SELECT": "A condition begins behind SELECT: leave that out.",
-    "INSERT": _ONLY_READ,
-    "UPDATE": _ONLY_READ,
-    "DELETE": _ONLY_READ,
+    "SELECT": "A {noun} begins behind SELECT: leave that out.",
+    **dict.fromkeys(("INSERT", "UPDATE", "DELETE"), "A {noun} may only read."),
 }
 """By the word at which PostgreSQL stops."""
-_FROM = "Say which rows: count(*) >= 5 FROM a_table WHERE user_id = NEW.user_id"
+_ONE_ROW = "the {noun} aggregates without FROM, so it sees the changed row alone."
+_NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision"})
+
+
+class Noun(enum.StrEnum):
+    """What the author's SQL is, which is the key that it stands under too."""
+
+    CONDITION = "condition"
+    PROGRESS = "progress"
+
+    @property
+    def result(self) -> str:
+        return "boolean" if self is Noun.CONDITION else "number"
+
+    @property
+    def expected(self) -> str:
+        return "true or false" if self is Noun.CONDITION else "a number"
+
+    @property
+    def with_rows(self) -> str:
+        comparison = " >= 5" if self is Noun.CONDITION else ""
+        return f"Say which rows: count(*){comparison} FROM a_table WHERE user_id = NEW.user_id"
 
 
 def about_condition(
     connection: BaseDatabaseWrapper,
     site: Site,
-    condition: str,
+    noun: Noun,
+    text: str,
     error: psycopg.Error,
     start: int,
     event: Event | None,
@@ -35,64 +55,73 @@ def about_condition(
 ) -> tuple[str, str]:
     """Turn PostgreSQL's error into a message that points into the author's own text, and a remedy.
 
-    :param start: where in the statement that failed the condition begins.
+    :param text: the condition or the progress, as `noun` says.
+    :param start: where in the statement that failed it begins.
     """
     position = int(error.diag.statement_position or 0) - 1 - start
-    is_inside = 0 <= position <= len(condition) + 1
+    is_inside = 0 <= position <= len(text) + 1
     # What is missing at the end, PostgreSQL misses behind our line break.
-    rest = condition[min(position, len(condition.rstrip())) :] if is_inside else ""
-    message, remedy = _explanation(connection, site, error, rest, is_inside, event, table)
+    rest = text[min(position, len(text.rstrip())) :] if is_inside else ""
+    message, remedy = _explanation(connection, site, noun, error, rest, is_inside, event, table)
     if is_inside:
-        message = f"{message}\n{definitions.excerpt(condition, len(condition) - len(rest))}"
+        message = f"{message}\n{notation.excerpt(text, len(text) - len(rest))}"
     return message, remedy
 
 
-def about_type(type_: str, dangling: str | None) -> list[tuple[str, str]]:
+def about_type(noun: Noun, type_: str, dangling: str | None) -> list[tuple[str, str]]:
     """What is wrong with a condition that PostgreSQL accepts, as far as its result tells: messages with remedies."""
     faults = []
     if dangling:
-        faults.append((f"the condition ends with {dangling.upper()}.", "Write what it needs, or leave it out."))
-    if type_ != "boolean":
+        faults.append((f"the {noun} ends with {dangling.upper()}.", "Write what it needs, or leave it out."))
+    if noun is Noun.CONDITION and type_ != "boolean":
         faults.append((f"the condition gives {type_}; a badge needs true or false.", "Compare it with something."))
+    if noun is Noun.PROGRESS and type_ not in _NUMBERS:
+        faults.append((f"the progress gives {type_}; a goal needs a number.", "Count something, or cast it."))
     return faults
 
 
-def about_reading(system_column: bool, locks_rows: bool, one_row: bool, volatile: list[str]) -> list[tuple[str, str]]:
+def about_reading(
+    noun: Noun, system_column: bool, locks_rows: bool, one_row: bool, volatile: list[str]
+) -> list[tuple[str, str]]:
     """The same, as far as what it reads and calls tells."""
     faults = []
     if volatile:
         faults.append(
             (
-                f"the condition calls {', '.join(volatile)}; volatile functions may change data or their answer.",
+                f"the {noun} calls {', '.join(volatile)}; volatile functions may change data or their answer.",
                 "Use now() for the time; declare a function of your own STABLE if it only reads.",
             )
         )
     if system_column:
         faults.append(
-            ("the condition reads a system column such as ctid or xmin.", "Those differ in every version of a row.")
+            (f"the {noun} reads a system column such as ctid or xmin.", "Those differ in every version of a row.")
         )
     if locks_rows:
-        faults.append(("the condition locks rows (FOR UPDATE or FOR SHARE).", "A badge must not block a write."))
+        faults.append((f"the {noun} locks rows (FOR UPDATE or FOR SHARE).", "A badge must not block a write."))
     if one_row:
-        faults.append(("the condition aggregates without FROM, so it sees the changed row alone.", _FROM))
+        faults.append((_ONE_ROW.format(noun=noun), noun.with_rows))
     return faults
 
 
-def _syntax_explanation(error: psycopg.Error, message: str, rest: str, is_inside: bool) -> tuple[str, str]:
+def _syntax_explanation(noun: Noun, error: psycopg.Error, message: str, rest: str, is_inside: bool) -> tuple[str, str]:
     if error.diag.statement_position is None:
         # Preparing several statements at once is the only syntax error without a place.
-        return "the condition holds several statements.", "Write one expression, without semicolons."
+        return f"the {noun} holds several statements.", "Write one expression, without semicolons."
     if not is_inside:
         # The complaint is about our parenthesis around the condition.
-        return f"the condition must give one column: {message}.", "Write one expression; AND and OR join several."
+        joined = "; AND and OR join several" if noun is Noun.CONDITION else ""
+        return f"the {noun} must give one column: {message}.", f"Write one expression{joined}."
     word = (re.match(r"\w+|.", rest) or [""])[0].upper()
-    remedy = _SYNTAX_REMEDIES.get(word, error.diag.message_hint or "")
-    return message, _ONLY_READ if "INTO" in message else remedy
+    if "INTO" in message:
+        word = "INSERT"
+    remedy = _SYNTAX_REMEDIES.get(word, "").format(noun=noun) or error.diag.message_hint or ""
+    return message, remedy
 
 
 def _explanation(
     connection: BaseDatabaseWrapper,
     site: Site,
+    noun: Noun,
     error: psycopg.Error,
     rest: str,
     is_inside: bool,
@@ -107,15 +136,16 @@ def _explanation(
         case psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedColumn():
             return _unknown_name(connection, error, message, rest, event, table)
         case psycopg.errors.SyntaxError():
-            return _syntax_explanation(error, message, rest, is_inside)
+            return _syntax_explanation(noun, error, message, rest, is_inside)
         case psycopg.errors.UndefinedParameter():
-            remedy = "A condition has no parameters; NEW and OLD hold the changed row."
+            remedy = f"A {noun} has no parameters; NEW and OLD hold the changed row."
         case psycopg.errors.GroupingError() if "FROM" in message:
-            message, remedy = "the condition aggregates without FROM, so it sees the changed row alone.", _FROM
+            message, remedy = _ONE_ROW.format(noun=noun), noun.with_rows
         case psycopg.errors.FeatureNotSupported() if "WITH" in message:
-            remedy = _ONLY_READ
+            remedy = f"A {noun} may only read."
         case psycopg.errors.InvalidTableDefinition():
-            message, remedy = f"the condition gives no boolean: {message}.", "One value, true or false, is needed."
+            message = f"the {noun} gives no {noun.result}: {message}."
+            remedy = f"One value, {noun.expected}, is needed."
         case psycopg.errors.InsufficientPrivilege():
             remedy = f'Needed by the role "{site.role}": USAGE on the schema, EXECUTE on the function.'
     return message, remedy

@@ -3,66 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import enum
+import hashlib
 import json
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from badges import keys, notation
 from badges.exceptions import Fault, InvalidDefinitions
+from badges.keys import BADGE_FILE, CODE_MAX_LENGTH, KEYS, LEVEL_KEYS, OPTIONAL_KEYS, REQUIRED_KEYS, Event, Source
+from badges.notation import Object
 
-CODE_MAX_LENGTH = 100
-"""Characters of a code: the column was this wide in django-pg-badges 0.1."""
+__all__ = (
+    "CODE_MAX_LENGTH", "KEYS", "OPTIONAL_KEYS", "REQUIRED_KEYS", "Definition", "Event", "Source", "Watch", "load",
+    "parse", "read", "survey",
+)  # fmt: skip
 
-
-class Event(enum.StrEnum):
-    """The kinds of write that a badge can be checked after, in PostgreSQL's words."""
-
-    INSERT = "insert"
-    UPDATE = "update"
-    DELETE = "delete"
-
-    @property
-    def changed_row(self) -> str:
-        """The row that a bare column belongs to: `old` after a delete, otherwise `new`."""
-        return "old" if self is Event.DELETE else "new"
-
-    @property
-    def has_new(self) -> bool:
-        return self is not Event.DELETE
-
-    @property
-    def has_old(self) -> bool:
-        return self is not Event.INSERT
+_RULE_DIGITS = 12
 
 
-class Source(NamedTuple):
-    """What declares badges, and what must be known of it to name their places."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Watch:
+    """A further table after whose changes a badge is looked at, for the user whom the changed row names."""
 
-    module: str = ""
-    """The path of a module with rules in Python; empty for the badge file."""
-    before: int = 0
-    """How many badges other sources have declared before it."""
+    table: str
+    events: tuple[Event, ...]
+    user_field: str
 
-    def __str__(self) -> str:
-        return self.module or "the file"
-
-    def place(self, code: object, number: int) -> str:
-        """Where a badge is declared, for people."""
-        if not isinstance(code, str) or not code.strip():
-            return f"badge {number - self.before} {'in' if self.module else 'of'} {self}"
-        return f'badge "{_shown(code)}"' + (f" in {self}" if self.module else "")
-
-
-BADGE_FILE = Source()
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in the file."""
+        return {"table": self.table, "on": [event.value for event in self.events], "user_field": self.user_field}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Definition:
-    """One badge as it is declared. `position` is its place among all badges unless it says otherwise."""
+    """One badge as it is declared; a badge with levels is one for each level.
+
+    `position` is its place among all badges unless it says otherwise. `condition` follows from `progress` and `goal`
+    where the badge has those.
+    """
 
     code: str
     name: str
@@ -76,39 +56,52 @@ class Definition:
     points: int = 0
     position: int = 0
     secret: bool = False
+    translations: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict, hash=False)
+    """By language code, in small letters: the name, the description or both."""
+    progress: str = ""
+    """SQL: what may follow SELECT and gives one number."""
+    goal: Decimal | None = None
+    watches: tuple[Watch, ...] = ()
+    """The triggers of the file but the first, which is `trigger_table`, `events` and `user_field`."""
+    per: str = ""
+    """The column of the trigger table that names the thing, of which there is one badge each; empty for none."""
+    revocable: bool = False
+    active: bool = True
+    expires_after: str = ""
+    """An interval as PostgreSQL reads it; empty for never."""
     number: int = 0
-    """Its place among all badges, from 1: those of the file, then those in Python."""
+    """Its place among all badges, from 1: those of the file, then those in Python. The levels of a badge share one."""
     source: Source = BADGE_FILE
+    has_triggers: bool = False
+    """It is declared with `triggers`."""
 
     @property
     def place(self) -> str:
         return self.source.place(self.code, self.number)
 
+    @property
+    def question(self) -> str:
+        """The author's own SQL, from which all else follows: the progress, or else the condition."""
+        return self.progress or self.condition
 
-REQUIRED_KEYS = ("name", "code", "condition", "trigger_condition", "trigger_table", "user_field")
-OPTIONAL_KEYS = ("description", "category", "image", "points", "position", "secret")
-KEYS = REQUIRED_KEYS + OPTIONAL_KEYS
+    @property
+    def question_key(self) -> str:
+        """The key that the question stands under."""
+        return "progress" if self.progress else "condition"
 
-_MEANINGS = {
-    "name": "Write the name that people see.",
-    "code": "Write a code that no other badge has.",
-    "condition": 'Write what may follow SELECT and gives true or false; "true" awards at once.',
-    "trigger_table": "Name the table whose changes cause the check.",
-    "user_field": "Name the column of the table that holds the user.",
-}
-_SYNTAX_REMEDIES = {
-    "Extra data": "A badge file is one list: all badges between one [ and one ].",
-    "Invalid control character": "A text stands on one line; a line break in it is written \\n, a tab \\t.",
-    "Invalid \\": "A backslash in a text is written \\\\.",
-    "Unterminated string": 'The double quote (") that ends the text is missing.',
-    "Expecting property name": 'A key between double quotes (") is needed here, or the } that ends the badge.',
-    "Expecting ':'": "A key is followed by a colon and its value.",
-    "": 'A value is a text between double quotes ("), a number, true, false, null or a list.',
-}
-"""By the beginning of the message of Python's parser."""
-_JUDGED_BY_SERVER = ("code", "condition", "trigger_condition", "trigger_table", "user_field")
-_EVENTS = ", ".join(f'"{event}"' for event in Event)
-_POSTGRESQL_INTEGER = range(-(2**31), 2**31)
+    @property
+    def rule(self) -> str:
+        """A digest of all that decides who earns the badge and who keeps it: the version of the rule."""
+        rule = {
+            "condition": self.condition,
+            "events": [event.value for event in self.events],
+            "table": self.trigger_table,
+            "user_field": self.user_field,
+            "per": self.per,
+            "watches": [watch.as_dict() for watch in self.watches],
+            "expires_after": self.expires_after,
+        }
+        return hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest()[:_RULE_DIGITS]
 
 
 def load(path: Path) -> tuple[Definition, ...]:
@@ -157,186 +150,114 @@ def survey(text: str, source: Source = BADGE_FILE) -> tuple[tuple[Definition, ..
     A badge with a fault that PostgreSQL does not care about, such as a number for a name, is among the definitions, so
     that its condition can be judged all the same.
     """
-    try:
-        entries = json.loads(
-            text.removeprefix("\ufeff"), object_pairs_hook=_Entry, parse_int=_integer, parse_float=_number
-        )
-    except json.JSONDecodeError as error:
-        return (), (_syntax_fault(error),)
-    except RecursionError:
-        return (), (Fault("", "The JSON is nested too deeply.", "A badge file is a list of flat objects."),)
+    entries = notation.read(text)
+    if isinstance(entries, Fault):
+        return (), (entries,)
     if not isinstance(entries, list):
-        message = f"A badge file is a list of badges; found {_found(entries)}."
+        message = f"A badge file is a list of badges; found {notation.found(entries)}."
         return (), (Fault("", message, "Put the badges between [ and ]."),)
     definitions: list[Definition] = []
     faults: list[Fault] = []
-    first_with_code: dict[str, int] = {}
+    first_with_code: dict[str, str] = {}
     for number, entry in enumerate(entries, start=source.before + 1):
-        faults += _entry_faults(number, entry, source)
-        if isinstance(entry, _Entry) and not any(list(_value_faults(key, entry.get(key))) for key in _JUDGED_BY_SERVER):
-            definitions.append(_definition(number, entry, source))
-        code = entry.get("code") if isinstance(entry, _Entry) else None
-        if isinstance(code, str) and code.strip():
-            first = first_with_code.setdefault(code, number)
-            if first != number:
-                twice = " and by ".join(f"badge {each - source.before}" for each in (first, number))
-                message = f"the code is used twice, by {twice} of {source}."
+        faults += keys.badge_faults(number, entry, source)
+        if isinstance(entry, Object):
+            definitions += _definitions(number, entry, source)
+        for code, where in _codes(number - source.before, entry):
+            first = first_with_code.setdefault(code, where)
+            if first != where:
+                message = f"the code is used twice, by {first} and by {where} of {source}."
                 place = f"{source.place(code, number)}, code"
                 faults.append(Fault(place, message, "Give each badge a code of its own.", number))
     return tuple(definitions), tuple(faults)
 
 
-class _Entry(dict[str, Any]):
-    """A JSON object that remembers the keys that were given twice."""
+def _codes(number: int, entry: object) -> Iterator[tuple[str, str]]:
+    """The codes of an entry, each with the words that say where it stands."""
+    if not isinstance(entry, Object):
+        return
+    levels = entry.get("levels")
+    places: list[tuple[object, str]] = [(entry, f"badge {number}")]
+    if isinstance(levels, list):
+        places = [(level, f"level {place} of badge {number}") for place, level in enumerate(levels, start=1)]
+    for each, where in places:
+        code = each.get("code") if isinstance(each, Object) else None
+        if isinstance(code, str) and code.strip():
+            yield code, where
 
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        counts = Counter(key for key, _ in pairs)
-        self.repeated = tuple(key for key, count in counts.items() if count > 1)
+
+def _definitions(number: int, entry: Object, source: Source) -> Iterator[Definition]:
+    """The definitions of an entry that PostgreSQL can judge: one, or one for each level."""
+    values = _sound(entry, KEYS)
+    place = {"number": number, "source": source, "position": number}
+    common = {**place, "name": "", **_triggers(entry, values)} | {
+        key: values[key]
+        for key in (
+            "name", "description", "category", "image", "points", "position", "secret", "translations", "per",
+            "revocable", "active", "expires_after",
+        )
+        if key in values
+    }  # fmt: skip
+    if "events" not in common:
+        return
+    if "condition" in values:
+        if "code" in values and not {"progress", "goal", "levels"} & entry.keys():
+            yield Definition(code=values["code"], condition=values["condition"], **common)
+    elif "condition" not in entry and "progress" in values:
+        levels = [_sound(level, LEVEL_KEYS) for level in values.get("levels", ()) if isinstance(level, Object)]
+        for level in levels if "levels" in entry else [values]:
+            if "code" in level and "goal" in level:
+                yield _with_goal(common | (level if "levels" in entry else {}), level, values["progress"])
 
 
-def _definition(number: int, entry: Mapping[str, Any], source: Source) -> Definition:
-    events = entry["trigger_condition"]
-    events = [events] if isinstance(events, str) else events
+def _with_goal(common: Mapping[str, Any], level: Mapping[str, Any], progress: str) -> Definition:
+    goal = Decimal(level["goal"])
     return Definition(
-        code=entry["code"],
-        name=entry.get("name", ""),
-        condition=entry["condition"],
-        events=tuple(event for event in Event if event.value in {name.strip().lower() for name in events}),
-        trigger_table=entry["trigger_table"],
-        user_field=entry["user_field"],
-        number=number,
-        source=source,
-        **{"position": number} | {key: entry[key] for key in OPTIONAL_KEYS if key in entry},
+        **{
+            **common,
+            "code": level["code"],
+            "goal": goal,
+            "progress": progress,
+            # A comment in the author's SQL must not reach beyond it.
+            "condition": f"(SELECT {progress}\n) >= {goal:f}",
+        }
     )
 
 
-def _entry_faults(number: int, entry: object, source: Source) -> Iterator[Fault]:
-    place = source.place(entry.get("code") if isinstance(entry, _Entry) else None, number)
-    if not isinstance(entry, _Entry):
-        message = f"a badge is an object between {{ and }}; found {_found(entry)}."
-        yield Fault(place, message, f"A badge needs {', '.join(REQUIRED_KEYS)}.", number)
-        return
-    for key in entry.repeated:
-        yield Fault(f"{place}, {_shown(key)}", "the key is given twice.", "Keep one of them.", number)
-    misspelt = set()
-    for key in entry:
-        if key not in KEYS:
-            near = difflib.get_close_matches(key.lower(), KEYS, n=1)
-            misspelt.update(near)
-            remedy = f'Did you mean "{near[0]}"?' if near else f"The keys are {', '.join(KEYS)}."
-            shown = _shown(key) or '""'
-            yield Fault(f"{place}, {shown}", "there is no such key.", remedy, number)
-    for key in REQUIRED_KEYS:
-        if key not in entry and key not in misspelt:
-            remedy = f"A badge needs {', '.join(REQUIRED_KEYS)}."
-            yield Fault(place, f'the key "{key}" is missing.', remedy, number)
-    for key, value in entry.items():
-        if key in KEYS:
-            for message, remedy in _value_faults(key, value):
-                yield Fault(f"{place}, {key}", message, remedy, number)
+def _triggers(entry: Object, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that say when a badge is checked; empty if that cannot be told."""
+    if "triggers" in entry:
+        if "triggers" not in values or set(keys.ONE_TRIGGER_KEYS) & entry.keys():
+            return {}
+        first, *others = (
+            Watch(trigger["table"], _events(trigger["on"]), trigger["user_field"]) for trigger in values["triggers"]
+        )
+        return {
+            "trigger_table": first.table,
+            "events": first.events,
+            "user_field": first.user_field,
+            "watches": tuple(others),
+            "has_triggers": True,
+        }
+    if not values.keys() >= set(keys.ONE_TRIGGER_KEYS):
+        return {}
+    return {
+        "trigger_table": values["trigger_table"],
+        "events": _events(values["trigger_condition"]),
+        "user_field": values["user_field"],
+    }
 
 
-def _value_faults(key: str, value: object) -> Iterator[tuple[str, str]]:
-    if key == "trigger_condition":
-        yield from _event_faults(value)
-    elif key in ("points", "position"):
-        if isinstance(value, bool) or not isinstance(value, int):
-            yield f"a whole number is needed; found {_found(value)}.", "Numbers stand without quotes."
-        elif value not in _POSTGRESQL_INTEGER:
-            yield "the number does not fit into a PostgreSQL integer.", "Use one from -2147483648 to 2147483647."
-    elif key == "secret":
-        if not isinstance(value, bool):
-            yield f"true or false is needed; found {_found(value)}.", "Both stand without quotes."
-    elif not isinstance(value, str):
-        yield f"a text is needed; found {_found(value)}.", 'Texts stand between double quotes (").'
-    elif key in REQUIRED_KEYS and not value.strip():
-        yield "the text is empty.", _MEANINGS[key]
-    elif "\0" in value:
-        yield "PostgreSQL's texts cannot hold the character NUL (\\u0000).", "Remove it."
-    elif re.search("[\ud800-\udfff]", value):
-        yield "the text holds half of a surrogate pair, which is no character.", "Remove it, or write its other half."
-    elif key == "code" and len(value) > CODE_MAX_LENGTH:
-        yield f"the code has {len(value)} characters; {CODE_MAX_LENGTH} are allowed.", "Shorten it."
+def _events(value: str | list[str]) -> tuple[Event, ...]:
+    names = {name.strip().lower() for name in ([value] if isinstance(value, str) else value)}
+    return tuple(event for event in Event if event.value in names)
 
 
-def _event_faults(value: object) -> Iterator[tuple[str, str]]:
-    allowed = f"Allowed are {_EVENTS} and a list of them."
-    events = value if isinstance(value, list) else [value]
-    if not events:
-        yield "the list is empty.", allowed
-    for event in events:
-        if not isinstance(event, str):
-            yield f"found {_found(event)}.", allowed
-        elif event.strip().lower() not in set(Event):
-            near = difflib.get_close_matches(event.strip().lower(), list(Event), n=1, cutoff=0.7)
-            yield f"found {_found(event)}.", f'Did you mean "{near[0]}"? {allowed}' if near else allowed
-
-
-def _syntax_fault(error: json.JSONDecodeError) -> Fault:
-    message = f"this is not JSON: {error.msg}.\n{excerpt(error.doc, error.pos)}"
-    return Fault(f"line {error.lineno}, column {error.colno}", message, _syntax_remedy(error))
-
-
-def _syntax_remedy(error: json.JSONDecodeError) -> str:
-    """The usual cause of what Python's parser complains about."""
-    before, after = error.doc[: error.pos].rstrip(), error.doc[error.pos :].lstrip()
-    if not error.doc.strip():
-        return "The file is empty; a file without badges is []."
-    if after.startswith(("//", "/*", "#")):
-        return "JSON has no comments."
-    if after.startswith("'"):
-        return 'Texts stand between double quotes (").'
-    # Python 3.13 points at the comma itself, earlier versions behind it.
-    if error.msg.startswith("Illegal trailing comma") or (before.endswith(",") and after[:1] in ("]", "}", "")):
-        return "Probably the last comma before this place is one too many."
-    if error.msg.startswith("Expecting ',' delimiter"):
-        return _delimiter_remedy(before, after)
-    return next(remedy for start, remedy in _SYNTAX_REMEDIES.items() if error.msg.startswith(start))
-
-
-def _delimiter_remedy(before: str, after: str) -> str:
-    if not after or after[0] in "]}":
-        return "Probably a } or a ] is missing before this place."
-    if after[0] in '"{[' or after[0].isdigit():
-        last = re.search(r'("(?:[^"\\\n]|\\.)*"|[^\s",:]+)$', before[-CODE_MAX_LENGTH:])
-        line = before.count("\n") + 1
-        return f"Probably a comma is missing in line {line} after {last[0] if last else 'the value'}."
-    return 'A double quote inside a text is written \\".'
-
-
-def excerpt(text: str, position: int) -> str:
-    """The line of `text` that holds `position`, with a caret below that character."""
-    start = text.rfind("\n", 0, position) + 1
-    line, column = text[start:].partition("\n")[0], position - start
-    # A long line is cut around the place, so that the caret stays below it on a terminal.
-    cut = max(0, column - 60)
-    visible = "".join(character if character.isprintable() else " " for character in line[cut : cut + 100])
-    return f"    {visible.rstrip()}\n    {' ' * (column - cut)}^"
-
-
-def _shown(text: str) -> str:
-    """`text` as it can stand in a message: short, on one line, without what a terminal would obey."""
-    text = text if len(text) <= CODE_MAX_LENGTH else f"{text[:CODE_MAX_LENGTH]}..."
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
-
-
-def _found(value: object) -> str:
-    if isinstance(value, str):
-        return f'the text "{_shown(value)}"'
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, int | float):
-        return f"the number {value}"
-    return "a list" if isinstance(value, list) else "an object"
-
-
-def _integer(digits: str) -> int:
-    # Python refuses to convert thousands of digits. These are enough to see that the number is too large.
-    return int(digits[:20])
-
-
-def _number(text: str) -> int | float:
-    # JSON knows no difference between 10 and 10.0.
-    value = float(text)
-    return int(value) if value.is_integer() else value
+def _sound(entry: Object, allowed: tuple[str, ...]) -> dict[str, Any]:
+    """The values of an entry that have no fault of their own."""
+    values = {key: entry[key] for key in allowed if key in entry and not any(keys.value_faults(key, entry[key]))}
+    if "translations" in values:
+        values["translations"] = {
+            language.lower(): dict(texts) for language, texts in values["translations"].items() if texts
+        }
+    return values

@@ -1,10 +1,14 @@
-"""The one field of our own: a foreign key whose raw value is called `code`."""
+"""What models need beyond Django's own: a foreign key whose raw value is called `code`, and a translated name."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.sql.compiler import SQLCompiler
+from django.utils.translation import get_language
 
 
 class DefinitionField(models.ForeignKey[Any, Any]):
@@ -15,3 +19,33 @@ class DefinitionField(models.ForeignKey[Any, Any]):
 
     def get_attname(self) -> str:
         return "code"
+
+
+class ShownName(models.Func):
+    """The name of a badge's definition in the language that is active when the query is run."""
+
+    function = "COALESCE"
+    output_field = models.TextField()
+
+    def __init__(self, name: Any = "definition__name", translations: Any = "definition__translations") -> None:
+        super().__init__(name, translations)
+
+    def as_sql(  # type: ignore[override]
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra_context: Any
+    ) -> tuple[str, tuple[Any, ...]]:
+        name, translations = self.get_source_expressions()
+        name_sql, name_params = compiler.compile(name)
+        json_sql, json_params = compiler.compile(translations)
+        # In literals: what stands in GROUP BY must be the same to the letter, and to the server parameters are not.
+        parts = [f"{json_sql} #>> '{{{language},name}}'" for language in active_languages()]
+        params = (*json_params * len(parts), *name_params)
+        return f"COALESCE({', '.join([*parts, name_sql])})", params
+
+
+def active_languages() -> tuple[str, ...]:
+    """The language that is active and those that it is a variant of, as `zh-hant-tw`, `zh-hant`, `zh`."""
+    language = (get_language() or "").lower()
+    if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", language):
+        return ()
+    parts = language.split("-")
+    return tuple("-".join(parts[:count]) for count in range(len(parts), 0, -1))

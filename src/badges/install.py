@@ -33,7 +33,8 @@ def draft(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
     """
     here = site.describe(connection)
     analysed = analysis.analyse(connection, here, definitions, str(source))
-    wanted = compiler.compile_definitions(here, analysed)
+    # Of a badge that is paused nothing is installed; what its holders have they keep.
+    wanted = compiler.compile_definitions(here, [each for each in analysed if each.definition.active])
     installed = catalog.installed(connection, here, [routine.name for routine in wanted.routines])
     tables = {here.users, here.badges, here.pending, here.failures}
     names = {table.qualified_name for table in tables}.union(

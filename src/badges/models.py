@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from badges import exceptions
 from badges.database import fetch
 from badges.definitions import CODE_MAX_LENGTH
-from badges.fields import DefinitionField
+from badges.fields import DefinitionField, ShownName, active_languages
+from badges.keys import GOAL_DECIMAL_PLACES, GOAL_MAX_DIGITS
 
 
 class BadgeDefinition(models.Model):
@@ -39,6 +40,21 @@ class BadgeDefinition(models.Model):
     trigger_condition = models.JSONField(_("trigger condition"), default=list)
     trigger_table = models.TextField(_("trigger table"), blank=True, default="")
     user_field = models.TextField(_("user field"), blank=True, default="")
+    translations = models.JSONField(_("translations"), blank=True, default=dict)
+    progress = models.TextField(_("progress"), blank=True, default="")
+    goal = models.DecimalField(
+        _("goal"), null=True, blank=True, max_digits=GOAL_MAX_DIGITS, decimal_places=GOAL_DECIMAL_PLACES
+    )
+    triggers = models.JSONField(
+        _("triggers"), blank=True, default=list, help_text=_("The tables that are watched beside the trigger table.")
+    )
+    per = models.TextField(_("per"), blank=True, default="")
+    revocable = models.BooleanField(_("revocable"), default=False)
+    active = models.BooleanField(_("active"), default=True)
+    expires_after = models.TextField(_("expires after"), blank=True, default="")
+    rule = models.TextField(
+        _("rule"), blank=True, default="", help_text=_("The version of the rule: a digest of what decides the badge.")
+    )
     retired_at = models.DateTimeField(
         _("retired at"), null=True, blank=True, help_text=_("When the badge was taken out of the badge file.")
     )
@@ -47,10 +63,24 @@ class BadgeDefinition(models.Model):
         managed = False
         verbose_name = _("badge definition")
         verbose_name_plural = _("badge definitions")
-        ordering = ("position", "code")
+        ordering = ("position", "goal", "code")
 
     def __str__(self) -> str:
-        return self.name
+        return self.shown_name
+
+    @property
+    def shown_name(self) -> str:
+        """The name in the language that is active."""
+        return self._shown("name")
+
+    @property
+    def shown_description(self) -> str:
+        """The description in the language that is active."""
+        return self._shown("description")
+
+    def _shown(self, field: str) -> str:
+        texts = (self.translations.get(language, {}).get(field) for language in active_languages())
+        return str(next((text for text in texts if text), getattr(self, field)))
 
 
 class PendingCheck(models.Model):
@@ -70,6 +100,7 @@ class PendingCheck(models.Model):
         db_constraint=False,  # looking the user up would be one more thing that a write could wait for
     )
     code = models.CharField(_("code"), max_length=CODE_MAX_LENGTH)
+    thing = models.TextField(_("thing"), blank=True, default="", db_default="")
     evidence = models.JSONField(_("evidence"))
     noted_at = models.DateTimeField(_("noted at"), db_default=Now())
     noted_by = models.TextField(
@@ -111,11 +142,16 @@ class Failure(models.Model):
 
 
 class BadgeManager(models.Manager["Badge"]):
-    """Badges with the name that their definition has today."""
+    """Badges that have not expired, with the name that their definition has today in the language that is active."""
+
+    shows_expired = False
 
     def get_queryset(self) -> models.QuerySet[Badge]:
         # The property of the same name is for badges that come from elsewhere.
-        return super().get_queryset().annotate(name=models.F("definition__name"))  # type: ignore[no-redef]
+        badges = super().get_queryset().annotate(name=ShownName())  # type: ignore[no-redef]
+        if self.shows_expired:
+            return badges
+        return badges.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=Now()))
 
     def award(self, user: Any, code: str) -> Badge:
         """Award a badge by hand, under the lock that the triggers use; a badge that is held already stays as it is.
@@ -150,8 +186,14 @@ class BadgeManager(models.Manager["Badge"]):
         return bool(was_changed)
 
 
+class BadgeWithExpiredManager(BadgeManager):
+    """All badges, those that have expired too."""
+
+    shows_expired = True
+
+
 class Badge(models.Model):
-    """One badge that one user holds.
+    """One badge that one user holds; `thing` says for what, if there is one of it for each thing.
 
     `awarded_at` is empty for badges that were awarded by version 0.1, which did not record it. `evidence` is what the
     condition saw: the table, the operation and the columns of the changed row that the condition read.
@@ -177,10 +219,18 @@ class Badge(models.Model):
     )
     awarded_at = models.DateTimeField(_("awarded at"), db_default=Now(), null=True, editable=False)
     evidence = models.JSONField(_("evidence"), null=True, blank=True, editable=False)
+    thing = models.TextField(
+        _("thing"), blank=True, default="", db_default="", help_text=_("The key of what the badge was awarded for.")
+    )
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    by_hand = models.BooleanField(
+        _("by hand"), default=False, db_default=False, help_text=_("Awarded by hand: its rule never takes it back.")
+    )
 
     code: str
 
     objects = BadgeManager()
+    with_expired = BadgeWithExpiredManager()
 
     class Meta:
         verbose_name = _("badge")
@@ -188,7 +238,7 @@ class Badge(models.Model):
         constraints = (
             # The collation keeps the planner from the index on the code alone, where our lookups ask with it too: on
             # a young table it takes both for equally good, and then reads all holders of a badge for each user.
-            models.UniqueConstraint("user", Collate("definition", "C"), name="badges_badge_user_code"),
+            models.UniqueConstraint("user", Collate("definition", "C"), "thing", name="badges_badge_user_code"),
         )
         indexes = (models.Index(fields=["definition"], name="badges_badge_code"),)
 
@@ -198,7 +248,7 @@ class Badge(models.Model):
     @cached_property
     def name(self) -> Any:
         """The badge's name today. Badges that come from `Badge.objects` bring it with them, without a query."""
-        return self.definition.name
+        return self.definition.shown_name
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
         super().refresh_from_db(*args, **kwargs)
@@ -211,5 +261,5 @@ def make_way_for_a_loaded_badge(instance: Badge, raw: bool, using: str, **_: Any
     if raw:
         with connections[using].cursor() as cursor:
             cursor.execute("SET CONSTRAINTS badges_badge_user_id_fk DEFERRED")
-        twins = Badge._base_manager.using(using).filter(user=instance.user_id, code=instance.code)
+        twins = Badge._base_manager.using(using).filter(user=instance.user_id, code=instance.code, thing=instance.thing)
         twins.exclude(pk=instance.pk).delete()

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import sql
 
-from badges import catalog
+from badges import catalog, mirror
 from badges.catalog import InstalledFunction, InstalledTrigger, RecordedFailure
 from badges.compiler import Compiled, Trigger
 from badges.database import qualified, trusted
@@ -209,17 +209,17 @@ def _definition_steps(
     table = site.definitions.identifier
     rights = f"INSERT and UPDATE on {site.definitions.qualified_name}"
     for definition in definitions:
-        values = row(definition)
+        values = mirror.row(definition)
         old = stored.get(definition.code)
         columns = sql.SQL(", ").join(map(sql.Identifier, values))
-        literals = sql.SQL(", ").join(_literal(name, value) for name, value in values.items())
+        literals = sql.SQL(", ").join(mirror.literal(name, value) for name, value in values.items())
         if old is None:
             statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(table, columns, literals)
             yield Step(Action.ADD_DEFINITION, definition.code, "new", NO_LOCK, (statement,), rights)
             continue
         changed = [name for name, value in values.items() if old[name] != value]
         if changed:
-            reason = "declared again" if "retired_at" in changed else f"{', '.join(changed)} changed"
+            reason = mirror.reason(definition, changed)
             statement = sql.SQL("UPDATE {} SET ({}) = ROW ({}) WHERE code = {}").format(
                 table, columns, literals, sql.Literal(definition.code)
             )
@@ -230,31 +230,6 @@ def _definition_steps(
             statement = sql.SQL("UPDATE {} SET retired_at = now() WHERE code = {}").format(table, sql.Literal(code))
             reason = "no longer declared; its badges stay"
             yield Step(Action.RETIRE_DEFINITION, code, reason, NO_LOCK, (statement,), rights)
-
-
-def row(definition: Definition) -> dict[str, Any]:
-    """The row of `BadgeDefinition` that mirrors a definition."""
-    return {
-        "code": definition.code,
-        "name": definition.name,
-        "description": definition.description,
-        "category": definition.category,
-        "image": definition.image,
-        "points": definition.points,
-        "position": definition.position,
-        "secret": definition.secret,
-        "condition": definition.condition,
-        "trigger_condition": [event.value for event in definition.events],
-        "trigger_table": definition.trigger_table,
-        "user_field": definition.user_field,
-        "retired_at": None,
-    }
-
-
-def _literal(name: str, value: object) -> sql.Composable:
-    if name == "trigger_condition":
-        return sql.SQL("to_jsonb({}::text[])").format(sql.Literal(value))
-    return sql.Literal(value)
 
 
 def _function_steps(

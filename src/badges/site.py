@@ -140,7 +140,7 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
             )
         found.append(table)
     badges, definitions, pending, failures, users = found
-    if badges.column("evidence") is None:
+    if badges.column("thing") is None:
         raise exceptions.NotMigrated(
             "The table badges_badge is still that of an earlier version. Run `python manage.py migrate badges` first."
         )
@@ -182,10 +182,15 @@ def find_table(connection: BaseDatabaseWrapper, written: str) -> Table | None:
     for parts in ([written], written.split(".", 1), _parse_ident(connection, written)):
         if len(parts) in (1, 2):
             schema, name = (None, *parts)[-2:]
-            rows = fetch_file(connection, "find_table.sql", schema=schema, name=name)
-            if rows:
-                *facts, names, types, identical, virtual = rows[0]
-                return Table(*[*facts, tuple(map(Column, names, types, identical, virtual))])
+            if table := table_named(connection, schema, str(name)):
+                return table
+    return None
+
+
+def table_named(connection: BaseDatabaseWrapper, schema: str | None, name: str) -> Table | None:
+    """The table of exactly this name, in the search path if no schema is given."""
+    for *facts, names, types, identical, virtual in fetch_file(connection, "find_table.sql", schema=schema, name=name):
+        return Table(*[*facts, tuple(map(Column, names, types, identical, virtual))])
     return None
 
 

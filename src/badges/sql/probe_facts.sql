@@ -9,6 +9,7 @@ SELECT view.relname,
        tree.dangling_word,
        tables.names,
        tables.lacking,
+       reads.of_tables,
        functions.volatile,
        tree.reads_clock OR functions.read_clock,
        functions.are_opaque
@@ -40,6 +41,41 @@ CROSS JOIN LATERAL (
     WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = rule.oid
       AND d.refclassid = 'pg_catalog.pg_class'::regclass
 ) AS tables
+CROSS JOIN LATERAL (
+    -- Each table with the columns that are read of it, and those among them that hold the key of a user.
+    SELECT coalesce(jsonb_agg(jsonb_build_array(c.oid::bigint, n.nspname, c.relname, columns.names, columns.of_users)
+                              ORDER BY n.nspname, c.relname), '[]') AS of_tables
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL (
+        SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{{}}') AS names,
+               coalesce(array_agg(a.attname::text ORDER BY a.attnum) FILTER (
+                   WHERE a.attrelid = {users} AND a.attname = {user_key}
+                      OR EXISTS (
+                          SELECT FROM pg_catalog.pg_constraint k
+                          JOIN pg_catalog.pg_attribute key
+                              ON key.attrelid = k.confrelid AND key.attname = {user_key} AND k.confkey = ARRAY[key.attnum]
+                          WHERE k.contype = 'f' AND k.confrelid = {users}
+                            AND k.conrelid = a.attrelid AND k.conkey = ARRAY[a.attnum]
+                      )
+               ), '{{}}') AS of_users
+        FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+          AND (rule.ev_action::text ~ (':varattno 0 :vartype ' || c.reltype || ' ')
+               OR EXISTS (
+                   SELECT FROM pg_catalog.pg_depend d
+                   WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = rule.oid
+                     AND d.refclassid = 'pg_catalog.pg_class'::regclass
+                     AND d.refobjid = c.oid AND d.refobjsubid = a.attnum
+               ))
+    ) AS columns
+    WHERE c.relnamespace <> view.relnamespace
+      AND c.oid IN (
+          SELECT d.refobjid FROM pg_catalog.pg_depend d
+          WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = rule.oid
+            AND d.refclassid = 'pg_catalog.pg_class'::regclass
+      )
+) AS reads
 CROSS JOIN LATERAL (
     SELECT rule.ev_action::text ~ ':varattno -' AS reads_system_column,
            rule.ev_action::text ~ ':rowMarks \(' AS locks_rows,
