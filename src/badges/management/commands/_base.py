@@ -10,7 +10,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges import analysis, database, exceptions
-from badges.declarations import Declarations
+from badges.definitions import Definition
 
 
 class BadgesCommand(BaseCommand):
@@ -33,10 +33,11 @@ class BadgesCommand(BaseCommand):
     def run(self, **options: Any) -> None:
         raise NotImplementedError
 
-    def load(self, file: Path | None, alias: str) -> tuple[BaseDatabaseWrapper, Declarations]:
-        """The open connection, and what the site declares."""
+    def load(self, file: Path | None, alias: str) -> tuple[BaseDatabaseWrapper, str, tuple[Definition, ...]]:
+        """The open connection, where the site declares badges, and what it declares."""
         connection = database.connect(alias)
-        return connection, analysis.load(connection, file)
+        declared = analysis.load(connection, file)
+        return connection, declared.source, declared.definitions
 
 
 def count(number: int, noun: str) -> str:

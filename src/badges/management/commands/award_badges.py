@@ -22,7 +22,7 @@ class Command(BadgesCommand):
         parser.add_argument("--settle", action="store_true", help="Only settle the pending checks.")
 
     def run(self, **options: Any) -> None:
-        connection, declared = self.load(options["file"], options["database"])
+        connection, source, definitions = self.load(options["file"], options["database"])
         if not options["dry_run"]:
             self._settle(connection)
         if options["settle"]:
@@ -36,7 +36,7 @@ class Command(BadgesCommand):
         total, failed = 0, []
         try:
             for progress in awarding.award(
-                connection, declared.definitions, declared.source, options["codes"], dry_run=options["dry_run"]
+                connection, definitions, source, options["codes"], dry_run=options["dry_run"]
             ):
                 self._show(progress, verb)
                 if progress.is_done:

@@ -30,24 +30,24 @@ class Command(BadgesCommand):
         )
 
     def run(self, **options: Any) -> None:
-        connection, declared = self.load(options["file"], options["database"])
+        connection, source, definitions = self.load(options["file"], options["database"])
         if options["plan"] or options["check"] or options["sql"] or options["json"]:
-            drafted = install.draft(connection, declared.definitions, declared.source)
+            drafted = install.draft(connection, definitions, source)
             self._show(drafted, connection, **options)
             if options["check"] and not drafted.is_empty:
                 raise CommandError(
-                    f"The database is not in line with {declared.source}: {_steps(drafted)} to do. "
+                    f"The database is not in line with {source}: {_steps(drafted)} to do. "
                     "Run `python manage.py create_badge_triggers`.",
                     returncode=1,
                 )
             return
-        done = install.apply(connection, declared.definitions, declared.source)
+        done = install.apply(connection, definitions, source)
         self._write_steps(done, verbose=False)
         summary = f"{count(done.badges, 'badge')} on {count(done.triggers, 'trigger')}"
         if done.is_empty:
-            self.stdout.write(f"Nothing to do: {summary}, in line with {declared.source}.")
+            self.stdout.write(f"Nothing to do: {summary}, in line with {source}.")
         else:
-            self.stdout.write(self.style.SUCCESS(f"Done: {summary}, in line with {declared.source}."))
+            self.stdout.write(self.style.SUCCESS(f"Done: {summary}, in line with {source}."))
         self._warn(done)
         if options["backfill"]:
             call_command(
