@@ -561,6 +561,12 @@ def test_module_that_is_imported_again(register):
     assert [each.code for each in declarations.load().definitions] == ["both", "new"]
 
 
+def test_register_takes_rules_alone(register):
+    """Anything else is told where it is registered."""
+    with pytest.raises(TypeError, match=r"register takes rules; found \{'code': 'star'\}"):
+        register({"code": "star"})
+
+
 @pytest.fixture
 def app(tmp_path, monkeypatch):
     """Make an app with this badges.py."""

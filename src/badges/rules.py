@@ -80,6 +80,9 @@ _modules: dict[str, _Module] = {}
 
 def register(*rules: Rule) -> None:
     """Declare badges. To be called while a module is imported: the module is their place in messages."""
+    for rule in rules:
+        if not isinstance(rule, Rule):
+            raise TypeError(f"register takes rules; found {rule!r}.")
     caller = sys._getframe(1).f_globals
     name, spec = caller.get("__name__", "__main__"), caller.get("__spec__")
     module = _modules.get(name)
