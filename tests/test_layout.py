@@ -16,9 +16,9 @@ PACKAGE = Path(badges.__file__).parent
 
 FOUNDATION = ("exceptions", "conf", "database", "fields")
 STAGES = (
-    "notation", "keys", "definitions", "site", "facts", "names", "watching", "complaints", "analysis", "routines",
-    "checked", "expressions", "awards", "compiler", "catalog", "mirror", "plan", "install", "awarding", "status",
-    "explain"
+    "notation", "keys", "definitions", "conditions", "rules", "declarations", "site", "facts", "names", "watching",
+    "complaints", "analysis", "routines", "checked", "expressions", "awards", "compiler", "catalog", "mirror", "plan",
+    "install", "awarding", "status", "explain"
 )  # fmt: skip
 ORDER = (*FOUNDATION, *STAGES)
 MAX_LINES = 400

@@ -17,11 +17,11 @@ from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import pq, sql
 
-from badges import complaints, names, watching
-from badges import definitions as badge_file
+from badges import complaints, declarations, names, watching
 from badges import site as sites
 from badges.complaints import Noun
 from badges.database import fetch, fetch_file, rolled_back, trusted
+from badges.declarations import Declarations
 from badges.definitions import Definition, Event
 from badges.exceptions import Fault, InvalidDefinitions, NotMigrated
 from badges.facts import AnalysedDefinition, Facts, ReadTable, Watched
@@ -30,21 +30,24 @@ from badges.site import Column, Site, Table
 __all__ = ("AnalysedDefinition", "Facts", "ReadTable", "Watched", "analyse", "load")
 
 
-def load(connection: BaseDatabaseWrapper, path: Path) -> tuple[Definition, ...]:
-    """Read the badge file at `path`. If anything is wrong in it, what PostgreSQL finds is part of the same report.
+def load(connection: BaseDatabaseWrapper, file: Path | None = None) -> Declarations:
+    """All badges of the site. If anything is wrong in them, what PostgreSQL finds is part of the same report.
 
+    :param file: the badge file; by default that of BADGES_FILE.
+    :raises NotConfigured: there is neither a file nor a rule in Python.
     :raises InvalidDefinitions: with all faults at once.
     """
-    definitions, faults = badge_file.survey(badge_file.read(path))
-    if not faults:
-        return definitions
+    declared = declarations.survey(file)
+    if not declared.faults:
+        return declared
+    faults = declared.faults
     try:
-        analyse(connection, sites.describe(connection), definitions)
+        analyse(connection, sites.describe(connection), declared.definitions)
     except InvalidDefinitions as error:
         faults += error.faults
     except (NotMigrated, DatabaseError):
-        pass  # that is for later: the file alone is reason enough to stop
-    raise InvalidDefinitions(str(path), faults)
+        pass  # that is for later: what is declared is reason enough to stop
+    raise InvalidDefinitions(declared.source, faults)
 
 
 def analyse(

@@ -8,4 +8,7 @@ class BadgesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from badges import checks  # noqa: F401, PLC0415 - importing registers the checks, once the apps are loaded
+        # Once the apps are loaded. Importing registers the checks.
+        from badges import checks, rules  # noqa: F401, PLC0415
+
+        rules.autodiscover()

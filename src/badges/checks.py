@@ -1,4 +1,4 @@
-"""System checks: is the badge file sound, and does the database do what it says?
+"""System checks: are the declared badges sound, and does the database do what it says?
 
 Those that ask the database run with `manage.py check --database ALIAS` and before `migrate`. They only warn, as a
 migration may be about to mend what they found.
@@ -13,7 +13,7 @@ from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
 from django.db import DatabaseError, connections, router
 
-from badges import catalog, database, definitions, exceptions, install, plan, site
+from badges import catalog, database, declarations, exceptions, install, plan, site
 from badges.conf import badges_settings
 
 RUN = "Run `python manage.py create_badge_triggers`; --plan shows what it would do."
@@ -21,11 +21,13 @@ RUN = "Run `python manage.py create_badge_triggers`; --plan shows what it would 
 
 @register()
 def check_badge_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """badges.E001, badges.W001: the badge file, as far as it can be judged without a database."""
+    """badges.E001, badges.W001: the badges as declared, as far as they can be judged without a database."""
     try:
-        definitions.load(badges_settings.BADGES_FILE)
+        declarations.load()
     except exceptions.NotConfigured:
-        hint = 'Add BADGES_FILE = BASE_DIR / "badge.json" to the settings.'
+        hint = (
+            'Add BADGES_FILE = BASE_DIR / "badge.json" to the settings, or register rules in the badges.py of an app.'
+        )
         return [Warning("BADGES_FILE is not set, so no badge is awarded.", hint=hint, id="badges.W001")]
     except exceptions.InvalidDefinitions as error:
         return [
@@ -61,8 +63,8 @@ def check_databases(
 
 def _check_database(alias: str) -> Iterator[CheckMessage]:
     try:
-        path = badges_settings.BADGES_FILE
-        drafted = install.draft(database.connect(alias), definitions.load(path), path)
+        declared = declarations.load()
+        drafted = install.draft(database.connect(alias), declared.definitions, declared.source)
     except (exceptions.NotConfigured, exceptions.InvalidSetting):
         return  # badges.W001 and badges.E002 say so
     except (exceptions.NotMigrated, DatabaseError):
@@ -70,7 +72,7 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
     except exceptions.InvalidDefinitions as error:
         # What is wrong without a database is badges.E001; what is left, PostgreSQL found.
         try:
-            definitions.load(path)
+            declarations.load()
         except exceptions.InvalidDefinitions:
             return
         for fault in error.faults:
@@ -87,7 +89,9 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
     if others:
         steps = ", ".join(f"{step.action} {step.target}" for step in others[:3])
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        yield Warning(f'The database "{alias}" is not in line with {path}: {steps}{more}.', hint=RUN, id="badges.W003")
+        yield Warning(
+            f'The database "{alias}" is not in line with {declared.source}: {steps}{more}.', hint=RUN, id="badges.W003"
+        )
     for step in edited:
         yield Warning(
             f'{step.target} was edited in the database "{alias}".',

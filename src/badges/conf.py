@@ -15,7 +15,7 @@ class BadgesSettings:
 
     @property
     def BADGES_FILE(self) -> Path:  # noqa: N802 - settings are written in capitals
-        """Path of the badge file. No default: a site without one is told how to set it."""
+        """Path of the badge file. No default; a site whose badges are all rules in Python needs none."""
         path = getattr(settings, "BADGES_FILE", None)
         if not path:
             raise exceptions.NotConfigured

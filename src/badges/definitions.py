@@ -1,4 +1,4 @@
-"""badge.json -> definitions. Pure: no database, and every fault of a file with its place."""
+"""badge.json, and rules in its form -> definitions. Pure: no database, and every fault with its place."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 from badges import keys, notation
 from badges.exceptions import Fault, InvalidDefinitions
-from badges.keys import CODE_MAX_LENGTH, KEYS, LEVEL_KEYS, OPTIONAL_KEYS, REQUIRED_KEYS, Event
+from badges.keys import BADGE_FILE, CODE_MAX_LENGTH, KEYS, LEVEL_KEYS, OPTIONAL_KEYS, REQUIRED_KEYS, Event, Source
 from badges.notation import Object
 
 __all__ = (
-    "CODE_MAX_LENGTH", "KEYS", "OPTIONAL_KEYS", "REQUIRED_KEYS", "Definition", "Event", "Watch", "load", "parse",
-    "read", "survey",
+    "CODE_MAX_LENGTH", "KEYS", "OPTIONAL_KEYS", "REQUIRED_KEYS", "Definition", "Event", "Source", "Watch", "load",
+    "parse", "read", "survey",
 )  # fmt: skip
 
 _RULE_DIGITS = 12
@@ -38,9 +38,9 @@ class Watch:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Definition:
-    """One badge as the file declares it; a badge with levels is one for each level.
+    """One badge as it is declared; a badge with levels is one for each level.
 
-    `position` is its place in the file unless the file says otherwise. `condition` follows from `progress` and `goal`
+    `position` is its place among all badges unless it says otherwise. `condition` follows from `progress` and `goal`
     where the badge has those.
     """
 
@@ -70,13 +70,14 @@ class Definition:
     expires_after: str = ""
     """An interval as PostgreSQL reads it; empty for never."""
     number: int = 0
-    """Its place in the file, from 1; the levels of a badge share one."""
+    """Its place among all badges, from 1: those of the file, then those in Python. The levels of a badge share one."""
+    source: Source = BADGE_FILE
     has_triggers: bool = False
-    """The file says `triggers`."""
+    """It is declared with `triggers`."""
 
     @property
     def place(self) -> str:
-        return keys.badge_place(self.code)
+        return self.source.place(self.code, self.number)
 
     @property
     def question(self) -> str:
@@ -143,7 +144,7 @@ def parse(text: str, source: str = "badge.json") -> tuple[Definition, ...]:
     return definitions
 
 
-def survey(text: str) -> tuple[tuple[Definition, ...], tuple[Fault, ...]]:
+def survey(text: str, source: Source = BADGE_FILE) -> tuple[tuple[Definition, ...], tuple[Fault, ...]]:
     """The definitions that can be told from the text of a badge file, and all that is wrong in it.
 
     A badge with a fault that PostgreSQL does not care about, such as a number for a name, is among the definitions, so
@@ -158,15 +159,15 @@ def survey(text: str) -> tuple[tuple[Definition, ...], tuple[Fault, ...]]:
     definitions: list[Definition] = []
     faults: list[Fault] = []
     first_with_code: dict[str, str] = {}
-    for number, entry in enumerate(entries, start=1):
-        faults += keys.badge_faults(number, entry)
+    for number, entry in enumerate(entries, start=source.before + 1):
+        faults += keys.badge_faults(number, entry, source)
         if isinstance(entry, Object):
-            definitions += _definitions(number, entry)
-        for code, where in _codes(number, entry):
+            definitions += _definitions(number, entry, source)
+        for code, where in _codes(number - source.before, entry):
             first = first_with_code.setdefault(code, where)
             if first != where:
-                message = f"the code is used twice, by {first} and by {where} of the file."
-                place = f"{keys.badge_place(code)}, code"
+                message = f"the code is used twice, by {first} and by {where} of {source}."
+                place = f"{source.place(code, number)}, code"
                 faults.append(Fault(place, message, "Give each badge a code of its own.", number))
     return tuple(definitions), tuple(faults)
 
@@ -185,10 +186,11 @@ def _codes(number: int, entry: object) -> Iterator[tuple[str, str]]:
             yield code, where
 
 
-def _definitions(number: int, entry: Object) -> Iterator[Definition]:
+def _definitions(number: int, entry: Object, source: Source) -> Iterator[Definition]:
     """The definitions of an entry that PostgreSQL can judge: one, or one for each level."""
     values = _sound(entry, KEYS)
-    common = {"number": number, "position": number, "name": "", **_triggers(entry, values)} | {
+    place = {"number": number, "source": source, "position": number}
+    common = {**place, "name": "", **_triggers(entry, values)} | {
         key: values[key]
         for key in (
             "name", "description", "category", "image", "points", "position", "secret", "translations", "per",

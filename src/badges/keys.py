@@ -1,4 +1,4 @@
-"""The keys of a badge file: what may stand under each, and what is wrong with what does. Pure."""
+"""The keys of a badge: what may stand under each, and what is wrong with what does. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import enum
 import re
 from collections.abc import Collection, Iterator
 from decimal import Decimal
+from typing import NamedTuple
 
 from badges.exceptions import Fault
 from badges.notation import Object, found, shown
@@ -72,13 +73,34 @@ _POSTGRESQL_INTEGER = range(-(2**31), 2**31)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", re.ASCII)
 
 
-def badge_faults(number: int, entry: object) -> Iterator[Fault]:
-    """All that is wrong with one badge of the file by itself."""
+class Source(NamedTuple):
+    """What declares badges, and what must be known of it to name their places."""
+
+    module: str = ""
+    """The path of a module with rules in Python; empty for the badge file."""
+    before: int = 0
+    """How many badges other sources have declared before it."""
+
+    def __str__(self) -> str:
+        return self.module or "the file"
+
+    def place(self, code: object, number: int) -> str:
+        """Where a badge is declared, for people."""
+        if not isinstance(code, str) or not code.strip():
+            return f"badge {number - self.before} {'in' if self.module else 'of'} {self}"
+        return f'badge "{shown(code)}"' + (f" in {self}" if self.module else "")
+
+
+BADGE_FILE = Source()
+
+
+def badge_faults(number: int, entry: object, source: Source = BADGE_FILE) -> Iterator[Fault]:
+    """All that is wrong with one badge by itself."""
     if not isinstance(entry, Object):
         message = f"a badge is an object between {{ and }}; found {found(entry)}."
-        yield Fault(f"badge {number} of the file", message, _A_BADGE_NEEDS, number)
+        yield Fault(source.place(None, number), message, _A_BADGE_NEEDS, number)
         return
-    place = _badge_place(entry, f"badge {number} of the file")
+    place = source.place(entry.get("code"), number)
     present = {*entry, *_misspelt(entry, KEYS)}
     for where, message, remedy in (
         *_key_faults(entry, KEYS),
@@ -93,7 +115,7 @@ def badge_faults(number: int, entry: object) -> Iterator[Fault]:
         yield Fault(f"{place}, {where}" if where else place, message, remedy, number)
     levels = entry.get("levels")
     if isinstance(levels, list):
-        yield from _level_faults(number, levels, is_named="name" in present)
+        yield from _level_faults(number, levels, source, is_named="name" in present)
 
 
 def value_faults(key: str, value: object) -> Iterator[tuple[str, str, str]]:
@@ -113,15 +135,6 @@ def value_faults(key: str, value: object) -> Iterator[tuple[str, str, str]]:
         faults = _scalar_faults(key, value)
     for message, remedy in faults:
         yield key, message, remedy
-
-
-def _badge_place(entry: Object, otherwise: str) -> str:
-    code = entry.get("code")
-    return badge_place(code) if isinstance(code, str) and code.strip() else otherwise
-
-
-def badge_place(code: str) -> str:
-    return f'badge "{shown(code)}"'
 
 
 def _required(present: Collection[str]) -> Iterator[str]:
@@ -179,16 +192,18 @@ def _combination_faults(entry: Object) -> Iterator[tuple[str, str, str]]:
                 yield key, 'there are "triggers" as well, which say the same.', "Keep one of them."
 
 
-def _level_faults(number: int, levels: list[object], *, is_named: bool) -> Iterator[Fault]:
+def _level_faults(number: int, levels: list[object], source: Source, *, is_named: bool) -> Iterator[Fault]:
     required = ("code", "goal") if is_named else ("code", "goal", "name")
     before: int | Decimal | None = None
     for place_in_list, level in enumerate(levels, start=1):
-        place = f"badge {number} of the file, level {place_in_list}"
+        place = f"{source.place(None, number)}, level {place_in_list}"
         if not isinstance(level, Object):
             message = f"a level is an object between {{ and }}; found {found(level)}."
             yield Fault(place, message, f"A level needs {', '.join(required)}.", number)
             continue
-        place = _badge_place(level, place)
+        code = level.get("code")
+        if isinstance(code, str) and code.strip():
+            place = source.place(code, number)
         present = {*level, *_misspelt(level, LEVEL_KEYS)}
         values = [fault for key, value in level.items() if key in LEVEL_KEYS for fault in value_faults(key, value)]
         missing = [

@@ -10,7 +10,6 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges import analysis, database, exceptions
-from badges.conf import badges_settings
 from badges.definitions import Definition
 
 
@@ -34,11 +33,11 @@ class BadgesCommand(BaseCommand):
     def run(self, **options: Any) -> None:
         raise NotImplementedError
 
-    def load(self, file: Path | None, alias: str) -> tuple[BaseDatabaseWrapper, Path, tuple[Definition, ...]]:
-        """The open connection, the badge file, and what it declares."""
-        path = file or badges_settings.BADGES_FILE
+    def load(self, file: Path | None, alias: str) -> tuple[BaseDatabaseWrapper, str, tuple[Definition, ...]]:
+        """The open connection, where the site declares badges, and what it declares."""
         connection = database.connect(alias)
-        return connection, path, analysis.load(connection, path)
+        declared = analysis.load(connection, file)
+        return connection, declared.source, declared.definitions
 
 
 def count(number: int, noun: str) -> str:

@@ -22,7 +22,7 @@ class Command(BadgesCommand):
         parser.add_argument("--settle", action="store_true", help="Only settle the pending checks.")
 
     def run(self, **options: Any) -> None:
-        connection, path, definitions = self.load(options["file"], options["database"])
+        connection, source, definitions = self.load(options["file"], options["database"])
         if not options["dry_run"]:
             self._settle(connection)
         if options["settle"]:
@@ -35,7 +35,9 @@ class Command(BadgesCommand):
         self.said = time.monotonic()
         total, failed = 0, []
         try:
-            for progress in awarding.award(connection, definitions, path, options["codes"], dry_run=options["dry_run"]):
+            for progress in awarding.award(
+                connection, definitions, source, options["codes"], dry_run=options["dry_run"]
+            ):
                 self._show(progress, verb)
                 if progress.is_done:
                     total += progress.awarded

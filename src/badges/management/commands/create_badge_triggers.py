@@ -30,28 +30,32 @@ class Command(BadgesCommand):
         )
 
     def run(self, **options: Any) -> None:
-        connection, path, definitions = self.load(options["file"], options["database"])
+        connection, source, definitions = self.load(options["file"], options["database"])
         if options["plan"] or options["check"] or options["sql"] or options["json"]:
-            drafted = install.draft(connection, definitions, path)
+            drafted = install.draft(connection, definitions, source)
             self._show(drafted, connection, **options)
             if options["check"] and not drafted.is_empty:
                 raise CommandError(
-                    f"The database is not in line with {path}: {_steps(drafted)} to do. "
+                    f"The database is not in line with {source}: {_steps(drafted)} to do. "
                     "Run `python manage.py create_badge_triggers`.",
                     returncode=1,
                 )
             return
-        done = install.apply(connection, definitions, path)
+        done = install.apply(connection, definitions, source)
         self._write_steps(done, verbose=False)
         summary = f"{count(done.badges, 'badge')} on {count(done.triggers, 'trigger')}"
         if done.is_empty:
-            self.stdout.write(f"Nothing to do: {summary}, in line with {path}.")
+            self.stdout.write(f"Nothing to do: {summary}, in line with {source}.")
         else:
-            self.stdout.write(self.style.SUCCESS(f"Done: {summary}, in line with {path}."))
+            self.stdout.write(self.style.SUCCESS(f"Done: {summary}, in line with {source}."))
         self._warn(done)
         if options["backfill"]:
             call_command(
-                "award_badges", file=path, database=options["database"], stdout=self.stdout, stderr=self.stderr
+                "award_badges",
+                file=options["file"],
+                database=options["database"],
+                stdout=self.stdout,
+                stderr=self.stderr,
             )
         elif any(step.action in (Action.ADD_DEFINITION, Action.CHANGE_DEFINITION) for step in done.steps):
             self.stdout.write(
