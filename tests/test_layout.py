@@ -17,7 +17,7 @@ PACKAGE = Path(badges.__file__).parent
 FOUNDATION = ("exceptions", "conf", "database", "fields")
 STAGES = (
     "definitions", "site", "complaints", "analysis", "routines", "expressions", "compiler", "catalog", "plan",
-    "install", "awarding"
+    "install", "awarding", "cost", "preview", "brake"
 )  # fmt: skip
 ORDER = (*FOUNDATION, *STAGES)
 MAX_LINES = 400
