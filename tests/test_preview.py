@@ -226,7 +226,7 @@ def test_proposed_statement_runs(committed, people):
 def test_no_index_can_be_proposed(many_sketches, condition, remedy):
     """Where the plan compares no column for equality, only the scan is told, and why nothing can be proposed."""
     found = look(entry(condition=condition))["collector"]
-    assert "Each write reads the whole of public.dummy_sketch, about 3,435 rows." in cautions(found)
+    assert "No index serves: each write reads the whole of public.dummy_sketch, about 3,435 rows." in cautions(found)
     assert remedy in cautions(found)
     assert "CREATE INDEX" not in cautions(found)
 
@@ -259,7 +259,8 @@ def test_partitioned_table(people, execute):
     execute("INSERT INTO visit SELECT 1 + n % 50, n FROM generate_series(1, 5000) AS n")
     execute("ANALYZE visit")
     found = look(entry(trigger_table="visit", condition="count(*) > 5 from visit where place = NEW.place"))["collector"]
-    assert [read.table for read in found.writes[0].reads] == ["public.visit"]
+    [read] = found.writes[0].reads
+    assert (read.table, read.rows, read.table_rows) == ("public.visit", 5000, 5000)
     assert 'CREATE INDEX ON "public"."visit" ("place");' in cautions(found)
     assert 'CREATE INDEX ON "public"."visit" ("user_id");' in cautions(found)
 
@@ -284,8 +285,9 @@ def test_other_tables(people):
     """A table that the condition reads and whose changes check nothing is named, with the line for a crontab."""
     condition = "is_staff from auth_user where id = NEW.user_id"
     found = look(entry("staff", condition=condition), COLLECTOR)
-    assert "No change of public.auth_user checks this badge" in cautions(found["staff"])
-    assert "0 * * * * cd /path/to/site && python manage.py award_badges staff" in cautions(found["staff"])
+    assert "A change of public.auth_user does not check the badge" in cautions(found["staff"])
+    [warning] = found["staff"].warnings
+    assert warning.remedy == "0 * * * * cd /path/to/site && python manage.py award_badges staff"
     assert found["collector"].warnings == ()
 
 
@@ -397,14 +399,15 @@ def test_only_changed_badges(declare, badge_file, people):
 
 def test_json(many_sketches, badge_file, people):
     """--json carries all of it as plain data."""
-    badge_file({**NAMESAKE, "condition": f"{NAMESAKE['condition']} and now() >= created"})
+    badge_file({**NAMESAKE, "condition": f"{NAMESAKE['condition']} and created > now() - interval '1 day'"})
     [found] = json.loads(run("create_badge_triggers", "--json"))["previews"]
     assert found.keys() == {
         "code", "users", "qualifying", "new", "losers", "new_examples", "holder_examples", "skipped", "error",
         "is_out_of_time", "writes", "writes_error", "warnings"
     }  # fmt: skip
-    assert (found["users"], found["qualifying"], found["new"], found["losers"]) == (30, 29, 29, None)
-    assert found["new_examples"][0] == {"key": str(people[3].pk), "name": "u3"} or len(found["new_examples"]) == 10
+    assert (found["users"], found["qualifying"], found["new"], found["losers"]) == (30, 27, 27, None)
+    assert len(found["new_examples"]) == 10
+    assert found["new_examples"][0] == {"key": str(people[3].pk), "name": "u3"}
     [write] = found["writes"]
     assert (write["event"], write["user"]) == ("insert", str(people[7].pk))
     assert write["reads"][0]["index"].startswith("CREATE INDEX CONCURRENTLY ON")

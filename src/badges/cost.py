@@ -69,13 +69,13 @@ def of_writes(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDef
     """What a write of each of its events costs a badge, at worst."""
     facts = next(iter(analysed.facts.values()))
     user = _heaviest_user(connection, facts)
-    tables = _Tables(connection)
+    relations = _Relations(connection)
     with rolled_back(connection), connection.cursor() as cursor:
         # As in the generated functions: what is read in sequence all the same has no index that would serve.
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL jit = off")
         return tuple(
-            _write(connection, tables, expressions.CheckedBadge(analysed.definition, event, facts), user)
+            _write(connection, relations, expressions.CheckedBadge(analysed.definition, event, facts), user)
             for event, facts in analysed.facts.items()
         )
 
@@ -93,7 +93,7 @@ def _heaviest_user(connection: BaseDatabaseWrapper, facts: Facts) -> str | None:
 
 
 def _write(
-    connection: BaseDatabaseWrapper, tables: _Tables, badge: expressions.CheckedBadge, user: str | None
+    connection: BaseDatabaseWrapper, relations: _Relations, badge: expressions.CheckedBadge, user: str | None
 ) -> Write:
     facts = badge.facts
     rows = [
@@ -107,7 +107,7 @@ def _write(
     )
     plan = _explain(connection, statement)
     reads: dict[tuple[str, bool], Read] = {}
-    for read in _reads(tables, plan):
+    for read in _reads(relations, plan):
         known = reads.get((read.table, read.is_whole))
         if known:
             known = dataclasses.replace(known, rows=known.rows + read.rows, index=known.index or read.index)
@@ -146,21 +146,28 @@ def _explain(connection: BaseDatabaseWrapper, statement: sql.Composed) -> dict[s
     return dict(entry["Plan"])
 
 
-class _Tables:
-    """What is to be known of tables, asked for once."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Relation:
+    rows: int
+    root_schema: str
+    root_name: str
+    """Its partitioned table, or itself."""
+    root_rows: int
+    is_partitioned: bool
+    texts: frozenset[str]
+    """The columns that an index finds though they are compared as text."""
+
+
+class _Relations:
+    """What is to be known of the tables in a plan, asked for once."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
-        self.known: dict[tuple[str, str], tuple[int, str, str, bool, frozenset[str]]] = {}
+        self.known: dict[tuple[str, str], _Relation] = {}
 
-    def look_up(self, schema: str, name: str) -> tuple[int, str, str, bool, frozenset[str]]:
-        """Its rows; the schema and the name of its partitioned table, or its own; whether it is partitioned; and its
-        columns that an index finds though they are compared as text.
-        """
+    def look_up(self, schema: str, name: str) -> _Relation:
         if (schema, name) not in self.known:
-            identifier = qualified(schema, name)
-            rows = _explain(self.connection, template("table_size.sql").format(table=identifier))["Plan Rows"]
-            [(*root, texts)] = fetch(
+            [(root_schema, root_name, is_partitioned, texts)] = fetch(
                 self.connection,
                 """
                 SELECT n.nspname, c.relname, c.relkind = 'p',
@@ -169,47 +176,55 @@ class _Tables:
                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE c.oid = coalesce(pg_partition_root(%s::regclass), %s::regclass)
                 """,
-                [identifier.as_string()] * 2,
+                [qualified(schema, name).as_string()] * 2,
             )
-            self.known[schema, name] = int(rows), *root, frozenset(texts)
+            rows = self._rows(schema, name)
+            root_rows = self._rows(root_schema, root_name) if is_partitioned else rows
+            self.known[schema, name] = _Relation(
+                rows, root_schema, root_name, root_rows, is_partitioned, frozenset(texts)
+            )
         return self.known[schema, name]
+
+    def _rows(self, schema: str, name: str) -> int:
+        statement = template("table_size.sql").format(table=qualified(schema, name))
+        return int(_explain(self.connection, statement)["Plan Rows"])
 
 
 def _reads(
-    tables: _Tables, node: Mapping[str, Any], executions: float = 1, *, is_limited: bool = False
+    relations: _Relations, node: Mapping[str, Any], executions: float = 1, *, is_limited: bool = False
 ) -> Iterator[Read]:
     """What a node of a plan reads, and the nodes below it."""
     if "Relation Name" in node:
-        yield _read(tables, node, executions, is_limited=is_limited)
+        yield _read(relations, node, executions, is_limited=is_limited)
     children = node.get("Plans", ())
     outer = max([1.0, *(child["Plan Rows"] for child in children if child["Parent Relationship"] == "Outer")])
     for child in children:
-        relation = child["Parent Relationship"]
         times = executions
-        if relation == "SubPlan":
+        if child["Parent Relationship"] == "SubPlan":
             times *= max(1, node["Plan Rows"])
-        elif relation == "Inner" and node["Node Type"] == "Nested Loop" and child["Node Type"] != "Materialize":
+        elif (
+            child["Parent Relationship"] == "Inner"
+            and node["Node Type"] == "Nested Loop"
+            and child["Node Type"] != "Materialize"
+        ):
             times *= outer
-        yield from _reads(tables, child, times, is_limited=node["Node Type"] == "Limit")
+        yield from _reads(relations, child, times, is_limited=node["Node Type"] == "Limit")
 
 
-def _read(tables: _Tables, node: Mapping[str, Any], executions: float, *, is_limited: bool) -> Read:
-    table_rows, schema, name, is_partitioned, texts = tables.look_up(node["Schema"], node["Relation Name"])
+def _read(relations: _Relations, node: Mapping[str, Any], executions: float, *, is_limited: bool) -> Read:
+    relation = relations.look_up(node["Schema"], node["Relation Name"])
     filter_ = node.get("Filter", "")
     # An index serves as well to read everything, in its order or because it is smaller; a LIMIT may end that soon.
     narrowing = {"Index Scan": "Index Cond", "Index Only Scan": "Index Cond", "Bitmap Heap Scan": "Recheck Cond"}
     reads_everything = narrowing.get(node["Node Type"], "Node Type") not in node
     is_whole = node["Node Type"] == "Seq Scan" or (reads_everything and bool(filter_ or not is_limited))
-    columns = tuple(dict.fromkeys(_compared_columns(filter_, node["Alias"], texts)))
-    rows = max(1, round((table_rows if is_whole else node["Plan Rows"]) * executions))
-    return Read(
-        f"{schema}.{name}",
-        rows,
-        table_rows,
-        is_whole,
-        create_index(schema, name, columns, is_partitioned=is_partitioned) if is_whole and columns else "",
-        bool(filter_),
-    )
+    schema, name = relation.root_schema, relation.root_name
+    columns = tuple(dict.fromkeys(_compared_columns(filter_, node["Alias"], relation.texts)))
+    index = ""
+    if is_whole and columns:
+        index = create_index(schema, name, columns, is_partitioned=relation.is_partitioned)
+    rows = max(1, round((relation.rows if is_whole else node["Plan Rows"]) * executions))
+    return Read(f"{schema}.{name}", rows, relation.root_rows, is_whole, index, bool(filter_))
 
 
 def create_index(schema: str, name: str, columns: tuple[str, ...], *, is_partitioned: bool) -> str:

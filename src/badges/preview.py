@@ -265,12 +265,13 @@ def _warnings(
 ) -> Iterator[Caution]:
     definition, table = analysed.definition, analysed.table
     all_facts = list(analysed.facts.values())
-    schedule = f"On a schedule: {cron_line(connection, definition)}"
+    schedule = cron_line(connection, definition)
     indexes = set()
     for read in {(read.table, read.index): read for write in writes for read in write.reads}.values():
         if read.is_whole and read.table_rows > TINY:
             indexes.add(read.index)
-            yield Caution(f"Each write reads the whole of {read.table}, about {read.table_rows:,} rows.", _index(read))
+            rows = f"about {read.table_rows:,} rows"
+            yield Caution(f"No index serves: each write reads the whole of {read.table}, {rows}.", _index(read))
     facts = awarding.facts_of_existing_rows(analysed)
     if facts and not awarding.is_indexed(connection, facts):
         index = cost.create_index(table.schema, table.name, (facts.user.name,), is_partitioned=table.is_partitioned)
@@ -282,19 +283,24 @@ def _warnings(
             )
     elsewhere = sorted({name for each in all_facts for name in each.tables} - {table.qualified_name})
     if elsewhere:
-        verb = "checks" if len(elsewhere) == 1 else "check"
+        event = " or ".join(definition.events)
         yield Caution(
-            f"No change of {', '.join(elsewhere)} {verb} this badge, though the condition reads it: the award comes "
-            f"with the next {' or '.join(definition.events)} on {table.qualified_name}, or with award_badges.",
-            f"{schedule}  Or make the change touch a row of {table.qualified_name}.",
+            f"A change of {' or '.join(elsewhere)} does not check the badge, though the condition reads it: the award "
+            f"comes with the next {event} on {table.qualified_name} (let the change touch a row there, or name that "
+            "table as trigger_table), or with award_badges on a schedule.",
+            schedule,
         )
     if any(each.is_opaque for each in all_facts):
         yield Caution(
-            "The condition calls a function of the site's own; nothing tells which tables it reads, or the time.",
+            "The condition calls a function of the site's own: nothing tells which tables that reads, or whether it "
+            "reads the time. award_badges on a schedule awards what comes late.",
             schedule,
         )
     elif any(each.is_time_dependent for each in all_facts):
-        yield Caution("The condition depends on the time, and time alone fires no trigger.", schedule)
+        yield Caution(
+            "The condition depends on the time, and time alone fires no trigger: award_badges on a schedule does.",
+            schedule,
+        )
 
 
 def _index(read: cost.Read) -> str:

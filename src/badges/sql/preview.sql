@@ -7,5 +7,5 @@ WITH qualifying AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM marked),
        (SELECT count(*) FROM marked WHERE is_new),
-       ARRAY(SELECT user_id::text FROM marked WHERE is_new ORDER BY user_id LIMIT {size}),
-       ARRAY(SELECT user_id::text FROM marked WHERE NOT is_new ORDER BY user_id LIMIT {size})
+       ARRAY(SELECT user_id::text FROM marked WHERE is_new ORDER BY marked.user_id LIMIT {size}),
+       ARRAY(SELECT user_id::text FROM marked WHERE NOT is_new ORDER BY marked.user_id LIMIT {size})
