@@ -16,7 +16,7 @@ from types import ModuleType
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import call_command, get_commands, load_command_class
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from test_layout import ORDER
 
@@ -301,6 +301,18 @@ def test_plan(badge_file, sketches):
     call_command("create_badge_triggers", "--plan", stdout=(output := io.StringIO()), stderr=io.StringIO())
     shown = f"$ python manage.py create_badge_triggers --plan\n{output.getvalue()}```"
     assert without_costs(shown) in without_costs(TEXTS["docs/commands.md"])
+
+
+@pytest.mark.django_db
+def test_brake(badge_file, execute):
+    """What the brake says in commands.md is what it says, for 100 users of whom 61 have drawn."""
+    badge_file().write_text((REPOSITORY / "example" / "badge.json").read_text("utf-8"), "utf-8")
+    get_user_model().objects.bulk_create(get_user_model()(pk=n, username=f"u{n}") for n in range(1, 101))
+    execute("INSERT INTO dummy_sketch (user_id, title) SELECT n, 'Sketch' FROM generate_series(1, 61) AS n")
+    call_command("create_badge_triggers", stdout=io.StringIO())
+    with pytest.raises(CommandError) as caught:
+        call_command("award_badges")
+    assert f"$ python manage.py award_badges\nCommandError: {caught.value}\n```" in TEXTS["docs/commands.md"]
 
 
 def without_costs(text: str) -> str:

@@ -301,7 +301,7 @@ def test_time(people):
 def test_function_of_the_site(people, execute):
     """What a function of the site's own reads nobody knows, and that is said."""
     execute("CREATE FUNCTION seen(bigint) RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN true; END $$")
-    assert "nothing tells which tables it reads" in cautions(look(entry(condition="seen(NEW.user_id)"))["collector"])
+    assert "nothing tells which tables that reads" in cautions(look(entry(condition="seen(NEW.user_id)"))["collector"])
 
 
 # Harmless
