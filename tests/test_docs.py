@@ -271,8 +271,9 @@ def test_shapes_are_those_of_the_example():
 
 
 @pytest.fixture
-def sketches(db, execute):
+def sketches(db, execute, settings):
     """What the plan in commands.md has counted: twelve users with 2,015 sketches, and statistics about them."""
+    settings.BADGES_PREVIEW_TIMEOUT = 60_000
     names = "ada bob carol dave erin frank grace heidi ivan judy ken lena"
     get_user_model().objects.bulk_create(
         get_user_model()(pk=number, username=name) for number, name in enumerate(names.split(), 1)

@@ -25,6 +25,12 @@ ENDLESS = entry(
 )
 
 
+@pytest.fixture(autouse=True)
+def patience(settings):
+    """On a busy machine counting takes longer than on a site; tests of the timeout shorten it."""
+    settings.BADGES_PREVIEW_TIMEOUT = 60_000
+
+
 @pytest.fixture
 def people(db):
     """Users called u0 to u29, of whom number n has made n sketches."""
@@ -309,13 +315,13 @@ def test_function_of_the_site(people, execute):
 
 def test_endless_condition(badge_file, people, settings):
     """A condition that would run for hours is cut by the timeout; the plan still shows, with all other badges."""
-    settings.BADGES_PREVIEW_TIMEOUT = 200
+    settings.BADGES_PREVIEW_TIMEOUT = 1000
     badge_file(ENDLESS, FIRST)
     began = time.monotonic()
     output = run("create_badge_triggers", "--plan")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert "add definition endless  (new)" in output
-    assert "endless: not counted within 200 ms (BADGES_PREVIEW_TIMEOUT)" in output
+    assert "endless: not counted within 1000 ms (BADGES_PREVIEW_TIMEOUT)" in output
     assert "first: 29 would be awarded" in output
 
 
@@ -435,7 +441,7 @@ def test_dry_run_of_one_badge(declare, people):
 
 def test_dry_run_out_of_time(declare, people, settings):
     """What could not be counted is not taken for nobody."""
-    settings.BADGES_PREVIEW_TIMEOUT = 200
+    settings.BADGES_PREVIEW_TIMEOUT = 1000
     declare(FIRST, ENDLESS)
     code, output = fail("award_badges", "--dry-run")
     assert code == 1
@@ -490,9 +496,9 @@ def test_few_users(declare, people):
 
 def test_brake_out_of_time(declare, people, settings, monkeypatch):
     """If nobody can tell in time how many it will be, the brake asks as well."""
-    settings.BADGES_PREVIEW_TIMEOUT = 200
+    settings.BADGES_PREVIEW_TIMEOUT = 1000
     declare(ENDLESS)
-    assert "endless: not counted within 200 ms (BADGES_PREVIEW_TIMEOUT)" in fail("award_badges")[1]
+    assert "endless: not counted within 1000 ms (BADGES_PREVIEW_TIMEOUT)" in fail("award_badges")[1]
 
 
 def test_brake_and_failing_condition(declare, people):

@@ -70,7 +70,7 @@ def _check(
     reasons = [
         reason
         for analysed in badges
-        for reason in _reasons(preview.count(connection, here, analysed, users), users, awards=awards)
+        for reason in _reasons(preview.count(connection, here, analysed, users, only_new=True), users, awards=awards)
     ]
     if reasons:
         lines = "\n".join(f"  {reason}" for reason in reasons)

@@ -73,7 +73,6 @@ def of_writes(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDef
     with rolled_back(connection), connection.cursor() as cursor:
         # As in the generated functions: what is read in sequence all the same has no index that would serve.
         cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute("SET LOCAL jit = off")
         return tuple(
             _write(connection, relations, expressions.CheckedBadge(analysed.definition, event, facts), user)
             for event, facts in analysed.facts.items()

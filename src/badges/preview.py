@@ -167,8 +167,19 @@ def count_users(connection: BaseDatabaseWrapper, here: Site) -> int | None:
         return None
 
 
-def count(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition, users: int | None) -> Count:
-    """Count the users of one badge, and name some. Changes nothing, whatever the condition calls."""
+def count(
+    connection: BaseDatabaseWrapper,
+    here: Site,
+    analysed: AnalysedDefinition,
+    users: int | None,
+    *,
+    only_new: bool = False,
+) -> Count:
+    """Count the users of one badge, and name some. Changes nothing, whatever the condition calls.
+
+    :param only_new: ask the condition for those alone who lack the badge, as `awarding.award` does. That is cheaper;
+        `qualifying` stays None.
+    """
     definition, facts = analysed.definition, awarding.facts_of_existing_rows(analysed)
     counted = Count(definition.code, users)
     if facts is None:
@@ -178,7 +189,7 @@ def count(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinit
         message = f'not counted, as row-level security may hide rows of {", ".join(hidden)} from "{here.role}"'
         return dataclasses.replace(counted, error=message)
     query = template("preview.sql").format(
-        qualifying=awarding.qualifying(here, definition, facts, lacking=False),
+        qualifying=awarding.qualifying(here, definition, facts, lacking=only_new),
         lacks=template("lacks.sql").format(
             badges=here.badges.identifier,
             user=sql.Identifier("qualifying", "user_id"),
@@ -200,7 +211,7 @@ def count(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinit
         return dataclasses.replace(counted, error=error, is_out_of_time=is_out_of_time)
     return dataclasses.replace(
         counted,
-        qualifying=qualifying,
+        qualifying=None if only_new else qualifying,
         new=new,
         losers=losers,
         new_examples=tuple(names[key] for key in lacking),
@@ -229,6 +240,7 @@ def _looking(connection: BaseDatabaseWrapper, here: Site) -> Iterator[None]:
     with read_only(connection, timeout, min(timeout, badges_settings.BADGES_LOCK_TIMEOUT)):
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL search_path = {here.function_search_path}")
+            cursor.execute("SET LOCAL jit = off")
         yield
 
 
