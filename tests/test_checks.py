@@ -146,7 +146,7 @@ def test_without_tables_the_checks_are_silent(declare, execute, found):
         ("BADGES_SUBSCRIBERS", "default"),
         ("BADGES_PREVIEW_TIMEOUT", 0),
         ("BADGES_BRAKE", 20),
-    ],  # fmt: skip
+    ],
 )
 def test_e002_setting_that_cannot_be_used(declare, settings, found, name, value):
     """badges.E002: the setting, its value and what is allowed; the database is then not asked."""
