@@ -139,7 +139,14 @@ def test_without_tables_the_checks_are_silent(declare, execute, found):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("BADGES_WAIT", 5000), ("BADGES_BUCKETS", 1000), ("BADGES_LOCK_TIMEOUT", "2s"), ("BADGES_SUBSCRIBERS", "default")],
+    [
+        ("BADGES_WAIT", 5000),
+        ("BADGES_BUCKETS", 1000),
+        ("BADGES_LOCK_TIMEOUT", "2s"),
+        ("BADGES_SUBSCRIBERS", "default"),
+        ("BADGES_PREVIEW_TIMEOUT", 0),
+        ("BADGES_BRAKE", 20),
+    ],
 )
 def test_e002_setting_that_cannot_be_used(declare, settings, found, name, value):
     """badges.E002: the setting, its value and what is allowed; the database is then not asked."""

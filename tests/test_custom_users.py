@@ -50,6 +50,7 @@ def test_the_whole_way(empty_database, tmp_path, model):
         "after all": ["Longer", "One", "Renamed", "Two", "Two-Badges"],
         "of the other": 0,
         "award again": "0 awarded.",
+        "preview": [True, False, False],
         "award anew": "3 awarded.",
         "values": [True],
         "after the user": 0,

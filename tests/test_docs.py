@@ -14,15 +14,17 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.management import call_command, get_commands, load_command_class
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from dummy.models import Sketch
 from test_layout import ORDER
 
 from badges import analysis, compiler, definitions, exceptions, plan, routines, site
 from badges.conf import BadgesSettings
+from badges.models import Badge
 
 REPOSITORY = Path(__file__).parent.parent
 PACKAGE = REPOSITORY / "src" / "badges"
@@ -270,16 +272,55 @@ def test_shapes_are_those_of_the_example():
     assert definitions.parse(text) == example[:3]
 
 
+@pytest.fixture
+def sketches(db, execute, settings):
+    """What the plan in commands.md has counted: twelve users with 2,015 sketches, and statistics about them."""
+    settings.BADGES_PREVIEW_TIMEOUT = 60_000
+    names = "ada bob carol dave erin frank grace heidi ivan judy ken lena"
+    get_user_model().objects.bulk_create(
+        get_user_model()(pk=number, username=name) for number, name in enumerate(names.split(), 1)
+    )
+    execute(
+        """
+        INSERT INTO dummy_sketch (user_id, title)
+        SELECT CASE WHEN n <= 1400 THEN 1 ELSE 1 + n % 7 END, 'Sketch ' || n % 400 FROM generate_series(1, 2000) AS n
+        UNION ALL
+        SELECT 8 + n % 5, 'Untitled' FROM generate_series(1, 15) AS n
+        """
+    )
+    execute("ANALYZE dummy_sketch, auth_user")
+
+
 @pytest.mark.django_db
-def test_plan(badge_file):
+def test_plan(badge_file, sketches):
     """The plan in commands.md is the one that the command gives for the two files that are shown."""
     [before], [after] = blocks("docs/quickstart.md", "json"), blocks("docs/commands.md", "json")
     path = badge_file()
     path.write_text(before, "utf-8")
     call_command("create_badge_triggers", stdout=io.StringIO())
+    for user in (1, 2):
+        Badge.objects.award(user, "collector")
     path.write_text(after, "utf-8")
     call_command("create_badge_triggers", "--plan", stdout=(output := io.StringIO()), stderr=io.StringIO())
-    assert f"$ python manage.py create_badge_triggers --plan\n{output.getvalue()}```" in TEXTS["docs/commands.md"]
+    shown = f"$ python manage.py create_badge_triggers --plan\n{output.getvalue()}```"
+    assert without_costs(shown) in without_costs(TEXTS["docs/commands.md"])
+
+
+@pytest.mark.django_db
+def test_brake(badge_file, execute):
+    """What the brake says in commands.md is what it says, for 100 users of whom 61 have drawn."""
+    badge_file().write_text((REPOSITORY / "example" / "badge.json").read_text("utf-8"), "utf-8")
+    get_user_model().objects.bulk_create(get_user_model()(pk=n, username=f"u{n}") for n in range(1, 101))
+    execute("INSERT INTO dummy_sketch (user_id, title) SELECT n, 'Sketch' FROM generate_series(1, 61) AS n")
+    call_command("create_badge_triggers", stdout=io.StringIO())
+    with pytest.raises(CommandError) as caught:
+        call_command("award_badges")
+    assert f"$ python manage.py award_badges\nCommandError: {caught.value}\n```" in TEXTS["docs/commands.md"]
+
+
+def without_costs(text: str) -> str:
+    """The unit is one page read in sequence; the number differs between versions of PostgreSQL."""
+    return re.sub(r"\(cost [\d,]+", "(cost N", text)
 
 
 @pytest.fixture

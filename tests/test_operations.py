@@ -540,7 +540,7 @@ def test_crash_in_a_backfill(server, databases, tmp_path, monkeypatch):
     site.connection.close()
     server.start()
     assert site.held() == [(n, "first") for n in range(1, 11)]
-    assert site.run("award_badges", file=path).endswith("20 awarded.\n")
+    assert site.run("award_badges", file=path, yes=True).endswith("20 awarded.\n")
     assert site.held() == [(n, "first") for n in range(1, 31)]
 
 

@@ -23,6 +23,9 @@ from badges.site import Site, Table
 BATCH = 10_000
 """Users who are looked at in one transaction."""
 
+DECIDED_BY_OLD = "it is decided by a row that no longer exists (OLD)"
+PAUSED = "it is paused (active is false)"
+
 SETTLE_BATCH = 100
 """Pending checks that are settled in one transaction; their users are locked until it ends."""
 
@@ -33,7 +36,7 @@ class Progress:
 
     code: str
     awarded: int
-    """Users who were awarded it so far, or would be in a dry run."""
+    """Users who were awarded it so far."""
     users_seen: int
     users: int
     """About how many users there are; PostgreSQL's estimate."""
@@ -48,18 +51,11 @@ class Progress:
     """How many failures of writes were on record, and are not any more: a sound run has caught up with them."""
 
 
-def award(
-    connection: BaseDatabaseWrapper,
-    definitions: Sequence[Definition],
-    source: str | Path,
-    codes: Sequence[str] = (),
-    *,
-    dry_run: bool = False,
-) -> Iterator[Progress]:
-    """Award everyone who qualifies now, badge by badge and batch by batch; each batch is a transaction.
+def prepare(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str] = ()
+) -> tuple[Site, tuple[AnalysedDefinition, ...]]:
+    """The site, and the badges with these codes (all if there are none), fit to be awarded.
 
-    :param codes: the badges to award; all if empty.
-    :returns: the progress after each batch, and at the end of each badge one with `is_done`.
     :raises UnknownBadge: a code is not in the file.
     :raises NotInLine: a badge is not installed as the file declares it.
     :raises RowsHidden: row-level security hides rows from the current role.
@@ -67,19 +63,32 @@ def award(
     chosen = _choose(definitions, codes, source)
     here = site.describe(connection)
     _require_in_line(connection, chosen)
-    chosen_analysed = analysis.analyse(connection, here, chosen, str(source))
-    _require_all_rows(connection, here, chosen_analysed)
-    if not (codes or dry_run):
+    analysed = analysis.analyse(connection, here, chosen, str(source))
+    _require_all_rows(connection, here, analysed)
+    return here, analysed
+
+
+def award(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str] = ()
+) -> Iterator[Progress]:
+    """Award everyone who qualifies now, badge by badge and batch by batch; each batch is a transaction.
+
+    :param codes: the badges to award; all if empty.
+    :returns: the progress after each batch, and at the end of each badge one with `is_done`.
+    :raises UnknownBadge, NotInLine, RowsHidden: as `prepare` does.
+    """
+    here, chosen = prepare(connection, definitions, source, codes)
+    if not codes:
         declared = {definition.code for definition in definitions}
         _forget_failures(connection, here, sql.SQL("code <> ALL ({})").format(sql.Literal([*declared])))
-    for analysed in chosen_analysed:
+    for analysed in chosen:
         [(begun,)] = fetch(connection, "SELECT clock_timestamp()")
         caught_up_with = sql.SQL("code = {} AND last_at < {}").format(
             sql.Literal(analysed.definition.code), sql.Literal(begun)
         )
-        writers = () if dry_run else wait_for_writers(connection, [analysed.table])
-        for progress in _award_one(connection, here, analysed, dry_run=dry_run):
-            if dry_run or not progress.is_done:
+        writers = wait_for_writers(connection, [analysed.table])
+        for progress in _award_one(connection, here, analysed):
+            if not progress.is_done:
                 yield progress
                 continue
             # What cannot be caught up with is forgotten, too: it has been told, and would be told for ever.
@@ -161,23 +170,19 @@ def _require_all_rows(connection: BaseDatabaseWrapper, here: Site, chosen: Seque
         )
 
 
-def _award_one(
-    connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition, *, dry_run: bool
-) -> Iterator[Progress]:
+def _award_one(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition) -> Iterator[Progress]:
     definition = analysed.definition
     facts = facts_of_existing_rows(analysed)
-    users = _estimated_users(connection, here)
+    users = estimated_users(connection, here)
     if facts is None or not definition.active:
-        reason = "it is decided by a row that no longer exists (OLD)"
-        if not definition.active:
-            reason = "it is paused (active is false)"
+        reason = DECIDED_BY_OLD if definition.active else PAUSED
         yield Progress(definition.code, 0, 0, users, is_done=True, skipped=reason)
         return
     awarded, seen, error = 0, 0, ""
-    batches = _batches(connection, here) if _is_indexed(connection, facts) else iter([(None, None, users)])
+    batches = _batches(connection, here) if is_indexed(connection, facts) else iter([(None, None, users)])
     for after, last, size in batches:
         try:
-            awarded += _award_batch(connection, here, definition, facts, after, last, dry_run=dry_run)
+            awarded += _award_batch(connection, here, definition, facts, after, last)
         except DatabaseError as failure:
             if not isinstance(failure.__cause__, psycopg.errors.DataError | psycopg.ProgrammingError):
                 raise
@@ -197,45 +202,56 @@ def facts_of_existing_rows(analysed: AnalysedDefinition) -> Facts | None:
     return None
 
 
-def _award_batch(
-    connection: BaseDatabaseWrapper,
+def qualifying(
     here: Site,
     definition: Definition,
     facts: Facts,
-    after: Any,
-    last: Any,
+    bounds: Sequence[sql.Composable] = (),
     *,
-    dry_run: bool,
-) -> int:
-    """Award one badge to the users whose key is above `after` and up to `last`; None means no bound."""
+    lacking: bool = True,
+) -> sql.Composed:
+    """The query for the users who qualify by the rows that exist now: user_id, code, evidence.
+
+    :param bounds: what else must hold of a row, which is called `new`.
+    :param lacking: only those who do not hold the badge.
+    """
     user = sql.Identifier("new", facts.user.name)
-    bounds = [user + sql.SQL(" IS NOT NULL")]
-    key = _in_key_order(here, user)
-    if after is not None:
-        bounds.append(key + sql.SQL(" > ") + sql.Literal(after))
-    if last is not None:
-        bounds.append(key + sql.SQL(" <= ") + sql.Literal(last))
     columns = facts.table.in_order({facts.user.name, *facts.new_columns})
-    qualifying = template("qualifying.sql").format(
+    return template("qualifying.sql").format(
         user=user,
         code=sql.Literal(definition.code),
         evidence=expressions.evidence("award_badges", facts),
         rows=expressions.distinct_rows(
-            facts.table, "new", columns, facts.table.identifier, sql.SQL(" AND ").join(bounds)
+            facts.table,
+            "new",
+            columns,
+            facts.table.identifier,
+            sql.SQL(" AND ").join([user + sql.SQL(" IS NOT NULL"), *bounds]),
         ),
-        badges=here.badges.identifier,
+        lacks=template("lacks.sql").format(badges=here.badges.identifier, user=user, code=sql.Literal(definition.code))
+        if lacking
+        else sql.SQL("true"),
         users=here.users.identifier,
         user_key=sql.Identifier(here.user_key.name),
         condition=trusted(definition.condition),
     )
+
+
+def _award_batch(
+    connection: BaseDatabaseWrapper, here: Site, definition: Definition, facts: Facts, after: Any, last: Any
+) -> int:
+    """Award one badge to the users whose key is above `after` and up to `last`; None means no bound."""
+    key = _in_key_order(here, sql.Identifier("new", facts.user.name))
+    bounds = []
+    if after is not None:
+        bounds.append(key + sql.SQL(" > ") + sql.Literal(after))
+    if last is not None:
+        bounds.append(key + sql.SQL(" <= ") + sql.Literal(last))
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL search_path = {here.function_search_path}")
-        if dry_run:
-            cursor.execute(sql.SQL("SELECT count(*) FROM ({}) AS qualifying").format(qualifying).as_string())
-            return int(cursor.fetchone()[0])
         cursor.execute(
             sql.SQL("INSERT INTO {} (user_id, code, evidence)\n{}\nON CONFLICT DO NOTHING")
-            .format(here.badges.identifier, qualifying)
+            .format(here.badges.identifier, qualifying(here, definition, facts, bounds))
             .as_string()
         )
         return int(cursor.rowcount)
@@ -264,7 +280,7 @@ def _in_key_order(here: Site, key: sql.Composable) -> sql.Composable:
     return key + sql.SQL(' COLLATE "C"') if here.user_key.type in ("text", "character varying") else key
 
 
-def _is_indexed(connection: BaseDatabaseWrapper, facts: Facts) -> bool:
+def is_indexed(connection: BaseDatabaseWrapper, facts: Facts) -> bool:
     """Whether the rows of a range of users are found without reading the whole table."""
     return bool(
         fetch(
@@ -290,6 +306,6 @@ def _forget_failures(connection: BaseDatabaseWrapper, here: Site, condition: sql
     return int(cleared)
 
 
-def _estimated_users(connection: BaseDatabaseWrapper, here: Site) -> int:
+def estimated_users(connection: BaseDatabaseWrapper, here: Site) -> int:
     [(estimate,)] = fetch(connection, "SELECT reltuples::bigint FROM pg_class WHERE oid = %s", [here.users.oid])
     return max(int(estimate), 0)

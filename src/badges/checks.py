@@ -41,7 +41,10 @@ def check_badge_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """badges.E002: a setting that cannot be used."""
     messages: list[CheckMessage] = []
-    for name in ("BADGES_LOCK_TIMEOUT", "BADGES_LOCK_RETRIES", "BADGES_WAIT", "BADGES_BUCKETS", "BADGES_SUBSCRIBERS"):
+    for name in (
+        "BADGES_LOCK_TIMEOUT", "BADGES_LOCK_RETRIES", "BADGES_WAIT", "BADGES_BUCKETS", "BADGES_PREVIEW_TIMEOUT",
+        "BADGES_BRAKE", "BADGES_SUBSCRIBERS"
+    ):  # fmt: skip
         try:
             getattr(badges_settings, name)
         except exceptions.InvalidSetting as error:

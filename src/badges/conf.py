@@ -49,6 +49,25 @@ class BadgesSettings:
         return buckets
 
     @property
+    def BADGES_PREVIEW_TIMEOUT(self) -> int:  # noqa: N802
+        """Milliseconds that counting the users of one badge may take before its award, in `--plan` and in `--dry-run`.
+        Default 5000.
+        """
+        return _within("BADGES_PREVIEW_TIMEOUT", getattr(settings, "BADGES_PREVIEW_TIMEOUT", 5000), range(1, 3_600_001))
+
+    @property
+    def BADGES_BRAKE(self) -> float:  # noqa: N802
+        """The share of all users, from 0 to 1, that may be awarded one badge at once without `--yes`. Default 0.2; 1
+        turns the brake off.
+        """
+        share = getattr(settings, "BADGES_BRAKE", 0.2)
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise exceptions.InvalidSetting(
+                f"BADGES_BRAKE is {share!r}; a number from 0 to 1 is needed: 0.2 is a fifth of the users."
+            )
+        return float(share)
+
+    @property
     def BADGES_SUBSCRIBERS(self) -> frozenset[str]:  # noqa: N802
         """Aliases of the databases whose rows arrive by logical replication. Their triggers are row-level and always
         enabled, as its worker fires no others. Default: none.

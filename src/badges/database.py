@@ -91,3 +91,14 @@ def rolled_back(connection: BaseDatabaseWrapper) -> Iterator[None]:
         finally:
             connection.savepoint_rollback(savepoint)
             connection.savepoint_commit(savepoint)
+
+
+@contextlib.contextmanager
+def read_only(connection: BaseDatabaseWrapper, timeout: int, lock_timeout: int) -> Iterator[None]:
+    """A block that can change nothing, whatever it calls; each statement may take and wait these milliseconds."""
+    settings = {"transaction_read_only": "on", "statement_timeout": str(timeout), "lock_timeout": str(lock_timeout)}
+    with rolled_back(connection):
+        with connection.cursor() as cursor:
+            for name, value in settings.items():
+                cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
+        yield

@@ -82,3 +82,7 @@ class RowsHidden(BadgesError):
 
 class InsufficientRights(BadgesError):
     """The database role may not do what the plan needs; nothing was changed."""
+
+
+class Braked(BadgesError):
+    """More users than BADGES_BRAKE allows would be awarded a badge at once; nothing was changed. --yes goes on."""

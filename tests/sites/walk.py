@@ -115,6 +115,8 @@ found["after all"] = [badge.name for badge in Badge.objects.filter(user=user).or
 found["of the other"] = other.badges.count()
 found["award again"] = run("award_badges").splitlines()[-1]
 execute("DELETE FROM badges_badge")
+output = run("award_badges", "--dry-run")
+found["preview"] = [f"new: ada2 ({user.pk})" in output, "not counted:" in output, "not estimated" in output]
 found["award anew"] = run("award_badges", "one", "two", "renamed").splitlines()[-1]
 found["values"] = [
     row["user"] == user.pk and row["name"] == "Two" for row in Badge.objects.values("user", "name").filter(code="two")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges import analysis, database, exceptions
 from badges.definitions import Definition
+from badges.preview import Preview
 
 
 class BadgesCommand(BaseCommand):
@@ -38,6 +40,21 @@ class BadgesCommand(BaseCommand):
         connection = database.connect(alias)
         declared = analysis.load(connection, file)
         return connection, declared.source, declared.definitions
+
+    def add_yes(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--yes",
+            action="store_true",
+            help="Go on where a badge would be awarded to more users than BADGES_BRAKE allows.",
+        )
+
+    def write_previews(self, previews: Sequence[Preview]) -> None:
+        for preview in previews:
+            for line in preview.lines():
+                self.stdout.write(f"  {line}")
+            for warning in preview.warnings:
+                self.stdout.write(self.style.WARNING(f"      ! {warning.message}"))
+                self.stdout.write(f"        {warning.remedy}")
 
 
 def count(number: int, noun: str) -> str:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges import awarding, catalog, site
+from badges import awarding, brake, catalog, preview, site
 from badges.management.commands._base import BadgesCommand, count
 
 SECONDS_BETWEEN_LINES = 2.0
@@ -18,11 +19,16 @@ class Command(BadgesCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("codes", metavar="CODE", nargs="*", help="The badges to award. Default: all of the file.")
-        parser.add_argument("--dry-run", action="store_true", help="Only count who would be awarded.")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Only tell who would be awarded, and what to mind; change nothing."
+        )
         parser.add_argument("--settle", action="store_true", help="Only settle the pending checks.")
+        self.add_yes(parser)
 
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])
+        if not (options["yes"] or options["dry_run"] or options["settle"]):
+            brake.before_award(connection, definitions, source, options["codes"])
         if not options["dry_run"]:
             self._settle(connection)
         if options["settle"]:
@@ -31,40 +37,47 @@ class Command(BadgesCommand):
         for failure in catalog.failures(connection, here):
             if not options["codes"] or failure.code in options["codes"]:
                 self.stdout.write(self.style.WARNING(f"  {failure}"))
-        verb = "would be awarded" if options["dry_run"] else "awarded"
+        if options["dry_run"]:
+            self._preview(preview.of_chosen(connection, definitions, source, options["codes"]))
+            return
         self.said = time.monotonic()
         total, failed = 0, []
         try:
-            for progress in awarding.award(
-                connection, definitions, source, options["codes"], dry_run=options["dry_run"]
-            ):
-                self._show(progress, verb)
+            for progress in awarding.award(connection, definitions, source, options["codes"]):
+                self._show(progress)
                 if progress.is_done:
                     total += progress.awarded
                     failed += [progress.code] if progress.error else []
         except KeyboardInterrupt:
             raise CommandError("Interrupted. What was awarded stays; run the command again to go on.") from None
         if failed:
-            raise CommandError(f"{total:,} {verb}; not all, as the condition of {', '.join(failed)} failed.")
-        self.stdout.write(self.style.SUCCESS(f"{total:,} {verb}."))
+            raise CommandError(f"{total:,} awarded; not all, as the condition of {', '.join(failed)} failed.")
+        self.stdout.write(self.style.SUCCESS(f"{total:,} awarded."))
 
-    def _show(self, progress: awarding.Progress, verb: str) -> None:
+    def _show(self, progress: awarding.Progress) -> None:
         code = progress.code
         if progress.error:
             self.stderr.write(self.style.ERROR(f"  {code}: the condition failed: {progress.error}"))
         elif progress.skipped:
             self.stdout.write(f"  {code}: skipped, {progress.skipped}")
         elif progress.is_done:
-            self.stdout.write(f"  {code}: {progress.awarded:,} {verb}")
+            self.stdout.write(f"  {code}: {progress.awarded:,} awarded")
         elif time.monotonic() - self.said > SECONDS_BETWEEN_LINES:
             self.said = time.monotonic()
             seen = f"{progress.users_seen:,} of about {progress.users:,} users looked at"
-            self.stdout.write(f"  {code}: {seen}, {progress.awarded:,} {verb}")
+            self.stdout.write(f"  {code}: {seen}, {progress.awarded:,} awarded")
         if progress.failures_cleared:
             self.stdout.write(f"  {code}: {count(progress.failures_cleared, 'recorded failure')} cleared")
         for writer in progress.open_writers:
             warning = f"  {code}: {writer} still writes. If it began before the badge was installed, run this again."
             self.stdout.write(self.style.WARNING(warning))
+
+    def _preview(self, previews: Sequence[preview.Preview]) -> None:
+        self.write_previews(previews)
+        total = f"{sum(each.count.new or 0 for each in previews):,} would be awarded"
+        if uncounted := [each.code for each in previews if each.count.error]:
+            raise CommandError(f"{total}; not all, as {', '.join(uncounted)} could not be counted.")
+        self.stdout.write(self.style.SUCCESS(f"{total}."))
 
     def _settle(self, connection: BaseDatabaseWrapper) -> None:
         settled, remaining = awarding.settle(connection)

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges import catalog, install
+from badges import brake, catalog, install, preview
 from badges.management.commands._base import BadgesCommand, count
 from badges.plan import NO_LOCK, Action, Plan
+from badges.preview import Preview
 
 
 class Command(BadgesCommand):
@@ -18,7 +20,9 @@ class Command(BadgesCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--plan", action="store_true", help="Show the steps with their reasons and locks; change nothing."
+            "--plan",
+            action="store_true",
+            help="Show the steps with their reasons and locks, and what they lead to; change nothing.",
         )
         parser.add_argument(
             "--check", action="store_true", help="Exit with 1 if anything would change; change nothing."
@@ -28,12 +32,16 @@ class Command(BadgesCommand):
         parser.add_argument(
             "--backfill", action="store_true", help="Then award everyone who qualifies already, as award_badges does."
         )
+        self.add_yes(parser)
 
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])
         if options["plan"] or options["check"] or options["sql"] or options["json"]:
             drafted = install.draft(connection, definitions, source)
-            self._show(drafted, connection, **options)
+            previews: tuple[Preview, ...] = ()
+            if options["json"] or (options["plan"] and not options["sql"]):
+                previews = preview.of_changed(connection, definitions, source)
+            self._show(drafted, previews, connection, **options)
             if options["check"] and not drafted.is_empty:
                 raise CommandError(
                     f"The database is not in line with {source}: {_steps(drafted)} to do. "
@@ -41,6 +49,8 @@ class Command(BadgesCommand):
                     returncode=1,
                 )
             return
+        if not options["yes"]:
+            brake.before_install(connection, definitions, source, backfill=options["backfill"])
         done = install.apply(connection, definitions, source)
         self._write_steps(done, verbose=False)
         summary = f"{count(done.badges, 'badge')} on {count(done.triggers, 'trigger')}"
@@ -54,6 +64,7 @@ class Command(BadgesCommand):
                 "award_badges",
                 file=options["file"],
                 database=options["database"],
+                yes=True,
                 stdout=self.stdout,
                 stderr=self.stderr,
             )
@@ -62,9 +73,12 @@ class Command(BadgesCommand):
                 "From now on PostgreSQL awards them. Those who qualify already: python manage.py award_badges"
             )
 
-    def _show(self, drafted: Plan, connection: BaseDatabaseWrapper, **options: Any) -> None:
+    def _show(
+        self, drafted: Plan, previews: Sequence[Preview], connection: BaseDatabaseWrapper, **options: Any
+    ) -> None:
         if options["json"]:
-            self.stdout.write(json.dumps(drafted.as_dict(), indent=2, ensure_ascii=False))
+            found = {**drafted.as_dict(), "previews": [each.as_dict() for each in previews]}
+            self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False))
         elif options["sql"]:
             self.stdout.write(drafted.as_sql())
         elif drafted.is_empty:
@@ -73,6 +87,11 @@ class Command(BadgesCommand):
         else:
             self.stdout.write(f'To do in the database "{connection.alias}": {_steps(drafted)}, in one transaction.')
             self._write_steps(drafted, verbose=True)
+            if previews:
+                self.stdout.write(
+                    "What that leads to, by the rows that exist now (award_badges or --backfill awards them):"
+                )
+                self.write_previews(previews)
         self._warn(drafted)
 
     def _warn(self, drafted: Plan) -> None:

@@ -19,8 +19,8 @@ class Command(BadgesCommand):
         parser.add_argument("--json", action="store_true", help="Print all of it as JSON.")
 
     def run(self, **options: Any) -> None:
-        connection, path, definitions = self.load(options["file"], options["database"])
-        found = explain.explain(connection, definitions, path, options["code"], options["user"])
+        connection, source, definitions = self.load(options["file"], options["database"])
+        found = explain.explain(connection, definitions, source, options["code"], options["user"])
         if options["json"]:
             self.stdout.write(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
         else:

@@ -1,0 +1,330 @@
+"""What a badge will do before it does it: who qualifies, what a write will cost, what to mind. Takes a connection.
+
+All of it runs in a read-only transaction under BADGES_PREVIEW_TIMEOUT. What fails or takes too long is said, and the
+rest goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.contrib.auth import get_user_model
+from django.db import DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from badges import analysis, awarding, catalog, cost, plan, site
+from badges.analysis import AnalysedDefinition, Facts
+from badges.conf import badges_settings
+from badges.database import fetch, read_only, template
+from badges.definitions import Definition
+from badges.site import Site
+
+EXAMPLES = 10
+"""Users who are named."""
+
+TINY = 1_000
+"""Rows of a table that may be read in sequence without a word."""
+
+RULE = ("condition", "trigger_condition", "trigger_table", "user_field", "retired_at")
+"""The columns of a stored definition that decide who is awarded, and when."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Person:
+    key: str
+    name: str
+    """What get_username() gives; the key, if the user cannot be read."""
+
+    def __str__(self) -> str:
+        return self.name if self.name == self.key else f"{self.name} ({self.key})"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Count:
+    """The users of one badge by the rows that exist now. The numbers are None if they could not be had."""
+
+    code: str
+    users: int | None
+    """All users."""
+    qualifying: int | None = None
+    new: int | None = None
+    """Those of them who lack the badge: `award_badges` would award it to them."""
+    losers: int | None = None
+    """Those who would lose it; None as well while the badge cannot be revoked."""
+    new_examples: tuple[Person, ...] = ()
+    holder_examples: tuple[Person, ...] = ()
+    """Some who qualify, by name: those who lack the badge before those who hold it, ten together."""
+    skipped: str = ""
+    """Why existing rows cannot tell."""
+    error: str = ""
+    """What kept it from being counted: PostgreSQL's message, or that the time was up."""
+    is_out_of_time: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Caution:
+    """Something to mind about a badge, and what to do about it: a statement, a line of a crontab, or a sentence."""
+
+    message: str
+    remedy: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Preview:
+    count: Count
+    writes: tuple[cost.Write, ...]
+    """What a write of each event costs at worst."""
+    writes_error: str
+    warnings: tuple[Caution, ...]
+
+    @property
+    def code(self) -> str:
+        return self.count.code
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, as JSON has it."""
+        found = dataclasses.asdict(self)
+        return {**found.pop("count"), **found}
+
+    def lines(self) -> Iterator[str]:
+        """The same for people, without the warnings."""
+        count = self.count
+        if count.skipped:
+            yield f"{self.code}: not counted, {count.skipped}"
+        elif count.new is None:
+            yield f"{self.code}: {count.error}"
+        else:
+            users = f" of {count.users:,} users" if count.users is not None else ""
+            yield f"{self.code}: {count.new:,} would be awarded; qualifying now: {count.qualifying:,}{users}"
+        if count.losers is not None:
+            yield f"    {count.losers:,} would lose it"
+        holding = (count.qualifying or 0) - (count.new or 0)
+        for what, people, number in (
+            ("new", count.new_examples, count.new or 0),
+            ("hold it already", count.holder_examples, holding),
+        ):
+            if people:
+                yield f"    {what}: {', '.join(map(str, people))}{', ...' if number > len(people) else ''}"
+        for write in self.writes:
+            yield f"    {write}"
+        if self.writes_error:
+            yield f"    the cost of a write: {self.writes_error}"
+
+
+def of_changed(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path
+) -> tuple[Preview, ...]:
+    """The badges that are new in the database, or whose rule differs from what is installed."""
+    stored = catalog.stored_definitions(connection)
+    changed = []
+    for definition in definitions:
+        row, old = plan.row(definition), stored.get(definition.code)
+        if old is None or any(old[name] != row[name] for name in RULE):
+            changed.append(definition)
+    here = site.describe(connection)
+    return of(connection, here, analysis.analyse(connection, here, changed, str(source)))
+
+
+def of_chosen(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str]
+) -> tuple[Preview, ...]:
+    """The badges that `awarding.award` would award with the same arguments; raises what it would raise."""
+    return of(connection, *awarding.prepare(connection, definitions, source, codes))
+
+
+def of(connection: BaseDatabaseWrapper, here: Site, badges: Sequence[AnalysedDefinition]) -> tuple[Preview, ...]:
+    previews = []
+    users = count_users(connection, here) if badges else None
+    for analysed in badges:
+        counted = count(connection, here, analysed, users)
+        writes: tuple[cost.Write, ...] = ()
+        error = ""
+        try:
+            with _looking(connection, here):
+                writes = cost.of_writes(connection, here, analysed)
+        except DatabaseError as failure:
+            error, _ = _reason(failure, "estimated")
+        warnings = tuple(_warnings(connection, here, analysed, writes))
+        previews.append(Preview(counted, writes, error, warnings))
+    return tuple(previews)
+
+
+def count_users(connection: BaseDatabaseWrapper, here: Site) -> int | None:
+    """All users; None if they cannot be counted in time."""
+    query = sql.SQL("SELECT count(*) FROM {}").format(here.users.identifier)
+    try:
+        with _looking(connection, here):
+            return int(fetch(connection, query.as_string())[0][0])
+    except DatabaseError as failure:
+        _reason(failure, "counted")
+        return None
+
+
+def count(
+    connection: BaseDatabaseWrapper,
+    here: Site,
+    analysed: AnalysedDefinition,
+    users: int | None,
+    *,
+    only_new: bool = False,
+) -> Count:
+    """Count the users of one badge, and name some. Changes nothing, whatever the condition calls.
+
+    :param only_new: ask the condition for those alone who lack the badge, as `awarding.award` does. That is cheaper;
+        `qualifying` stays None.
+    """
+    definition, facts = analysed.definition, awarding.facts_of_existing_rows(analysed)
+    counted = Count(definition.code, users)
+    if facts is None:
+        return dataclasses.replace(counted, skipped=awarding.DECIDED_BY_OLD)
+    tables = {facts.table.qualified_name, here.users.qualified_name, here.badges.qualified_name, *facts.tables}
+    if hidden := catalog.hidden_tables(connection, here.role, tables):
+        message = f'not counted, as row-level security may hide rows of {", ".join(hidden)} from "{here.role}"'
+        return dataclasses.replace(counted, error=message)
+    query = template("preview.sql").format(
+        qualifying=awarding.qualifying(here, definition, facts, lacking=only_new),
+        lacks=template("lacks.sql").format(
+            badges=here.badges.identifier,
+            user=sql.Identifier("qualifying", "user_id"),
+            code=sql.Literal(definition.code),
+        ),
+        size=sql.Literal(EXAMPLES),
+    )
+    try:
+        with _looking(connection, here):
+            [(qualifying, new, lacking, holding)] = fetch(connection, query.as_string())
+            losers = None
+            if is_revocable(definition):
+                losing_query = sql.SQL("SELECT count(*) FROM ({}) AS losing").format(losing(here, definition, facts))
+                [(losers,)] = fetch(connection, losing_query.as_string())
+        lacking, holding = lacking[:EXAMPLES], holding[: EXAMPLES - len(lacking)]
+        names = _names(connection, here, [*lacking, *holding])
+    except DatabaseError as failure:
+        error, is_out_of_time = _reason(failure, "counted")
+        return dataclasses.replace(counted, error=error, is_out_of_time=is_out_of_time)
+    return dataclasses.replace(
+        counted,
+        qualifying=None if only_new else qualifying,
+        new=new,
+        losers=losers,
+        new_examples=tuple(names[key] for key in lacking),
+        holder_examples=tuple(names[key] for key in holding),
+    )
+
+
+def losing(here: Site, definition: Definition, facts: Facts) -> sql.Composed:
+    """The query for the users who hold a badge, not by hand, and would lose it as their rows are now: user_id."""
+    return template("losing.sql").format(
+        badges=here.badges.identifier,
+        code=sql.Literal(definition.code),
+        qualifying=awarding.qualifying(here, definition, facts, lacking=False),
+    )
+
+
+def is_revocable(definition: Definition) -> bool:
+    """Whether the badge is taken back when its condition stops holding. No definition says so yet."""
+    return bool(getattr(definition, "revocable", False))
+
+
+@contextlib.contextmanager
+def _looking(connection: BaseDatabaseWrapper, here: Site) -> Iterator[None]:
+    """A block in which conditions run as they will in the generated functions, but can change and hang nothing."""
+    timeout = badges_settings.BADGES_PREVIEW_TIMEOUT
+    with read_only(connection, timeout, min(timeout, badges_settings.BADGES_LOCK_TIMEOUT)):
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL search_path = {here.function_search_path}")
+            cursor.execute("SET LOCAL jit = off")
+        yield
+
+
+def _reason(failure: DatabaseError, verb: str) -> tuple[str, bool]:
+    """Why something could not be looked at, and whether that was for lack of time."""
+    cause = failure.__cause__
+    # Without a connection, or without PostgreSQL's word for it, there is no going on.
+    if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
+        raise failure
+    match cause:
+        case psycopg.errors.QueryCanceled():
+            return f"not {verb} within {badges_settings.BADGES_PREVIEW_TIMEOUT} ms (BADGES_PREVIEW_TIMEOUT)", True
+        case psycopg.errors.LockNotAvailable():
+            return f"not {verb}, as a table is locked against readers", True
+        case psycopg.errors.AdminShutdown() | psycopg.errors.CrashShutdown():
+            raise failure
+    return f"not {verb}: {cause.diag.message_primary}", False
+
+
+def _names(connection: BaseDatabaseWrapper, here: Site, keys: Sequence[str]) -> dict[str, Person]:
+    model = get_user_model()
+    names: dict[str, str] = {}
+    try:
+        with _looking(connection, here):
+            users = model._base_manager.using(connection.alias).only("pk", model.USERNAME_FIELD)
+            names = {str(user.pk): user.get_username() for user in users.filter(pk__in=keys)}
+    except DatabaseError as failure:
+        _reason(failure, "named")
+    return {key: Person(key, str(names.get(key, key))) for key in keys}
+
+
+def _warnings(
+    connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition, writes: Sequence[cost.Write]
+) -> Iterator[Caution]:
+    definition, table = analysed.definition, analysed.table
+    all_facts = list(analysed.facts.values())
+    schedule = cron_line(connection, definition)
+    indexes = set()
+    for read in {(read.table, read.index): read for write in writes for read in write.reads}.values():
+        if read.is_whole and read.table_rows > TINY:
+            indexes.add(read.index)
+            rows = f"about {read.table_rows:,} rows"
+            yield Caution(f"No index serves: each write reads the whole of {read.table}, {rows}.", _index(read))
+    facts = awarding.facts_of_existing_rows(analysed)
+    if facts and not awarding.is_indexed(connection, facts):
+        index = cost.create_index(table.schema, table.name, (facts.user.name,), is_partitioned=table.is_partitioned)
+        if index not in indexes:
+            yield Caution(
+                f"No index of {table.qualified_name} begins with {facts.user.name}: award_badges looks at all users in "
+                "one statement, and so in one transaction.",
+                index,
+            )
+    elsewhere = sorted({name for each in all_facts for name in each.tables} - {table.qualified_name})
+    if elsewhere:
+        event = " or ".join(definition.events)
+        yield Caution(
+            f"A change of {' or '.join(elsewhere)} does not check the badge, though the condition reads it: the award "
+            f"comes with the next {event} on {table.qualified_name} (let the change touch a row there, or name that "
+            "table as trigger_table), or with award_badges on a schedule.",
+            schedule,
+        )
+    if any(each.is_opaque for each in all_facts):
+        yield Caution(
+            "The condition calls a function of the site's own: nothing tells which tables that reads, or whether it "
+            "reads the time. award_badges on a schedule awards what comes late.",
+            schedule,
+        )
+    elif any(each.is_time_dependent for each in all_facts):
+        yield Caution(
+            "The condition depends on the time, and time alone fires no trigger: award_badges on a schedule does.",
+            schedule,
+        )
+
+
+def _index(read: cost.Read) -> str:
+    if read.index:
+        return read.index
+    if not read.is_filtered:
+        return "No index helps: the condition asks for all of its rows."
+    return "No index can be proposed: the condition compares no column of it for equality."
+
+
+def cron_line(connection: BaseDatabaseWrapper, definition: Definition) -> str:
+    """A line for a crontab, where % ends the command."""
+    options = [] if connection.alias == "default" else ["--database", connection.alias]
+    command = shlex.join(["python", "manage.py", "award_badges", definition.code, *options])
+    return f"0 * * * * cd /path/to/site && {command}".replace("%", r"\%")

@@ -1,0 +1,1 @@
+NOT EXISTS (SELECT FROM {badges} AS b WHERE b.user_id = {user} AND b.code COLLATE "C" = {code})

@@ -1,0 +1,11 @@
+-- Of the users who qualify for one badge now: how many, how many of them lack it, and the first few, new ones first.
+WITH qualifying AS MATERIALIZED (
+{qualifying}
+), marked AS MATERIALIZED (
+    SELECT user_id, {lacks} AS is_new
+    FROM qualifying
+)
+SELECT (SELECT count(*) FROM marked),
+       (SELECT count(*) FROM marked WHERE is_new),
+       ARRAY(SELECT user_id::text FROM marked WHERE is_new ORDER BY marked.user_id LIMIT {size}),
+       ARRAY(SELECT user_id::text FROM marked WHERE NOT is_new ORDER BY marked.user_id LIMIT {size})

@@ -1,0 +1,535 @@
+"""What the plan and --dry-run tell of a badge before it is awarded, and the brake."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from conftest import entry
+from django.contrib.auth.models import User
+from django.db import connection
+from dummy.models import Sketch
+from test_commands import connect, fail, run
+
+from badges import analysis, brake, cost, definitions, preview, site
+from badges.models import Badge
+
+pytestmark = pytest.mark.django_db
+
+FIRST = entry("first", condition="NEW.hit_views >= 0")
+COLLECTOR = entry("collector", condition="count(*) >= 2 from dummy_sketch where user_id = NEW.user_id")
+NAMESAKE = entry("namesake", condition="count(*) >= 3 from dummy_sketch where title = NEW.title and hit_views >= 0")
+ENDLESS = entry(
+    "endless", condition="(select count(*) from generate_series(1, 1000000) a, generate_series(1, 1000000) b) > NEW.id"
+)
+
+
+@pytest.fixture(autouse=True)
+def patience(settings):
+    """On a busy machine counting takes longer than on a site; tests of the timeout shorten it."""
+    settings.BADGES_PREVIEW_TIMEOUT = 60_000
+
+
+@pytest.fixture
+def people(db):
+    """Users called u0 to u29, of whom number n has made n sketches."""
+    users = User.objects.bulk_create(User(username=f"u{number}") for number in range(30))
+    Sketch.objects.bulk_create(
+        Sketch(user=user, title=f"Sketch {number}", hit_views=number)
+        for number, user in enumerate(users)
+        for _ in range(number)
+    )
+    return users
+
+
+@pytest.fixture
+def many_sketches(people, execute):
+    """3,000 sketches more, most of them by u7, and statistics that know it."""
+    execute(
+        "INSERT INTO dummy_sketch (user_id, title) SELECT CASE WHEN n %% 3 > 0 THEN %s ELSE %s END, n %% 500 "
+        "FROM generate_series(1, 3000) AS n",
+        [people[7].pk, people[8].pk],
+    )
+    execute("ANALYZE dummy_sketch")
+
+
+def look(*entries):
+    """The previews of these badges, by code."""
+    declared = definitions.parse(json.dumps(entries))
+    here = site.describe(connection)
+    return {each.code: each for each in preview.of(connection, here, analysis.analyse(connection, here, declared))}
+
+
+def cautions(found):
+    """All that is to be minded, as one text."""
+    return "\n".join(f"{each.message}\n{each.remedy}" for each in found.warnings)
+
+
+# Who
+
+
+def test_count(declare, people):
+    """Who qualifies is counted with those who hold the badge, and those who lack it apart."""
+    declare(COLLECTOR)
+    for user in people[10:15]:
+        Badge.objects.award(user, "collector")
+    count = look(COLLECTOR)["collector"].count
+    assert (count.users, count.qualifying, count.new, count.losers) == (30, 28, 23, None)
+
+
+def test_count_is_what_award_badges_awards(declare, people):
+    """The number of new ones is what award_badges then awards; afterwards nobody is new."""
+    declare(FIRST, COLLECTOR, NAMESAKE)
+    counted = {code: each.count.new for code, each in look(FIRST, COLLECTOR, NAMESAKE).items()}
+    assert counted == {"first": 29, "collector": 28, "namesake": 27}
+    output = run("award_badges", "--yes")
+    for code, new in counted.items():
+        assert f"{code}: {new} awarded" in output
+    assert {each.count.new for each in look(FIRST, COLLECTOR, NAMESAKE).values()} == {0}
+
+
+def test_examples(declare, people):
+    """Ten are named as get_username() has them, with their keys; those who lack the badge first."""
+    declare(COLLECTOR)
+    for user in people[:26]:
+        Badge.objects.award(user, "collector")
+    found = look(COLLECTOR)["collector"]
+    assert [str(each) for each in found.count.new_examples] == [
+        f"u{number} ({people[number].pk})" for number in range(26, 30)
+    ]
+    assert [each.name for each in found.count.holder_examples] == [f"u{number}" for number in range(2, 8)]
+    lines = "\n".join(found.lines())
+    assert "collector: 4 would be awarded; qualifying now: 28 of 30 users" in lines
+    assert f"new: u26 ({people[26].pk}), " in lines
+    assert f"hold it already: u2 ({people[2].pk}), " in lines
+    assert lines.count(", ...") == 1, "more than six hold it"
+
+
+def test_badge_that_existing_rows_cannot_decide(people):
+    """What OLD decides is not counted, and that is said; its cost is."""
+    found = look(entry("gone", trigger_condition="delete", condition="OLD.hit_views > 3"))["gone"]
+    assert (found.count.new, found.count.error) == (None, "")
+    assert next(found.lines()) == "gone: not counted, it is decided by a row that no longer exists (OLD)"
+    assert [write.event for write in found.writes] == ["delete"]
+
+
+def test_losers(declare, people, monkeypatch, execute):
+    """Who would lose a badge that can be revoked: its holders whose rows do not meet the condition, unless by hand."""
+    monkeypatch.setattr(preview, "is_revocable", lambda definition: True)
+    declare(COLLECTOR)
+    run("award_badges", "--yes")
+    Badge.objects.award(people[0], "collector")
+    assert look(COLLECTOR)["collector"].count.losers == 0
+    Sketch.objects.filter(user__in=people[20:23]).delete()
+    found = look(COLLECTOR)["collector"]
+    assert found.count.losers == 3
+    assert "    3 would lose it" in list(found.lines())
+
+
+def test_hidden_rows(people, execute):
+    """A number that row-level security may falsify is not shown."""
+    execute("CREATE ROLE badges_test_hidden")
+    execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO badges_test_hidden")
+    execute("GRANT TEMPORARY ON DATABASE {} TO badges_test_hidden".format(connection.settings_dict["NAME"]))
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    execute("ALTER TABLE dummy_sketch ENABLE ROW LEVEL SECURITY")
+    execute("SET ROLE badges_test_hidden")
+    try:
+        count = look(FIRST)["first"].count
+    finally:
+        execute("RESET ROLE")
+    assert count.new is None
+    assert "row-level security may hide rows of public.dummy_sketch" in count.error
+
+
+# What it costs
+
+
+def test_cost_by_index(many_sketches, people):
+    """The worst case is the user with the most rows: what PostgreSQL expects to read for that user, by index."""
+    found = look(COLLECTOR)["collector"]
+    [write] = found.writes
+    assert (write.event, write.user) == ("insert", str(people[7].pk))
+    [read] = write.reads
+    assert (read.table, read.is_whole) == ("public.dummy_sketch", False)
+    assert 1900 < read.rows < 2100, "2,007 of the rows are that user's"
+    assert 0 < write.cost < 1000
+    assert f"each insert reads about {read.rows:,} rows of public.dummy_sketch by index" in "\n".join(found.lines())
+    assert found.warnings == ()
+
+
+def test_cost_of_a_row_local_badge(people):
+    """A condition on the changed row reads nothing else."""
+    found = look(FIRST)["first"]
+    assert (found.writes[0].reads, found.writes[0].rows) == ((), 0)
+    assert "    each insert reads only the changed row (cost 0)" in list(found.lines())
+
+
+def test_cost_without_statistics(people):
+    """Without statistics the user with the most rows is found among the first rows."""
+    assert look(COLLECTOR)["collector"].writes[0].user == str(people[29].pk)
+
+
+def test_cost_without_rows(db):
+    """In an empty table an average user stands in."""
+    found = look(COLLECTOR)["collector"]
+    assert found.writes[0].user is None
+    assert found.writes[0].reads
+    assert "for an average user" in "\n".join(found.lines())
+
+
+def test_cost_of_each_event(people):
+    """Each event has its cost, with NEW and OLD in sight as there."""
+    condition = "NEW.hit_views > OLD.hit_views and count(*) > 3 from dummy_sketch where user_id = OLD.user_id"
+    found = look(
+        entry("both", trigger_condition="update", condition=condition),
+        entry("any", trigger_condition=["insert", "update", "delete"], condition="hit_views > 3"),
+    )
+    assert [write.event for write in found["any"].writes] == ["insert", "update", "delete"]
+    [write] = found["both"].writes
+    assert [read.table for read in write.reads] == ["public.dummy_sketch"]
+
+
+def test_whole_table(many_sketches, execute):
+    """A table that is read whole is warned of with the statement for an index; with the index the warning is gone."""
+    found = look(NAMESAKE)["namesake"]
+    [read] = found.writes[0].reads
+    assert (read.is_whole, read.rows, read.table_rows) == (True, 3435, 3435)
+    assert found.writes[0].cost < 10_000, "without what PostgreSQL adds for a disabled scan"
+    assert "reads the whole of public.dummy_sketch, about 3,435 rows" in "\n".join(found.lines())
+    [warning] = found.warnings
+    assert warning.remedy == 'CREATE INDEX CONCURRENTLY ON "public"."dummy_sketch" ("title");'
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    execute(warning.remedy.replace(" CONCURRENTLY", ""))
+    found = look(NAMESAKE)["namesake"]
+    assert (found.warnings, found.writes[0].reads[0].is_whole) == ((), False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_proposed_statement_runs(committed, people):
+    """The statement is complete: any client runs it as it stands."""
+    with connect(autocommit=True) as other:
+        other.execute(cost.create_index("public", "dummy_sketch", ("title",), is_partitioned=False))
+        [(name,)] = other.execute(
+            "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_attribute ON attrelid = "
+            "indrelid AND attnum = indkey[0] WHERE attname = 'title' AND indisvalid"
+        ).fetchall()
+        other.execute(f"DROP INDEX {name}")
+
+
+@pytest.mark.parametrize(
+    ("condition", "remedy"),
+    [
+        ("count(*) > 5 from dummy_sketch where hit_views > NEW.hit_views", "No index can be proposed"),
+        ("count(*) > 5 from dummy_sketch where title = NEW.title or hit_views = 3", "No index can be proposed"),
+        ("count(*) > 5 from dummy_sketch where title = hit_views::text", "No index can be proposed"),
+        ("count(*) > 5 from dummy_sketch where hit_views::text = NEW.title", "No index can be proposed"),
+        ("sum(hit_views) > 5 from dummy_sketch", "No index helps"),
+        ("count(*) > 5 from dummy_sketch", "No index helps"),
+    ],
+)
+def test_no_index_can_be_proposed(many_sketches, condition, remedy):
+    """Where the plan compares no column for equality, only the scan is told, and why nothing can be proposed."""
+    found = look(entry(condition=condition))["collector"]
+    assert "No index serves: each write reads the whole of public.dummy_sketch, about 3,435 rows." in cautions(found)
+    assert remedy in cautions(found)
+    assert "CREATE INDEX" not in cautions(found)
+
+
+def test_index_of_several_columns(many_sketches, execute):
+    """All columns that are compared for equality, whatever their names and values, and no others."""
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    execute('ALTER TABLE dummy_sketch ADD "Odd ""name" text DEFAULT \'x\', ADD kind integer DEFAULT 1')
+    execute("ANALYZE dummy_sketch")
+    condition = (
+        "count(*) > 5 from dummy_sketch s where \"Odd \"\"name\" = 'it''s (a) AND b' and NEW.hit_views = s.kind "
+        "and s.hit_views < 7 and (s.title = NEW.title or s.id = 3)"
+    )
+    assert '("Odd ""name", "kind")' in cautions(look(entry(condition=condition))["collector"])
+
+
+def test_tiny_table(people, execute):
+    """A small table may be read whole without a word."""
+    execute("ANALYZE dummy_sketch")
+    found = look(NAMESAKE)["namesake"]
+    assert found.writes[0].reads[0].is_whole
+    assert found.warnings == ()
+
+
+def test_partitioned_table(people, execute):
+    """Of a partitioned table the whole is named, with the statement that PostgreSQL takes for it."""
+    execute("CREATE TABLE visit (user_id bigint, place text) PARTITION BY HASH (user_id)")
+    for number in range(2):
+        execute(f"CREATE TABLE visit_{number} PARTITION OF visit FOR VALUES WITH (MODULUS 2, REMAINDER {number})")
+    execute("INSERT INTO visit SELECT 1 + n % 50, n FROM generate_series(1, 5000) AS n")
+    execute("ANALYZE visit")
+    found = look(entry(trigger_table="visit", condition="count(*) > 5 from visit where place = NEW.place"))["collector"]
+    [read] = found.writes[0].reads
+    assert (read.table, read.rows, read.table_rows) == ("public.visit", 5000, 5000)
+    assert 'CREATE INDEX ON "public"."visit" ("place");' in cautions(found)
+    assert 'CREATE INDEX ON "public"."visit" ("user_id");' in cautions(found)
+
+
+def test_user_column_without_index(people, execute):
+    """award_badges goes through a large table once for each batch of users, or in one go if no index serves."""
+    execute("CREATE TABLE visit (user_id bigint)")
+    execute("INSERT INTO visit SELECT 1 + n % 50 FROM generate_series(1, 5000) AS n")
+    execute("ANALYZE visit")
+    badge = entry(trigger_table="visit", condition="true")
+    found = look(badge)["collector"]
+    assert "No index of public.visit begins with user_id" in cautions(found)
+    [warning] = found.warnings
+    execute(warning.remedy.replace(" CONCURRENTLY", ""))
+    assert look(badge)["collector"].warnings == ()
+
+
+# What comes late
+
+
+def test_other_tables(people):
+    """A table that the condition reads and whose changes check nothing is named, with the line for a crontab."""
+    condition = "is_staff from auth_user where id = NEW.user_id"
+    found = look(entry("staff", condition=condition), COLLECTOR)
+    assert "A change of public.auth_user does not check the badge" in cautions(found["staff"])
+    [warning] = found["staff"].warnings
+    assert warning.remedy == "0 * * * * cd /path/to/site && python manage.py award_badges staff"
+    assert found["collector"].warnings == ()
+
+
+def test_time(people):
+    """A badge that time alone can bring is to be awarded on a schedule."""
+    found = look(entry("old 100%", condition="NEW.created < now() - interval '1 year'"))["old 100%"]
+    assert "depends on the time" in cautions(found)
+    assert r"0 * * * * cd /path/to/site && python manage.py award_badges 'old 100\%'" in cautions(found)
+
+
+def test_function_of_the_site(people, execute):
+    """What a function of the site's own reads nobody knows, and that is said."""
+    execute("CREATE FUNCTION seen(bigint) RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN true; END $$")
+    assert "nothing tells which tables that reads" in cautions(look(entry(condition="seen(NEW.user_id)"))["collector"])
+
+
+# Harmless
+
+
+def test_endless_condition(badge_file, people, settings):
+    """A condition that would run for hours is cut by the timeout; the plan still shows, with all other badges."""
+    settings.BADGES_PREVIEW_TIMEOUT = 1000
+    badge_file(ENDLESS, FIRST)
+    began = time.monotonic()
+    output = run("create_badge_triggers", "--plan")
+    assert time.monotonic() - began < 30
+    assert "add definition endless  (new)" in output
+    assert "endless: not counted within 1000 ms (BADGES_PREVIEW_TIMEOUT)" in output
+    assert "first: 29 would be awarded" in output
+
+
+def test_failing_condition(people):
+    """PostgreSQL's message stands in the place of the number, and the next badge is counted."""
+    found = look(entry("broken", condition="1 / (NEW.hit_views - 3) > 5"), FIRST)
+    assert next(found["broken"].lines()) == "broken: not counted: division by zero"
+    assert found["first"].count.new == 29
+
+
+@pytest.mark.django_db(transaction=True)
+def test_read_only(committed, people, execute):
+    """Not even a function that lies about its volatility can write in a preview."""
+    execute("CREATE TABLE trace (id integer)")
+    execute(
+        "CREATE FUNCTION writes() RETURNS boolean LANGUAGE plpgsql AS "
+        "$$ BEGIN INSERT INTO trace VALUES (1); RETURN true; END $$"
+    )
+    execute("CREATE FUNCTION lies() RETURNS boolean STABLE LANGUAGE sql AS $$ SELECT writes() $$")
+    try:
+        found = look(entry("liar", condition="lies()"), FIRST)
+        assert found["liar"].count.error == "not counted: cannot execute INSERT in a read-only transaction"
+        assert found["first"].count.new == 29
+        assert execute("SELECT count(*) FROM trace") == [(0,)]
+    finally:
+        execute("DROP FUNCTION lies()")
+        execute("DROP FUNCTION writes()")
+        execute("DROP TABLE trace")
+
+
+@pytest.mark.parametrize("command", ["create_badge_triggers", "award_badges"])
+def test_nothing_is_changed(declare, badge_file, people, database_unchanged, execute, command):
+    """A preview leaves database and session as they were."""
+    declare(FIRST, COLLECTOR)
+    names = "('statement_timeout', 'lock_timeout', 'transaction_read_only', 'search_path', 'enable_seqscan', 'jit')"
+    before = execute(f"SELECT name, setting FROM pg_settings WHERE name IN {names}")
+    with database_unchanged():
+        if command == "create_badge_triggers":
+            badge_file({**FIRST, "condition": "true"}, COLLECTOR)
+            run(command, "--plan")
+        else:
+            run(command, "--dry-run")
+    assert execute(f"SELECT name, setting FROM pg_settings WHERE name IN {names}") == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_locked_table(committed, people, settings, execute):
+    """A table that somebody has locked against readers is not waited for."""
+    settings.BADGES_LOCK_TIMEOUT = 100
+    execute("CREATE TABLE visit (user_id bigint)")
+    try:
+        with connect() as other:
+            badge = entry("visitor", condition="true", trigger_table="visit")
+            declared = definitions.parse(json.dumps([badge]))
+            here = site.describe(connection)
+            analysed = analysis.analyse(connection, here, declared)
+            other.execute("LOCK TABLE visit")
+            [found] = preview.of(connection, here, analysed)
+            other.rollback()
+    finally:
+        execute("DROP TABLE visit")
+    assert found.count.error == "not counted, as a table is locked against readers"
+    assert found.writes_error == "not estimated, as a table is locked against readers"
+
+
+# Where it is shown
+
+
+def test_only_changed_badges(declare, badge_file, people):
+    """The plan shows the badges whose rule is new or other than before; a new name changes nothing for anybody."""
+    declare(FIRST, COLLECTOR, NAMESAKE)
+    changed = {**NAMESAKE, "trigger_condition": ["insert", "update"]}
+    badge_file({**FIRST, "name": "Other"}, {**COLLECTOR, "condition": "true"}, changed, entry("fresh"))
+    shown = json.loads(run("create_badge_triggers", "--json"))["previews"]
+    assert [each["code"] for each in shown] == ["collector", "namesake", "fresh"]
+    declare(FIRST)
+    badge_file(FIRST, COLLECTOR)
+    shown = json.loads(run("create_badge_triggers", "--json"))["previews"]
+    assert [each["code"] for each in shown] == ["collector"], "declared again"
+
+
+def test_json(many_sketches, badge_file, people):
+    """--json carries all of it as plain data."""
+    badge_file({**NAMESAKE, "condition": f"{NAMESAKE['condition']} and created > now() - interval '1 day'"})
+    [found] = json.loads(run("create_badge_triggers", "--json"))["previews"]
+    assert found.keys() == {
+        "code", "users", "qualifying", "new", "losers", "new_examples", "holder_examples", "skipped", "error",
+        "is_out_of_time", "writes", "writes_error", "warnings"
+    }  # fmt: skip
+    assert (found["users"], found["qualifying"], found["new"], found["losers"]) == (30, 27, 27, None)
+    assert len(found["new_examples"]) == 10
+    assert found["new_examples"][0] == {"key": str(people[3].pk), "name": "u3"}
+    [write] = found["writes"]
+    assert (write["event"], write["user"]) == ("insert", str(people[7].pk))
+    assert write["reads"][0]["index"].startswith("CREATE INDEX CONCURRENTLY ON")
+    assert [bool(each["message"] and each["remedy"]) for each in found["warnings"]] == [True, True]
+
+
+def test_check_and_plain_runs_look_at_nothing(badge_file, people, monkeypatch):
+    """Neither --check, --sql nor an installation waits for a preview."""
+    badge_file(ENDLESS)
+    monkeypatch.setattr(preview, "count", None)
+    fail("create_badge_triggers", "--check")
+    run("create_badge_triggers", "--sql")
+    run("create_badge_triggers")
+
+
+def test_dry_run_of_one_badge(declare, people):
+    """--dry-run shows the badges that are chosen, with what the plan tells of them."""
+    declare(FIRST, COLLECTOR)
+    output = run("award_badges", "collector", "--dry-run")
+    assert "collector: 28 would be awarded; qualifying now: 28 of 30 users" in output
+    assert "each insert reads about" in output
+    assert "first" not in output
+    assert output.endswith("28 would be awarded.\n")
+
+
+def test_dry_run_out_of_time(declare, people, settings):
+    """What could not be counted is not taken for nobody."""
+    settings.BADGES_PREVIEW_TIMEOUT = 1000
+    declare(FIRST, ENDLESS)
+    code, output = fail("award_badges", "--dry-run")
+    assert code == 1
+    assert "29 would be awarded; not all, as endless could not be counted." in output
+
+
+# The brake
+
+
+@pytest.mark.parametrize("command", [("create_badge_triggers", "--backfill"), ("award_badges",)])
+def test_brake(badge_file, people, held, database_unchanged, command):
+    """What awards a badge to more than a fifth of the users stops with nothing changed; --yes goes on."""
+    badge_file(entry("rare", condition="NEW.hit_views >= 27"), FIRST)
+    if command == ("award_badges",):
+        run("create_badge_triggers")
+    with database_unchanged():
+        code, output = fail(*command)
+    assert code == 1
+    assert "first: 29 of 30 users, 97%, would be awarded" in output
+    assert "rare" not in output
+    assert "--yes" in output
+    assert "first: 29 awarded" in run(*command, "--yes")
+    assert held(people[1]) == ["first"]
+
+
+@pytest.mark.parametrize(("share", "is_braked"), [(0.1, False), (0.09, True), (0, True), (1, False)])
+def test_share(declare, people, settings, share, is_braked):
+    """BADGES_BRAKE is the share up to which nothing is asked; 1 turns the brake off."""
+    settings.BADGES_BRAKE = share
+    declare(entry("rare", condition="NEW.hit_views >= 27"))
+    if is_braked:
+        assert "rare: 3 of 30 users, 10%" in fail("award_badges")[1]
+    else:
+        assert "rare: 3 awarded" in run("award_badges")
+
+
+def test_holders_do_not_count(declare, people):
+    """Only new awards are braked: a badge that all but a few hold already is caught up with."""
+    declare(FIRST)
+    run("award_badges", "--yes")
+    Badge.objects.filter(user__in=people[:4]).delete()
+    assert "first: 3 awarded" in run("award_badges")
+
+
+def test_few_users(declare, people):
+    """A site with fewer than 20 users is never braked."""
+    User.objects.filter(pk__in=[user.pk for user in people[19:]]).delete()
+    declare(FIRST)
+    assert brake.MIN_USERS == 20
+    assert "first: 18 awarded" in run("award_badges")
+
+
+def test_brake_out_of_time(declare, people, settings, monkeypatch):
+    """If nobody can tell in time how many it will be, the brake asks as well."""
+    settings.BADGES_PREVIEW_TIMEOUT = 1000
+    declare(ENDLESS)
+    assert "endless: not counted within 1000 ms (BADGES_PREVIEW_TIMEOUT)" in fail("award_badges")[1]
+
+
+def test_brake_and_failing_condition(declare, people):
+    """A condition that fails awards nobody, so it stops no other badge."""
+    declare(entry("broken", condition="1 / (NEW.hit_views - 3) > 5"), entry("rare", condition="NEW.hit_views >= 27"))
+    _, output = fail("award_badges")
+    assert "rare: 3 awarded" in output
+    assert "broken: the condition failed: division by zero" in output
+
+
+def test_plain_installation_is_not_braked(badge_file, people, held):
+    """Installing awards nothing, so it asks nothing."""
+    badge_file(FIRST)
+    assert "Done" in run("create_badge_triggers")
+    assert held(people[1]) == []
+
+
+def test_installation_that_would_revoke(declare, badge_file, people, monkeypatch, database_unchanged):
+    """Where badges can be revoked, an installation that would take one from too many stops as well."""
+    declare(FIRST)
+    run("award_badges", "--yes")
+    monkeypatch.setattr(preview, "is_revocable", lambda definition: True)
+    badge_file({**FIRST, "condition": "NEW.hit_views > 20"})
+    with database_unchanged():
+        assert "first: 20 of 30 users, 67%, would be revoked" in fail("create_badge_triggers")[1]
+    assert "Done" in run("create_badge_triggers", "--yes")
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, "0.2", True, None])
+def test_bad_share(declare, people, settings, value):
+    """A share that is none is refused by name."""
+    settings.BADGES_BRAKE = value
+    declare(FIRST)
+    assert "BADGES_BRAKE is" in fail("award_badges")[1]
