@@ -138,7 +138,7 @@ BEGIN
         END IF;
         BEGIN
             INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-            SELECT found.user_id, found.code, found.thing, found.evidence, (SELECT now() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
+            SELECT found.user_id, found.code, found.thing, found.evidence, (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
             FROM unnest(part) AS each (place)
             CROSS JOIN LATERAL (
                 SELECT users[each.place], codes[each.place], things[each.place], evidences[each.place]
@@ -156,7 +156,7 @@ BEGIN
                 FOREACH place IN ARRAY part LOOP
                     BEGIN
                         INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                        SELECT found.user_id, found.code, found.thing, found.evidence, (SELECT now() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
+                        SELECT found.user_id, found.code, found.thing, found.evidence, (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
                         FROM (VALUES (users[place], codes[place], things[place], evidences[place]))
                             AS found (user_id, code, thing, evidence)
                         ON CONFLICT DO NOTHING;
@@ -180,7 +180,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "4532e753804fc5dd"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "8750b340fdd45be2"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -209,10 +209,10 @@ BEGIN
                 USING unnest(users, things, codes, verdicts) AS found (user_id, thing, code, verdict)
                 WHERE found.verdict = 'award'
                   AND b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
-                  AND b.expires_at <= now();
+                  AND b.expires_at <= statement_timestamp();
             END IF;
             INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-            SELECT found.user_id, found.code, found.thing, found.evidence, (SELECT now() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
+            SELECT found.user_id, found.code, found.thing, found.evidence, (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
             FROM unnest(users, things, codes, evidences, verdicts) AS found (user_id, thing, code, evidence, verdict)
             WHERE found.verdict = 'award'
               AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL
@@ -255,7 +255,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "5b8cc11ddb11a076"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "2f3de694649aff8f"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -295,7 +295,7 @@ BEGIN
             SELECT EXISTS (
                 SELECT FROM "public"."badges_badge" AS b
                 WHERE b.user_id = changed.user_id AND b.code COLLATE "C" = badge.code AND b.thing = changed.thing
-                  AND (b.expires_at IS NULL OR b.expires_at > now())) AS is_held
+                  AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())) AS is_held
         ) AS held
         WHERE changed.user_id IS NOT NULL AND changed.thing IS NOT NULL AND (badge.is_revocable OR NOT held.is_held)
     LOOP
@@ -354,7 +354,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "b297e43d91e06c4e"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "5d28b581ca8af96d"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -402,7 +402,7 @@ BEGIN
             END IF;
             DELETE FROM "public"."badges_badge" AS b
             WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing
-              AND b.expires_at <= now();
+              AND b.expires_at <= statement_timestamp();
             is_held := EXISTS (
                 SELECT FROM "public"."badges_badge" AS b
                 WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing);
@@ -414,7 +414,7 @@ BEGIN
                 IF found.earned AND NOT is_held THEN
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT u."id", pending.code, pending.thing, coalesce(found.evidence, pending.evidence),
-                           (SELECT now() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d
+                           (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d
                             WHERE d.code = pending.code)
                     FROM "public"."auth_user" AS u
                     WHERE u."id" = pending.user_id
@@ -446,7 +446,7 @@ BEGIN
     PERFORM set_config('badges.cause', coalesce(told, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "fab2f3d3408cf7bb"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "7d2565d875d064d0"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -468,10 +468,10 @@ BEGIN
     PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
             set_config('badges.reason', coalesce(reason, ''), true);
     DELETE FROM "public"."badges_badge" AS b
-    WHERE b.user_id = awarded_user AND b.code COLLATE "C" = awarded_code AND b.thing = awarded_thing AND b.expires_at <= now();
+    WHERE b.user_id = awarded_user AND b.code COLLATE "C" = awarded_code AND b.thing = awarded_thing AND b.expires_at <= statement_timestamp();
     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, by_hand, expires_at)
     VALUES (awarded_user, awarded_code, awarded_thing, evidence, true,
-            (SELECT now() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = awarded_code))
+            (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = awarded_code))
     ON CONFLICT DO NOTHING;
     has_changed := FOUND;
     PERFORM set_config('badges.cause', coalesce(told[1], ''), true), set_config('badges.actor', coalesce(told[2], ''), true),
@@ -479,7 +479,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "b603139415e19c00"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "9a41209271b6bc85"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -527,8 +527,13 @@ AS $badges$
 DECLARE
     -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
     told text := nullif(current_setting('badges.cause', true), '');
-    place integer;
+    is_patient CONSTANT boolean := event_kind = 'revoked' AND current_setting('lock_timeout') = '0';
 BEGIN
+    IF is_patient THEN
+        -- Whoever deletes the user has its row and wants the badge, we the other way round: that would be a deadlock, and
+        -- the deletion might be its victim. So we give up before PostgreSQL looks for one.
+        PERFORM set_config('lock_timeout', '500ms', true);
+    END IF;
     INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason)
     SELECT found.user_id, found.code, found.thing, event_kind,
            coalesce(
@@ -554,20 +559,12 @@ BEGIN
       -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
       AND (event_kind = 'awarded'
            OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL);
-EXCEPTION WHEN foreign_key_violation THEN
-    -- Another transaction has deleted one of the users meanwhile.
-    IF event_kind = 'awarded' THEN
-        RAISE;
-    ELSIF cardinality(users) = 1 THEN
-        RETURN;
+    IF is_patient THEN
+        PERFORM set_config('lock_timeout', '0', true);
     END IF;
-    FOR place IN 1 .. cardinality(users) LOOP
-        PERFORM "public"."badges_add_events"(
-            event_kind, event_cause, users[place:place], codes[place:place], things[place:place], evidences[place:place]);
-    END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "f35506f27f99c41f"}';
+COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "12ba200617eccd27"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -605,13 +602,17 @@ SET plan_cache_mode = force_generic_plan
 AS $badges$
 BEGIN
     PERFORM "public"."badges_add_events"(
-        'revoked', 'sql', array_agg(b.user_id), array_agg(b.code::text), array_agg(b.thing), array_agg(b.evidence))
-    FROM badges_old AS b
-    HAVING count(*) > 0;
+        gone.kind, 'sql', array_agg(gone.user_id), array_agg(gone.code::text), array_agg(gone.thing), array_agg(gone.evidence))
+    FROM (
+        SELECT b.user_id, b.code, b.thing, b.evidence,
+               CASE WHEN b.expires_at <= statement_timestamp() THEN 'expired' ELSE 'revoked' END AS kind
+        FROM badges_old AS b
+    ) AS gone
+    GROUP BY gone.kind;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "70b921d66eb272f4"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "9ba5b9ca0b6a735f"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new

@@ -34,6 +34,8 @@ class Group:
         self.old = {column for badge in badges for column in badge.facts.old_columns}
         read = {self.first.user.name} | ({self.first.facts.per.name} if self.first.facts.per else set())
         (self.new if event.has_new else self.old).update(read)
+        self.rows: sql.Composable
+        self.distinct_rows: sql.Composable
         self.user: sql.Composable
         self.thing: sql.Composable = NO_THING
         if self.is_state:

@@ -89,6 +89,8 @@ def checks(analysed: AnalysedDefinition) -> Iterator[CheckedBadge]:
             yield CheckedBadge(definition, event, facts.table, facts.user, by_rows[1], by_rows[0], is_state=True)
         else:
             yield CheckedBadge(definition, event, facts.table, facts.user, facts, event)
-    for watched in analysed.watches if by_rows else ():
+    if not by_rows:
+        return
+    for watched in analysed.watches:
         for event in watched.events:
             yield CheckedBadge(definition, event, watched.table, watched.user, by_rows[1], by_rows[0], is_state=True)

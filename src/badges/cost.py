@@ -13,6 +13,7 @@ from psycopg import sql
 
 from badges import expressions
 from badges.analysis import AnalysedDefinition, Facts
+from badges.checked import CheckedBadge
 from badges.database import fetch, qualified, rolled_back, template, trusted
 from badges.definitions import Event
 from badges.site import Site, fold
@@ -74,8 +75,11 @@ def of_writes(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDef
         # As in the generated functions: what is read in sequence all the same has no index that would serve.
         cursor.execute("SET LOCAL enable_seqscan = off")
         return tuple(
-            _write(connection, relations, expressions.CheckedBadge(analysed.definition, event, facts), user)
-            for event, facts in analysed.facts.items()
+            _write(connection, relations, badge, user)
+            for badge in (
+                CheckedBadge(analysed.definition, event, facts.table, facts.user, facts, event)
+                for event, facts in analysed.facts.items()
+            )
         )
 
 
@@ -91,9 +95,7 @@ def _heaviest_user(connection: BaseDatabaseWrapper, facts: Facts) -> str | None:
     return None if user is None else str(user)
 
 
-def _write(
-    connection: BaseDatabaseWrapper, relations: _Relations, badge: expressions.CheckedBadge, user: str | None
-) -> Write:
+def _write(connection: BaseDatabaseWrapper, relations: _Relations, badge: CheckedBadge, user: str | None) -> Write:
     facts = badge.facts
     rows = [
         _row(facts, record, columns, user)

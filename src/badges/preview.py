@@ -19,7 +19,7 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges import analysis, awarding, catalog, cost, plan, site
+from badges import analysis, awarding, catalog, cost, mirror, site
 from badges.analysis import AnalysedDefinition, Facts
 from badges.conf import badges_settings
 from badges.database import fetch, read_only, template
@@ -125,7 +125,7 @@ def of_changed(
     stored = catalog.stored_definitions(connection)
     changed = []
     for definition in definitions:
-        row, old = plan.row(definition), stored.get(definition.code)
+        row, old = mirror.row(definition), stored.get(definition.code)
         if old is None or any(old[name] != row[name] for name in RULE):
             changed.append(definition)
     here = site.describe(connection)
