@@ -52,7 +52,7 @@ def test_held(declare, ask, user):
     lines = found.as_text().splitlines()
     assert lines[0].startswith(f'ada (user {user.pk}) holds "Seen" (seen) since 20')
     assert lines[1:3] == ["  Awarded: insert on public.dummy_sketch", "  With: new.hit_views = 7"]
-    assert lines[3] == f"  Rule: version {found.award.rule[:8]}, as today"
+    assert lines[3] == f"  Rule: version {found.award.rule}, as today"
 
 
 def test_held_under_an_earlier_rule(declare, ask, user):

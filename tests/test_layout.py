@@ -14,7 +14,7 @@ import badges
 REPOSITORY = Path(__file__).parent.parent
 PACKAGE = Path(badges.__file__).parent
 
-FOUNDATION = ("exceptions", "conf", "database", "fields")
+FOUNDATION = ("exceptions", "conf", "database", "fields", "progress")
 STAGES = (
     "notation", "keys", "definitions", "conditions", "rules", "declarations", "site", "facts", "names", "watching",
     "complaints", "analysis", "routines", "checked", "expressions", "awards", "compiler", "catalog", "mirror", "plan",

@@ -285,3 +285,40 @@ def test_row_level_tables(declare, user):
     assert held() == [("two", "")]
     sql("DELETE FROM parted_1 WHERE id = 1")
     assert held() == []
+
+
+def test_progress(declare, user, other_user):
+    """Each user has come as far as the progress says, on the way to each goal; all users by one query."""
+    seen = entry("seen", progress="hit_views", goal=1000)
+    del seen["condition"]
+    declare(levelled(), seen)
+    draw(user, 4, views=30)
+    draw(user, 1, views=1500)
+    progress = Badge.objects.progress(user)
+    assert {code: str(each) for code, each in progress.items()} == {
+        "three": "5 of 3",
+        "five": "5 of 5",
+        "seen": "1500 of 1000",
+    }
+    assert (progress["five"].share, progress["three"].share) == (1, 1)
+    of_both = Badge.objects.progress_of([user, other_user])
+    assert str(of_both[other_user.pk]["five"]) == "0 of 5"
+    assert (of_both[other_user.pk]["seen"].value, of_both[other_user.pk]["seen"].share) == (None, 0)
+
+
+def test_progress_is_asked_set_based(declare, make_user, django_assert_num_queries):
+    """A page of users takes as many queries as one."""
+    declare(levelled())
+    users = [make_user(f"u{n}") for n in range(20)]
+    with django_assert_num_queries(4):  # the goals, a savepoint, the function, the end of the savepoint
+        assert len(Badge.objects.progress_of(users)) == 20
+
+
+def test_failing_progress(declare, user):
+    """A progress that fails tells nothing, and the others are told."""
+    failing = entry("failing", progress="1 / count(*) from dummy_sketch where user_id = NEW.user_id", goal=5)
+    del failing["condition"]
+    declare(levelled(), failing)
+    progress = Badge.objects.progress(user)
+    assert progress["failing"].value is None
+    assert progress["three"].value == 0

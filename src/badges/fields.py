@@ -21,6 +21,13 @@ class DefinitionField(models.ForeignKey[Any, Any]):
         return "code"
 
 
+class CurrentTransaction(models.Func):
+    """The id of the transaction that asks, which PostgreSQL never uses again (`xid8`), as a number."""
+
+    template = "(pg_current_xact_id()::text::bigint)"
+    output_field = models.BigIntegerField()
+
+
 class ShownName(models.Func):
     """The name of a badge's definition in the language that is active when the query is run."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
@@ -15,11 +16,12 @@ from django.dispatch import receiver
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from badges import exceptions
+from badges import exceptions, progress
 from badges.database import fetch
 from badges.definitions import CODE_MAX_LENGTH
-from badges.fields import DefinitionField, ShownName, active_languages
+from badges.fields import CurrentTransaction, DefinitionField, ShownName, active_languages
 from badges.keys import GOAL_DECIMAL_PLACES, GOAL_MAX_DIGITS
+from badges.progress import Progress
 
 
 class BadgeDefinition(models.Model):
@@ -180,6 +182,23 @@ class BadgeManager(models.Manager["Badge"]):
         query = "SELECT badges_revoke(%s, %s, actor => %s, reason => %s, revoked_thing => %s)"
         return self._call(query, user, code, by, reason, thing)
 
+    def progress(self, user: Any) -> dict[str, Progress]:
+        """How far a user has come on the way to each badge that has a goal, by code, in the order of the badges.
+
+        :param user: the user, or the key of one.
+        :raises NotInLine: `create_badge_triggers` has not run yet.
+        """
+        key = getattr(user, "pk", user)
+        return self.progress_of([key])[key]
+
+    def progress_of(self, users: Iterable[Any]) -> dict[Any, dict[str, Progress]]:
+        """The same for several users at once, by the key of each: one query for all, however many they are."""
+        keys = [getattr(user, "pk", user) for user in users]
+        alias = router.db_for_read(self.model)
+        with_goal = BadgeDefinition.objects.using(alias).filter(active=True, retired_at=None, goal__isnull=False)
+        goals = {code: goal for code, goal in with_goal.values_list("code", "goal") if goal is not None}
+        return progress.of(connections[alias], keys, goals)
+
     def _call(self, query: str, user: Any, code: str, by: Any, reason: str, thing: Any) -> bool:
         connection = connections[router.db_for_write(self.model)]
         try:
@@ -322,6 +341,11 @@ class BadgeEvent(models.Model):
     )
     actor = models.TextField(_("actor"), blank=True, default="", db_default="", help_text=_("Who did it by hand."))
     reason = models.TextField(_("reason"), blank=True, default="", db_default="", help_text=_("Why, by hand."))
+    transaction = models.BigIntegerField(
+        _("transaction"),
+        db_default=CurrentTransaction(),
+        help_text=_("The transaction that wrote it: those that end later may have a lower one."),
+    )
 
     code: str
 
@@ -331,6 +355,7 @@ class BadgeEvent(models.Model):
         indexes = (
             models.Index(fields=["user", "at"], name="badges_badgeevent_user_at"),
             models.Index(fields=["definition", "at"], name="badges_badgeevent_code_at"),
+            models.Index(fields=["transaction", "at"], name="badges_badgeevent_order"),
         )
 
     def __str__(self) -> str:

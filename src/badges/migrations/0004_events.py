@@ -103,6 +103,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "transaction",
+                    models.BigIntegerField(
+                        db_default=badges.fields.CurrentTransaction(),
+                        help_text="The transaction that wrote it: those that end later may have a lower one.",
+                        verbose_name="transaction",
+                    ),
+                ),
+                (
                     "definition",
                     badges.fields.DefinitionField(
                         db_column="code",
@@ -132,6 +140,7 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(fields=["user", "at"], name="badges_badgeevent_user_at"),
                     models.Index(fields=["definition", "at"], name="badges_badgeevent_code_at"),
+                    models.Index(fields=["transaction", "at"], name="badges_badgeevent_order"),
                 ],
             },
         ),

@@ -1,0 +1,65 @@
+"""How far users have come on the way to badges that have a goal. Takes a connection."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from django.contrib.auth import get_user_model
+from django.db import DatabaseError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from badges import exceptions
+from badges.database import fetch, trusted
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a user has come on the way to a badge: 37 of 50."""
+
+    value: Decimal | None
+    """The number that the badge's progress gives now; None if it gives none, or fails."""
+    goal: Decimal
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1, which is the goal and what is beyond it."""
+        if self.value is None or self.value <= 0:
+            return 0.0
+        return 1.0 if self.value >= self.goal else float(self.value / self.goal)
+
+    def __str__(self) -> str:
+        return f"{(self.value or Decimal(0)).normalize():f} of {self.goal:f}"
+
+
+def of(
+    connection: BaseDatabaseWrapper, users: Sequence[Any], goals: Mapping[str, Decimal]
+) -> dict[Any, dict[str, Progress]]:
+    """The progress of users, by their keys, on the way to goals, by the codes of their badges; one query for all.
+
+    A badge whose progress no row that exists can tell has none.
+
+    :raises NotInLine: `create_badge_triggers` has not run yet.
+    """
+    field = get_user_model()._meta.pk
+    key_type = trusted(str(field.rel_db_type(connection)))
+    query = psycopg.sql.SQL("SELECT user_id, code, value FROM badges_progress(%s::{}[])").format(key_type).as_string()
+    try:
+        with transaction.atomic(using=connection.alias):
+            rows = fetch(connection, query, [[field.get_db_prep_value(user, connection) for user in users]])
+    except DatabaseError as error:
+        if isinstance(error.__cause__, psycopg.errors.UndefinedFunction):
+            raise exceptions.NotInLine from error
+        raise
+    values = {(field.to_python(key), code): value for key, code, value in rows}
+    return {
+        user: {
+            code: Progress(values[user, code], goal.normalize())
+            for code, goal in goals.items()
+            if (user, code) in values
+        }
+        for user in users
+    }
