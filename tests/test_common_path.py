@@ -55,10 +55,10 @@ def test_common_path(declare, execute, user, kind, table):
         del made["condition"]
     beside = entry("beside", condition=COUNT.format("works"), trigger_table="works")
     declare(made, beside)
-    [(signature,)] = execute("SELECT oid::regprocedure::text FROM pg_proc WHERE proname = 'badges_one_by_one'")
     execute(
-        f"""
-        CREATE OR REPLACE FUNCTION {signature.partition("(")[0]}(asks text, occasion jsonb, users integer[], things text[],
+        """
+        CREATE OR REPLACE FUNCTION badges_one_by_one(
+            asks text, occasion jsonb, users integer[], things text[],
             news jsonb[], olds jsonb[], codes text[], cross_row boolean[], revocable boolean[], reads jsonb[])
         RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'one by one'; END $$
         """
