@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from conftest import entry
 from django.contrib.admin.models import LogEntry
@@ -97,7 +98,7 @@ def test_definitions(site, boss, client):
 def test_definition(site, boss, client):
     """A definition shows its rule, what is wrong with its triggers, and its awards as a chart and as a table."""
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE dummy_sketch DISABLE TRIGGER USER")
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; ALTER TABLE dummy_sketch DISABLE TRIGGER USER")
     page = client.get(url("badgedefinition", "change", "first"))
     text = text_of(page)
     assert "NEW.hit_views &gt;= 0" in text
@@ -150,8 +151,8 @@ def test_search(site, boss, client):
     other = User.objects.create(username="Adam")
     Badge.objects.award(other, "star")
     for text, expected in {
-        "ada": {site}, "Ada": {other}, "ADA": {site, other}, str(other.pk): {other}, "da": set(), "99999999999999999": set(),
-        "%": set(), "": {site, other},
+        "ada": {site}, "Ada": {other}, "ADA": {site, other}, str(other.pk): {other}, "da": set(), "%": set(),
+        "99999999999999999999": set(), "": {site, other},
     }.items():  # fmt: skip
         assert {badge.user for badge in rows(client.get(url("badge"), {"q": text}))} == expected, text
         found = {event.user for event in rows(client.get(url("badgeevent"), {"q": text}))}
@@ -169,8 +170,8 @@ def test_filters(site, boss, client):
         "by_hand__exact=1": {"star", "hit"},
         "expired=yes": {"star"},
         "expired=no": {"first", "hit"},
-        "awarded_at__gte=2100-01-01": set(),
-        "awarded_at__gte=2000-01-01": {"first", "star", "hit"},
+        "awarded_at__gte=2100-01-01 00:00%2B00:00": set(),
+        "awarded_at__gte=2000-01-01 00:00%2B00:00": {"first", "star", "hit"},
     }.items():
         assert {badge.code for badge in rows(client.get(f"{url('badge')}?{query}"))} == expected, query
 
@@ -196,7 +197,7 @@ def test_award_form(site, boss, client):
     assert "<select" not in str(form["user"])
     assert {choice.value for choice, _ in list(form.fields["definition"].choices)[1:]} == {"first", "star", "hit"}
     page = client.post(url("badge", "add"), {"user": "ada", "definition": "paused", "reason": " "})
-    assert set(page.context["errors"].data[0:0] or page.context["adminform"].form.errors) == {"definition", "reason"}
+    assert set(page.context["adminform"].form.errors) == {"definition", "reason"}
     client.post(url("badge", "add"), {"user": "ada", "definition": "star", "reason": "x"})
     assert Badge.objects.filter(user=site, code="star").exists()
 
@@ -231,7 +232,6 @@ def test_not_in_line(site, boss, client, execute):
     execute("ALTER FUNCTION badges_award RENAME TO badges_award_away")
     execute("ALTER FUNCTION badges_revoke RENAME TO badges_revoke_away")
     execute("ALTER FUNCTION badges_settle RENAME TO badges_settle_away")
-    form = {"user": "ada", "definition": "star", "reason": "x"}
     for address, form in (
         (url("badge", "add"), {"user": "ada", "definition": "star", "reason": "x"}),
         (url("badge", "delete", badge.pk), {"reason": "x", "post": "yes"}),
@@ -346,7 +346,7 @@ def test_event_filters(site, boss, client):
         "": [("star", "revoked"), ("star", "awarded"), ("first", "awarded")],
         "kind__exact=revoked": [("star", "revoked")],
         "definition__code__exact=first": [("first", "awarded")],
-        "at__gte=2100-01-01": [],
+        "at__gte=2100-01-01 00:00%2B00:00": [],
     }.items():
         found = [(event.code, event.kind) for event in rows(client.get(f"{url('badgeevent')}?{query}"))]
         assert found == expected, query
@@ -503,7 +503,7 @@ def test_long_lists_are_not_counted(many, boss, client, model):
     counts = [each["sql"] for each in queries if f"badges_{model}" in each["sql"] and "COUNT(" in each["sql"]]
     assert len(counts) == 1
     assert f"LIMIT {paging.COUNTED + 1}" in counts[0]
-    assert page.context["cl"].result_count == 30_001
+    assert page.context["cl"].result_count == {"badge": 30_001, "badgeevent": 30_002}[model]
     assert "estimate" in text_of(page)
     page = client.get(url(model), {"definition__code__exact": "star"})
     assert page.context["cl"].result_count == paging.COUNTED
@@ -548,6 +548,8 @@ def test_checks():
 
 def test_other_users(empty_database, tmp_path):
     """Users without a username: they are searched, and awarded badges, by what they log in with or by their UUID."""
+    with psycopg.connect(empty_database) as database:
+        database.execute("CREATE SCHEMA people")
     walk = Path(__file__).parent / "sites" / "walk_admin.py"
     done = subprocess.run(
         [sys.executable, "-W", "error", walk, empty_database, tmp_path], capture_output=True, text=True, check=False

@@ -69,6 +69,7 @@ django.setup()
 
 from django.contrib import admin  # noqa: E402
 from django.test import Client  # noqa: E402
+from django.test.utils import setup_test_environment  # noqa: E402
 from django.urls import path, reverse  # noqa: E402
 from people.models import EmailOnly  # noqa: E402
 
@@ -85,6 +86,7 @@ badge = {
 for command in (("makemigrations", "people"), ("migrate",), ("create_badge_triggers",)):
     call_command(*command, stdout=io.StringIO(), stderr=io.StringIO())
 
+setup_test_environment()
 boss = EmailOnly.objects.create(email="boss@example.org", is_superuser=True)
 ada, bob = (EmailOnly.objects.create(email=f"{name}@example.org") for name in ("ada", "bob"))
 Badge.objects.award(ada, "one")
