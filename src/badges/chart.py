@@ -34,8 +34,8 @@ def figure(
     :param headings: of the labels and of the numbers in the table; :param table: what opens it.
     """
     return format_html(
-        '<figure class="badges-chart">{}<details><summary>{}</summary><table><thead><tr><th scope="col">{}</th>'
-        '<th scope="col">{}</th></tr></thead><tbody>{}</tbody></table></details></figure>',
+        '<div class="badges-chart">{}<details><summary>{}</summary><table><thead><tr><th scope="col">{}</th>'
+        '<th scope="col">{}</th></tr></thead><tbody>{}</tbody></table></details></div>',
         svg(columns, key=key, title=title, description=description),
         table,
         *headings,

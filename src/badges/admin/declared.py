@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import display_for_value
 from django.contrib.admin.views.main import ChangeList
 from django.db import DatabaseError, router, transaction
 from django.http import HttpRequest
@@ -48,13 +49,11 @@ class DefinitionList(ChangeList):
 class BadgeDefinitionAdmin(BadgesAdmin):
     """The badges of the badge file, and how they stand. They are changed in the file."""
 
-    list_display = (
-        "shown_name", "code", "category", "state", "holders", "share", "last_award", "failures", "pending"
-    )  # fmt: skip
-    list_filter = ("category", "active", ("retired_at", admin.EmptyFieldListFilter))
+    list_display = ("named", "code", "state", "holders", "share", "last_award", "failures", "pending")
+    list_filter = ("category", "active")
     search_fields = ("code", "name")
     fieldsets = (
-        (None, {"fields": ("shown_name", "code", "shown_description", "category", "points", "secret", "active")}),
+        (None, {"fields": ("named", "code", "described", "category", "points", "secret", "active")}),
         (_("State"), {"fields": ("state", "problems", "holders", "share", "last_award", "failures", "pending")}),
         (_("Awards"), {"fields": ("awards",)}),
         (
@@ -67,6 +66,14 @@ class BadgeDefinitionAdmin(BadgesAdmin):
             },
         ),
     )  # fmt: skip
+
+    @admin.display(description=_("name"))
+    def named(self, definition: Any) -> str:
+        return str(definition.shown_name)
+
+    @admin.display(description=_("description"))
+    def described(self, definition: Any) -> str:
+        return str(definition.shown_description) or NOTHING
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return DefinitionList
@@ -121,7 +128,7 @@ class BadgeDefinitionAdmin(BadgesAdmin):
 
     @admin.display(description=_("last award"))
     def last_award(self, definition: Any) -> Any:
-        return definition.status and definition.status.last_award
+        return display_for_value(definition.status and definition.status.last_award, NOTHING)
 
     @admin.display(description=_("failures"))
     def failures(self, definition: Any) -> str:

@@ -7,17 +7,16 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.admin.utils import display_for_value
 from django.db import models, router, transaction
 from django.db.models.functions import Collate, Now
-from django.forms import Field
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from badges.admin._base import NOTHING, UserSearch, tells_refusals
+from badges.admin._base import NOTHING, UserSearch, tells_refusals, titled
 from badges.admin.forms import AwardForm, ReasonForm, UserField
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 
@@ -54,7 +53,12 @@ class BadgeAdmin(UserSearch):
     form = AwardForm
     raw_id_fields = ("user",)
     list_display = ("name", "shown_user", "thing", "awarded_at", "expires_at", "by_hand")
-    list_filter = ("definition", "by_hand", ExpiredFilter, ("awarded_at", admin.DateFieldListFilter))
+    list_filter = (
+        "definition",
+        ("by_hand", titled(admin.BooleanFieldListFilter, _("award by hand"))),
+        ExpiredFilter,
+        ("awarded_at", admin.DateFieldListFilter),
+    )
     list_select_related = ("user",)
     actions = ("revoke_selected",)
     # The unique index, to the letter.
@@ -86,7 +90,9 @@ class BadgeAdmin(UserSearch):
             kwargs["help_text"] = _("Key or username.")
         elif db_field.name == "definition":
             kwargs["queryset"] = BadgeDefinition.objects.filter(active=True, retired_at=None)
-        field: Field | None = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        field: Any = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if db_field.name == "user":
+            field.widget.attrs["class"] = "vTextField"  # wide enough for a username
         return field
 
     @tells_refusals
@@ -155,7 +161,7 @@ class BadgeAdmin(UserSearch):
         events = BadgeEvent.objects.filter(user=badge.user_id, definition=badge.code, thing=badge.thing)
         rows = (
             (
-                localize(event.at) if event.at else NOTHING,
+                display_for_value(event.at, NOTHING),
                 event.get_kind_display(),
                 event.cause,
                 event.actor,

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from badges import awarding, database
-from badges.admin._base import BadgesAdmin, UserSearch, tells_refusals
+from badges.admin._base import BadgesAdmin, UserSearch, tells_refusals, titled
 from badges.models import BadgeEvent, Failure, PendingCheck
 
 
@@ -26,18 +26,19 @@ class NamedByCode(UserSearch):
     @admin.display(description=_("badge"))
     def shown_badge(self, event: BadgeEvent) -> str:
         try:
-            return str(event.definition.shown_name)
+            name = str(event.definition.shown_name)
         except ObjectDoesNotExist:
-            return event.code
+            name = event.code
+        return f"{name} ({event.thing})" if event.thing else name
 
 
 @admin.register(BadgeEvent)
 class BadgeEventAdmin(NamedByCode):
     """The history, newest first."""
 
-    list_display = ("at", "kind", "shown_badge", "shown_user", "thing", "cause", "actor", "reason")
+    list_display = ("at", "kind", "shown_badge", "shown_user", "actor", "reason", "cause")
     list_display_links = ("at", "kind")
-    list_filter = ("kind", "definition", ("at", admin.DateFieldListFilter))
+    list_filter = ("kind", "definition", ("at", titled(admin.DateFieldListFilter, _("time"))))
     list_select_related = ("user",)
     ordering = ("-transaction", "-at")
     fields = (
