@@ -235,7 +235,7 @@ def test_not_in_line(site, boss, client, execute):
     for address, form in (
         (url("badge", "add"), {"user": "ada", "definition": "star", "reason": "x"}),
         (url("badge", "delete", badge.pk), {"reason": "x", "post": "yes"}),
-        (url("badge"), {"action": "revoke_selected", "_selected_action": badge.pk, "reason": "x", "post": "yes"}),
+        (url("badge"), {"action": "delete_selected", "_selected_action": badge.pk, "reason": "x", "post": "yes"}),
     ):
         page = client.post(address, form, follow=True)
         assert any("create_badge_triggers" in text for text in said(page)), address
@@ -275,10 +275,10 @@ def test_revoke_selected(site, boss, client):
     Badge.objects.award(site, "star")
     chosen = [str(badge.pk) for badge in Badge.objects.all()]
     page = client.get(url("badge"))
-    assert [name for name, _ in page.context["action_form"].fields["action"].choices][1:] == ["revoke_selected"]
-    page = client.post(url("badge"), {"action": "revoke_selected", "_selected_action": chosen})
+    assert [name for name, _ in page.context["action_form"].fields["action"].choices][1:] == ["delete_selected"]
+    page = client.post(url("badge"), {"action": "delete_selected", "_selected_action": chosen})
     assert "First sketch, ada Star, ada" in text_of(page)
-    form = {"action": "revoke_selected", "_selected_action": chosen, "post": "yes"}
+    form = {"action": "delete_selected", "_selected_action": chosen, "post": "yes"}
     assert "This field is required." in text_of(client.post(url("badge"), {**form, "reason": ""}))
     page = client.post(url("badge"), {**form, "reason": "Season ended."}, follow=True)
     assert said(page) == ["2 badges were revoked."]
@@ -292,7 +292,7 @@ def test_revoke_selected_has_a_limit(site, boss, client, monkeypatch):
     """More badges than a form can name are not revoked."""
     monkeypatch.setattr("badges.admin.held.REVOKED_AT_ONCE", 1)
     Badge.objects.award(site, "star")
-    form = {"action": "revoke_selected", "_selected_action": [badge.pk for badge in Badge.objects.all()]}
+    form = {"action": "delete_selected", "_selected_action": [badge.pk for badge in Badge.objects.all()]}
     page = client.post(url("badge"), {**form, "post": "yes", "reason": "x"}, follow=True)
     assert said(page) == ["No more than 1 badges are revoked at once."]
     assert Badge.objects.count() == 2
@@ -421,7 +421,7 @@ def test_view_only(site, staff, client):
     assert "deletelink" not in client.get(url("badge", "change", badge.pk)).content.decode()
     assert client.get(url("badge", "add")).status_code == 403
     assert client.post(url("badge", "delete", badge.pk), {"post": "yes", "reason": "x"}).status_code == 403
-    client.post(url("badge"), {"action": "revoke_selected", "_selected_action": badge.pk, "post": "yes", "reason": "x"})
+    client.post(url("badge"), {"action": "delete_selected", "_selected_action": badge.pk, "post": "yes", "reason": "x"})
     assert Badge.objects.count() == 1
     assert client.get(url("badgeevent")).status_code == 403
     assert "Badge events" not in text_of(client.get(reverse("admin:index")))
