@@ -78,7 +78,17 @@ class BadgeAdmin(UserSearch):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
             return ("user", "definition", "thing", "reason")
-        return ("name", "code", "user", "thing", "awarded_at", "expires_at", "by_hand", "shown_evidence", "history")
+        return (
+            "definition",
+            "code",
+            "user",
+            "thing",
+            "awarded_at",
+            "expires_at",
+            "by_hand",
+            "shown_evidence",
+            "history",
+        )
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "user":
@@ -91,6 +101,12 @@ class BadgeAdmin(UserSearch):
             field.widget.attrs["class"] = "vTextField"  # wide enough for a username
         return field
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        badge = super().get_object(request, object_id, from_field)
+        if badge is not None:
+            _call_with_user(badge)
+        return badge
+
     @tells_refusals
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         return super().changeform_view(request, *args, **kwargs)
@@ -98,9 +114,10 @@ class BadgeAdmin(UserSearch):
     def save_model(self, request: HttpRequest, obj: Badge, form: Any, change: bool) -> None:
         reason = form.cleaned_data["reason"]
         obj.pk = Badge.objects.award(obj.user, obj.code, obj.thing, by=request.user, reason=reason).pk
+        _call_with_user(obj)
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
-        return _log_text(form.instance, form.cleaned_data["reason"])
+        return _log_text(form.cleaned_data["reason"])
 
     @tells_refusals
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
@@ -146,6 +163,7 @@ class BadgeAdmin(UserSearch):
                 # Each in a transaction, or their locks would add up, in an order that others do not know.
                 with transaction.atomic(using=router.db_for_write(Badge)):
                     if _revoke(request, badge, reason):
+                        _call_with_user(badge)
                         _log_revocation(request, badge, reason)
                         revoked += 1
         finally:
@@ -177,8 +195,13 @@ def _revoke(request: HttpRequest, badge: Badge, reason: str) -> bool:
     return Badge.objects.revoke(badge.user_id, badge.code, badge.thing, by=request.user, reason=reason)
 
 
-def _log_text(badge: Badge, reason: str) -> str:
-    return str(_("User %(user)s. Reason: %(reason)s") % {"user": badge.user, "reason": reason})
+def _call_with_user(badge: Badge) -> None:
+    """Have titles, messages and Django's log say whose badge it is."""
+    badge.name = f"{badge.name}, {badge.user}"
+
+
+def _log_text(reason: str) -> str:
+    return str(_("Reason: %(reason)s") % {"reason": reason})
 
 
 def _log_revocation(request: HttpRequest, badge: Badge, reason: str) -> Any:
@@ -186,6 +209,6 @@ def _log_revocation(request: HttpRequest, badge: Badge, reason: str) -> Any:
         user_id=str(request.user.pk),
         queryset=[badge],
         action_flag=DELETION,
-        change_message=_log_text(badge, reason),
+        change_message=_log_text(reason),
         single_object=True,
     )
