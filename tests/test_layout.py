@@ -122,3 +122,11 @@ def test_source_distribution():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
     for name in project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]:
         assert (REPOSITORY / name).exists(), name
+
+
+@modules
+def test_the_admin_is_optional(path):
+    """Only the modules in admin/ need Django's admin, and no other module imports them."""
+    if path.parent.name != "admin":
+        assert "django.contrib.admin" not in path.read_text("utf-8")
+        assert not [name for name in imported(path) if name.split(".")[0] == "admin"]
