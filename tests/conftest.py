@@ -14,7 +14,8 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.db import connection
-from psycopg.conninfo import conninfo_to_dict
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from badges import definitions, install
 from badges.plan import Plan
@@ -146,3 +147,16 @@ def database_unchanged(db: None, execute: Callable[..., list[tuple[Any, ...]]]) 
         assert snapshot() == before
 
     return block
+
+
+@pytest.fixture
+def empty_database(django_db_setup: None) -> Iterator[str]:
+    """The DSN of a new database."""
+    options = connection.settings_dict
+    server = {key.lower(): options[key] for key in ("HOST", "PORT", "USER", "PASSWORD") if options[key]}
+    name = sql.Identifier("badges_test_site")
+    with psycopg.connect(**server, dbname="postgres", autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        yield make_conninfo(**server, dbname="badges_test_site")
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))

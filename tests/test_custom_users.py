@@ -9,24 +9,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from django.db import connection
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 MODELS = ["UuidKey", "TextKey", "OtherTable", "OtherSchema", "MixedCase", "LongNames", "OneToOneKey"]
-
-
-@pytest.fixture
-def empty_database(django_db_setup, request):
-    """The DSN of a new database."""
-    options = connection.settings_dict
-    server = {key.lower(): options[key] for key in ("HOST", "PORT", "USER", "PASSWORD") if options[key]}
-    name = sql.Identifier("badges_test_site")
-    with psycopg.connect(**server, dbname="postgres", autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(name))
-        yield make_conninfo(**server, dbname="badges_test_site")
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -104,7 +104,13 @@ def test_wheel():
     # Without further rules hatchling takes every file of these folders that git does not ignore.
     assert wheel == {"packages": ["src/badges"]}
     assert project["project"]["license-files"] == ["LICENSE"]
-    for name in ("py.typed", "badge.schema.json", "sql/body.sql", "sql/runtime/record.sql"):
+    for name in (
+        "py.typed",
+        "badge.schema.json",
+        "sql/body.sql",
+        "sql/runtime/record.sql",
+        "templates/admin/badges/pagination.html",
+    ):
         assert (REPOSITORY / "src" / "badges" / name).is_file()
     ignored = (REPOSITORY / ".gitignore").read_text("utf-8").split()
     assert not [rule for rule in ignored if rule.endswith((".sql", ".json", ".typed"))]
@@ -116,3 +122,11 @@ def test_source_distribution():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
     for name in project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]:
         assert (REPOSITORY / name).exists(), name
+
+
+@modules
+def test_the_admin_is_optional(path):
+    """Only the modules in admin/ need Django's admin, and no other module imports them."""
+    if path.parent.name != "admin":
+        assert "django.contrib.admin" not in path.read_text("utf-8")
+        assert not [name for name in imported(path) if name.split(".")[0] == "admin"]

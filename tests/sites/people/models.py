@@ -5,7 +5,7 @@
 import uuid
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 
 # 63 bytes each, the most that PostgreSQL takes. Django's indexes cannot cope with such a table's name beyond ASCII.
@@ -60,6 +60,17 @@ class Person(models.Model):
 
 class OneToOneKey(Member):
     person = models.OneToOneField(Person, on_delete=models.CASCADE, primary_key=True)
+
+
+class EmailOnly(AbstractBaseUser, PermissionsMixin):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    email = models.EmailField(unique=True)
+    is_staff = True
+    USERNAME_FIELD = "email"
+    objects = BaseUserManager()
+
+    def __str__(self):
+        return self.email
 
 
 class Post(models.Model):

@@ -1,0 +1,135 @@
+"""What the pages of the admin share: long lists of what is not changed, the search for users, refusals as messages."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.db import DatabaseError, models
+from django.http import HttpRequest, HttpResponseRedirect
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from badges import exceptions
+from badges.admin.paging import LongListPaginator
+
+SEARCHED_USERS = 100
+"""Users whose badges a search shows at most."""
+
+NOTHING = "-"
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def refusal(error: Exception) -> str:
+    """What to tell the user of an error that the user or an administrator can mend; nothing for any other."""
+    if isinstance(error, exceptions.BadgesError):
+        return str(error)
+    match error.__cause__:
+        case psycopg.errors.InsufficientPrivilege(diag=diag):
+            return str(_("The database role may not do this: %(message)s.") % {"message": diag.message_primary})
+        case psycopg.errors.LockNotAvailable():
+            return str(_("Another transaction is at work on this user. Try again."))
+    return ""
+
+
+def tells_refusals(view: View) -> View:
+    """Show what a POST was refused for as a message, on the page that it came from."""
+
+    @functools.wraps(view)
+    def telling(self: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return view(self, request, *args, **kwargs)
+        except (exceptions.BadgesError, DatabaseError) as error:
+            text = refusal(error)
+            if not text or request.method != "POST":
+                raise
+            self.message_user(request, text, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    return telling  # type: ignore[return-value]
+
+
+def users_found(text: str) -> Sequence[Any]:
+    """The keys of users with this key, or whose username begins like this.
+
+    Found by the indexes that Django makes; all users are read only where nobody's name is spelt so.
+    """
+    users = get_user_model()
+    name = users.USERNAME_FIELD
+    is_text = isinstance(users._meta.get_field(name), models.CharField | models.TextField)
+    by_key = models.Q()
+    with contextlib.suppress(ValueError, TypeError, ValidationError):
+        by_key = models.Q(pk=users._meta.pk.to_python(text))
+    for lookup in ("startswith", "istartswith") if is_text else ("exact",):
+        with contextlib.suppress(ValueError, TypeError, ValidationError):
+            found = users._default_manager.filter(by_key | models.Q(**{f"{name}__{lookup}": text}))
+            if keys := list(found.values_list("pk", flat=True)[:SEARCHED_USERS]):
+                return keys
+    return []
+
+
+def titled(base: type[admin.FieldListFilter], title: Any) -> type[admin.FieldListFilter]:
+    """A filter whose title reads well after "By"."""
+
+    class Titled(base):  # type: ignore[valid-type, misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.title = title
+
+    return Titled
+
+
+class BadgesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A list that may be long: nothing is counted in full, and nothing is changed."""
+
+    paginator = LongListPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    sortable_by = ()
+    list_per_page = 50
+    list_max_show_all = 200
+    actions: Any = ()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description=_("evidence"))
+    def shown_evidence(self, found: Any) -> str:
+        if found.evidence is None:
+            return NOTHING
+        return format_html("<pre>{}</pre>", json.dumps(found.evidence, indent=2, ensure_ascii=False))
+
+
+class UserSearch(BadgesAdmin):
+    """Rows of users, who are looked up first: so the rows are found by the index on the user."""
+
+    search_fields = ("user",)
+    search_help_text = _("Key of a user, or the beginning of a username.")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str
+    ) -> tuple[models.QuerySet[Any], bool]:
+        text = search_term.strip()
+        return (queryset.filter(user__in=users_found(text)) if text else queryset), False
+
+    @admin.display(description=_("user"))
+    def shown_user(self, found: Any) -> str:
+        # A pending check may outlive its user.
+        try:
+            return str(found.user)
+        except ObjectDoesNotExist:
+            return str(found.user_id)

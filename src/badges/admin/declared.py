@@ -1,0 +1,164 @@
+"""Definitions: read-only, as their source is the badge file; how they stand, and their awards over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import display_for_value
+from django.contrib.admin.views.main import ChangeList
+from django.db import DatabaseError, router, transaction
+from django.http import HttpRequest
+from django.utils.formats import date_format, number_format
+from django.utils.html import format_html_join
+from django.utils.translation import gettext_lazy as _
+
+from badges import analysis, chart, database, exceptions, status, timeline
+from badges.admin._base import NOTHING, BadgesAdmin, refusal
+from badges.models import BadgeDefinition
+from badges.status import BadgeStatus, State
+
+STATES = {
+    State.MISSING: _("missing"),
+    State.NOT_IN_LINE: _("not in line"),
+    State.DISABLED: _("disabled"),
+    State.RETIRED: _("retired"),
+    State.ENABLED: _("enabled"),
+}
+
+UNITS = {
+    timeline.Unit.DAY: _("Day"),
+    timeline.Unit.WEEK: _("Week from"),
+    timeline.Unit.MONTH: _("Month from"),
+    timeline.Unit.YEAR: _("Year from"),
+}
+
+
+class DefinitionList(ChangeList):
+    model_admin: BadgeDefinitionAdmin
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        found = self.model_admin.survey(request)
+        self.result_list = list(self.result_list)
+        for definition in self.result_list:
+            definition.status = found.get(definition.code)
+
+
+@admin.register(BadgeDefinition)
+class BadgeDefinitionAdmin(BadgesAdmin):
+    """The badges of the badge file, and how they stand. They are changed in the file."""
+
+    list_display = ("named", "code", "state", "holders", "share", "last_award", "failures", "pending")
+    list_filter = ("category", "active")
+    search_fields = ("code", "name")
+    fieldsets = (
+        (None, {"fields": ("named", "code", "described", "category", "points", "secret", "active")}),
+        (_("State"), {"fields": ("state", "problems", "holders", "share", "last_award", "failures", "pending")}),
+        (_("Awards"), {"fields": ("awards",)}),
+        (
+            _("Rule"),
+            {
+                "fields": (
+                    "condition", "trigger_condition", "trigger_table", "user_field", "triggers", "per", "progress",
+                    "goal", "revocable", "expires_after", "rule", "retired_at",
+                ),
+            },
+        ),
+    )  # fmt: skip
+
+    @admin.display(description=_("name"))
+    def named(self, definition: Any) -> str:
+        return str(definition.shown_name)
+
+    @admin.display(description=_("description"))
+    def described(self, definition: Any) -> str:
+        return str(definition.shown_description) or NOTHING
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return DefinitionList
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        definition = super().get_object(request, object_id, from_field)
+        if definition is not None:
+            definition.status = self.survey(request).get(definition.code)
+        return definition
+
+    def survey(self, request: HttpRequest) -> dict[str, BadgeStatus]:
+        """How the badges stand, by code; why it is not known, if it is not, is told in a message."""
+        connection = database.connect(router.db_for_read(BadgeDefinition))
+        try:
+            with transaction.atomic(using=connection.alias):
+                declared = analysis.load(connection).definitions
+                found = {badge.code: badge for badge in status.survey(connection, declared)}
+        except (exceptions.BadgesError, DatabaseError) as error:
+            if not (text := refusal(error)):
+                raise
+            self.message_user(request, text, messages.ERROR)
+            return {}
+        installed = set(BadgeDefinition.objects.using(connection.alias).values_list("code", flat=True))
+        if missing := [code for code in found if code not in installed]:
+            warning = _(
+                "In the badge file, but not installed: %(codes)s. Run `python manage.py create_badge_triggers`."
+            )
+            self.message_user(request, warning % {"codes": ", ".join(missing)}, messages.WARNING)
+        return found
+
+    @admin.display(description=_("state"))
+    def state(self, definition: Any) -> str:
+        if definition.status:
+            return str(STATES[definition.status.state])
+        return str(STATES[State.RETIRED] if definition.retired_at else NOTHING)
+
+    @admin.display(description=_("what is wrong"))
+    def problems(self, definition: Any) -> str:
+        found = definition.status.problems if definition.status else ()
+        lines = ((each.message, each.remedy) for each in found)
+        return format_html_join("", "<p>{}<br><code>{}</code></p>", lines) or NOTHING
+
+    @admin.display(description=_("holders"))
+    def holders(self, definition: Any) -> str:
+        return _number(definition, "holders")
+
+    @admin.display(description=_("share of the users"))
+    def share(self, definition: Any) -> str:
+        if not definition.status:
+            return NOTHING
+        return f"{number_format(100 * definition.status.share, decimal_pos=1)} %"
+
+    @admin.display(description=_("last award"))
+    def last_award(self, definition: Any) -> Any:
+        return display_for_value(definition.status and definition.status.last_award, NOTHING)
+
+    @admin.display(description=_("failures"))
+    def failures(self, definition: Any) -> str:
+        return _number(definition, "failures")
+
+    @admin.display(description=_("pending checks"))
+    def pending(self, definition: Any) -> str:
+        return _number(definition, "pending")
+
+    @admin.display(description=_("over time"))
+    def awards(self, definition: Any) -> str:
+        found = timeline.of(definition.code)
+        if not found.steps:
+            return NOTHING
+        columns = [chart.Column(date_format(day, "SHORT_DATE_FORMAT"), awards) for day, awards in found.steps]
+        return chart.figure(
+            columns,
+            key="badges-awards",
+            title=_("Awards of %(badge)s") % {"badge": definition.shown_name},
+            description=_("%(awards)s awards from %(first)s to %(last)s; the most at %(most)s.")
+            % {
+                "awards": chart.number(found.awards),
+                "first": columns[0].label,
+                "last": columns[-1].label,
+                "most": max(columns, key=lambda column: column.value).label,
+            },
+            headings=(str(UNITS[found.unit]), str(_("Awards"))),
+            table=str(_("Show as table")),
+        )
+
+
+def _number(definition: Any, name: str) -> str:
+    return chart.number(getattr(definition.status, name)) if definition.status else NOTHING
