@@ -53,5 +53,13 @@ def test_the_whole_way(empty_database, tmp_path, model):
         "preview": [True, False, False],
         "award anew": "3 awarded.",
         "values": [True],
+        "api BadgeList": [200, 5, 304],
+        "api BadgeDetail": [200, None, 304],
+        "api HolderList": [200, 2, 304],
+        "api OwnBadgeList": [200, 3, 304],
+        "api RecentAwardList": [200, 4, 304],
+        "api UserBadgeList": [200, 3, 304],
+        "api users": ["ada2", "bob"],
+        "api keys": True,
         "after the user": 0,
     }

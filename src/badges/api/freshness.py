@@ -1,8 +1,9 @@
 """Whether what a client has is still so: an ETag that knows what its answer could see.
 
-An ETag holds the time, the snapshot of the database, and a digest of all else that decides the answer. It is still good if
-the digest is the same, no badge has come or gone that the snapshot did not see, and it is younger than a minute: what
-leaves no event, such as a user who is renamed or deleted, is seen then. Looking costs one query, bounded by what was
+An ETag holds the time, the snapshot of the database, and a digest of all else that decides the answer. It is good as
+long as the digest is the same, no badge has come or gone that the snapshot did not see, and it is younger than a
+minute: what leaves no event, such as a user who is renamed or deleted, is seen then. A time in it, such as that of the
+newest event, would not do: a transaction may write early and commit late. Looking costs one query, bounded by what was
 written within that minute.
 """
 
@@ -80,7 +81,7 @@ def look(concern: Concern, parts: Sequence[object], if_none_match: str) -> Fresh
     [(snapshot, definitions, has_changed)] = fetch(connection, query.as_string())
     decides = repr((badges.__version__, definitions, *parts))
     digest = hashlib.sha256(decides.encode()).hexdigest()[:32]
-    if earlier and earlier["digest"] == digest and not has_changed:
+    if earlier and snapshot and earlier["digest"] == digest and not has_changed:
         return Freshness(earlier[0], is_fresh=True)
-    etag = f'W/"{now}.{snapshot}.{digest}"'
+    etag = f'W/"{now}.{snapshot}.{digest}"' if snapshot else ""
     return Freshness(etag if len(etag) <= MAX_LENGTH else "", is_fresh=False)

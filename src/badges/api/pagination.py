@@ -10,5 +10,3 @@ class BadgePagination(PageNumberPagination):
     """Pages by number: 50 badges, or as many as the site's PAGE_SIZE says."""
 
     page_size = api_settings.PAGE_SIZE or 50
-    page_size_query_param = "page_size"
-    max_page_size = 200

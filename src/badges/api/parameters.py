@@ -40,7 +40,9 @@ class ParameterFilter(filters.BaseFilterBackend):
     """Narrows a list by the parameters of its view."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
-        parameters = view.parameters_class(data=request.query_params)
+        # Of a QueryDict a serializer takes what is empty for missing, as in a form.
+        given = {name: texts if name == "code" else texts[-1] for name, texts in request.query_params.lists()}
+        parameters = view.parameters_class(data=given)
         parameters.is_valid(raise_exception=True)
         narrowed: QuerySet[Any] = view.narrow(queryset, parameters.validated_data)
         return narrowed
@@ -56,6 +58,6 @@ class StableOrdering(filters.OrderingFilter):
 
 
 def of_the_site() -> list[Any]:
-    """The site's own filters, as they may keep rows from a caller; but for its ordering, in the place of which is ours."""
+    """The site's own filters, which may keep rows from a caller; not its ordering, as ours stands in its place."""
     backends: list[Any] = list(api_settings.DEFAULT_FILTER_BACKENDS)
     return [backend for backend in backends if not issubclass(backend, filters.OrderingFilter)]

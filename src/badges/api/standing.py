@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import hashlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.cache import cache
 from django.db import connections, router
 from django.db.models import Count, F, Window
 from django.db.models.functions import RowNumber
 from psycopg import sql
 
 from badges import exceptions
+from badges.api import freshness
 from badges.database import fetch, template, trusted
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 from badges.progress import Progress
@@ -127,6 +130,19 @@ def _towards(each: Progress) -> Towards:
 
 
 def _numbers(codes: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """How many hold each badge, and how many users there are; counted again only if a badge has come or gone."""
+    asked = repr((router.db_for_read(Badge), codes))
+    key = f"badges.api.holders.{hashlib.sha256(asked.encode()).hexdigest()}"
+    etag, numbers = cache.get(key, ("", {}))
+    found = freshness.look(freshness.Concern(), codes, etag)
+    if not found.is_fresh:
+        numbers = _count(codes)
+        if found.etag:
+            cache.set(key, (found.etag, numbers), freshness.SECONDS)
+    return dict(numbers)
+
+
+def _count(codes: Sequence[str]) -> dict[str, tuple[int, int]]:
     connection = connections[router.db_for_read(Badge)]
     users = connection.ops.quote_name(get_user_model()._meta.db_table)
     query = template("api_holders.sql").format(

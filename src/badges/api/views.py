@@ -69,7 +69,7 @@ class BadgesView(generics.GenericAPIView[Any]):
 
 class BadgesListView(BadgesView):
     pagination_class: Any = api_settings.DEFAULT_PAGINATION_CLASS or BadgePagination
-    filter_backends = [*parameters.of_the_site(), parameters.ParameterFilter, parameters.StableOrdering]
+    filter_backends = (*parameters.of_the_site(), parameters.ParameterFilter, parameters.StableOrdering)
     parameters_class: Any
 
     def answer(self, request: Request) -> Response:
@@ -139,7 +139,7 @@ class AwardsView(BadgesListView):
     """Badges that users hold, newest first; those of which nobody knows since when come last."""
 
     parameters_class: Any = parameters.AwardParameters
-    ordering = ("-since", "pk")
+    ordering = ("-since", "code", "thing", "pk")
     ordering_fields: Any = ("since",)
 
     def get_queryset(self) -> QuerySet[Badge]:
