@@ -33,6 +33,7 @@ settings.configure(
     MIGRATION_MODULES={"people": "people_migrations"},
     BADGES_FILE=folder / "badge.json",
     USE_TZ=True,
+    ALLOWED_HOSTS=["testserver"],
 )
 django.setup()
 
@@ -135,15 +136,13 @@ for view, arguments in (
     force_authenticate(request, user)
     response = view.as_view()(request, **arguments)
     found[f"api {view.__name__}"] = [response.status_code, response.data.get("count")]
-    etag = response["ETag"]
-    request = APIRequestFactory().get("/", headers={"if-none-match": etag})
+    request = APIRequestFactory().get("/", headers={"if-none-match": response["ETag"]})
     force_authenticate(request, user)
     found[f"api {view.__name__}"].append(view.as_view()(request, **arguments).status_code)
-holders = views.HolderList.as_view()(request, code="one").data["results"]
-found["api users"] = sorted(each["user"]["username"] for each in holders)
-found["api keys"] = {each["user"]["key"] for each in holders} == {str(user.pk), str(other.pk)} or {
-    each["user"]["key"] for each in holders
-} == {user.pk, other.pk}
+request = APIRequestFactory().get("/")
+force_authenticate(request, user)
+holders = json.loads(views.HolderList.as_view()(request, code="one").render().content)["results"]
+found["api users"] = {each["user"]["username"]: str(each["user"]["key"]) for each in holders} == {"ada2": str(user.pk)}
 execute('DELETE FROM "Blog Posts"')
 LongPost.objects.all().delete()
 users, key = (connection.ops.quote_name(name) for name in (User._meta.db_table, User._meta.pk.column))
