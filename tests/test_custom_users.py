@@ -37,5 +37,12 @@ def test_the_whole_way(empty_database, tmp_path, model):
         "preview": [True, False, False],
         "award anew": "3 awarded.",
         "values": [True],
+        "api BadgeList": [200, 5, 304],
+        "api BadgeDetail": [200, None, 304],
+        "api HolderList": [200, 1, 304],
+        "api OwnBadgeList": [200, 4, 304],
+        "api RecentAwardList": [200, 4, 304],
+        "api UserBadgeList": [200, 4, 304],
+        "api users": True,
         "after the user": 0,
     }

@@ -81,6 +81,30 @@ class BadgesSettings:
             )
         return frozenset(aliases)
 
+    @property
+    def BADGES_API_OTHERS(self) -> str:  # noqa: N802
+        """Who sees in the REST API which users hold badges: "everyone" whom the site's permissions let in, "users" who
+        are logged in, or "nobody". Default "users". One's own badges one always sees.
+        """
+        others = getattr(settings, "BADGES_API_OTHERS", "users")
+        if others not in ("everyone", "users", "nobody"):
+            raise exceptions.InvalidSetting(
+                f'BADGES_API_OTHERS is {others!r}; "everyone", "users" or "nobody" is needed.'
+            )
+        return str(others)
+
+    @property
+    def BADGES_API_USER_SERIALIZER(self) -> str:  # noqa: N802
+        """Path of the serializer that shows a user in the REST API. Default "badges.api.users.BadgeUserSerializer": the
+        key, and the username unless that is the e-mail address.
+        """
+        path = getattr(settings, "BADGES_API_USER_SERIALIZER", "badges.api.users.BadgeUserSerializer")
+        if not isinstance(path, str):
+            raise exceptions.InvalidSetting(
+                f'BADGES_API_USER_SERIALIZER is {path!r}; a path is needed, such as "people.serializers.Person".'
+            )
+        return path
+
 
 def _within(name: str, value: object, allowed: range) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:

@@ -33,13 +33,16 @@ settings.configure(
     MIGRATION_MODULES={"people": "people_migrations"},
     BADGES_FILE=folder / "badge.json",
     USE_TZ=True,
+    ALLOWED_HOSTS=["testserver"],
 )
 django.setup()
 
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.db import connection  # noqa: E402
 from people.models import LONG, LongPost, Person, Post  # noqa: E402
+from rest_framework.test import APIRequestFactory, force_authenticate  # noqa: E402
 
+from badges.api import views  # noqa: E402
 from badges.models import Badge  # noqa: E402 - models need the settings
 
 User = get_user_model()
@@ -121,6 +124,25 @@ found["award anew"] = run("award_badges", "one", "two", "renamed").splitlines()[
 found["values"] = [
     row["user"] == user.pk and row["name"] == "Two" for row in Badge.objects.values("user", "name").filter(code="two")
 ]
+for view, arguments in (
+    (views.BadgeList, {}),
+    (views.BadgeDetail, {"code": "one"}),
+    (views.HolderList, {"code": "one"}),
+    (views.OwnBadgeList, {}),
+    (views.RecentAwardList, {}),
+    (views.UserBadgeList, {"key": str(user.pk)}),
+):
+    request = APIRequestFactory().get("/")
+    force_authenticate(request, user)
+    response = view.as_view()(request, **arguments)
+    found[f"api {view.__name__}"] = [response.status_code, response.data.get("count")]
+    request = APIRequestFactory().get("/", headers={"if-none-match": response["ETag"]})
+    force_authenticate(request, user)
+    found[f"api {view.__name__}"].append(view.as_view()(request, **arguments).status_code)
+request = APIRequestFactory().get("/")
+force_authenticate(request, user)
+holders = json.loads(views.HolderList.as_view()(request, code="one").render().content)["results"]
+found["api users"] = {each["user"]["username"]: str(each["user"]["key"]) for each in holders} == {"ada2": str(user.pk)}
 execute('DELETE FROM "Blog Posts"')
 LongPost.objects.all().delete()
 users, key = (connection.ops.quote_name(name) for name in (User._meta.db_table, User._meta.pk.column))

@@ -1,0 +1,12 @@
+"""Pages, where the site's REST framework has no pagination of its own."""
+
+from __future__ import annotations
+
+from rest_framework.pagination import PageNumberPagination
+from rest_framework.settings import api_settings
+
+
+class BadgePagination(PageNumberPagination):
+    """Pages by number: 50 badges, or as many as the site's PAGE_SIZE says."""
+
+    page_size = api_settings.PAGE_SIZE or 50

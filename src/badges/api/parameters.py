@@ -1,0 +1,63 @@
+"""What may stand behind the question mark, and what it narrows a list to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+from rest_framework import filters, serializers
+from rest_framework.request import Request
+from rest_framework.settings import api_settings
+
+from badges.definitions import CODE_MAX_LENGTH
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
+
+
+class CodeListField(serializers.ListField):
+    child = serializers.CharField(max_length=CODE_MAX_LENGTH, allow_blank=True, trim_whitespace=False)
+
+
+class SinceParameters(serializers.Serializer[Any]):
+    since = serializers.DateTimeField(required=False, help_text="Only what was awarded then or later.")
+
+
+class AwardParameters(SinceParameters):
+    category = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    code = CodeListField(required=False, help_text="Only these badges; may be repeated.")
+
+
+class BadgeParameters(serializers.Serializer[Any]):
+    category = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    code = CodeListField(required=False, help_text="Only these badges; may be repeated.")
+    held = serializers.ChoiceField(
+        ["true", "false"], required=False, help_text="Only badges that the caller holds, or only the others."
+    )
+
+
+class ParameterFilter(filters.BaseFilterBackend):
+    """Narrows a list by the parameters of its view."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
+        # Of a QueryDict a serializer takes what is empty for missing, as in a form.
+        given = {name: texts if name == "code" else texts[-1] for name, texts in request.query_params.lists()}
+        parameters = view.parameters_class(data=given)
+        parameters.is_valid(raise_exception=True)
+        narrowed: QuerySet[Any] = view.narrow(queryset, parameters.validated_data)
+        return narrowed
+
+
+class StableOrdering(filters.OrderingFilter):
+    """The order that the caller wants; rows that are equal in it stay in the order of the list."""
+
+    def get_ordering(self, request: Request, queryset: QuerySet[Any], view: APIView) -> list[str]:
+        usual = list(self.get_default_ordering(view) or ())
+        wanted = list(super().get_ordering(request, queryset, view) or ())
+        return wanted + [name for name in usual if name not in wanted]
+
+
+def of_the_site() -> list[Any]:
+    """The site's own filters, which may keep rows from a caller; not its ordering, as ours stands in its place."""
+    backends: list[Any] = list(api_settings.DEFAULT_FILTER_BACKENDS)
+    return [backend for backend in backends if not issubclass(backend, filters.OrderingFilter)]

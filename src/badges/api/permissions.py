@@ -1,0 +1,37 @@
+"""Who may see the badges of others: what the site's setting says, after the permissions of its REST framework."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from badges.api import visible
+from badges.conf import badges_settings
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
+
+
+class IsUser(BasePermission):
+    """Somebody who is logged in."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return visible.caller(request) is not None
+
+
+class SeesOthers(BasePermission):
+    """Somebody to whom BADGES_API_OTHERS shows who holds badges; everybody sees their own."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        caller = visible.caller(request)
+        if caller is not None and view.kwargs.get("key") == str(caller):
+            return True
+        match badges_settings.BADGES_API_OTHERS:
+            case "everyone":
+                return True
+            case "users":
+                return caller is not None
+            case _:
+                return False

@@ -1,0 +1,87 @@
+"""What the API shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from badges.api import users
+
+
+class BadgeSummarySerializer(serializers.Serializer[Any]):
+    """A badge, in the language of the request."""
+
+    code = serializers.CharField(read_only=True)
+    name = serializers.CharField(source="shown_name", read_only=True)
+    description = serializers.CharField(source="shown_description", read_only=True)
+    category = serializers.CharField(read_only=True)
+    image = serializers.CharField(read_only=True, help_text="Path or URL, as in the badge file.")
+    points = serializers.IntegerField(read_only=True)
+    secret = serializers.BooleanField(read_only=True, help_text="Others do not see it unless they hold it.")
+
+
+class BadgeProgressSerializer(serializers.Serializer[Any]):
+    """How far the caller has come."""
+
+    value = serializers.DecimalField(max_digits=None, decimal_places=None, read_only=True, allow_null=True)
+    goal = serializers.DecimalField(max_digits=None, decimal_places=None, read_only=True)
+    share = serializers.FloatField(read_only=True, help_text="From 0 to 1.")
+
+
+class BadgeThingSerializer(serializers.Serializer[Any]):
+    """What the badge is held for, if there is one for each thing."""
+
+    thing = serializers.CharField(read_only=True)
+    since = serializers.DateTimeField(source="awarded_at", read_only=True, allow_null=True)
+    expires_at = serializers.DateTimeField(read_only=True, allow_null=True)
+
+
+class OwnBadgeSerializer(serializers.Serializer[Any]):
+    """What a badge is to the caller."""
+
+    held = serializers.BooleanField(read_only=True)
+    since = serializers.DateTimeField(read_only=True, allow_null=True)
+    expires_at = serializers.DateTimeField(read_only=True, allow_null=True)
+    times = serializers.IntegerField(read_only=True, help_text="How often it is held: once, or once for each thing.")
+    things = BadgeThingSerializer(many=True, read_only=True, help_text="The newest hundred.")
+    progress = BadgeProgressSerializer(read_only=True, allow_null=True)
+
+
+class BadgeStandingSerializer(serializers.Serializer[Any]):
+    """A badge, how many hold it, and what it is to the caller."""
+
+    code = serializers.CharField(source="definition.code", read_only=True)
+    name = serializers.CharField(source="definition.shown_name", read_only=True)
+    description = serializers.CharField(source="definition.shown_description", read_only=True)
+    category = serializers.CharField(source="definition.category", read_only=True)
+    image = serializers.CharField(source="definition.image", read_only=True, help_text="As in the badge file.")
+    points = serializers.IntegerField(source="definition.points", read_only=True)
+    secret = serializers.BooleanField(source="definition.secret", read_only=True)
+    active = serializers.BooleanField(read_only=True, help_text="Whether it can be earned.")
+    holders = serializers.IntegerField(read_only=True, help_text="How many users hold it.")
+    share = serializers.FloatField(read_only=True, help_text="The share of all users who hold it, from 0 to 1.")
+    mine = OwnBadgeSerializer(read_only=True, allow_null=True, help_text="Null if nobody is logged in.")
+
+
+class HeldBadgeSerializer(BadgeThingSerializer):
+    """A badge that a user holds."""
+
+    badge = BadgeSummarySerializer(source="definition", read_only=True)
+
+
+class BadgeHolderSerializer(serializers.Serializer[Any]):
+    """Who holds a badge, since when, and for what."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        # The setting is read when it is needed, not when this is imported.
+        return {"user": users.serializer_class()(read_only=True), **super().get_fields()}
+
+    thing = serializers.CharField(read_only=True)
+    since = serializers.DateTimeField(source="awarded_at", read_only=True, allow_null=True)
+
+
+class BadgeAwardSerializer(BadgeHolderSerializer):
+    """An award: what, to whom, when."""
+
+    badge = BadgeSummarySerializer(source="definition", read_only=True)
