@@ -179,7 +179,9 @@ def test_levels_have_lines_of_their_own(declare, survey, user):
 
 def test_things_and_ends(declare, survey, execute, user):
     """Holders are users, whatever number of badges they hold; what has expired is held by nobody."""
-    declare(entry("star", condition="hit_views > 10", per="id"), entry("fresh", condition="true", expires_after="1 day"))
+    declare(
+        entry("star", condition="hit_views > 10", per="id"), entry("fresh", condition="true", expires_after="1 day")
+    )
     for _ in range(3):
         Sketch.objects.create(user=user, title="x", hit_views=20)
     execute("UPDATE badges_badge SET expires_at = now() - interval '1 hour' WHERE code = 'fresh'")

@@ -19,7 +19,7 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges import analysis, awarding, catalog, cost, mirror, qualifying, site
+from badges import analysis, awarding, catalog, cost, mirror, qualifying, site, watching
 from badges.analysis import AnalysedDefinition, Watched
 from badges.conf import badges_settings
 from badges.database import fetch, read_only, template
@@ -269,7 +269,6 @@ def _warnings(
     connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition, writes: Sequence[cost.Write]
 ) -> Iterator[Caution]:
     definition, table = analysed.definition, analysed.table
-    all_facts = list(analysed.facts.values())
     schedule = cron_line(connection, definition)
     indexes = set()
     for read in {(read.table, read.index): read for write in writes for read in write.reads}.values():
@@ -286,29 +285,8 @@ def _warnings(
                 "one statement, and so in one transaction.",
                 index,
             )
-    for sentence in analysed.unwatched:
+    for sentence in watching.unnoticed(analysed):
         yield Caution(sentence, schedule)
-    watched = {table.qualified_name, *(each.table.qualified_name for each in analysed.watches)}
-    elsewhere = sorted({name for each in all_facts for name in each.tables} - watched)
-    if elsewhere:
-        event = " or ".join(definition.events)
-        yield Caution(
-            f"A change of {' or '.join(elsewhere)} does not check the badge, though the condition reads it: the award "
-            f"comes with the next {event} on {table.qualified_name} (let the change touch a row there, or name that "
-            "table in triggers), or with award_badges on a schedule.",
-            schedule,
-        )
-    if any(each.is_opaque for each in all_facts):
-        yield Caution(
-            "The condition calls a function of the site's own: nothing tells which tables that reads, or whether it "
-            "reads the time. award_badges on a schedule awards what comes late.",
-            schedule,
-        )
-    elif any(each.is_time_dependent for each in all_facts):
-        yield Caution(
-            "The condition depends on the time, and time alone fires no trigger: award_badges on a schedule does.",
-            schedule,
-        )
 
 
 def _index(read: cost.Read) -> str:

@@ -194,8 +194,9 @@ def problems(
     """
     if definition is None:
         if stored and stored["retired_at"]:
-            message = f"Nothing declares it since {stored['retired_at']:%Y-%m-%d %H:%M:%S %Z}: nobody earns it any more, "
-            yield Problem(State.RETIRED, f"{message}and who holds it keeps it.")
+            since = f"{stored['retired_at']:%Y-%m-%d %H:%M:%S %Z}"
+            message = f"Nothing declares it since {since}: nobody earns it any more, and who holds it keeps it."
+            yield Problem(State.RETIRED, message)
         else:
             yield Problem(State.NOT_IN_LINE, "It is installed, but nothing declares it any more.", _CREATE)
         return
@@ -229,6 +230,16 @@ def problems(
             yield from _trigger_problems(trigger)
 
 
+def state_of(wanted: Wanted, triggers: Sequence[InstalledTrigger]) -> str:
+    """How a trigger that is wanted stands, in a word or two."""
+    for trigger in triggers:
+        if wanted.is_met_by(trigger):
+            if trigger.enabled == "R":
+                return "on replicas only"
+            return (State.DISABLED if trigger.is_disabled else State.ENABLED).value
+    return State.MISSING.value
+
+
 def in_one_line(text: str) -> str:
     """`text` as it may stand on one line of a terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
@@ -250,7 +261,9 @@ def _wanted_once(stored: Mapping[str, Any] | None) -> tuple[Wanted, ...]:
     """The same of a badge that is not declared any more, as far as its row tells."""
     if stored is None:
         return ()
-    return tuple(Wanted(event.value, stored["trigger_table"]) for event in Event if event in stored["trigger_condition"])
+    return tuple(
+        Wanted(event.value, stored["trigger_table"]) for event in Event if event in stored["trigger_condition"]
+    )
 
 
 def _writes(wanted: Sequence[Wanted], triggers: Sequence[InstalledTrigger]) -> tuple[Writes, ...]:

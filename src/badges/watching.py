@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from badges.definitions import Definition, Event
-from badges.facts import Facts, Watched
+from badges.facts import AnalysedDefinition, Facts, Watched
 from badges.site import Column, Table
 
 Declared = tuple[Table, Column, tuple[Event, ...]]
@@ -105,6 +105,31 @@ def unwatched(
                 "takes the badge back."
             )
     return tuple(dict.fromkeys(sentences))
+
+
+def unnoticed(analysed: AnalysedDefinition) -> Iterator[str]:
+    """What changes the answer without a check, of any badge: sentences, each with its remedy."""
+    definition, noun = analysed.definition, analysed.definition.question_key
+    if definition.revocable:
+        yield from analysed.unwatched
+        return
+    facts = list(analysed.facts.values())
+    table = analysed.table.qualified_name
+    watched = {table, *(each.table.qualified_name for each in analysed.watches)}
+    if elsewhere := sorted({name for each in facts for name in each.tables} - watched):
+        event = " or ".join(definition.events)
+        yield (
+            f"A change of {' or '.join(elsewhere)} does not check the badge, though the {noun} reads it: the award "
+            f"comes with the next {event} on {table} (let the change touch a row there, or name that table in "
+            "triggers), or with award_badges on a schedule."
+        )
+    if any(each.is_opaque for each in facts):
+        yield (
+            f"The {noun} calls a function of the site's own: nothing tells which tables that reads, or whether it "
+            "reads the time. award_badges on a schedule awards what comes late."
+        )
+    elif any(each.is_time_dependent for each in facts):
+        yield f"The {noun} depends on the time, and time alone fires no trigger: award_badges on a schedule does."
 
 
 def _watched_for_revoking(

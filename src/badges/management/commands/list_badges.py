@@ -8,7 +8,19 @@ from django.core.management.base import CommandParser
 from badges import status
 from badges.management.commands._base import BadgesCommand
 
-TITLES = ("code", "name", "after", "level", "trigger", "holders", "share", "badges", "last award", "failures", "pending")
+TITLES = (
+    "code",
+    "name",
+    "after",
+    "level",
+    "trigger",
+    "holders",
+    "share",
+    "badges",
+    "last award",
+    "failures",
+    "pending",
+)
 NUMBERS = ("holders", "share", "badges", "failures", "pending")
 
 
