@@ -93,7 +93,8 @@ def test_command(declare, user):
     call_command("list_badges", stdout=(output := io.StringIO()))
     title, first, grown = output.getvalue().splitlines()
     assert title.split() == [
-        "code", "name", "after", "level", "trigger", "holders", "share", "badges", "last", "award", "failures", "pending",
+        "code", "name", "after", "level", "trigger", "holders", "share", "badges", "last", "award", "failures",
+        "pending",
     ]  # fmt: skip
     assert first.split()[:6] == ["first", "First", "sketch", "insert", "on", "public.dummy_sketch"]
     assert " 100.0%          20" in first

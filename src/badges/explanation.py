@@ -221,6 +221,10 @@ class Explanation:
     def _is_best(self) -> bool:
         return bool(self.per) and self.thing is None
 
+    @property
+    def _is_paused(self) -> bool:
+        return any(problem.state is State.PAUSED for problem in self.problems)
+
     def _things_lines(self, sentence: str) -> Iterator[str]:
         if not self.holdings:
             yield f"{sentence.format('does not hold')} for any {self.per}."
@@ -271,6 +275,7 @@ class Explanation:
         is_open = not self.is_held or self.is_revocable or self._is_best
         if self.condition and is_open:
             yield f"  Condition: {' '.join(self.condition.split())}"
+        if self.condition and is_open and not self._is_paused:
             for number, watching in enumerate(self.watched):
                 yield f"  Checked after: {watching}" if not number else f"    and after: {watching}"
             yield from (f"  Not noticed: {sentence}" for sentence in self.unnoticed)
@@ -284,7 +289,7 @@ class Explanation:
         if self.pending:
             checks = "1 check" if self.pending == 1 else f"{self.pending:,} checks"
             yield f"  Pending: {checks}, left at {_time(self.pending_since)}"
-        if self.condition and is_open:
+        if self.condition and is_open and not self._is_paused:
             known = f"at {_time(self.last_check)} or later" if self.last_check else "not known"
             yield f"  Last check: {known}; checks that change nothing leave no trace"
         yield from (f"  Failed: {failure}" for failure in self.failures if is_open or self.error)
@@ -292,13 +297,21 @@ class Explanation:
     def _whole_lines(self) -> Iterator[str]:
         if self.error and self.is_held and not self._is_best:
             yield f"  Now: it fails: {self.error}"
-        for thing, value in list(self.as_a_whole.items())[:SHOWN]:
+        told = self.as_a_whole
+        if self._is_best and len(told) > 1:
+            # What holds for each is told by thing where it does not.
+            told = {thing: value for thing, value in told.items() if not value}
+            if not told:
+                yield f"  For the user as a whole: true for each of the {len(self.as_a_whole):,} that are held"
+        for thing, value in list(told.items())[:SHOWN]:
             by_hand = any(holding.thing == thing and holding.by_hand for holding in self.holdings)
             then = "; by hand, so it stays" if by_hand and not value else ""
             if thing in self.to_be_taken_back:
-                then = "; the next check takes it back"
+                then = "; it is paused, so it stays" if self._is_paused else "; the next check takes it back"
             of_thing = f" and {self.per} {thing}" if thing else ""
             yield f"  For the user as a whole{of_thing}: {_word(value)}{then}"
+        if len(told) > SHOWN:
+            yield f"    and {len(told) - SHOWN:,} more that are false"
 
     def _verdict(self) -> str:
         if self.error:

@@ -87,12 +87,12 @@ def unwatched(
                 if not named:
                     sentences.append(
                         f"The {noun} reads {read.table}, which is no table that can be watched. Name the tables behind "
-                        "it in triggers."
+                        "it in triggers, or run award_badges on a schedule."
                     )
             elif not read.user and read.oid not in named:
                 sentences.append(
-                    f"The {noun} reads {read.table}, and nothing tells whose rows those are. Name it in triggers, with "
-                    "the column that holds the user."
+                    f"The {noun} reads {read.table}, and nothing tells whose rows those are: its changes are not "
+                    "noticed. Name it in triggers, with the column that holds the user, or run award_badges on a schedule."
                 )
         if each.is_opaque and not named:
             sentences.append(
@@ -122,6 +122,11 @@ def unnoticed(analysed: AnalysedDefinition) -> Iterator[str]:
             f"A change of {' or '.join(elsewhere)} does not check the badge, though the {noun} reads it: the award "
             f"comes with the next {event} on {table} (let the change touch a row there, or name that table in "
             "triggers), or with award_badges on a schedule."
+        )
+    if any(read.oid == each.table.oid and not read.user for each in facts for read in each.reads):
+        yield (
+            f"The {noun} reads rows of {table} whoever they belong to: a change checks the badge for the user of the "
+            "changed row alone. award_badges on a schedule awards what others earn by it."
         )
     if any(each.is_opaque for each in facts):
         yield (
