@@ -302,14 +302,13 @@ class Explanation:
             # What holds for each is told by thing where it does not.
             told = {thing: value for thing, value in told.items() if not value}
             if not told:
-                yield f"  For the user as a whole: true for each of the {len(self.as_a_whole):,} that are held"
+                yield f"  For each {self.per} that is held: true"
         for thing, value in list(told.items())[:SHOWN]:
             by_hand = any(holding.thing == thing and holding.by_hand for holding in self.holdings)
             then = "; by hand, so it stays" if by_hand and not value else ""
             if thing in self.to_be_taken_back:
                 then = "; it is paused, so it stays" if self._is_paused else "; the next check takes it back"
-            of_thing = f" and {self.per} {thing}" if thing else ""
-            yield f"  For the user as a whole{of_thing}: {_word(value)}{then}"
+            yield f"  For {f'{self.per} {thing}' if thing else 'the user as a whole'}: {_word(value)}{then}"
         if len(told) > SHOWN:
             yield f"    and {len(told) - SHOWN:,} more that are false"
 

@@ -92,7 +92,8 @@ def unwatched(
             elif not read.user and read.oid not in named:
                 sentences.append(
                     f"The {noun} reads {read.table}, and nothing tells whose rows those are: its changes are not "
-                    "noticed. Name it in triggers, with the column that holds the user, or run award_badges on a schedule."
+                    "noticed. Name it in triggers, with the column that holds the user, or run award_badges on a "
+                    "schedule."
                 )
         if each.is_opaque and not named:
             sentences.append(
