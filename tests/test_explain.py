@@ -356,6 +356,19 @@ def test_things(declare, ask, user):
     assert found.remedies == ()
 
 
+def test_things_of_an_earlier_rule(declare, ask, user):
+    """What is held for things under an earlier rule is told, and so is what is held for none."""
+    declare(STAR)
+    sketches(user, 2)
+    Sketch.objects.update(hit_views=20)
+    declare({key: value for key, value in STAR.items() if key != "per"})
+    text = lines(ask("star"))
+    assert text[0].endswith('holds "Star" (star) for 2 values of what it was awarded for.')
+    Badge.objects.award(user, "star")
+    declare(STAR)
+    assert lines(ask("star"))[1].startswith("    (nothing) since 20")
+
+
 def test_one_thing(declare, ask, user):
     """With a thing, the answer is about that alone."""
     declare(STAR)

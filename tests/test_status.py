@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 
@@ -14,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from dummy.models import Sketch
 
 from badges import definitions, status
+from badges.catalog import InstalledTrigger
 from badges.models import Badge, PendingCheck
 
 pytestmark = pytest.mark.django_db
@@ -203,3 +205,18 @@ def test_paused(declare, survey, badge_file, user):
     badge_file(entry("off", revocable=True))
     [off] = survey().values()
     assert off.state is status.State.NOT_IN_LINE
+
+
+@pytest.mark.parametrize(
+    ("written", "table"),
+    [
+        ("likes", "likes"), ("LIKES", "likes"), ("shop.Likes", "likes"), ('shop."My.Likes"', "My.Likes"),
+        ("My.Likes", "My.Likes"), ('"Say ""so"""', 'Say "so"'), ("shop.Likes", "Likes"),
+    ],
+)  # fmt: skip
+def test_names_of_tables(written, table):
+    """The trigger of a table is found by whatever name the author may give the table, and by no other."""
+    trigger = InstalledTrigger("badges_x", 1, "shop", table, 5, True, None, None, "O")
+    assert status.Wanted("insert", written).is_on(trigger)
+    assert not status.Wanted("insert", written).is_on(dataclasses.replace(trigger, table=f"{table}2"))
+    assert not status.Wanted("insert", f"other.{written}").is_on(trigger)

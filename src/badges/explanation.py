@@ -197,7 +197,7 @@ class Explanation:
     def as_text(self) -> str:
         """For people."""
         who, what = f"{self.username} (user {self.user})", f'"{self.name}" ({self.code})'
-        if self.per and self.thing is None:
+        if self._is_of_things:
             lines = list(self._things_lines(f"{who} {{}} {what}"))
         else:
             of_thing = f" for {self.per} {self.thing}" if self.thing else ""
@@ -207,7 +207,9 @@ class Explanation:
             else:
                 lines = [f"{who} does not hold {what}{of_thing}.", *self._gone_lines()]
         if self.progress:
-            lines.append(f"  Progress: {self.progress}" + (", the best of all things" if self._is_best else ""))
+            lines.append(
+                f"  Progress: {self.progress}" + (", the best of all things" if self.per and self._is_of_things else "")
+            )
         lines += self._check_lines()
         if self.events:
             lines += ["  History, the newest first:", *(f"    {event}" for event in self.events)]
@@ -218,8 +220,9 @@ class Explanation:
         return "\n".join(map(status.in_one_line, lines))
 
     @property
-    def _is_best(self) -> bool:
-        return bool(self.per) and self.thing is None
+    def _is_of_things(self) -> bool:
+        """All things are told. A badge that had one for each until its rule was changed may be held for several."""
+        return self.thing is None and (bool(self.per) or len(self.holdings) > 1)
 
     @property
     def _is_paused(self) -> bool:
@@ -231,14 +234,15 @@ class Explanation:
             yield from self._gone_lines()
             return
         number = len(self.holdings)
-        yield f"{sentence.format('holds')} for {number:,} {'value' if number == 1 else 'values'} of {self.per}."
+        values = "value" if number == 1 else "values"
+        yield f"{sentence.format('holds')} for {number:,} {values} of {self.per or 'what it was awarded for'}."
         for holding in self.holdings[:SHOWN]:
             did = f": {holding.award.told_by}" if holding.award else ""
             values = _values(holding.award.evidence) if holding.award else ""
             stays = "; by hand, so no rule takes it back" if holding.by_hand else ""
             ends = f"; ends {_time(holding.expires_at)}" if holding.expires_at else ""
             with_values = f", with {values}" if values else ""
-            yield f"    {holding.thing} since {_time(holding.since)}{did}{with_values}{ends}{stays}"
+            yield f"    {holding.thing or '(nothing)'} since {_time(holding.since)}{did}{with_values}{ends}{stays}"
         if number > SHOWN:
             yield f"    and {number - SHOWN:,} more; --thing KEY tells of one"
 
@@ -272,14 +276,14 @@ class Explanation:
                 yield f"  Taken back: {of_thing}at {_time(last.at)}, {last.told_by}"
 
     def _check_lines(self) -> Iterator[str]:
-        is_open = not self.is_held or self.is_revocable or self._is_best
+        is_open = not self.is_held or self.is_revocable or self._is_of_things
         if self.condition and is_open:
             yield f"  Condition: {' '.join(self.condition.split())}"
         if self.condition and is_open and not self._is_paused:
             for number, watching in enumerate(self.watched):
                 yield f"  Checked after: {watching}" if not number else f"    and after: {watching}"
             yield from (f"  Not noticed: {sentence}" for sentence in self.unnoticed)
-        if self.condition and (not self.is_held or self._is_best):
+        if self.condition and (not self.is_held or self._is_of_things):
             yield f"  Now: {self._verdict()}"
             # Where all rows give the same, and for the same reason, one line says it all.
             is_one = len(self.rows) <= 1 and not any(row.columns or row.thing for row in self.rows)
@@ -295,10 +299,10 @@ class Explanation:
         yield from (f"  Failed: {failure}" for failure in self.failures if is_open or self.error)
 
     def _whole_lines(self) -> Iterator[str]:
-        if self.error and self.is_held and not self._is_best:
+        if self.error and self.is_held and not self._is_of_things:
             yield f"  Now: it fails: {self.error}"
         told = self.as_a_whole
-        if self._is_best and len(told) > 1:
+        if self._is_of_things and len(told) > 1:
             # What holds for each is told by thing where it does not.
             told = {thing: value for thing, value in told.items() if not value}
             if not told:
