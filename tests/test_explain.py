@@ -483,6 +483,9 @@ def test_further_triggers(declare, ask, execute, user):
     assert "  Checked after: insert on public.dummy_sketch, for user_id" in lines(found)
     watched = "insert, update (disabled), delete (missing) on public.likes, for author_id (its rows decide)"
     assert f"    and after: {watched}" in lines(found)
+    as_json = json.loads(json.dumps(found.as_dict()))
+    assert as_json["watched"][2]["triggers"] == {"insert": "enabled", "update": "disabled", "delete": "missing"}
+    assert (as_json["as_a_whole"], as_json["is_held"], as_json["is_revocable"]) == ({"": False}, False, True)
 
 
 def test_user_of_another_table(declare, ask, execute, user):

@@ -595,3 +595,47 @@ def test_bad_share(declare, people, settings, value):
     settings.BADGES_BRAKE = value
     declare(FIRST)
     assert "BADGES_BRAKE is" in fail("award_badges")[1]
+
+
+def test_plan_of_all_keys(declare, badge_file, people, execute):
+    """For a file that uses every key, the plan says what each badge is looked at after, and what it cannot notice."""
+    execute("CREATE TABLE likes (author_id bigint REFERENCES auth_user (id))")
+    execute("CREATE TABLE prices (price bigint)")
+    likes = {"table": "likes", "on": ["insert", "delete"], "user_field": "author_id"}
+    own = {"table": "dummy_sketch", "on": "insert", "user_field": "user_id"}
+    liked = entry("liked", condition="count(*) >= 2 from likes where author_id = NEW.user_id", triggers=[own, likes])
+    levels = entry("levels", progress="count(*) from dummy_sketch where user_id = NEW.user_id", levels=[
+        {"code": "five", "goal": 5}, {"code": "ten", "goal": 10},
+    ])  # fmt: skip
+    for key in ("trigger_table", "trigger_condition", "user_field"):
+        del liked[key]
+    for key in ("condition", "code"):
+        del levels[key]
+    pricey = entry("pricey", condition="NEW.hit_views > (select max(price) from prices)", revocable=True)
+    hit = entry("hit", condition="hit_views >= 20", per="id", expires_after="30 days")
+    kept = entry("kept", condition="count(*) >= 2 from likes where author_id = NEW.user_id", revocable=True)
+    off = entry("off", active=False)
+    declare(off)
+    badge_file(liked, levels, pricey, hit, kept, off, entry("new-off", active=False))
+    told = [line.strip() for line in run("create_badge_triggers", "--plan").splitlines()]
+    name = (
+        "its changes are not noticed. Name it in triggers, with the column that holds the user, or run award_badges on "
+        "a schedule."
+    )
+    own_rows = "on public.dummy_sketch, for user_id (its rows decide)"
+    for line in (
+        "five: 25 would be awarded; qualifying now: 25 of 30 users",
+        "ten: 20 would be awarded; qualifying now: 20 of 30 users",
+        "looked at as well after insert, delete on public.likes, for author_id (named in triggers)",
+        f"looked at as well after update, delete {own_rows}",
+        "looked at as well after insert, update, delete on public.likes, for author_id (its rows decide)",
+        "0 would lose it",
+        "hit: 10 would be awarded 245 badges; qualifying now: 10 of 30 users",
+        "one badge for each id of public.dummy_sketch",
+        "ends after 30 days, and can be earned again",
+        "new-off: not counted, it is paused (active is false)",
+        f"! The condition reads public.prices, and nothing tells whose rows those are: {name}",
+        "0 * * * * cd /path/to/site && python manage.py award_badges pricey",
+    ):
+        assert line in told, line
+    assert not any(line.startswith("off: ") for line in told)

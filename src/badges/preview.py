@@ -179,7 +179,7 @@ def of(connection: BaseDatabaseWrapper, here: Site, badges: Sequence[AnalysedDef
 
 def _watch(watched: Watched) -> str:
     table = watched.table.qualified_name
-    return f"{' or '.join(watched.events)} on {table}, for {watched.user.name} ({watched.reason})"
+    return f"{', '.join(watched.events)} on {table}, for {watched.user.name} ({watched.reason})"
 
 
 def _notes(analysed: AnalysedDefinition) -> Iterator[str]:
