@@ -345,6 +345,34 @@ def test_output(told_site, call):
     assert f"$ python manage.py {call}\n{output.getvalue()}```" in TEXTS["docs/commands.md"], output.getvalue()
 
 
+def test_output_of_things(execute, badge_file):
+    """So is what it shows of a badge for each thing that is taken back."""
+    execute("CREATE TABLE likes (author_id bigint REFERENCES auth_user (id), sketch_id bigint)")
+    [text] = [text for text in blocks("docs/commands.md", "") if '"liked"' in text]
+    badge_file().write_text(text, "utf-8")
+    call_command("create_badge_triggers", stdout=io.StringIO())
+    ada = User.objects.create(pk=1, username="ada")
+    Sketch.objects.bulk_create([Sketch(pk=pk, user=ada, title="x") for pk in (7, 8, 9)])
+    for second, sketch in enumerate((7, 8, 9), 30):
+        execute("INSERT INTO likes VALUES (1, %s), (1, %s)", [sketch, sketch])
+        execute("SET LOCAL session_replication_role = replica")
+        at = f"2026-11-24 20:15:{second}Z"
+        execute("UPDATE badges_badge SET awarded_at = %s WHERE thing = %s", [at, str(sketch)])
+        execute("UPDATE badges_badgeevent SET at = %s WHERE thing = %s", [at, str(sketch)])
+        execute("SET LOCAL session_replication_role = origin")
+    execute("DELETE FROM likes WHERE sketch_id = 8")
+    execute("SET LOCAL session_replication_role = replica")
+    execute("DELETE FROM likes WHERE sketch_id = 9")
+    execute("UPDATE badges_badgeevent SET at = '2026-11-24 20:15:40Z' WHERE kind = 'revoked'")
+    execute("SET LOCAL session_replication_role = origin")
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    [(name,)] = execute("SELECT tgname FROM pg_trigger WHERE tgname ~ '^badges_delete_likes'")
+    execute(f"DROP TRIGGER {name} ON likes")
+    call_command("explain_badge", "liked", "ada", stdout=(output := io.StringIO()))
+    shown = f"$ python manage.py explain_badge liked ada\n{output.getvalue()}```"
+    assert shown in TEXTS["docs/commands.md"], output.getvalue()
+
+
 @pytest.mark.django_db
 def test_generated_sql():
     """docs/generated.sql is what the example's badge.json compiles to; BADGES_UPDATE_DOCS=1 renews it."""

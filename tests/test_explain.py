@@ -10,10 +10,11 @@ import pytest
 from conftest import entry
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import Q
 from dummy.models import Sketch
 from isolation.harness import conninfo
 
-from badges import definitions, exceptions, explain
+from badges import declarations, definitions, exceptions, explain, install, rules
 from badges.models import Badge, PendingCheck
 
 pytestmark = pytest.mark.django_db
@@ -27,9 +28,9 @@ GROWN = entry("grown", condition="NEW.hit_views > OLD.hit_views", trigger_condit
 def ask(user, settings):
     """Explain a badge of the site's file."""
 
-    def run(code, who="ada"):
+    def run(code, who="ada", thing=None):
         path = settings.BADGES_FILE
-        return explain.explain(connection, definitions.load(path), path, code, who)
+        return explain.explain(connection, definitions.load(path), path, code, who, thing)
 
     return run
 
@@ -235,8 +236,8 @@ def test_trigger_disabled(declare, ask, execute, user):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("DROP TRIGGER {} ON dummy_sketch", "Its trigger after insert on dummy_sketch is missing."),
-        ("DROP FUNCTION {} CASCADE", "Its trigger after insert on dummy_sketch is missing."),
+        ("DROP TRIGGER {} ON dummy_sketch", "Its trigger after insert on public.dummy_sketch is missing."),
+        ("DROP FUNCTION {} CASCADE", "Its trigger after insert on public.dummy_sketch is missing."),
         (
             "CREATE OR REPLACE FUNCTION {0}() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
             "Its function {0} was edited in the database.",
@@ -260,17 +261,17 @@ def test_definition(declare, ask, badge_file, user):
     """A badge that is not installed, differs from the file, left it, or was retired is told so."""
     badge_file(THREE)
     [problem] = ask("three").problems
-    assert problem.message == "It is in the badge file, but is not installed."
+    assert problem.message == "The badge file declares it, but it is not installed."
     declare(THREE)
     badge_file({**THREE, "condition": "true", "name": "3"})
     [problem] = ask("three").problems
     assert problem.message == "The badge file says something else than what is installed: name, condition."
     badge_file()
     [problem] = ask("three").problems
-    assert problem.message == "It is installed, but is not in the badge file."
+    assert problem.message == "It is installed, but nothing declares it any more."
     declare()
     found = ask("three")
-    assert found.problems[0].message.startswith("It left the badge file at 20")
+    assert found.problems[0].message.startswith("Nothing declares it since 20")
     assert found.remedies == ()
 
 
@@ -304,3 +305,274 @@ def test_nothing_obeys(declare, user):
     call_command("explain_badge", "three", "ada", stdout=(output := io.StringIO()))
     assert "\x1b" not in output.getvalue()
     assert ": a [2Jb c" in output.getvalue()
+
+
+COUNT = "count(*) from dummy_sketch where user_id = NEW.user_id"
+KEPT = entry("kept", condition=COUNT.replace("count(*)", "count(*) >= 3"), revocable=True)
+STAR = entry("star", condition="hit_views > 10", trigger_condition="update", per="id")
+GOAL = {**entry("goal", progress=COUNT, goal=50)}
+del GOAL["condition"]
+
+
+def lines(found):
+    return found.as_text().splitlines()
+
+
+def test_progress(declare, ask, user):
+    """A badge with a goal tells how far the user has come, whether it is held or not."""
+    levels = {**GOAL, "levels": [{"code": "two", "goal": 2}, {"code": "four", "goal": 4}]}
+    del levels["goal"], levels["code"]
+    declare(GOAL, levels)
+    sketches(user, 3)
+    assert str(ask("goal").progress) == "3 of 50"
+    assert "  Progress: 3 of 50" in lines(ask("goal"))
+    assert "  Progress: 3 of 4" in lines(ask("four"))
+    held = ask("two")
+    assert held.is_held
+    assert "  Progress: 3 of 2" in lines(held)
+    assert held.as_dict()["progress"] == {"value": 3, "goal": 2, "share": 1.0}
+    assert {code: str(each) for code, each in Badge.objects.progress(user).items()} == {
+        code: str(ask(code).progress) for code in ("goal", "two", "four")
+    }
+
+
+def test_things(declare, ask, user):
+    """Of a badge for each thing, what is held is told by thing, and the rows that would bring others."""
+    declare(STAR)
+    sketches(user, 3)
+    one, two, three = sorted(Sketch.objects.values_list("pk", flat=True))
+    assert lines(ask("star"))[0] == f'ada (user {user.pk}) does not hold "Star" (star) for any id.'
+    for number, key in enumerate((one, two), 20):
+        Sketch.objects.filter(pk=key).update(hit_views=number)
+    found = ask("star")
+    assert [holding.thing for holding in found.holdings] == [str(two), str(one)]
+    assert [holding.award.evidence["new"]["hit_views"] for holding in found.holdings] == [21, 20]
+    text = lines(found)
+    assert text[0].endswith('holds "Star" (star) for 2 values of id.')
+    assert text[1].startswith(f"    {two} since 20")
+    assert text[1].endswith("UTC: update on public.dummy_sketch, with new.hit_views = 21")
+    assert "  Now: true for 2, false for 1 of 3 rows of the user (rows alike counted once)" in text
+    assert f"    false  for {three}  hit_views = 0" in text
+    assert found.remedies == ()
+
+
+def test_things_of_an_earlier_rule(declare, ask, user):
+    """What is held for things under an earlier rule is told, and so is what is held for none."""
+    declare(STAR)
+    sketches(user, 2)
+    Sketch.objects.update(hit_views=20)
+    declare({key: value for key, value in STAR.items() if key != "per"})
+    text = lines(ask("star"))
+    assert text[0].endswith('holds "Star" (star) for 2 values of what it was awarded for.')
+    Badge.objects.award(user, "star")
+    declare(STAR)
+    assert lines(ask("star"))[1].startswith("    (nothing) since 20")
+
+
+def test_one_thing(declare, ask, user):
+    """With a thing, the answer is about that alone."""
+    declare(STAR)
+    sketches(user, 2)
+    one, two = sorted(Sketch.objects.values_list("pk", flat=True))
+    Sketch.objects.filter(pk=one).update(hit_views=20)
+    held, lacked = ask("star", thing=one), ask("star", thing=str(two))
+    assert (held.is_held, lacked.is_held) == (True, False)
+    assert lines(held)[0].startswith(f'ada (user {user.pk}) holds "Star" (star) for id {one} since 20')
+    assert lines(lacked)[0] == f'ada (user {user.pk}) does not hold "Star" (star) for id {two}.'
+    assert [(row.value, row.thing) for row in lacked.rows] == [(False, str(two))]
+    assert (len(held.events), lacked.events) == (1, ())
+    assert "  Now: the table has no row of the user with this id" in lines(ask("star", thing=0))
+    call_command("explain_badge", "star", "ada", "--thing", str(one), stdout=(output := io.StringIO()))
+    assert f"for id {one} since" in output.getvalue()
+    declare(THREE)
+    with pytest.raises(exceptions.UnknownBadge, match="has no things"):
+        ask("three", thing=1)
+
+
+def test_thing_that_no_check_saw(declare, ask, execute, user):
+    """A row that would bring another thing is true, and award_badges brings it."""
+    declare(STAR)
+    sketches(user, 2)
+    execute("SET session_replication_role = replica")
+    Sketch.objects.update(hit_views=20)
+    execute("SET session_replication_role = origin")
+    assert ask("star").remedies == ("python manage.py award_badges star",)
+    Badge.objects.award(user, "star", Sketch.objects.first().pk)
+    assert ask("star").remedies == ("python manage.py award_badges star",)
+    Badge.objects.award(user, "star", Sketch.objects.last().pk)
+    assert ask("star").remedies == ()
+
+
+def test_taken_back(declare, ask, user):
+    """What the rule has taken back is told with the time and the change."""
+    declare(KEPT)
+    sketches(user, 3)
+    assert "  For the user as a whole: true" in lines(ask("kept"))
+    Sketch.objects.first().delete()
+    found = ask("kept")
+    [text] = [line for line in lines(found) if line.startswith("  Taken back: ")]
+    assert text.endswith("UTC, delete on public.dummy_sketch")
+    assert "  For the user as a whole: false" in lines(found)
+    assert (found.last_check, found.remedies) == (found.events[0].at, ())
+
+
+def test_to_be_taken_back(declare, ask, execute, user):
+    """A revocable badge whose condition is false unseen is told, with the command that takes it back."""
+    declare(KEPT)
+    sketches(user, 3)
+    execute("SET session_replication_role = replica")
+    Sketch.objects.all().delete()
+    execute("SET session_replication_role = origin")
+    found = ask("kept")
+    assert (found.to_be_taken_back, found.remedies) == (("",), ("python manage.py award_badges kept",))
+    assert "  For the user as a whole: false; the next check takes it back" in lines(found)
+    execute("UPDATE badges_badge SET by_hand = true")
+    found = ask("kept")
+    assert (found.to_be_taken_back, found.remedies) == ((), ())
+    assert "  For the user as a whole: false; by hand, so it stays" in lines(found)
+
+
+def test_by_hand(declare, ask, user):
+    """What is held by hand stays, and that is told."""
+    declare(KEPT)
+    Badge.objects.award(user, "kept", by="grace")
+    assert "  Held by hand: it stays, whatever the rule says." in lines(ask("kept"))
+
+
+def test_ends(declare, ask, execute, user):
+    """When a badge ends is told; when it has ended, that; and that it can be had again."""
+    declare(entry("fresh", condition="true", expires_after="30 days"))
+    sketches(user, 1)
+    assert any(line.startswith("  Ends: 20") for line in lines(ask("fresh")))
+    execute("UPDATE badges_badge SET expires_at = now() - interval '1 hour'")
+    found = ask("fresh")
+    assert (found.is_held, len(found.ended), found.remedies) == (False, 1, ("python manage.py award_badges fresh",))
+    assert any(line.startswith("  Expired: at 20") for line in lines(found))
+    execute("DELETE FROM badges_badge")
+    found = ask("fresh")
+    assert found.events[0].kind == "expired"
+    assert any(line.startswith("  Expired: let go of at 20") for line in lines(found))
+
+
+def test_paused(declare, ask, user):
+    """A paused badge is told so; nothing is wrong with it, and there is nothing to do."""
+    declare({**THREE, "active": False})
+    sketches(user, 3)
+    found = ask("three")
+    assert (found.qualifies, found.remedies) == (True, ())
+    assert "  Note: It is paused (active is false): nobody earns it, and who holds it keeps it." in lines(found)
+
+
+def test_further_triggers(declare, ask, execute, user):
+    """Each trigger that a badge hangs on is told with its state; those that are missing or disabled by name."""
+    execute("CREATE TABLE likes (author_id bigint REFERENCES auth_user (id))")
+    declare(entry("liked", condition="count(*) >= 2 from likes where author_id = NEW.user_id", revocable=True))
+    names = dict(execute("SELECT tgtype, tgname FROM pg_trigger WHERE tgname ~ '^badges.*likes'"))
+    execute(f"ALTER TABLE likes DISABLE TRIGGER {names[16]}")
+    execute(f"DROP FUNCTION {names[8]} CASCADE")
+    found = ask("liked")
+    assert [(each.table, each.column, dict(each.triggers)) for each in found.watched] == [
+        ("public.dummy_sketch", "user_id", {"insert": "enabled"}),
+        ("public.dummy_sketch", "user_id", {"update": "enabled", "delete": "enabled"}),
+        ("public.likes", "author_id", {"insert": "enabled", "update": "disabled", "delete": "missing"}),
+    ]
+    assert [problem.message for problem in found.problems] == [
+        "Its trigger after delete on public.likes is missing.",
+        f"Its trigger {names[16]} on public.likes is disabled.",
+    ]
+    assert "  Checked after: insert on public.dummy_sketch, for user_id" in lines(found)
+    watched = "insert, update (disabled), delete (missing) on public.likes, for author_id (its rows decide)"
+    assert f"    and after: {watched}" in lines(found)
+    as_json = json.loads(json.dumps(found.as_dict()))
+    assert as_json["watched"][2]["triggers"] == {"insert": "enabled", "update": "disabled", "delete": "missing"}
+    assert (as_json["as_a_whole"], as_json["is_held"], as_json["is_revocable"]) == ({"": False}, False, True)
+
+
+def test_user_of_another_table(declare, ask, execute, user):
+    """Who has rows in a further table alone, and qualifies, is told what awards the badge."""
+    execute("CREATE TABLE likes (author_id bigint)")
+    triggers = [
+        {"table": "dummy_sketch", "on": "insert", "user_field": "user_id"},
+        {"table": "likes", "on": "update", "user_field": "author_id"},
+    ]
+    liked = entry("liked", condition="count(*) >= 1 from likes where author_id = NEW.user_id", triggers=triggers)
+    for key in ("trigger_table", "trigger_condition", "user_field"):
+        del liked[key]
+    declare(liked)
+    execute("INSERT INTO likes VALUES (%s)", [user.pk])
+    found = ask("liked")
+    assert (found.rows, dict(found.as_a_whole)) == ((), {"": True})
+    assert found.remedies == ("python manage.py award_badges liked",)
+
+
+def test_not_noticed(declare, ask, execute, user):
+    """What the badge cannot notice is told, of a revocable one and of others."""
+    execute("CREATE TABLE prices (price bigint)")
+    condition = "NEW.hit_views > (select max(price) from prices)"
+    declare(entry("plain", condition=condition), entry("kept", condition=condition, revocable=True))
+    assert any("A change of public.prices does not check the badge" in line for line in lines(ask("plain")))
+    assert any("nothing tells whose rows those are" in line for line in lines(ask("kept")))
+
+
+def test_last_check(declare, ask, user):
+    """The last check is known by what it changed or left; an award by hand is none."""
+    declare(KEPT)
+    unknown = "  Last check: not known; checks that change nothing leave no trace"
+    assert unknown in lines(ask("kept"))
+    Badge.objects.award(user, "kept")
+    Badge.objects.revoke(user, "kept")
+    assert unknown in lines(ask("kept"))
+    check = PendingCheck.objects.create(bucket=3, user=user, code="kept", evidence={"asks": "state"})
+    check.refresh_from_db()
+    assert ask("kept").last_check == check.noted_at
+
+
+def test_earlier_rule_names_that_of_today(declare, ask, user):
+    """Where the rule has changed since the award, both versions are told."""
+    declare(SEEN)
+    sketches(user, 1, hit_views=7)
+    before = ask("seen").rule
+    declare({**SEEN, "condition": "NEW.hit_views > 100"})
+    found = ask("seen")
+    assert found.rule != before
+    assert f"  Rule: version {before}, which has changed since; today's is {found.rule}" in lines(found)
+
+
+def test_rule_in_python(db, user, settings, monkeypatch):
+    """A badge that is declared in Python gets the same reasons and remedies, which name its module."""
+    settings.BADGES_FILE = None
+    monkeypatch.setattr(rules, "_modules", {})
+    star = {"name": "Star", "code": "star", "model": Sketch, "on": "update", "user_field": "user"}
+
+    def declare(**keys):
+        rules._modules.clear()
+        module = {"__name__": "shop.badges", "__spec__": object(), "rules": rules, "rule": rules.Rule(**star, **keys)}
+        exec("rules.register(rule)", module)
+        declared = declarations.load()
+        return declared.definitions, declared.source
+
+    declared = declare(condition=Q(hit_views__gt=10))
+    found = explain.explain(connection, *declared, "star", "ada")
+    assert [problem.message for problem in found.problems] == ["shop/badges.py declares it, but it is not installed."]
+    assert found.remedies == ("python manage.py create_badge_triggers",)
+    install.apply(connection, *declared)
+    sketches(user, 1, hit_views=20)
+    found = explain.explain(connection, *declared, "star", "ada")
+    assert ([row.value for row in found.rows], found.remedies) == ([True], ("python manage.py award_badges star",))
+    assert "Checked after: update on public.dummy_sketch, for user_id" in found.as_text()
+    call_command("explain_badge", "star", "ada", stdout=(output := io.StringIO()))
+    assert output.getvalue() == f"{found.as_text()}\n"
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE dummy_sketch ADD odd bigint NOT NULL DEFAULT 0")
+    declared = declare(condition="1 / NEW.odd > 0")
+    [problem] = explain.explain(connection, *declared, "star", "ada").problems
+    assert problem.message == "shop/badges.py says something else than what is installed: condition."
+    install.apply(connection, *declared)
+    found = explain.explain(connection, *declared, "star", "ada")
+    assert found.error == "division by zero"
+    assert found.remedies[0] == "Mend the condition in shop/badges.py; then python manage.py create_badge_triggers"
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE dummy_sketch DROP odd")
+    found = explain.explain(connection, *declared, "star", "ada")
+    assert any(problem.message.startswith('badge "star" in shop/badges.py, condition:') for problem in found.problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 
@@ -13,6 +14,7 @@ from dummy.models import Sketch
 from test_commands import connect, fail, run
 
 from badges import analysis, brake, cost, definitions, preview, site
+from badges.management.commands import create_badge_triggers
 from badges.models import Badge
 
 pytestmark = pytest.mark.django_db
@@ -126,7 +128,66 @@ def test_losers(declare, people, execute):
     execute("SET LOCAL session_replication_role = origin")
     found = look(revocable)["collector"]
     assert found.count.losers == 3
-    assert "    3 would lose it" in list(found.lines())
+    assert [person.name for person in found.count.loser_examples] == ["u20", "u21", "u22"]
+    names = ", ".join(f"u{number} ({people[number].pk})" for number in (20, 21, 22))
+    assert f"    3 would lose it: {names}" in list(found.lines())
+
+
+def test_expired_badges_are_lost_already(declare, people, execute):
+    """Who held a revocable badge that has expired does not lose it."""
+    revocable = {**COLLECTOR, "revocable": True, "expires_after": "1 day"}
+    declare(revocable)
+    run("award_badges", "--yes")
+    execute("UPDATE badges_badge SET expires_at = now() - interval '1 hour'")
+    execute("SET LOCAL session_replication_role = replica")
+    Sketch.objects.all().delete()
+    execute("SET LOCAL session_replication_role = origin")
+    assert look(revocable)["collector"].count.losers == 0
+
+
+def test_paused(declare, people):
+    """Of a paused badge nothing is counted, as nobody would be awarded it, nor lose it."""
+    declare(COLLECTOR)
+    paused = {**COLLECTOR, "active": False, "revocable": True}
+    found = look(paused)["collector"]
+    assert list(found.lines()) == ["collector: not counted, it is paused (active is false)"]
+    assert (found.count.new, found.count.losers, found.warnings, found.watches) == (None, None, (), ())
+    declare(paused)
+    assert run("award_badges", "--dry-run").endswith("\n0 would be awarded.\n")
+    run("award_badges")  # the brake finds nothing to stop
+
+
+def test_things(declare, people):
+    """Of a badge for each thing, users are counted, and what they would be awarded: as much as award_badges awards."""
+    hit = entry("hit", condition="hit_views >= 20", per="id", expires_after="30 days")
+    found = look(hit)["hit"]
+    assert (found.count.new, found.count.awards) == (10, sum(range(20, 30)))
+    lines = list(found.lines())
+    assert lines[0] == "hit: 10 would be awarded 245 badges; qualifying now: 10 of 30 users"
+    assert "    one badge for each id of public.dummy_sketch" in lines
+    assert "    ends after 30 days, and can be earned again" in lines
+    declare(hit)
+    assert run("award_badges", "--dry-run").endswith("\n245 would be awarded.\n")
+    assert run("award_badges", "--yes").endswith("\n245 awarded.\n")
+
+
+def test_unwatched_is_told_once(people, execute):
+    """What a revocable badge cannot notice is told once, and its crontab line once below all of it."""
+    execute("CREATE TABLE prices (price bigint)")
+    condition = "NEW.hit_views > (select max(price) from prices where price < extract(epoch from now()))"
+    found = look(entry("pricey", condition=condition, revocable=True))["pricey"]
+    told = [warning.message for warning in found.warnings if "index" not in warning.message]
+    assert len(told) == 2
+    assert told[0].startswith("The condition reads public.prices, and nothing tells whose rows those are: its changes")
+    assert told[1].startswith("The condition depends on the time, which passes without a change.")
+    create_badge_triggers.Command(stdout=(output := io.StringIO())).write_previews([found])
+    assert output.getvalue().count("manage.py award_badges pricey") == 1
+
+
+def test_rows_of_others_in_its_own_table(people):
+    """That a condition counts rows of others in its own table, whose changes do not check it for all, is told."""
+    assert "reads rows of public.dummy_sketch whoever they belong to" in cautions(look(NAMESAKE)["namesake"])
+    assert "whoever they belong to" not in cautions(look(COLLECTOR)["collector"])
 
 
 def test_hidden_rows(people, execute):
@@ -200,12 +261,12 @@ def test_whole_table(many_sketches, execute):
     assert (read.is_whole, read.rows, read.table_rows) == (True, 3435, 3435)
     assert found.writes[0].cost < 10_000, "without what PostgreSQL adds for a disabled scan"
     assert "reads the whole of public.dummy_sketch, about 3,435 rows" in "\n".join(found.lines())
-    [warning] = found.warnings
+    [warning, _] = found.warnings
     assert warning.remedy == 'CREATE INDEX CONCURRENTLY ON "public"."dummy_sketch" ("title");'
     execute("SET CONSTRAINTS ALL IMMEDIATE")
     execute(warning.remedy.replace(" CONCURRENTLY", ""))
     found = look(NAMESAKE)["namesake"]
-    assert (found.warnings, found.writes[0].reads[0].is_whole) == ((), False)
+    assert ("No index" in cautions(found), found.writes[0].reads[0].is_whole) == (False, False)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -256,7 +317,7 @@ def test_tiny_table(people, execute):
     execute("ANALYZE dummy_sketch")
     found = look(NAMESAKE)["namesake"]
     assert found.writes[0].reads[0].is_whole
-    assert found.warnings == ()
+    assert "No index" not in cautions(found)
 
 
 def test_partitioned_table(people, execute):
@@ -410,8 +471,8 @@ def test_json(many_sketches, badge_file, people):
     badge_file({**NAMESAKE, "condition": f"{NAMESAKE['condition']} and created > now() - interval '1 day'"})
     [found] = json.loads(run("create_badge_triggers", "--json"))["previews"]
     assert found.keys() == {
-        "code", "users", "qualifying", "new", "losers", "new_examples", "holder_examples", "skipped", "error",
-        "is_out_of_time", "writes", "writes_error", "warnings", "watches"
+        "code", "users", "qualifying", "new", "awards", "losers", "new_examples", "holder_examples", "loser_examples",
+        "skipped", "error", "is_out_of_time", "writes", "writes_error", "warnings", "watches", "notes"
     }  # fmt: skip
     assert (found["users"], found["qualifying"], found["new"], found["losers"]) == (30, 27, 27, None)
     assert len(found["new_examples"]) == 10
@@ -419,7 +480,7 @@ def test_json(many_sketches, badge_file, people):
     [write] = found["writes"]
     assert (write["event"], write["user"]) == ("insert", str(people[7].pk))
     assert write["reads"][0]["index"].startswith("CREATE INDEX CONCURRENTLY ON")
-    assert [bool(each["message"] and each["remedy"]) for each in found["warnings"]] == [True, True]
+    assert [bool(each["message"] and each["remedy"]) for each in found["warnings"]] == [True] * 3
 
 
 def test_check_and_plain_runs_look_at_nothing(badge_file, people, monkeypatch):
@@ -534,3 +595,47 @@ def test_bad_share(declare, people, settings, value):
     settings.BADGES_BRAKE = value
     declare(FIRST)
     assert "BADGES_BRAKE is" in fail("award_badges")[1]
+
+
+def test_plan_of_all_keys(declare, badge_file, people, execute):
+    """For a file that uses every key, the plan says what each badge is looked at after, and what it cannot notice."""
+    execute("CREATE TABLE likes (author_id bigint REFERENCES auth_user (id))")
+    execute("CREATE TABLE prices (price bigint)")
+    likes = {"table": "likes", "on": ["insert", "delete"], "user_field": "author_id"}
+    own = {"table": "dummy_sketch", "on": "insert", "user_field": "user_id"}
+    liked = entry("liked", condition="count(*) >= 2 from likes where author_id = NEW.user_id", triggers=[own, likes])
+    levels = entry("levels", progress="count(*) from dummy_sketch where user_id = NEW.user_id", levels=[
+        {"code": "five", "goal": 5}, {"code": "ten", "goal": 10},
+    ])  # fmt: skip
+    for key in ("trigger_table", "trigger_condition", "user_field"):
+        del liked[key]
+    for key in ("condition", "code"):
+        del levels[key]
+    pricey = entry("pricey", condition="NEW.hit_views > (select max(price) from prices)", revocable=True)
+    hit = entry("hit", condition="hit_views >= 20", per="id", expires_after="30 days")
+    kept = entry("kept", condition="count(*) >= 2 from likes where author_id = NEW.user_id", revocable=True)
+    off = entry("off", active=False)
+    declare(off)
+    badge_file(liked, levels, pricey, hit, kept, off, entry("new-off", active=False))
+    told = [line.strip() for line in run("create_badge_triggers", "--plan").splitlines()]
+    name = (
+        "its changes are not noticed. Name it in triggers, with the column that holds the user, or run award_badges on "
+        "a schedule."
+    )
+    own_rows = "on public.dummy_sketch, for user_id (its rows decide)"
+    for line in (
+        "five: 25 would be awarded; qualifying now: 25 of 30 users",
+        "ten: 20 would be awarded; qualifying now: 20 of 30 users",
+        "looked at as well after insert, delete on public.likes, for author_id (named in triggers)",
+        f"looked at as well after update, delete {own_rows}",
+        "looked at as well after insert, update, delete on public.likes, for author_id (its rows decide)",
+        "0 would lose it",
+        "hit: 10 would be awarded 245 badges; qualifying now: 10 of 30 users",
+        "one badge for each id of public.dummy_sketch",
+        "ends after 30 days, and can be earned again",
+        "new-off: not counted, it is paused (active is false)",
+        f"! The condition reads public.prices, and nothing tells whose rows those are: {name}",
+        "0 * * * * cd /path/to/site && python manage.py award_badges pricey",
+    ):
+        assert line in told, line
+    assert not any(line.startswith("off: ") for line in told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 
@@ -14,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from dummy.models import Sketch
 
 from badges import definitions, status
+from badges.catalog import InstalledTrigger
 from badges.models import Badge, PendingCheck
 
 pytestmark = pytest.mark.django_db
@@ -44,8 +46,10 @@ def test_numbers(declare, survey, user):
     found = survey()
     first, grown, broken = found.values()
     assert list(found) == ["first", "grown", "broken"]
-    assert (first.events, first.table, first.levels) == (("insert",), "public.dummy_sketch", ("statement",))
-    assert (grown.events, grown.levels, broken.events) == (("update",), ("row",), ("insert", "delete"))
+    table = "public.dummy_sketch"
+    assert (first.writes, first.levels) == ((status.Writes(table, ("insert",)),), ("statement",))
+    assert (grown.writes, grown.levels) == ((status.Writes(table, ("update",)),), ("row",))
+    assert broken.writes == (status.Writes(table, ("insert", "delete")),)
     assert (first.holders, first.users, first.share) == (1, 2, 0.5)
     assert first.last_award == Badge.objects.get().awarded_at
     assert (grown.holders, grown.last_award, grown.share) == (0, None, 0.0)
@@ -91,10 +95,11 @@ def test_command(declare, user):
     call_command("list_badges", stdout=(output := io.StringIO()))
     title, first, grown = output.getvalue().splitlines()
     assert title.split() == [
-        "code", "name", "after", "level", "trigger", "holders", "share", "last", "award", "failures", "pending",
+        "code", "name", "after", "level", "trigger", "holders", "share", "badges", "last", "award", "failures",
+        "pending",
     ]  # fmt: skip
     assert first.split()[:6] == ["first", "First", "sketch", "insert", "on", "public.dummy_sketch"]
-    assert " 100.0%  20" in first
+    assert " 100.0%          20" in first
     assert title.index("level") == first.index("statement") == grown.index("  row  ") + 2
     assert len(title) == len(first) == len(grown)
     call_command("list_badges", "--json", stdout=(output := io.StringIO()))
@@ -111,3 +116,107 @@ def test_no_users_no_badges(declare):
     declare()
     call_command("list_badges", stdout=(output := io.StringIO()))
     assert output.getvalue().splitlines()[0].startswith("code  name")
+
+
+LIKED = entry(
+    "liked",
+    condition="count(*) >= 2 from likes where author_id = NEW.user_id",
+    triggers=[
+        {"table": "dummy_sketch", "on": "insert", "user_field": "user_id"},
+        {"table": "public.LIKES", "on": ["update", "delete"], "user_field": "author_id"},
+    ],
+)
+for key in ("trigger_table", "trigger_condition", "user_field"):
+    del LIKED[key]
+
+
+@pytest.fixture
+def likes(execute):
+    execute("CREATE TABLE likes (author_id bigint REFERENCES auth_user (id), sketch_id bigint)")
+
+
+def writes(badge):
+    return "; ".join(map(str, badge.writes))
+
+
+def test_further_tables(declare, survey, execute, likes):
+    """The triggers of further tables count, those that are named and those that a revocable badge watches."""
+    revocable = entry("kept", condition="count(*) >= 2 from likes where author_id = NEW.user_id", revocable=True)
+    declare(LIKED, revocable)
+    liked, kept = survey().values()
+    assert writes(liked) == "insert on public.dummy_sketch; update, delete on public.likes"
+    assert writes(kept) == "insert, update, delete on public.dummy_sketch; insert, update, delete on public.likes"
+    assert (liked.state, kept.state) == (status.State.ENABLED, status.State.ENABLED)
+    names = dict(execute("SELECT tgtype, tgname FROM pg_trigger WHERE tgname ~ '^badges.*likes'"))
+    execute(f"ALTER TABLE likes DISABLE TRIGGER {names[16]}")
+    liked, kept = survey().values()
+    message = f"Its trigger {names[16]} on public.likes is disabled."
+    assert [[problem.message for problem in each.problems] for each in (liked, kept)] == [[message], [message]]
+    execute(f"DROP TRIGGER {names[8]} ON likes")
+    liked, kept = survey().values()
+    assert (liked.state, kept.state) == (status.State.MISSING, status.State.MISSING)
+    assert liked.problems[0].message == "Its trigger after delete on public.LIKES is missing."
+    assert kept.problems[0].message == f"The trigger that calls its function {names[8]} is missing."
+    call_command("create_badge_triggers", stdout=io.StringIO(), stderr=io.StringIO())
+    assert {badge.state for badge in survey().values()} == {status.State.DISABLED}
+
+
+def test_a_table_of_the_same_name(declare, survey, execute, likes):
+    """A trigger of another table is not taken for the one that is missing."""
+    declare(LIKED, entry("kept", trigger_condition=["insert", "update"]))
+    [(name,)] = execute("SELECT tgname FROM pg_trigger WHERE tgname ~ '^badges_update.*likes'")
+    execute(f"DROP FUNCTION {name} CASCADE")
+    liked, kept = survey().values()
+    assert [problem.message for problem in liked.problems] == ["Its trigger after update on public.LIKES is missing."]
+    assert kept.state is status.State.ENABLED
+
+
+def test_levels_have_lines_of_their_own(declare, survey, user):
+    """Each level is a badge with its own holders."""
+    levels = entry("levels", progress="count(*) from dummy_sketch where user_id = NEW.user_id")
+    del levels["condition"], levels["code"]
+    declare({**levels, "levels": [{"code": "one", "goal": 1}, {"code": "two", "goal": 2}]})
+    Sketch.objects.create(user=user, title="x")
+    assert {code: badge.holders for code, badge in survey().items()} == {"one": 1, "two": 0}
+
+
+def test_things_and_ends(declare, survey, execute, user):
+    """Holders are users, whatever number of badges they hold; what has expired is held by nobody."""
+    declare(
+        entry("star", condition="hit_views > 10", per="id"), entry("fresh", condition="true", expires_after="1 day")
+    )
+    for _ in range(3):
+        Sketch.objects.create(user=user, title="x", hit_views=20)
+    execute("UPDATE badges_badge SET expires_at = now() - interval '1 hour' WHERE code = 'fresh'")
+    star, fresh = survey().values()
+    assert (star.holders, star.badges, star.share) == (1, 3, 1.0)
+    assert (fresh.holders, fresh.badges, fresh.last_award is None) == (0, 0, False)
+    call_command("list_badges", stdout=(output := io.StringIO()))
+    assert "        1  100.0%       3  20" in output.getvalue()
+
+
+def test_paused(declare, survey, badge_file, user):
+    """A paused badge has no triggers, and misses none; its state says so, with nothing to do."""
+    declare(entry("off", active=False, revocable=True))
+    [off] = survey().values()
+    assert (off.state, off.levels) == (status.State.PAUSED, ())
+    assert [problem.remedy for problem in off.problems] == [""]
+    assert writes(off) == "insert, update, delete on dummy_sketch"
+    badge_file(entry("off", revocable=True))
+    [off] = survey().values()
+    assert off.state is status.State.NOT_IN_LINE
+
+
+@pytest.mark.parametrize(
+    ("written", "table"),
+    [
+        ("likes", "likes"), ("LIKES", "likes"), ("shop.Likes", "likes"), ('shop."My.Likes"', "My.Likes"),
+        ("My.Likes", "My.Likes"), ('"Say ""so"""', 'Say "so"'), ("shop.Likes", "Likes"),
+    ],
+)  # fmt: skip
+def test_names_of_tables(written, table):
+    """The trigger of a table is found by whatever name the author may give the table, and by no other."""
+    trigger = InstalledTrigger("badges_x", 1, "shop", table, 5, True, None, None, "O")
+    assert status.Wanted("insert", written).is_on(trigger)
+    assert not status.Wanted("insert", written).is_on(dataclasses.replace(trigger, table=f"{table}2"))
+    assert not status.Wanted("insert", f"other.{written}").is_on(trigger)

@@ -175,6 +175,11 @@ def level(type_: int) -> Level:
     return Level.ROW if type_ & _ROW else Level.STATEMENT
 
 
+def event(type_: int) -> str:
+    """The event of a trigger with this `tgtype`; of several, the first."""
+    return next(name for name, bit in _EVENTS.items() if type_ & bit)
+
+
 def is_after(type_: int, event: str) -> bool:
     """Whether a trigger with this `tgtype` fires after such a write."""
     return type_ | _ROW == trigger_type(event, Level.ROW)

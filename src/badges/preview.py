@@ -19,7 +19,7 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges import analysis, awarding, catalog, cost, mirror, qualifying, site
+from badges import analysis, awarding, catalog, cost, mirror, qualifying, site, watching
 from badges.analysis import AnalysedDefinition, Watched
 from badges.conf import badges_settings
 from badges.database import fetch, read_only, template
@@ -56,13 +56,16 @@ class Count:
     qualifying: int | None = None
     new: int | None = None
     """Those of them who lack the badge: `award_badges` would award it to them."""
+    awards: int | None = None
+    """What they would be awarded; more than `new` where there is one badge for each thing."""
     losers: int | None = None
     """Those who would lose it; None as well while the badge cannot be revoked."""
     new_examples: tuple[Person, ...] = ()
     holder_examples: tuple[Person, ...] = ()
     """Some who qualify, by name: those who lack the badge before those who hold it, ten together."""
+    loser_examples: tuple[Person, ...] = ()
     skipped: str = ""
-    """Why existing rows cannot tell."""
+    """Why nothing is counted: existing rows cannot tell, or the badge is paused."""
     error: str = ""
     """What kept it from being counted: PostgreSQL's message, or that the time was up."""
     is_out_of_time: bool = False
@@ -85,6 +88,8 @@ class Preview:
     warnings: tuple[Caution, ...]
     watches: tuple[str, ...] = ()
     """After which other changes the badge is looked at."""
+    notes: tuple[str, ...] = ()
+    """What its rule says beside the condition."""
 
     @property
     def code(self) -> str:
@@ -104,22 +109,29 @@ class Preview:
             yield f"{self.code}: {count.error}"
         else:
             users = f" of {count.users:,} users" if count.users is not None else ""
-            yield f"{self.code}: {count.new:,} would be awarded; qualifying now: {count.qualifying:,}{users}"
+            badges = f" {count.awards:,} badges" if count.awards not in (None, count.new) else ""
+            yield f"{self.code}: {count.new:,} would be awarded{badges}; qualifying now: {count.qualifying:,}{users}"
         if count.losers is not None:
-            yield f"    {count.losers:,} would lose it"
+            yield f"    {count.losers:,} would lose it{_some(count.loser_examples, count.losers)}"
         holding = (count.qualifying or 0) - (count.new or 0)
         for what, people, number in (
             ("new", count.new_examples, count.new or 0),
             ("hold it already", count.holder_examples, holding),
         ):
             if people:
-                yield f"    {what}: {', '.join(map(str, people))}{', ...' if number > len(people) else ''}"
+                yield f"    {what}{_some(people, number)}"
+        yield from (f"    {note}" for note in self.notes)
         for watch in self.watches:
             yield f"    looked at as well after {watch}"
         for write in self.writes:
             yield f"    {write}"
         if self.writes_error:
             yield f"    the cost of a write: {self.writes_error}"
+
+
+def _some(people: Sequence[Person], number: int) -> str:
+    """A few of so many by name."""
+    return f": {', '.join(map(str, people))}{', ...' if number > len(people) else ''}" if people else ""
 
 
 def of_changed(
@@ -148,6 +160,10 @@ def of(connection: BaseDatabaseWrapper, here: Site, badges: Sequence[AnalysedDef
     users = count_users(connection, here) if badges else None
     for analysed in badges:
         counted = count(connection, here, analysed, users)
+        if not analysed.definition.active:
+            # Nothing looks at it.
+            previews.append(Preview(counted, (), "", ()))
+            continue
         writes: tuple[cost.Write, ...] = ()
         error = ""
         try:
@@ -156,13 +172,22 @@ def of(connection: BaseDatabaseWrapper, here: Site, badges: Sequence[AnalysedDef
         except DatabaseError as failure:
             error, _ = _reason(failure, "estimated")
         warnings = tuple(_warnings(connection, here, analysed, writes))
-        previews.append(Preview(counted, writes, error, warnings, tuple(map(_watch, analysed.watches))))
+        watches, notes = tuple(map(_watch, analysed.watches)), tuple(_notes(analysed))
+        previews.append(Preview(counted, writes, error, warnings, watches, notes))
     return tuple(previews)
 
 
 def _watch(watched: Watched) -> str:
     table = watched.table.qualified_name
-    return f"{' or '.join(watched.events)} on {table}, for {watched.user.name} ({watched.reason})"
+    return f"{', '.join(watched.events)} on {table}, for {watched.user.name} ({watched.reason})"
+
+
+def _notes(analysed: AnalysedDefinition) -> Iterator[str]:
+    definition, per = analysed.definition, next(iter(analysed.facts.values())).per
+    if per:
+        yield f"one badge for each {per.name} of {analysed.table.qualified_name}"
+    if definition.expires_after:
+        yield f"ends after {definition.expires_after}, and can be earned again"
 
 
 def count_users(connection: BaseDatabaseWrapper, here: Site) -> int | None:
@@ -191,6 +216,8 @@ def count(
     """
     definition, facts = analysed.definition, qualifying.facts_of_existing_rows(analysed)
     counted = Count(definition.code, users)
+    if not definition.active:
+        return dataclasses.replace(counted, skipped=awarding.PAUSED)
     if facts is None:
         return dataclasses.replace(counted, skipped=awarding.DECIDED_BY_OLD)
     tables = {facts.table.qualified_name, here.users.qualified_name, here.badges.qualified_name, *facts.tables}
@@ -206,13 +233,15 @@ def count(
     )
     try:
         with _looking(connection, here):
-            [(qualify, new, lacking, holding)] = fetch(connection, query.as_string())
-            losers, losing = None, qualifying.losing(here, analysed)
-            if losing is not None:
-                losing_query = sql.SQL("SELECT count(DISTINCT user_id) FROM ({}) AS losing").format(losing)
-                [(losers,)] = fetch(connection, losing_query.as_string())
+            [(qualify, new, awards, lacking, holding)] = fetch(connection, query.as_string())
+            losers: int | None = None
+            losing: Sequence[str] = ()
+            losing_query = qualifying.losing(here, analysed)
+            if losing_query is not None:
+                losing_query = template("preview_losing.sql").format(losing=losing_query, size=sql.Literal(EXAMPLES))
+                [(losers, losing)] = fetch(connection, losing_query.as_string())
         lacking, holding = lacking[:EXAMPLES], holding[: EXAMPLES - len(lacking)]
-        names = _names(connection, here, [*lacking, *holding])
+        names = _names(connection, here, [*lacking, *holding, *losing])
     except DatabaseError as failure:
         error, is_out_of_time = _reason(failure, "counted")
         return dataclasses.replace(counted, error=error, is_out_of_time=is_out_of_time)
@@ -220,9 +249,11 @@ def count(
         counted,
         qualifying=None if only_new else qualify,
         new=new,
+        awards=awards,
         losers=losers,
         new_examples=tuple(names[key] for key in lacking),
         holder_examples=tuple(names[key] for key in holding),
+        loser_examples=tuple(names[key] for key in losing),
     )
 
 
@@ -269,7 +300,6 @@ def _warnings(
     connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition, writes: Sequence[cost.Write]
 ) -> Iterator[Caution]:
     definition, table = analysed.definition, analysed.table
-    all_facts = list(analysed.facts.values())
     schedule = cron_line(connection, definition)
     indexes = set()
     for read in {(read.table, read.index): read for write in writes for read in write.reads}.values():
@@ -286,29 +316,8 @@ def _warnings(
                 "one statement, and so in one transaction.",
                 index,
             )
-    for sentence in analysed.unwatched:
+    for sentence in watching.unnoticed(analysed):
         yield Caution(sentence, schedule)
-    watched = {table.qualified_name, *(each.table.qualified_name for each in analysed.watches)}
-    elsewhere = sorted({name for each in all_facts for name in each.tables} - watched)
-    if elsewhere:
-        event = " or ".join(definition.events)
-        yield Caution(
-            f"A change of {' or '.join(elsewhere)} does not check the badge, though the condition reads it: the award "
-            f"comes with the next {event} on {table.qualified_name} (let the change touch a row there, or name that "
-            "table in triggers), or with award_badges on a schedule.",
-            schedule,
-        )
-    if any(each.is_opaque for each in all_facts):
-        yield Caution(
-            "The condition calls a function of the site's own: nothing tells which tables that reads, or whether it "
-            "reads the time. award_badges on a schedule awards what comes late.",
-            schedule,
-        )
-    elif any(each.is_time_dependent for each in all_facts):
-        yield Caution(
-            "The condition depends on the time, and time alone fires no trigger: award_badges on a schedule does.",
-            schedule,
-        )
 
 
 def _index(read: cost.Read) -> str:

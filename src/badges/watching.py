@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from badges.definitions import Definition, Event
-from badges.facts import Facts, Watched
+from badges.facts import AnalysedDefinition, Facts, Watched
 from badges.site import Column, Table
 
 Declared = tuple[Table, Column, tuple[Event, ...]]
@@ -87,12 +87,13 @@ def unwatched(
                 if not named:
                     sentences.append(
                         f"The {noun} reads {read.table}, which is no table that can be watched. Name the tables behind "
-                        "it in triggers."
+                        "it in triggers, or run award_badges on a schedule."
                     )
             elif not read.user and read.oid not in named:
                 sentences.append(
-                    f"The {noun} reads {read.table}, and nothing tells whose rows those are. Name it in triggers, with "
-                    "the column that holds the user."
+                    f"The {noun} reads {read.table}, and nothing tells whose rows those are: its changes are not "
+                    "noticed. Name it in triggers, with the column that holds the user, or run award_badges on a "
+                    "schedule."
                 )
         if each.is_opaque and not named:
             sentences.append(
@@ -105,6 +106,36 @@ def unwatched(
                 "takes the badge back."
             )
     return tuple(dict.fromkeys(sentences))
+
+
+def unnoticed(analysed: AnalysedDefinition) -> Iterator[str]:
+    """What changes the answer without a check, of any badge: sentences, each with its remedy."""
+    definition, noun = analysed.definition, analysed.definition.question_key
+    if definition.revocable:
+        yield from analysed.unwatched
+        return
+    facts = list(analysed.facts.values())
+    table = analysed.table.qualified_name
+    watched = {table, *(each.table.qualified_name for each in analysed.watches)}
+    if elsewhere := sorted({name for each in facts for name in each.tables} - watched):
+        event = " or ".join(definition.events)
+        yield (
+            f"A change of {' or '.join(elsewhere)} does not check the badge, though the {noun} reads it: the award "
+            f"comes with the next {event} on {table} (let the change touch a row there, or name that table in "
+            "triggers), or with award_badges on a schedule."
+        )
+    if any(read.oid == each.table.oid and not read.user for each in facts for read in each.reads):
+        yield (
+            f"The {noun} reads rows of {table} whoever they belong to: a change checks the badge for the user of the "
+            "changed row alone. award_badges on a schedule awards what others earn by it."
+        )
+    if any(each.is_opaque for each in facts):
+        yield (
+            f"The {noun} calls a function of the site's own: nothing tells which tables that reads, or whether it "
+            "reads the time. award_badges on a schedule awards what comes late."
+        )
+    elif any(each.is_time_dependent for each in facts):
+        yield f"The {noun} depends on the time, and time alone fires no trigger: award_badges on a schedule does."
 
 
 def _watched_for_revoking(

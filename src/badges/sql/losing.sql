@@ -3,4 +3,5 @@ SELECT b.user_id, b.thing
 FROM {badges} AS b
 WHERE b.code = {code}
   AND NOT b.by_hand
+  AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
   AND NOT coalesce({state}, false)

@@ -1,12 +1,13 @@
--- Of the users who qualify for one badge now: how many, how many of them lack it, and the first few, new ones first.
+-- Of the users who qualify for one badge now: how many, how many of them lack it, how often, and the first few, new ones first.
 WITH qualifying AS MATERIALIZED (
 {qualifying}
 ), marked AS MATERIALIZED (
-    SELECT user_id, bool_or({lacks}) AS is_new
+    SELECT user_id, bool_or({lacks}) AS is_new, count(*) FILTER (WHERE {lacks}) AS lacking
     FROM qualifying
     GROUP BY user_id
 )
 SELECT (SELECT count(*) FROM marked),
        (SELECT count(*) FROM marked WHERE is_new),
+       (SELECT coalesce(sum(lacking), 0)::bigint FROM marked),
        ARRAY(SELECT user_id::text FROM marked WHERE is_new ORDER BY marked.user_id LIMIT {size}),
        ARRAY(SELECT user_id::text FROM marked WHERE NOT is_new ORDER BY marked.user_id LIMIT {size})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,10 @@ class BadgesCommand(BaseCommand):
         for preview in previews:
             for line in preview.lines():
                 self.stdout.write(f"  {line}")
-            for warning in preview.warnings:
+            for warning, following in zip_longest(preview.warnings, preview.warnings[1:]):
                 self.stdout.write(self.style.WARNING(f"      ! {warning.message}"))
-                self.stdout.write(f"        {warning.remedy}")
+                if following is None or following.remedy != warning.remedy:
+                    self.stdout.write(f"        {warning.remedy}")
 
 
 def count(number: int, noun: str) -> str:

@@ -75,7 +75,7 @@ class Command(BadgesCommand):
 
     def _preview(self, previews: Sequence[preview.Preview]) -> None:
         self.write_previews(previews)
-        total = f"{sum(each.count.new or 0 for each in previews):,} would be awarded"
+        total = f"{sum(each.count.awards or 0 for each in previews):,} would be awarded"
         if uncounted := [each.code for each in previews if each.count.error]:
             raise CommandError(f"{total}; not all, as {', '.join(uncounted)} could not be counted.")
         self.stdout.write(self.style.SUCCESS(f"{total}."))

@@ -88,9 +88,7 @@ class Command(BadgesCommand):
             self.stdout.write(f'To do in the database "{connection.alias}": {_steps(drafted)}, in one transaction.')
             self._write_steps(drafted, verbose=True)
             if previews:
-                self.stdout.write(
-                    "What that leads to, by the rows that exist now (award_badges or --backfill awards them):"
-                )
+                self.stdout.write("What that leads to, by the rows that exist now, with award_badges or --backfill:")
                 self.write_previews(previews)
         self._warn(drafted)
 

@@ -16,11 +16,12 @@ class Command(BadgesCommand):
         super().add_arguments(parser)
         parser.add_argument("code", metavar="CODE", help="The badge.")
         parser.add_argument("user", metavar="USER", help="The user: primary key, or else username.")
+        parser.add_argument("--thing", metavar="KEY", help="One thing, of a badge that has one for each (per).")
         parser.add_argument("--json", action="store_true", help="Print all of it as JSON.")
 
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])
-        found = explain.explain(connection, definitions, source, options["code"], options["user"])
+        found = explain.explain(connection, definitions, source, options["code"], options["user"], options["thing"])
         if options["json"]:
             self.stdout.write(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
         else:

@@ -8,8 +8,20 @@ from django.core.management.base import CommandParser
 from badges import status
 from badges.management.commands._base import BadgesCommand
 
-TITLES = ("code", "name", "after", "level", "trigger", "holders", "share", "last award", "failures", "pending")
-NUMBERS = ("holders", "share", "failures", "pending")
+TITLES = (
+    "code",
+    "name",
+    "after",
+    "level",
+    "trigger",
+    "holders",
+    "share",
+    "badges",
+    "last award",
+    "failures",
+    "pending",
+)
+NUMBERS = ("holders", "share", "badges", "failures", "pending")
 
 
 class Command(BadgesCommand):
@@ -40,11 +52,12 @@ def cells(badge: status.BadgeStatus) -> tuple[str, ...]:
     return (
         status.in_one_line(badge.code),
         status.in_one_line(badge.name),
-        f"{', '.join(badge.events)} on {badge.table}" if badge.table else "",
+        status.in_one_line("; ".join(map(str, badge.writes))),
         ", ".join(badge.levels),
         badge.state.value,
         f"{badge.holders:,}",
         f"{badge.share:.1%}",
+        f"{badge.badges:,}" if badge.badges != badge.holders else "",
         f"{badge.last_award:%Y-%m-%d %H:%M %Z}" if badge.last_award else "",
         f"{badge.failures:,}",
         f"{badge.pending:,}",
