@@ -17,7 +17,7 @@ from badges.site import Site
 NAME = "badges_catch_up"
 
 MOST = 1_000
-"""Users of each badge who are looked at again in one call, and checks that others have left: their locks are held to its end."""
+"""Users who may lose each badge in one call, and checks of others that it settles; their locks are held to its end."""
 
 
 def routine(site: Site, analysed: Sequence[AnalysedDefinition]) -> Routine | None:

@@ -1,4 +1,4 @@
-"""The job of pg_cron that calls `badges_catch_up()`: what there is, and what is to be done about it. Takes a connection."""
+"""The job of pg_cron that calls `badges_catch_up()`: what there is, and what is to be done. Takes a connection."""
 
 from __future__ import annotations
 

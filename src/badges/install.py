@@ -112,8 +112,8 @@ def _apply_once(connection: BaseDatabaseWrapper, definitions: Sequence[Definitio
             ) from error
         if isinstance(cause, psycopg.errors.InvalidParameterValue) and step and step.action is plan.Action.SCHEDULE_JOB:
             raise exceptions.InvalidSetting(
-                f"BADGES_PG_CRON is {badges_settings.BADGES_PG_CRON!r}, and pg_cron says: {cause.diag.message_primary}; "
-                "nothing was changed."
+                f"BADGES_PG_CRON is {badges_settings.BADGES_PG_CRON!r}, and pg_cron says: "
+                f"{cause.diag.message_primary}; nothing was changed."
             ) from error
         if isinstance(cause, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
             if step:
