@@ -292,6 +292,19 @@ def test_isolation_above_read_committed(committed, execute):
     assert PendingCheck.objects.count() == 1
 
 
+def test_hostile_names(declare, caught_up):
+    """Names and codes are text, whatever is in them; the condition goes in as its author wrote it."""
+    badge = {**PIONNER, "name": "a\nb */ -- $badges$", "code": """it's {0} 100% "$badges$" \\""", "revocable": True}
+    join("ada")
+    declare({**badge, "condition": "NEW.username NOT LIKE '{}%' AND age(NEW.date_joined) > '1 year' -- $badges$"})
+    assert caught_up() == (1, 0, 0)
+    assert Badge.objects.get().code == badge["code"]
+    User.objects.update(date_joined=datetime.now(UTC))
+    User.objects.update(username="{}")
+    assert caught_up()[2] == 0
+    assert not Badge.objects.exists()
+
+
 # Its installation
 
 
@@ -344,7 +357,7 @@ def test_rights(declare, execute):
 
 
 def test_without_pg_cron(declare, badge_file, execute, settings):
-    """badges.W009: where the extension is missing, the remedy and the line for the crontab are told; the rest goes on."""
+    """badges.W009: where the extension is missing, the remedy and a line for the crontab are told."""
     if execute("SELECT FROM pg_extension WHERE extname = 'pg_cron'"):
         pytest.skip("NOT TESTED: this database has pg_cron")
     settings.BADGES_PG_CRON = "*/20 * * * *"

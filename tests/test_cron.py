@@ -193,8 +193,9 @@ def deploy(site):
     site.execute("CREATE ROLE deploy LOGIN")
     site.execute("GRANT CREATE ON SCHEMA public TO deploy")
     site.execute(
-        "DO $$ DECLARE t regclass; BEGIN FOR t IN SELECT oid FROM pg_class WHERE relkind = 'r' AND "
-        "relnamespace = 'public'::regnamespace LOOP EXECUTE format('ALTER TABLE %s OWNER TO deploy', t); END LOOP; END $$"
+        "DO $$ DECLARE t regclass; BEGIN FOR t IN SELECT oid FROM pg_class WHERE relkind = 'r' "
+        "AND relnamespace = 'public'::regnamespace LOOP EXECUTE format('ALTER TABLE %s OWNER TO deploy', t); "
+        "END LOOP; END $$"
     )
     site.execute(
         "DO $$ DECLARE p regprocedure; BEGIN FOR p IN SELECT oid FROM pg_proc WHERE proname LIKE 'badges\\_%' LOOP "
@@ -209,7 +210,7 @@ def deploy(site):
 
 
 def test_role_that_may_not(site, deploy, tmp_path):
-    """A role without the right to pg_cron is told the GRANT; nothing is changed until it has it. Then the job is its own."""
+    """A role that may not use pg_cron is told the GRANT, and nothing is changed; once it may, the job is its own."""
     with pytest.raises(exceptions.InsufficientRights) as caught:
         deploy.declare(tmp_path, PIONNER)
     assert f"schedule job {NAME}" in str(caught.value)

@@ -79,8 +79,8 @@ def test_length(path):
 def test_pure_stages_take_no_connection():
     """What is said to be pure runs without a database."""
     for stage in (
-        "notation", "keys", "definitions", "facts", "watching", "routines", "expressions", "qualifying", "catch_up", "compiler",
-        "mirror", "plan",
+        "notation", "keys", "definitions", "facts", "watching", "routines", "expressions", "qualifying", "catch_up",
+        "compiler", "mirror", "plan",
     ):  # fmt: skip
         source = (PACKAGE / f"{stage}.py").read_text("utf-8")
         assert "connection" not in {node.arg for node in ast.walk(ast.parse(source)) if isinstance(node, ast.arg)}

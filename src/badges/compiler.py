@@ -85,9 +85,9 @@ class Compiled:
 
 
 def compile_definitions(site: Site, analysed: Sequence[AnalysedDefinition]) -> Compiled:
-    """One trigger for each table, event and level that any definition asks for, what they call, and what is called by itself.
+    """One trigger for each table, event and level that any definition asks for, and the functions.
 
-    The latter are `badges_check`, `badges_progress` and, if it is needed, `badges_catch_up`.
+    Those are what the triggers call, `badges_check`, `badges_progress` and, if a badge comes late, `badges_catch_up`.
     """
     badges: dict[tuple[str, Event, Level], list[CheckedBadge]] = {}
     for badge in (badge for each in analysed for badge in checked.checks(each)):
