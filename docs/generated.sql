@@ -833,6 +833,82 @@ $badges$;
 COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "2fbe5644658ce77f"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
+-- create function badges_catch_up: new
+-- Does in one call, for the badges that come late, what award_badges does. Whoever writes meanwhile waits for it no longer than for
+-- any other badge work; what is kept from it for half a second it leaves to the next call.
+CREATE OR REPLACE FUNCTION "public"."badges_catch_up"(OUT awarded integer, OUT taken_back integer, OUT failed integer)
+RETURNS record
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = public, pg_temp
+SET jit = off
+SET lock_timeout = '500ms'
+AS $badges$
+-- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+#variable_conflict use_column
+DECLARE
+    added integer;
+    losing_users integer[] := '{}';
+    losing_codes text[] := '{}';
+    losing_things text[] := '{}';
+BEGIN
+    awarded := 0;
+    taken_back := 0;
+    failed := 0;
+    -- Pionner
+    BEGIN
+        INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+        SELECT found.user_id, found.code, found.thing, found.evidence, found.expires_at
+        FROM (
+-- The users whose rows meet the condition of one badge now, each once (once for each thing), with one such row as evidence.
+SELECT DISTINCT ON ("new"."id", ''::text)
+       "new"."id" AS user_id, 'pionner' AS code, ''::text AS thing, jsonb_build_object('table', 'public.auth_user', 'operation', 'award_badges', 'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence, NULL::timestamptz AS expires_at
+FROM (
+    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about.
+    SELECT new.*
+    FROM (
+        SELECT DISTINCT "new"."id", "new"."date_joined" FROM "public"."auth_user" AS "new" WHERE "new"."id" IS NOT NULL
+    ) AS "new"
+    WHERE NOT EXISTS (
+      SELECT FROM "public"."badges_badge" AS b
+      WHERE b.user_id = "new"."id" AND b.code COLLATE "C" = 'pionner' AND b.thing = ''::text
+        AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
+  )
+
+      AND ''::text IS NOT NULL
+      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")
+    OFFSET 0
+) AS new
+WHERE (SELECT age(NEW.date_joined) > interval '1 year'
+  )
+ORDER BY "new"."id", ''::text
+
+        ) AS found
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS added = ROW_COUNT;
+        awarded := awarded + added;
+    EXCEPTION
+        WHEN lock_not_available OR deadlock_detected THEN
+            failed := failed + 1;
+        WHEN OTHERS OR assert_failure THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            END IF;
+            PERFORM "public"."badges_note_failure"('pionner', SQLSTATE, SQLERRM);
+            failed := failed + 1;
+    END;
+    -- The locks on users come last, and are held for this alone.
+    PERFORM "public"."badges_settle"(NULL, 1000 + cardinality(losing_users));
+    SELECT count(*) INTO taken_back
+    FROM unnest(losing_users, losing_codes, losing_things) AS lost (user_id, code, thing)
+    WHERE NOT EXISTS (
+        SELECT FROM "public"."badges_badge" AS b
+        WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["pionner"], "body": "f6b1221d589bcb5b"}';
+REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
+
 -- create function badges_update_auth_user_3116e76a: new
 -- The function behind one trigger: every badge that is checked after one kind of write to one table.
 CREATE OR REPLACE FUNCTION "public"."badges_update_auth_user_3116e76a"()

@@ -17,8 +17,8 @@ PACKAGE = Path(badges.__file__).parent
 FOUNDATION = ("exceptions", "conf", "database", "fields", "progress")
 STAGES = (
     "notation", "keys", "definitions", "conditions", "rules", "declarations", "site", "facts", "names", "watching",
-    "complaints", "analysis", "routines", "checked", "expressions", "awards", "compiler", "catalog", "mirror", "plan",
-    "install", "qualifying", "awarding", "cost", "preview", "brake", "status", "explanation",
+    "complaints", "analysis", "routines", "checked", "expressions", "qualifying", "catch_up", "awards", "compiler",
+    "catalog", "mirror", "plan", "cron", "install", "awarding", "cost", "preview", "brake", "status", "explanation",
     "explain"
 )  # fmt: skip
 ORDER = (*FOUNDATION, *STAGES)
@@ -80,7 +80,8 @@ def test_length(path):
 def test_pure_stages_take_no_connection():
     """What is said to be pure runs without a database."""
     for stage in (
-        "notation", "keys", "definitions", "facts", "watching", "routines", "expressions", "compiler", "mirror", "plan"
+        "notation", "keys", "definitions", "facts", "watching", "routines", "expressions", "qualifying", "catch_up",
+        "compiler", "mirror", "plan",
     ):  # fmt: skip
         source = (PACKAGE / f"{stage}.py").read_text("utf-8")
         assert "connection" not in {node.arg for node in ast.walk(ast.parse(source)) if isinstance(node, ast.arg)}

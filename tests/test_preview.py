@@ -356,7 +356,7 @@ def test_other_tables(people):
     found = look(entry("staff", condition=condition), COLLECTOR)
     assert "A change of public.auth_user does not check the badge" in cautions(found["staff"])
     [warning] = found["staff"].warnings
-    assert warning.remedy == "0 * * * * cd /path/to/site && python manage.py award_badges staff"
+    assert warning.remedy == "0 * * * * cd /path/to/site && python manage.py award_badges --late"
     assert found["collector"].warnings == ()
 
 
@@ -364,7 +364,7 @@ def test_time(people):
     """A badge that time alone can bring is to be awarded on a schedule."""
     found = look(entry("old 100%", condition="NEW.created < now() - interval '1 year'"))["old 100%"]
     assert "depends on the time" in cautions(found)
-    assert r"0 * * * * cd /path/to/site && python manage.py award_badges 'old 100\%'" in cautions(found)
+    assert "0 * * * * cd /path/to/site && python manage.py award_badges --late" in cautions(found)
 
 
 def test_function_of_the_site(people, execute):

@@ -72,6 +72,14 @@ def prepare(
     return here, analysed
 
 
+def coming_late(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The codes of the badges, among these or among all, that triggers alone do not bring in time."""
+    _, chosen = prepare(connection, definitions, source, codes)
+    return tuple(each.definition.code for each in chosen if each.comes_late)
+
+
 def award(
     connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str] = ()
 ) -> Iterator[Progress]:

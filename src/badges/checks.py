@@ -43,7 +43,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     messages: list[CheckMessage] = []
     for name in (
         "BADGES_LOCK_TIMEOUT", "BADGES_LOCK_RETRIES", "BADGES_WAIT", "BADGES_BUCKETS", "BADGES_PREVIEW_TIMEOUT",
-        "BADGES_BRAKE", "BADGES_SUBSCRIBERS"
+        "BADGES_BRAKE", "BADGES_SUBSCRIBERS", "BADGES_PG_CRON"
     ):  # fmt: skip
         try:
             getattr(badges_settings, name)
@@ -56,7 +56,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 def check_databases(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """badges.W002 to badges.W008: the triggers in the databases that hold badges."""
+    """badges.W002 to badges.W009: the triggers in the databases that hold badges."""
     messages: list[CheckMessage] = []
     for alias in databases or ():
         if connections[alias].vendor == "postgresql" and router.allow_migrate(alias, "badges"):

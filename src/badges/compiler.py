@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from badges import awards, checked, expressions, routines
+from badges import awards, catch_up, checked, expressions, routines
 from badges.checked import CheckedBadge
 from badges.database import qualified, template, trusted
 from badges.definitions import Event
@@ -85,7 +85,10 @@ class Compiled:
 
 
 def compile_definitions(site: Site, analysed: Sequence[AnalysedDefinition]) -> Compiled:
-    """One trigger for each table, event and level that any definition asks for; what they call; and `badges_check`."""
+    """One trigger for each table, event and level that any definition asks for, and the functions.
+
+    Those are what the triggers call, `badges_check`, `badges_progress` and, if a badge comes late, `badges_catch_up`.
+    """
     badges: dict[tuple[str, Event, Level], list[CheckedBadge]] = {}
     for badge in (badge for each in analysed for badge in checked.checks(each)):
         for level in _levels(site, badge):
@@ -101,6 +104,7 @@ def compile_definitions(site: Site, analysed: Sequence[AnalysedDefinition]) -> C
         *routines.runtime(site),
         _check(site, analysed),
         _progress(site, analysed),
+        *filter(None, [catch_up.routine(site, analysed)]),
         *(trigger.routine for trigger in triggers),
     )
     return Compiled(functions, tuple(triggers), _history(site, functions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from django.conf import settings
@@ -104,6 +105,23 @@ class BadgesSettings:
                 f'BADGES_API_USER_SERIALIZER is {path!r}; a path is needed, such as "people.serializers.Person".'
             )
         return path
+
+    @property
+    def BADGES_PG_CRON(self) -> str | None:  # noqa: N802
+        """How often pg_cron calls `badges_catch_up()`, in its notation: `"*/15 * * * *"` is every 15 minutes. Default:
+        None, never.
+        """
+        schedule = getattr(settings, "BADGES_PG_CRON", None)
+        if schedule is None:
+            return None
+        if not isinstance(schedule, str) or not (
+            len(schedule.split()) == 5 or re.fullmatch(r"[1-9]\d* seconds?", schedule)
+        ):
+            raise exceptions.InvalidSetting(
+                f"BADGES_PG_CRON is {schedule!r}; a schedule as in a crontab is needed: "
+                '"*/15 * * * *" is every 15 minutes.'
+            )
+        return schedule
 
 
 def _within(name: str, value: object, allowed: range) -> int:

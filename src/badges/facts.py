@@ -89,3 +89,19 @@ class AnalysedDefinition:
     @property
     def table(self) -> Table:
         return next(iter(self.facts.values())).table
+
+    @property
+    def unchecked_tables(self) -> tuple[str, ...]:
+        """The tables that the condition reads and whose changes do not check the badge, as schema.table."""
+        checked = {self.table.qualified_name, *(each.table.qualified_name for each in self.watches)}
+        return tuple(sorted({name for each in self.facts.values() for name in each.tables} - checked))
+
+    @property
+    def comes_late(self) -> bool:
+        """Triggers alone do not bring or take it in time: it asks for the time, ends, or reads what is not watched."""
+        return bool(
+            self.definition.expires_after
+            or self.unchecked_tables
+            or self.unwatched
+            or any(each.is_time_dependent or each.is_opaque for each in self.facts.values())
+        )

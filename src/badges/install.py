@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import psycopg
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges import analysis, catalog, compiler, exceptions, plan, site
+from badges import analysis, catalog, compiler, cron, exceptions, plan, site
 from badges.conf import badges_settings
 from badges.database import fetch, read_committed
 from badges.definitions import Definition
@@ -40,10 +41,14 @@ def draft(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
     names = {table.qualified_name for table in tables}.union(
         *(facts.tables for each in analysed for facts in each.facts.values())
     )
-    findings = plan.find(
-        here, catalog.open_schemas(connection, here), catalog.hidden_tables(connection, here.badges_owner, names)
-    )
-    return plan.compare(
+    jobs = cron.look(connection, here)
+    findings = [
+        *plan.find(
+            here, catalog.open_schemas(connection, here), catalog.hidden_tables(connection, here.badges_owner, names)
+        ),
+        *cron.find(connection, here, wanted, jobs),
+    ]
+    drafted = plan.compare(
         here,
         definitions,
         wanted,
@@ -51,8 +56,9 @@ def draft(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
         catalog.stored_definitions(connection),
         default_executors=catalog.default_executors(connection, here),
         failures=catalog.failures(connection, here),
-        findings=tuple(findings),
+        findings=findings,
     )
+    return dataclasses.replace(drafted, steps=(*drafted.steps, *cron.steps(here, wanted, jobs)))
 
 
 def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> plan.Plan:
@@ -103,6 +109,11 @@ def _apply_once(connection: BaseDatabaseWrapper, definitions: Sequence[Definitio
             raise exceptions.InsufficientRights(
                 f"{step.action} {step.target}: {cause.diag.message_primary}; nothing was changed.\n"
                 f'    The role "{role}" needs {step.needs}.'
+            ) from error
+        if isinstance(cause, psycopg.errors.InvalidParameterValue) and step and step.action is plan.Action.SCHEDULE_JOB:
+            raise exceptions.InvalidSetting(
+                f"BADGES_PG_CRON is {badges_settings.BADGES_PG_CRON!r}, and pg_cron says: "
+                f"{cause.diag.message_primary}; nothing was changed."
             ) from error
         if isinstance(cause, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
             if step:

@@ -32,6 +32,8 @@ class Action(enum.StrEnum):
     CREATE_TRIGGER = "create trigger"
     REPLACE_TRIGGER = "replace trigger"
     DROP_TRIGGER = "drop trigger"
+    SCHEDULE_JOB = "schedule job"
+    UNSCHEDULE_JOB = "unschedule job"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges import analysis, awarding, catalog, cost, mirror, qualifying, site, watching
+from badges import analysis, awarding, catalog, cost, cron, mirror, qualifying, site, watching
 from badges.analysis import AnalysedDefinition, Watched
 from badges.conf import badges_settings
 from badges.database import fetch, read_only, template
@@ -300,7 +299,7 @@ def _warnings(
     connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition, writes: Sequence[cost.Write]
 ) -> Iterator[Caution]:
     definition, table = analysed.definition, analysed.table
-    schedule = cron_line(connection, definition)
+    schedule = cron.crontab_line(connection.alias)
     indexes = set()
     for read in {(read.table, read.index): read for write in writes for read in write.reads}.values():
         if read.is_whole and read.table_rows > TINY:
@@ -326,10 +325,3 @@ def _index(read: cost.Read) -> str:
     if not read.is_filtered:
         return "No index helps: the condition asks for all of its rows."
     return "No index can be proposed: the condition compares no column of it for equality."
-
-
-def cron_line(connection: BaseDatabaseWrapper, definition: Definition) -> str:
-    """A line for a crontab, where % ends the command."""
-    options = [] if connection.alias == "default" else ["--database", connection.alias]
-    command = shlex.join(["python", "manage.py", "award_badges", definition.code, *options])
-    return f"0 * * * * cd /path/to/site && {command}".replace("%", r"\%")

@@ -79,8 +79,9 @@ badges = [
     },
     {
         "code": "renamed",
-        "condition": "NEW.username = 'ada2'",
+        "condition": "NEW.username = 'ada2' AND now() > '2020-01-01'",
         "trigger_condition": "update",
+        "revocable": True,
         "trigger_table": User._meta.db_table,
         "user_field": User._meta.pk.column,
     },
@@ -120,6 +121,8 @@ found["award again"] = run("award_badges").splitlines()[-1]
 execute("DELETE FROM badges_badge")
 output = run("award_badges", "--dry-run")
 found["preview"] = [f"new: ada2 ({user.pk})" in output, "not counted:" in output, "not estimated" in output]
+execute("INSERT INTO badges_badge (user_id, code) VALUES (%s, 'renamed')", [other.pk])
+found["caught up"] = execute("SELECT * FROM badges_catch_up()")
 found["award anew"] = run("award_badges", "one", "two", "renamed").splitlines()[-1]
 found["values"] = [
     row["user"] == user.pk and row["name"] == "Two" for row in Badge.objects.values("user", "name").filter(code="two")

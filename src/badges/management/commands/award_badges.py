@@ -22,16 +22,28 @@ class Command(BadgesCommand):
         parser.add_argument(
             "--dry-run", action="store_true", help="Only tell who would be awarded, and what to mind; change nothing."
         )
+        parser.add_argument(
+            "--late",
+            action="store_true",
+            help="Only badges that triggers alone bring late: by the time, or by changes that no trigger watches.",
+        )
         parser.add_argument("--settle", action="store_true", help="Only settle the pending checks.")
         self.add_yes(parser)
 
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])
-        if not (options["yes"] or options["dry_run"] or options["settle"]):
+        is_empty = False
+        if options["late"] and not options["settle"]:
+            options["codes"] = awarding.coming_late(connection, definitions, source, options["codes"])
+            is_empty = not options["codes"]
+        if not (options["yes"] or options["dry_run"] or options["settle"] or is_empty):
             brake.before_award(connection, definitions, source, options["codes"])
         if not options["dry_run"]:
             self._settle(connection)
         if options["settle"]:
+            return
+        if is_empty:
+            self.stdout.write(self.style.SUCCESS("No badge comes late."))
             return
         here = site.describe(connection)
         for failure in catalog.failures(connection, here):
