@@ -927,7 +927,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('pionner') AND b.thing = found.thing));
+            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('pionner') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -962,7 +962,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["pionner"], "body": "9d7274f6a0a40a56"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["pionner"], "body": "ad9e470dd8f187af"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -1002,7 +1002,7 @@ BEGIN
     END IF;
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "new"."user_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text)
+        SELECT "new"."user_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text)
         INTO own.the_user, own.the_thing, own.are_many, own.held
         FROM "badges_new" AS "new"
         LIMIT 1;
@@ -1017,7 +1017,7 @@ BEGIN
                 SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL
-                  AND cardinality(ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text)) < 1
+                  AND cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text)) < 1
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -1035,7 +1035,7 @@ BEGIN
                 FROM (
         SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
     ) AS "new"
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text) AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text) AS codes OFFSET 0) AS held
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Three badges
@@ -1074,7 +1074,7 @@ BEGIN
                OR pg_catalog.pg_trigger_depth() > 5
             THEN
                 own.busy := "public"."badges_wait"(own.buckets, own.buckets);
-                own.held := ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('three-badges') AND b.thing = own.the_thing);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('three-badges') AND b.thing = own.the_thing);
             END IF;
             SELECT ARRAY[
                     -- Three badges
@@ -1144,7 +1144,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["three-badges"], "body": "7c775f2f7e7d01a0"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["three-badges"], "body": "432560861ff58bc8"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -1201,7 +1201,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "old"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('clean-up') AND b.thing = found.thing));
+            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('clean-up') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -1236,7 +1236,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["clean-up"], "body": "2a49726a413e719e"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["clean-up"], "body": "f60d144577701f01"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -1276,7 +1276,7 @@ BEGIN
     END IF;
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "new"."user_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text)
+        SELECT "new"."user_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text)
         INTO own.the_user, own.the_thing, own.are_many, own.held
         FROM "badges_new" AS "new"
         LIMIT 1;
@@ -1291,7 +1291,7 @@ BEGIN
                 SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL
-                  AND cardinality(ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text)) < 2
+                  AND cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text)) < 2
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -1309,7 +1309,7 @@ BEGIN
                 FROM (
         SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
     ) AS "new"
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text) AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text) AS codes OFFSET 0) AS held
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Collector
@@ -1351,7 +1351,7 @@ BEGIN
                OR pg_catalog.pg_trigger_depth() > 5
             THEN
                 own.busy := "public"."badges_wait"(own.buckets, own.buckets);
-                own.held := ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = own.the_thing);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = own.the_thing);
             END IF;
             SELECT ARRAY[
                     -- Collector
@@ -1413,7 +1413,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('first-sketch') AND b.thing = found.thing));
+            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('first-sketch') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -1448,7 +1448,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["collector", "first-sketch", "prolific"], "body": "bfe578dd1529d5ae"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["collector", "first-sketch", "prolific"], "body": "fcbdcae1de59c1b5"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -1505,7 +1505,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('star') AND b.thing = found.thing));
+            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('star') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -1540,7 +1540,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["star"], "body": "e91bad2e7818a388"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["star"], "body": "9ff4d1204aa53d1a"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -1599,7 +1599,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('viral') AND b.thing = found.thing));
+            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('viral') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -1634,7 +1634,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["viral"], "body": "0ae90eecd0ce44a6"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["viral"], "body": "31a58dc2ae42b5f5"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

@@ -9,7 +9,7 @@ from conftest import entry
 from django.core.management import call_command
 from django.db import connection
 
-from badges.models import Badge, BadgeEvent, Failure
+from badges.models import Badge, BadgeEvent, Failure, PendingCheck
 
 pytestmark = pytest.mark.django_db
 
@@ -68,6 +68,14 @@ def test_levels(declare, user, at_once):
         draw(user)
         draw(user)
     assert held() == [("five", ""), ("three", "")]
+
+
+def test_levels_of_many_are_looked_at_together(declare, user, other_user):
+    """A bulk statement needs no second look at each badge by itself, which would leave a pending check."""
+    declare(levelled())
+    both = [user.pk, other_user.pk]
+    sql("INSERT INTO dummy_sketch (user_id, title, hit_views) SELECT unnest(%s), '', 0", [both])
+    assert not PendingCheck.objects.exists()
 
 
 def test_progress_is_worked_out_once(declare, user):

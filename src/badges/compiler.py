@@ -223,7 +223,7 @@ def _check_arm(badge: CheckedBadge) -> sql.Composed:
             trusted(f"{record}_row"),
             sql.Identifier(record),
             sql.SQL(", ").join(
-                sql.SQL("{} {}").format(sql.Identifier(column.name), trusted(column.type))
+                sql.SQL("{} {}").format(sql.Identifier(column.name), expressions.type_of(column))
                 for column in facts.table.columns
                 if column.name in names
             ),

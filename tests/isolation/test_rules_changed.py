@@ -104,3 +104,20 @@ def test_expired_beside_an_open_award(site, s1, s2):
     site.settle()
     current = "SELECT user_id FROM badges_badge WHERE expires_at > now() ORDER BY user_id"
     assert site.sql(current) == [(ada,), (bob,)]
+
+
+def test_check_that_keeps_short_texts(site, s1, s2):
+    """Columns of char(n) and bit(n) are looked at later as they were."""
+    site.sql("CREATE TABLE trips (user_id bigint, country char(3), seen bit(3))")
+    condition = (
+        "NEW.country = 'FRA' and NEW.seen = b'101' and (select count(*) from trips where user_id = NEW.user_id) >= 2"
+    )
+    site.declare(entry("paris", condition=condition, trigger_table="trips"))
+    [ada] = site.users(1)
+    s1.begin(REPEATABLE_READ)
+    s2.begin(REPEATABLE_READ)
+    for session in (s1, s2):
+        session.run("INSERT INTO trips VALUES (%s, 'FRA', b'101')", [ada])
+    s1.commit()
+    s2.commit()
+    assert site.settled_badges() == [(ada, "paris")]
