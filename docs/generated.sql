@@ -40,8 +40,9 @@ DECLARE
     deadline CONSTANT timestamptz := clock_timestamp() + '10ms';
     bucket integer;
 BEGIN
-    -- A snapshot that was taken before the lock does not show what others have committed meanwhile.
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
+    -- A snapshot that was taken before the lock does not show what others have committed meanwhile. And where badges decide
+    -- about badges, one that comes because it has gone would go because it has come: so deep down nothing is taken back.
+    IF current_setting('transaction_isolation') <> 'read committed' OR pg_trigger_depth() > 5 THEN
         RETURN buckets;
     END IF;
     -- A bulk statement never waits, and a transaction that has waited in vain does not wait again.
@@ -65,7 +66,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "675b6322d11dc52f"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "46405c329bdffabb"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -106,7 +107,7 @@ BEGIN
     VALUES (failed_code, failed_sqlstate, failed_message, times);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "1698e24dbf4ff3d2"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "1698e24dbf4ff3d2"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -137,6 +138,10 @@ BEGIN
             CONTINUE;
         END IF;
         BEGIN
+            DELETE FROM "public"."badges_badge" AS b
+            USING unnest(part) AS each (place)
+            WHERE b.user_id = users[each.place] AND b.code COLLATE "C" = codes[each.place] AND b.thing = things[each.place]
+              AND b.expires_at <= statement_timestamp();
             INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
             SELECT found.user_id, found.code, found.thing, found.evidence, (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
             FROM unnest(part) AS each (place)
@@ -155,6 +160,9 @@ BEGIN
             WHEN OTHERS THEN
                 FOREACH place IN ARRAY part LOOP
                     BEGIN
+                        DELETE FROM "public"."badges_badge" AS b
+                        WHERE b.user_id = users[place] AND b.code COLLATE "C" = codes[place] AND b.thing = things[place]
+                          AND b.expires_at <= statement_timestamp();
                         INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                         SELECT found.user_id, found.code, found.thing, found.evidence, (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
                         FROM (VALUES (users[place], codes[place], things[place], evidences[place]))
@@ -180,7 +188,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "8750b340fdd45be2"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "7b6ebbc248157e28"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -255,7 +263,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "2f3de694649aff8f"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "2f3de694649aff8f"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -354,7 +362,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "5d28b581ca8af96d"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "5d28b581ca8af96d"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -365,7 +373,6 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off
 SET lock_timeout = '10ms'
 AS $badges$
 DECLARE
@@ -382,9 +389,6 @@ BEGIN
     IF current_setting('badges.patience', true) = 'spent' THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
-    IF only_buckets IS NULL THEN
-        only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM "public"."badges_pendingcheck" AS p);
-    END IF;
     PERFORM set_config('badges.cause', 'settled', true);
     FOR pending IN
         SELECT p.id, p.user_id, p.code, p.thing, p.evidence,
@@ -392,7 +396,7 @@ BEGIN
                coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL FROM "public"."badges_badgedefinition" AS d
                          WHERE d.code = p.code), false) AS is_revocable
         FROM "public"."badges_pendingcheck" AS p
-        WHERE p.bucket = ANY (only_buckets)
+        WHERE (only_buckets IS NULL OR p.bucket = ANY (only_buckets))
           -- What this transaction left for those that run beside it must outlast it.
           AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
         ORDER BY p.failed_at NULLS FIRST, p.noted_at
@@ -450,7 +454,7 @@ BEGIN
     PERFORM set_config('badges.cause', coalesce(told, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "c3f179ea6ce61170"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "7d2565d875d064d0"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -483,7 +487,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "9a41209271b6bc85"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "9a41209271b6bc85"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -514,7 +518,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "5263c88f8d8e9aeb"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "5263c88f8d8e9aeb"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_add_events: new
@@ -568,7 +572,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "12ba200617eccd27"}';
+COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "12ba200617eccd27"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -590,7 +594,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "13170140be0f2ed8"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "13170140be0f2ed8"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -616,7 +620,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "9ba5b9ca0b6a735f"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "9ba5b9ca0b6a735f"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -650,7 +654,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "fd113c86577d863e"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "fd113c86577d863e"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -678,7 +682,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "a7afa54c30d72163"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "a7afa54c30d72163"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -698,14 +702,14 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "4d761144ebd66c4b"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "4d761144ebd66c4b"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_check: new
 -- Looks at one badge: for one changed row whose values were kept, as it was looked at after the write that `asks` names;
 -- `among_others` looks at the user's other rows, too, where one of them may have been waiting for this one. Or for the user as a
--- whole, by the rows that exist, where `asks` is `state`. Gives NULL for what is not awarded any more. Raises what the condition
--- raises.
+-- whole, by the rows that exist, where `asks` is `state`, or a write after which the badge is looked at no more. Gives NULL for
+-- what is not awarded any more. Raises what the condition raises.
 CREATE OR REPLACE FUNCTION "public"."badges_check"(badge_code text, asks text, checked_user integer, checked_thing text, new_row jsonb, old_row jsonb, among_others boolean, OUT earned boolean, OUT evidence jsonb)
 RETURNS record
 LANGUAGE plpgsql
@@ -718,7 +722,7 @@ AS $badges$
 #variable_conflict use_column
 BEGIN
     -- Clean-up
-    IF badges_check.badge_code = 'clean-up' AND badges_check.asks = 'delete' THEN
+    IF badges_check.badge_code = 'clean-up' AND badges_check.asks = 'delete' AND badges_check.checked_thing = '' THEN
         IF NOT (badges_check.new_row ?& '{}'::text[] AND badges_check.old_row ?& '{hit_views}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
@@ -729,7 +733,7 @@ BEGIN
         RETURN;
     END IF;
     -- Collector
-    IF badges_check.badge_code = 'collector' AND badges_check.asks = 'insert' THEN
+    IF badges_check.badge_code = 'collector' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
         IF NOT (badges_check.new_row ?& '{user_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
@@ -739,8 +743,14 @@ BEGIN
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
     END IF;
+    -- Collector
+    IF badges_check.badge_code = 'collector' AND badges_check.checked_thing = '' THEN
+        earned := coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
+                    ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
+        RETURN;
+    END IF;
     -- First sketch
-    IF badges_check.badge_code = 'first-sketch' AND badges_check.asks = 'insert' THEN
+    IF badges_check.badge_code = 'first-sketch' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
         IF NOT (badges_check.new_row ?& '{}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
@@ -750,8 +760,14 @@ BEGIN
         FROM (SELECT) AS nothing;
         RETURN;
     END IF;
+    -- First sketch
+    IF badges_check.badge_code = 'first-sketch' AND badges_check.checked_thing = '' THEN
+        earned := coalesce((SELECT true FROM (SELECT  FROM "public"."dummy_sketch" AS badges_row WHERE badges_row."user_id" = badges_check.checked_user) AS "new" WHERE (SELECT true
+                    ) LIMIT 1), false);
+        RETURN;
+    END IF;
     -- Pionner
-    IF badges_check.badge_code = 'pionner' AND badges_check.asks = 'update' THEN
+    IF badges_check.badge_code = 'pionner' AND badges_check.asks = 'update' AND badges_check.checked_thing = '' THEN
         IF NOT (badges_check.new_row ?& '{date_joined}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.auth_user';
         END IF;
@@ -761,8 +777,14 @@ BEGIN
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("date_joined" timestamp with time zone);
         RETURN;
     END IF;
+    -- Pionner
+    IF badges_check.badge_code = 'pionner' AND badges_check.checked_thing = '' THEN
+        earned := coalesce((SELECT true FROM (SELECT "badges_row"."date_joined" FROM "public"."auth_user" AS badges_row WHERE badges_row."id" = badges_check.checked_user) AS "new" WHERE (SELECT age(NEW.date_joined) > interval '1 year'
+                    ) LIMIT 1), false);
+        RETURN;
+    END IF;
     -- Prolific
-    IF badges_check.badge_code = 'prolific' AND badges_check.asks = 'insert' THEN
+    IF badges_check.badge_code = 'prolific' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
         IF NOT (badges_check.new_row ?& '{user_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
@@ -772,8 +794,14 @@ BEGIN
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
     END IF;
+    -- Prolific
+    IF badges_check.badge_code = 'prolific' AND badges_check.checked_thing = '' THEN
+        earned := coalesce((SELECT (SELECT count(*) >= 25 from dummy_sketch where user_id = NEW.user_id
+                    ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
+        RETURN;
+    END IF;
     -- Star
-    IF badges_check.badge_code = 'star' AND badges_check.asks = 'update' THEN
+    IF badges_check.badge_code = 'star' AND badges_check.asks = 'update' AND badges_check.checked_thing = '' THEN
         IF NOT (badges_check.new_row ?& '{hit_views}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
@@ -783,8 +811,14 @@ BEGIN
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
         RETURN;
     END IF;
+    -- Star
+    IF badges_check.badge_code = 'star' AND badges_check.checked_thing = '' THEN
+        earned := coalesce((SELECT true FROM (SELECT "badges_row"."hit_views" FROM "public"."dummy_sketch" AS badges_row WHERE badges_row."user_id" = badges_check.checked_user) AS "new" WHERE (SELECT hit_views > 1000
+                    ) LIMIT 1), false);
+        RETURN;
+    END IF;
     -- Three badges
-    IF badges_check.badge_code = 'three-badges' AND badges_check.asks = 'insert' THEN
+    IF badges_check.badge_code = 'three-badges' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
         IF NOT (badges_check.new_row ?& '{user_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.badges_badge';
         END IF;
@@ -794,8 +828,14 @@ BEGIN
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
     END IF;
+    -- Three badges
+    IF badges_check.badge_code = 'three-badges' AND badges_check.checked_thing = '' THEN
+        earned := coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
+                    ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
+        RETURN;
+    END IF;
     -- Viral
-    IF badges_check.badge_code = 'viral' AND badges_check.asks = 'update' THEN
+    IF badges_check.badge_code = 'viral' AND badges_check.asks = 'update' AND badges_check.checked_thing = '' THEN
         IF NOT (badges_check.new_row ?& '{hit_views}'::text[] AND badges_check.old_row ?& '{hit_views}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
@@ -809,7 +849,7 @@ BEGIN
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "099e0558d93c936e"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "8bf8ccab9c7092fc"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -830,84 +870,8 @@ BEGIN
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "2fbe5644658ce77f"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "2fbe5644658ce77f"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
-
--- create function badges_catch_up: new
--- Does in one call, for the badges that come late, what award_badges does. Whoever writes meanwhile waits for it no longer than for
--- any other badge work; what is kept from it for half a second it leaves to the next call.
-CREATE OR REPLACE FUNCTION "public"."badges_catch_up"(OUT awarded integer, OUT taken_back integer, OUT failed integer)
-RETURNS record
-LANGUAGE plpgsql
-SECURITY DEFINER
-SET search_path = public, pg_temp
-SET jit = off
-SET lock_timeout = '500ms'
-AS $badges$
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
-#variable_conflict use_column
-DECLARE
-    added integer;
-    losing_users integer[] := '{}';
-    losing_codes text[] := '{}';
-    losing_things text[] := '{}';
-BEGIN
-    awarded := 0;
-    taken_back := 0;
-    failed := 0;
-    -- Pionner
-    BEGIN
-        INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-        SELECT found.user_id, found.code, found.thing, found.evidence, found.expires_at
-        FROM (
--- The users whose rows meet the condition of one badge now, each once (once for each thing), with one such row as evidence.
-SELECT DISTINCT ON ("new"."id", ''::text)
-       "new"."id" AS user_id, 'pionner' AS code, ''::text AS thing, jsonb_build_object('table', 'public.auth_user', 'operation', 'award_badges', 'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence, NULL::timestamptz AS expires_at
-FROM (
-    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about.
-    SELECT new.*
-    FROM (
-        SELECT DISTINCT "new"."id", "new"."date_joined" FROM "public"."auth_user" AS "new" WHERE "new"."id" IS NOT NULL
-    ) AS "new"
-    WHERE NOT EXISTS (
-      SELECT FROM "public"."badges_badge" AS b
-      WHERE b.user_id = "new"."id" AND b.code COLLATE "C" = 'pionner' AND b.thing = ''::text
-        AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
-  )
-
-      AND ''::text IS NOT NULL
-      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")
-    OFFSET 0
-) AS new
-WHERE (SELECT age(NEW.date_joined) > interval '1 year'
-  )
-ORDER BY "new"."id", ''::text
-
-        ) AS found
-        ON CONFLICT DO NOTHING;
-        GET DIAGNOSTICS added = ROW_COUNT;
-        awarded := awarded + added;
-    EXCEPTION
-        WHEN lock_not_available OR deadlock_detected THEN
-            failed := failed + 1;
-        WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                RAISE;
-            END IF;
-            PERFORM "public"."badges_note_failure"('pionner', SQLSTATE, SQLERRM);
-            failed := failed + 1;
-    END;
-    -- The locks on users come last, and are held for this alone.
-    PERFORM "public"."badges_settle"(NULL, 1000 + cardinality(losing_users));
-    SELECT count(*) INTO taken_back
-    FROM unnest(losing_users, losing_codes, losing_things) AS lost (user_id, code, thing)
-    WHERE NOT EXISTS (
-        SELECT FROM "public"."badges_badge" AS b
-        WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
-END
-$badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["pionner"], "body": "f6b1221d589bcb5b"}';
-REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
 -- The function behind one trigger: every badge that is checked after one kind of write to one table.
@@ -949,7 +913,7 @@ BEGIN
         IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT age(NEW.date_joined) > interval '1 year'
                     ) LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award'::text)
+                   array_agg('award')
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("new"."id", ''::text, badge.code)
@@ -998,7 +962,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["pionner"], "body": "bdd50d6e9531f219"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["pionner"], "body": "ad9e470dd8f187af"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -1047,10 +1011,7 @@ BEGIN
             -- had the lock before has committed.
             SELECT array_agg(lacking.bucket),
                    array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
-                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.bucket = lacking.bucket
-                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                            LIMIT 1))
+                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = lacking.bucket LIMIT 1))
             INTO own.buckets, own.busy, own.has_checks
             FROM (
                 SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
@@ -1060,7 +1021,9 @@ BEGIN
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
-                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
+                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed'
+                   OR pg_catalog.pg_trigger_depth() > 5
+                THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
                 -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -1108,6 +1071,7 @@ BEGIN
             own.busy := NULL;
             IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
                OR current_setting('transaction_isolation') <> 'read committed'
+               OR pg_catalog.pg_trigger_depth() > 5
             THEN
                 own.busy := "public"."badges_wait"(own.buckets, own.buckets);
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('three-badges') AND b.thing = own.the_thing);
@@ -1117,11 +1081,7 @@ BEGIN
                     CASE WHEN 'three-badges' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END
                    ],
-                   -- Its own checks are for those who run beside this transaction.
-                   (SELECT true FROM "public"."badges_pendingcheck" AS p
-                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
-                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                    LIMIT 1)
+                   (SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = own.buckets[1] AND own.busy IS NULL LIMIT 1)
             INTO own.earned, own.has_checks
             FROM "badges_new" AS "new";
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -1184,7 +1144,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["three-badges"], "body": "3bc149ffc0520d32"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["three-badges"], "body": "432560861ff58bc8"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -1227,7 +1187,7 @@ BEGIN
         IF (SELECT true FROM "badges_old" AS "old" WHERE (SELECT OLD.hit_views < 10
                     ) LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award'::text)
+                   array_agg('award')
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("old"."user_id", ''::text, badge.code)
@@ -1276,7 +1236,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["clean-up"], "body": "0cd03954d3bd110d"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["clean-up"], "body": "f60d144577701f01"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -1325,10 +1285,7 @@ BEGIN
             -- had the lock before has committed.
             SELECT array_agg(lacking.bucket),
                    array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
-                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.bucket = lacking.bucket
-                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                            LIMIT 1))
+                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = lacking.bucket LIMIT 1))
             INTO own.buckets, own.busy, own.has_checks
             FROM (
                 SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
@@ -1338,7 +1295,9 @@ BEGIN
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
-                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
+                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed'
+                   OR pg_catalog.pg_trigger_depth() > 5
+                THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
                 -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -1389,6 +1348,7 @@ BEGIN
             own.busy := NULL;
             IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
                OR current_setting('transaction_isolation') <> 'read committed'
+               OR pg_catalog.pg_trigger_depth() > 5
             THEN
                 own.busy := "public"."badges_wait"(own.buckets, own.buckets);
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = own.the_thing);
@@ -1401,11 +1361,7 @@ BEGIN
                     CASE WHEN 'prolific' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(*) >= 25 from dummy_sketch where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END
                    ],
-                   -- Its own checks are for those who run beside this transaction.
-                   (SELECT true FROM "public"."badges_pendingcheck" AS p
-                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
-                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                    LIMIT 1)
+                   (SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = own.buckets[1] AND own.busy IS NULL LIMIT 1)
             INTO own.earned, own.has_checks
             FROM "badges_new" AS "new";
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -1443,7 +1399,7 @@ BEGIN
         IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT true
                     ) LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award'::text)
+                   array_agg('award')
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
@@ -1492,7 +1448,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["collector", "first-sketch", "prolific"], "body": "f7ed5138366f8677"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["collector", "first-sketch", "prolific"], "body": "fcbdcae1de59c1b5"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -1535,7 +1491,7 @@ BEGIN
         IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT hit_views > 1000
                     ) LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award'::text)
+                   array_agg('award')
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
@@ -1584,7 +1540,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["star"], "body": "bd31691d7ef4b0e5"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["star"], "body": "9ff4d1204aa53d1a"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -1628,7 +1584,7 @@ BEGIN
     CROSS JOIN (SELECT OLD."hit_views") AS "old" WHERE (SELECT (SELECT NEW.hit_views - OLD.hit_views >= 500
                     ) FROM (SELECT "new"."hit_views") AS "new") LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award'::text)
+                   array_agg('award')
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
@@ -1678,7 +1634,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["viral"], "body": "b2288a8b6f0820b6"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["viral"], "body": "31a58dc2ae42b5f5"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

@@ -9,7 +9,7 @@ from conftest import entry
 from django.core.management import call_command
 from django.db import connection
 
-from badges.models import Badge, BadgeEvent, Failure
+from badges.models import Badge, BadgeEvent, Failure, PendingCheck
 
 pytestmark = pytest.mark.django_db
 
@@ -70,6 +70,14 @@ def test_levels(declare, user, at_once):
     assert held() == [("five", ""), ("three", "")]
 
 
+def test_levels_of_many_are_looked_at_together(declare, user, other_user):
+    """A bulk statement needs no second look at each badge by itself, which would leave a pending check."""
+    declare(levelled())
+    both = [user.pk, other_user.pk]
+    sql("INSERT INTO dummy_sketch (user_id, title, hit_views) SELECT unnest(%s), '', 0", [both])
+    assert not PendingCheck.objects.exists()
+
+
 def test_progress_is_worked_out_once(declare, user):
     """One write asks the progress once, however many levels it has."""
     sql(
@@ -88,6 +96,36 @@ def test_progress_is_worked_out_once(declare, user):
     sql("SELECT set_config('tests.asked', '0', false)")
     draw(user)
     assert sql("SELECT current_setting('tests.asked')") == [("1",)]
+
+
+def test_same_progress_over_two_tables(declare, user, unseen):
+    """Two badges whose progress reads alike are each judged by the rows of their own table."""
+    sql("CREATE TABLE films (user_id bigint, hit_views integer)")
+    made = []
+    for code, table in (("drawn", "dummy_sketch"), ("filmed", "films")):
+        triggers = [
+            {"table": table, "on": "insert", "user_field": "user_id"},
+            {"table": "auth_user", "on": "update", "user_field": "id"},
+        ]
+        badge = entry(code, progress="hit_views", goal=10, triggers=triggers)
+        for key in ("condition", "trigger_table", "trigger_condition", "user_field"):
+            del badge[key]
+        made.append(badge)
+    declare(*made)
+    unseen("INSERT INTO dummy_sketch (user_id, title, hit_views) VALUES (%s, '', 20)", [user.pk])
+    sql("UPDATE auth_user SET first_name = 'Ada'")
+    assert held() == [("drawn", "")]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_badge_that_takes_itself_back(declare, user, number):
+    """A badge for having no badge comes and goes in vain, but it neither hangs the write nor runs out of the stack."""
+    declare(entry("none", condition="count(*) = 0 from badges_badge where user_id = NEW.user_id", revocable=True))
+    draw(user, number)
+    assert BadgeEvent.objects.count() < 20
+    assert not Failure.objects.exists()
+    sql("SELECT badges_settle(NULL, 100)")
+    assert BadgeEvent.objects.count() < 20
 
 
 @pytest.fixture

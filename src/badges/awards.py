@@ -111,16 +111,16 @@ class Group:
     def held(self, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
         return expressions.held(self.site, user, thing, self.badges)
 
-    def progresses(self) -> dict[str, sql.Identifier]:
+    def progresses(self) -> dict[tuple[object, ...], sql.Identifier]:
         """The progresses that the badges have goals on, each under a name: it is worked out once for all levels."""
-        texts = dict.fromkeys(badge.definition.progress for badge in self.badges if badge.definition.progress)
-        return {text: sql.Identifier(f"progress_{number}") for number, text in enumerate(texts, start=1)}
+        keys = dict.fromkeys(badge.progress for badge in self.badges if badge.definition.progress)
+        return {key: sql.Identifier(f"progress_{number}") for number, key in enumerate(keys, start=1)}
 
     def join_progresses(self, held: sql.Composable) -> sql.Composed:
         """Items of FROM with the progresses, each asked for only if one of its levels is lacked."""
         joined = []
-        for text, name in self.progresses().items():
-            badges = [badge for badge in self.badges if badge.definition.progress == text]
+        for key, name in self.progresses().items():
+            badges = [badge for badge in self.badges if badge.progress == key]
             value = expressions.progress_of(badges[0], self.is_scoped)
             if self.is_state:
                 value = expressions.state_of_progress(badges[0], self.user, self.thing)
@@ -137,7 +137,7 @@ class Group:
         """Whether the condition of one of the badges holds; its progress is in sight, if it has one."""
         if badge.definition.progress:
             return sql.SQL("{}.value >= {}").format(
-                self.progresses()[badge.definition.progress], trusted(f"{badge.definition.goal:f}")
+                self.progresses()[badge.progress], trusted(f"{badge.definition.goal:f}")
             )
         if self.is_state:
             return expressions.state(badge, self.user, self.thing)
@@ -157,6 +157,7 @@ def award(group: Group) -> sql.Composed:
         "badges": site.badges.identifier,
         "pending": site.pending.identifier,
         "lock": sql.Literal(routines.ADVISORY_LOCK_CLASS),
+        "deepest": sql.Literal(routines.DEEPEST),
         **{name: qualified(site.schema, f"badges_{name}") for name in ("wait", "record", "settle")},
     }
     if not group.is_cross_row:
@@ -202,6 +203,10 @@ def _one(group: Group, shared: dict[str, sql.Composable]) -> sql.Composed:
         others = ["false = ANY (own.earned)"]
     elif any_revocable:
         others = ["own.busy IS NOT NULL", "false = ANY (own.earned) AND cardinality(own.held) > 0"]
+    held = group.held(_THE_USER, _THE_THING)
+    held_by_now: sql.Composable = sql.SQL("")
+    if any_revocable:
+        held_by_now = template("held_by_now.sql").format(held=held)
     forget_expired: sql.Composable = sql.SQL("")
     expiring = [badge for badge in badges if badge.definition.expires_after]
     if expiring:
@@ -210,7 +215,8 @@ def _one(group: Group, shared: dict[str, sql.Composable]) -> sql.Composed:
         )
     return template("award_cross_row_one.sql").format(
         bucket=routines.bucket(site, _THE_USER),
-        held=group.held(_THE_USER, _THE_THING),
+        held=held,
+        held_by_now=held_by_now,
         exists=sql.SQL("{} IS NOT NULL").format(expressions.known_user(site, _THE_USER)),
         progresses=group.join_progresses(trusted("own.held")),
         conditions=sql.SQL(",\n").join(

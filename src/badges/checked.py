@@ -54,6 +54,11 @@ class CheckedBadge:
         return not self.is_state and self.facts.depends_on_its_row and not self.facts.can_look_again
 
     @property
+    def progress(self) -> tuple[object, ...]:
+        """Badges with the same have the same progress: in other tables' rows, the same text is another."""
+        return (self.definition.progress, self.facts.table.oid, self.facts.user.name, self.row)
+
+    @property
     def row(self) -> str:
         """The name that the condition knows its row by, where that is the only one."""
         return self.decided_after.changed_row

@@ -194,7 +194,12 @@ def _check(site: Site, analysed: Sequence[AnalysedDefinition]) -> Routine:
     for of_definition in sorted(analysed, key=lambda each: each.definition.code):
         badges = list(checked.checks(of_definition))
         arms += [_check_arm(badge) for badge in badges if not badge.is_state]
-        arms += [_check_state(badge) for badge in badges if badge.is_state][:1]
+        if by_rows := checked.deciding(of_definition):
+            event, facts = by_rows
+            of_user = CheckedBadge(
+                of_definition.definition, event, facts.table, facts.user, facts, event, is_state=True
+            )
+            arms.append(_check_state(of_user))
     body = template("check_body.sql").format(arms=sql.SQL("").join(arms))
     return routines.routine(
         site,
@@ -210,6 +215,7 @@ def _check_state(badge: CheckedBadge) -> sql.Composed:
     return template("check_state.sql").format(
         name=expressions.comment(badge.definition.name),
         code=sql.Literal(badge.code),
+        is_thing=_is_thing(badge),
         condition=expressions.state(badge, trusted("badges_check.checked_user"), trusted("badges_check.checked_thing")),
     )
 
@@ -221,7 +227,7 @@ def _check_arm(badge: CheckedBadge) -> sql.Composed:
             trusted(f"{record}_row"),
             sql.Identifier(record),
             sql.SQL(", ").join(
-                sql.SQL("{} {}").format(sql.Identifier(column.name), trusted(column.type))
+                sql.SQL("{} {}").format(sql.Identifier(column.name), expressions.type_of(column))
                 for column in facts.table.columns
                 if column.name in names
             ),
@@ -232,6 +238,7 @@ def _check_arm(badge: CheckedBadge) -> sql.Composed:
     return template("check_arm.sql").format(
         name=expressions.comment(badge.definition.name),
         code=sql.Literal(badge.code),
+        is_thing=_is_thing(badge),
         event=sql.Literal(event.value),
         new=sql.Literal(list(facts.new_columns)) + sql.SQL("::text[]"),
         old=sql.Literal(list(facts.old_columns)) + sql.SQL("::text[]"),
@@ -241,6 +248,11 @@ def _check_arm(badge: CheckedBadge) -> sql.Composed:
         others=_other_rows(badge),
         rows=sql.SQL("\n        CROSS JOIN ").join(sources) if sources else sql.SQL("(SELECT) AS nothing"),
     )
+
+
+def _is_thing(badge: CheckedBadge) -> sql.SQL:
+    """What was left for a thing says nothing about a badge that is not for things any more."""
+    return trusted("true" if badge.facts.per else "badges_check.checked_thing = ''")
 
 
 def _other_rows(badge: CheckedBadge) -> sql.Composable:
@@ -264,14 +276,14 @@ def _other_rows(badge: CheckedBadge) -> sql.Composable:
 
 def _progress(site: Site, analysed: Sequence[AnalysedDefinition]) -> Routine:
     """The function that says how far users have come; each progress once, however many levels it has."""
-    arms: dict[str, list[CheckedBadge]] = {}
+    arms: dict[tuple[object, ...], list[CheckedBadge]] = {}
     for of_definition in sorted(analysed, key=lambda each: each.definition.code):
         by_rows = checked.deciding(of_definition)
         definition = of_definition.definition
         if definition.progress and by_rows:
             event, facts = by_rows
             badge = CheckedBadge(definition, event, facts.table, facts.user, facts, event, is_state=True)
-            arms.setdefault(f"{definition.progress}\0{facts.table.oid}\0{facts.user.name}", []).append(badge)
+            arms.setdefault(badge.progress, []).append(badge)
     body = template("progress_body.sql").format(
         arms=sql.SQL("").join(
             template("progress_arm.sql").format(

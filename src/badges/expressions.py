@@ -12,7 +12,7 @@ from badges.checked import CheckedBadge
 from badges.database import trusted
 from badges.definitions import Event
 from badges.facts import Facts
-from badges.site import Site, Table
+from badges.site import Column, Site, Table
 
 FUNCTION_MAX_ARGUMENTS = 100
 """FUNC_MAX_ARGS of PostgreSQL."""
@@ -123,12 +123,17 @@ def _of_user(
     question = sql.SQL("(SELECT {}\n                    )").format(text)
     if facts.decided_by == "user":
         return sql.SQL("(SELECT {} FROM (SELECT {}::{} AS {}) AS {})").format(
-            question, user, trusted(facts.user.type), sql.Identifier(facts.user.name), row
+            question, user, type_of(facts.user), sql.Identifier(facts.user.name), row
         )
     read = facts.new_columns if badge.decided_after.has_new else facts.old_columns
     of_thing: sql.Composable = sql.SQL("")
     if facts.per:
         of_thing = sql.SQL(" AND badges_row.{}::text = {}").format(sql.Identifier(facts.per.name), thing)
+        if facts.per.type in ("smallint", "integer", "bigint"):
+            # Said once more so that an index on the column answers it; by hand, a badge is given for any text.
+            of_thing += sql.SQL(" AND badges_row.{} = CASE WHEN {} ~ '^-?[0-9]{{1,19}}$' THEN {}::bigint END").format(
+                sql.Identifier(facts.per.name), thing, thing
+            )
     # Under a name of its own, as `user` may be a column of a row that goes by the same name.
     rows = sql.SQL("(SELECT {} FROM {} AS badges_row WHERE badges_row.{} = {}{}) AS {}").format(
         columns_of("badges_row", read),
@@ -219,6 +224,11 @@ def columns_of(row: str, names: Iterable[str]) -> sql.Composed:
     """The columns of NEW or OLD, the records of a row-level trigger, or of the source named `new` or `old`."""
     source = trusted(row) if row.isupper() else sql.Identifier(row)
     return sql.SQL(", ").join(sql.SQL("{}.{}").format(source, sql.Identifier(name)) for name in names)
+
+
+def type_of(column: Column) -> sql.SQL:
+    """The type of a column, of any length: `character` and `bit` alone would be those of length 1."""
+    return trusted({"character": "pg_catalog.bpchar", "bit": 'pg_catalog."bit"'}.get(column.type, column.type))
 
 
 def comment(text: str) -> sql.SQL:

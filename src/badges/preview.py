@@ -298,7 +298,7 @@ def _names(connection: BaseDatabaseWrapper, here: Site, keys: Sequence[str]) -> 
 def _warnings(
     connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition, writes: Sequence[cost.Write]
 ) -> Iterator[Caution]:
-    definition, table = analysed.definition, analysed.table
+    table = analysed.table
     schedule = cron.crontab_line(connection.alias)
     indexes = set()
     for read in {(read.table, read.index): read for write in writes for read in write.reads}.values():

@@ -77,7 +77,7 @@ def _rows(
         tables |= {(each.table.oid, each.user.name): (each.table, each.user.name) for each in analysed.watches}
     if len(tables) == 1:
         return expressions.distinct_rows(facts.table, "new", columns, facts.table.identifier, where)
-    name, type_ = sql.Identifier(facts.user.name), trusted(facts.user.type)
+    name, type_ = sql.Identifier(facts.user.name), expressions.type_of(facts.user)
     users = sql.SQL(" UNION ").join(
         sql.SQL("SELECT t.{}::{} AS {} FROM {} AS t").format(sql.Identifier(column), type_, name, table.identifier)
         for table, column in tables.values()

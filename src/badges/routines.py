@@ -13,7 +13,7 @@ from psycopg import sql
 from badges.database import qualified, template, trusted
 from badges.site import Site
 
-GENERATOR = 3
+GENERATOR = 4
 """Counts the changes of the generated SQL; it tells a plan's reader why a function is replaced that nobody edited."""
 
 MARKER = "Made by django-pg-badges; "
@@ -21,6 +21,9 @@ MARKER = "Made by django-pg-badges; "
 
 ADVISORY_LOCK_CLASS = 0x62616467
 """First key of the advisory locks on buckets of users ("badg"); the second is the bucket."""
+
+DEEPEST = 5
+"""How deep triggers may be nested; those below it count as without the lock, as badges about badges might never end."""
 
 RUNTIME = (
     "wait", "note_failure", "record_parts", "record", "one_by_one", "settle", "award", "revoke",
@@ -126,6 +129,7 @@ def placeholders(site: Site, name: str) -> dict[str, sql.Composable]:
         ).format(site.definitions.identifier),
         "timeout": sql.Literal(f"{site.wait}ms"),
         "lock": sql.Literal(ADVISORY_LOCK_CLASS),
+        "deepest": sql.Literal(DEEPEST),
         "bucket": bucket(site, trusted(user)),
         "check": qualified(site.schema, "badges_check"),
         **{each: qualified(site.schema, f"badges_{each}") for each in RUNTIME},

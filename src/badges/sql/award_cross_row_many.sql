@@ -15,7 +15,9 @@
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
-                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
+                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed'
+                   OR pg_catalog.pg_trigger_depth() > {deepest}
+                THEN
                     own.busy := {wait}(own.buckets, own.busy);
                 END IF;
                 -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a

@@ -3,10 +3,11 @@
             own.busy := NULL;
             IF NOT pg_catalog.pg_try_advisory_xact_lock({lock}, own.buckets[1])
                OR current_setting('transaction_isolation') <> 'read committed'
+               OR pg_catalog.pg_trigger_depth() > {deepest}
             THEN
                 own.busy := {wait}(own.buckets, own.buckets);
                 own.held := {held};
-            END IF;
+{held_by_now}            END IF;
             SELECT ARRAY[
 {conditions}
                    ],

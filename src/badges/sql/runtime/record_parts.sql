@@ -25,6 +25,10 @@ BEGIN
             CONTINUE;
         END IF;
         BEGIN
+            DELETE FROM {badges} AS b
+            USING unnest(part) AS each (place)
+            WHERE b.user_id = users[each.place] AND b.code COLLATE "C" = codes[each.place] AND b.thing = things[each.place]
+              AND b.expires_at <= statement_timestamp();
             INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
             SELECT found.user_id, found.code, found.thing, found.evidence, {expires_at}
             FROM unnest(part) AS each (place)
@@ -43,6 +47,9 @@ BEGIN
             WHEN OTHERS THEN
                 FOREACH place IN ARRAY part LOOP
                     BEGIN
+                        DELETE FROM {badges} AS b
+                        WHERE b.user_id = users[place] AND b.code COLLATE "C" = codes[place] AND b.thing = things[place]
+                          AND b.expires_at <= statement_timestamp();
                         INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
                         SELECT found.user_id, found.code, found.thing, found.evidence, {expires_at}
                         FROM (VALUES (users[place], codes[place], things[place], evidences[place]))

@@ -10,8 +10,9 @@ DECLARE
     deadline CONSTANT timestamptz := clock_timestamp() + {timeout};
     bucket integer;
 BEGIN
-    -- A snapshot that was taken before the lock does not show what others have committed meanwhile.
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
+    -- A snapshot that was taken before the lock does not show what others have committed meanwhile. And where badges decide
+    -- about badges, one that comes because it has gone would go because it has come: so deep down nothing is taken back.
+    IF current_setting('transaction_isolation') <> 'read committed' OR pg_trigger_depth() > {deepest} THEN
         RETURN buckets;
     END IF;
     -- A bulk statement never waits, and a transaction that has waited in vain does not wait again.
