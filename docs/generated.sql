@@ -373,6 +373,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
 SET lock_timeout = '10ms'
 AS $badges$
 DECLARE
@@ -389,6 +390,9 @@ BEGIN
     IF current_setting('badges.patience', true) = 'spent' THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
+    IF only_buckets IS NULL THEN
+        only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM "public"."badges_pendingcheck" AS p);
+    END IF;
     PERFORM set_config('badges.cause', 'settled', true);
     FOR pending IN
         SELECT p.id, p.user_id, p.code, p.thing, p.evidence,
@@ -396,7 +400,7 @@ BEGIN
                coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL FROM "public"."badges_badgedefinition" AS d
                          WHERE d.code = p.code), false) AS is_revocable
         FROM "public"."badges_pendingcheck" AS p
-        WHERE (only_buckets IS NULL OR p.bucket = ANY (only_buckets))
+        WHERE p.bucket = ANY (only_buckets)
           -- What this transaction left for those that run beside it must outlast it.
           AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
         ORDER BY p.failed_at NULLS FIRST, p.noted_at
@@ -454,7 +458,7 @@ BEGIN
     PERFORM set_config('badges.cause', coalesce(told, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "7d2565d875d064d0"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "c3f179ea6ce61170"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -873,6 +877,82 @@ $badges$;
 COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "2fbe5644658ce77f"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
+-- create function badges_catch_up: new
+-- Does in one call, for the badges that come late, what award_badges does. Whoever writes meanwhile waits for it no longer than for
+-- any other badge work; what is kept from it for half a second it leaves to the next call.
+CREATE OR REPLACE FUNCTION "public"."badges_catch_up"(OUT awarded integer, OUT taken_back integer, OUT failed integer)
+RETURNS record
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = public, pg_temp
+SET jit = off
+SET lock_timeout = '500ms'
+AS $badges$
+-- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+#variable_conflict use_column
+DECLARE
+    added integer;
+    losing_users integer[] := '{}';
+    losing_codes text[] := '{}';
+    losing_things text[] := '{}';
+BEGIN
+    awarded := 0;
+    taken_back := 0;
+    failed := 0;
+    -- Pionner
+    BEGIN
+        INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+        SELECT found.user_id, found.code, found.thing, found.evidence, found.expires_at
+        FROM (
+-- The users whose rows meet the condition of one badge now, each once (once for each thing), with one such row as evidence.
+SELECT DISTINCT ON ("new"."id", ''::text)
+       "new"."id" AS user_id, 'pionner' AS code, ''::text AS thing, jsonb_build_object('table', 'public.auth_user', 'operation', 'award_badges', 'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence, NULL::timestamptz AS expires_at
+FROM (
+    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about.
+    SELECT new.*
+    FROM (
+        SELECT DISTINCT "new"."id", "new"."date_joined" FROM "public"."auth_user" AS "new" WHERE "new"."id" IS NOT NULL
+    ) AS "new"
+    WHERE NOT EXISTS (
+      SELECT FROM "public"."badges_badge" AS b
+      WHERE b.user_id = "new"."id" AND b.code COLLATE "C" = 'pionner' AND b.thing = ''::text
+        AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
+  )
+
+      AND ''::text IS NOT NULL
+      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")
+    OFFSET 0
+) AS new
+WHERE (SELECT age(NEW.date_joined) > interval '1 year'
+  )
+ORDER BY "new"."id", ''::text
+
+        ) AS found
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS added = ROW_COUNT;
+        awarded := awarded + added;
+    EXCEPTION
+        WHEN lock_not_available OR deadlock_detected THEN
+            failed := failed + 1;
+        WHEN OTHERS OR assert_failure THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            END IF;
+            PERFORM "public"."badges_note_failure"('pionner', SQLSTATE, SQLERRM);
+            failed := failed + 1;
+    END;
+    -- The locks on users come last, and are held for this alone.
+    PERFORM "public"."badges_settle"(NULL, 1000 + cardinality(losing_users));
+    SELECT count(*) INTO taken_back
+    FROM unnest(losing_users, losing_codes, losing_things) AS lost (user_id, code, thing)
+    WHERE NOT EXISTS (
+        SELECT FROM "public"."badges_badge" AS b
+        WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["pionner"], "body": "f6b1221d589bcb5b"}';
+REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
+
 -- create function badges_update_auth_user_3116e76a: new
 -- The function behind one trigger: every badge that is checked after one kind of write to one table.
 CREATE OR REPLACE FUNCTION "public"."badges_update_auth_user_3116e76a"()
@@ -913,7 +993,7 @@ BEGIN
         IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT age(NEW.date_joined) > interval '1 year'
                     ) LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award')
+                   array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("new"."id", ''::text, badge.code)
@@ -962,7 +1042,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["pionner"], "body": "ad9e470dd8f187af"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["pionner"], "body": "bdd50d6e9531f219"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -1011,7 +1091,10 @@ BEGIN
             -- had the lock before has committed.
             SELECT array_agg(lacking.bucket),
                    array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
-                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = lacking.bucket LIMIT 1))
+                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.bucket = lacking.bucket
+                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                            LIMIT 1))
             INTO own.buckets, own.busy, own.has_checks
             FROM (
                 SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
@@ -1081,7 +1164,11 @@ BEGIN
                     CASE WHEN 'three-badges' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END
                    ],
-                   (SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = own.buckets[1] AND own.busy IS NULL LIMIT 1)
+                   -- Its own checks are for those who run beside this transaction.
+                   (SELECT true FROM "public"."badges_pendingcheck" AS p
+                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
+                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                    LIMIT 1)
             INTO own.earned, own.has_checks
             FROM "badges_new" AS "new";
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -1144,7 +1231,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["three-badges"], "body": "432560861ff58bc8"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["three-badges"], "body": "e15eb1e0202b5642"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -1187,7 +1274,7 @@ BEGIN
         IF (SELECT true FROM "badges_old" AS "old" WHERE (SELECT OLD.hit_views < 10
                     ) LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award')
+                   array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("old"."user_id", ''::text, badge.code)
@@ -1236,7 +1323,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["clean-up"], "body": "f60d144577701f01"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["clean-up"], "body": "0cd03954d3bd110d"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -1285,7 +1372,10 @@ BEGIN
             -- had the lock before has committed.
             SELECT array_agg(lacking.bucket),
                    array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
-                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = lacking.bucket LIMIT 1))
+                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.bucket = lacking.bucket
+                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                            LIMIT 1))
             INTO own.buckets, own.busy, own.has_checks
             FROM (
                 SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
@@ -1361,7 +1451,11 @@ BEGIN
                     CASE WHEN 'prolific' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(*) >= 25 from dummy_sketch where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END
                    ],
-                   (SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = own.buckets[1] AND own.busy IS NULL LIMIT 1)
+                   -- Its own checks are for those who run beside this transaction.
+                   (SELECT true FROM "public"."badges_pendingcheck" AS p
+                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
+                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                    LIMIT 1)
             INTO own.earned, own.has_checks
             FROM "badges_new" AS "new";
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -1399,7 +1493,7 @@ BEGIN
         IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT true
                     ) LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award')
+                   array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
@@ -1448,7 +1542,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["collector", "first-sketch", "prolific"], "body": "fcbdcae1de59c1b5"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["collector", "first-sketch", "prolific"], "body": "3975e34d88666377"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -1491,7 +1585,7 @@ BEGIN
         IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT hit_views > 1000
                     ) LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award')
+                   array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
@@ -1540,7 +1634,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["star"], "body": "9ff4d1204aa53d1a"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["star"], "body": "bd31691d7ef4b0e5"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -1584,7 +1678,7 @@ BEGIN
     CROSS JOIN (SELECT OLD."hit_views") AS "old" WHERE (SELECT (SELECT NEW.hit_views - OLD.hit_views >= 500
                     ) FROM (SELECT "new"."hit_views") AS "new") LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award')
+                   array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
@@ -1634,7 +1728,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["viral"], "body": "31a58dc2ae42b5f5"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["viral"], "body": "b2288a8b6f0820b6"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level
