@@ -58,6 +58,15 @@ def test_numbers(declare, survey, user):
     assert {badge.state for badge in found.values()} == {status.State.ENABLED}
 
 
+def test_things_of_one_user(declare, survey, user):
+    """Who holds a badge for several things is one holder."""
+    declare(FIRST, entry("hit", condition="NEW.hit_views > 5000", per="id"))
+    for thing in (1, 2):
+        Badge.objects.award(user, "hit", thing)
+    Badge.objects.award(User.objects.create(username="bob"), "hit", 3)
+    assert [badge.holders for badge in survey().values()] == [0, 2]
+
+
 def test_states(declare, survey, badge_file, execute, user):
     """The state of a badge is that of its triggers: enabled, disabled, missing, not in line, retired."""
     declare(FIRST, GROWN, BROKEN, entry("left"), entry("unheld"))
