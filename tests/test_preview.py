@@ -639,3 +639,21 @@ def test_plan_of_all_keys(declare, badge_file, people, execute):
     ):
         assert line in told, line
     assert not any(line.startswith("off: ") for line in told)
+
+
+def test_cost_of_checks_of_the_user_as_a_whole(many_sketches, people, execute):
+    """A revocable badge that a row decides is looked at by all rows of the user, and that is what its writes cost."""
+    execute("CREATE TABLE likes (author_id bigint REFERENCES auth_user (id))")
+    condition = "hit_views > 5 and exists (select from likes where author_id = NEW.user_id)"
+    found = look(entry("seen", condition=condition, revocable=True, trigger_condition="update"))["seen"]
+    assert [(write.event, write.table) for write in found.writes] == [
+        ("update", ""), ("insert", ""), ("delete", ""),
+        ("insert", "public.likes"), ("update", "public.likes"), ("delete", "public.likes"),
+    ]  # fmt: skip
+    assert {write.user for write in found.writes} == {str(people[7].pk)}
+    for write in found.writes:
+        assert max(read.rows for read in write.reads if read.table == "public.dummy_sketch") > 1_500
+    told = [line for line in found.lines() if line.startswith("    each ")]
+    assert told[0].startswith("    each update or insert or delete reads about ")
+    assert told[1].startswith("    each insert or update or delete on public.likes reads about ")
+    assert len(told) == 2

@@ -11,7 +11,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges import expressions
+from badges import checked, expressions
 from badges.analysis import AnalysedDefinition, Facts
 from badges.checked import CheckedBadge
 from badges.database import fetch, qualified, rolled_back, template, trusted
@@ -58,29 +58,33 @@ class Write:
     rows: int
     """Rows that are read beside the changed one."""
     reads: tuple[Read, ...]
+    table: str = ""
+    """As schema.table, if it is not the badge's own."""
 
     def __str__(self) -> str:
+        on = f" on {self.table}" if self.table else ""
+        return f"each {self.event}{on} {self.told}"
+
+    @property
+    def told(self) -> str:
+        """What it does, in words."""
         if not self.reads:
-            return f"each {self.event} reads only the changed row (cost {self.cost:,.0f})"
+            return f"reads only the changed row (cost {self.cost:,.0f})"
         whose = f"user {self.user}, who has the most rows" if self.user is not None else "an average user"
-        return f"each {self.event} reads {' and '.join(map(str, self.reads))} (cost {self.cost:,.0f}, for {whose})"
+        return f"reads {' and '.join(map(str, self.reads))} (cost {self.cost:,.0f}, for {whose})"
 
 
 def of_writes(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition) -> tuple[Write, ...]:
-    """What a write of each of its events costs a badge, at worst."""
+    """What each write that a badge is looked at after costs it, at worst."""
     facts = next(iter(analysed.facts.values()))
     user = _heaviest_user(connection, facts)
     relations = _Relations(connection)
     with rolled_back(connection), connection.cursor() as cursor:
         # As in the generated functions: what is read in sequence all the same has no index that would serve.
         cursor.execute("SET LOCAL enable_seqscan = off")
-        return tuple(
-            _write(connection, relations, badge, user)
-            for badge in (
-                CheckedBadge(analysed.definition, event, facts.table, facts.user, facts, event)
-                for event, facts in analysed.facts.items()
-            )
-        )
+        writes = [_write(connection, relations, badge, user) for badge in checked.checks(analysed)]
+    # Two columns of a table may name a user each.
+    return tuple({(write.table, write.event): write for write in reversed(writes)}.values())[::-1]
 
 
 def _heaviest_user(connection: BaseDatabaseWrapper, facts: Facts) -> str | None:
@@ -100,10 +104,10 @@ def _write(connection: BaseDatabaseWrapper, relations: _Relations, badge: Checke
     rows = [
         _row(facts, record, columns, user)
         for record, columns in (("new", facts.new_columns), ("old", facts.old_columns))
-        if columns
+        if columns and not badge.is_state
     ]
     statement = template("write.sql").format(
-        condition=expressions.condition_of(badge, is_scoped=len(rows) > 1),
+        condition=_state(badge, user) if badge.is_state else expressions.condition_of(badge, is_scoped=len(rows) > 1),
         rows=sql.SQL(" CROSS JOIN ").join(rows) if rows else sql.SQL("(SELECT) AS nothing"),
     )
     plan = _explain(connection, statement)
@@ -114,7 +118,18 @@ def _write(connection: BaseDatabaseWrapper, relations: _Relations, badge: Checke
             known = dataclasses.replace(known, rows=known.rows + read.rows, index=known.index or read.index)
         reads[read.table, read.is_whole] = known or read
     total = sum(read.rows for read in reads.values())
-    return Write(badge.event, user, round(plan["Total Cost"] % DISABLED_COST, 2), total, tuple(reads.values()))
+    table = "" if badge.table.oid == facts.table.oid else badge.table.qualified_name
+    return Write(badge.event, user, round(plan["Total Cost"] % DISABLED_COST, 2), total, tuple(reads.values()), table)
+
+
+def _state(badge: CheckedBadge, user: str | None) -> sql.Composed:
+    """The question about a user as a whole, where it takes all rows of the user to find that none will do."""
+    type_ = trusted(badge.facts.user.type)
+    key = sql.SQL("(SELECT NULL::{} OFFSET 0)" if user is None else "{}::{}")
+    key_of_user = key.format(type_) if user is None else key.format(sql.Literal(user), type_)
+    counted = f"(SELECT {badge.definition.condition}\n)::integer"
+    of_all_rows = dataclasses.replace(badge, definition=dataclasses.replace(badge.definition, progress=counted))
+    return expressions.state_of_progress(of_all_rows, key_of_user, expressions.NO_THING)
 
 
 def _row(facts: Facts, record: str, columns: Sequence[str], user: str | None) -> sql.Composed:

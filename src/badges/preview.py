@@ -122,8 +122,12 @@ class Preview:
         yield from (f"    {note}" for note in self.notes)
         for watch in self.watches:
             yield f"    looked at as well after {watch}"
+        # Where a check looks at the user as a whole, all writes to a table cost the same.
+        alike: dict[tuple[str, str], list[str]] = {}
         for write in self.writes:
-            yield f"    {write}"
+            alike.setdefault((write.table, write.told), []).append(write.event)
+        for (table, told), events in alike.items():
+            yield f"    each {' or '.join(events)}{f' on {table}' if table else ''} {told}"
         if self.writes_error:
             yield f"    the cost of a write: {self.writes_error}"
 
