@@ -893,7 +893,7 @@ ORDER BY "new"."id", ''::text
             PERFORM "public"."badges_note_failure"('pionner', SQLSTATE, SQLERRM);
             failed := failed + 1;
     END;
-    -- The locks on users come last, and are held for this alone.
+    -- Locks on users are taken as late as can be, and are never waited for.
     PERFORM "public"."badges_settle"(NULL, 1000 + cardinality(losing_users));
     SELECT count(*) INTO taken_back
     FROM unnest(losing_users, losing_codes, losing_things) AS lost (user_id, code, thing)
@@ -902,7 +902,7 @@ ORDER BY "new"."id", ''::text
         WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["pionner"], "body": "f6b1221d589bcb5b"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["pionner"], "body": "109bb07c56c91d36"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
