@@ -270,7 +270,7 @@ def test_writer_meanwhile(committed, execute, held):
 
 @pytest.mark.parametrize("first", ["catch up", "write"])
 def test_write_that_makes_it_false_meanwhile(committed, execute, first):
-    """A write that runs at the same time and makes the condition of a revocable badge false wins, whichever ends first."""
+    """A write that makes the condition of a revocable badge false at the same time wins, whichever ends first."""
     committed(NEWCOMER)
     ada = join("ada")
     with connection.cursor() as cursor:
@@ -289,7 +289,7 @@ def test_write_that_makes_it_false_meanwhile(committed, execute, first):
 
 
 def test_locks_are_bounded(committed, execute):
-    """A call over many users, of whom each is awarded or loses something, holds at most BADGES_BUCKETS locks on users."""
+    """A call over many users, each awarded or losing something, holds at most BADGES_BUCKETS locks on users."""
     committed({**PIONNER, "revocable": True}, NEWCOMER)
     User.objects.bulk_create(
         User(username=f"u{number}", date_joined=datetime(2020, 1, 1, tzinfo=UTC)) for number in range(3000)
