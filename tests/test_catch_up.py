@@ -268,9 +268,29 @@ def test_writer_meanwhile(committed, execute, held):
     assert held(ada) == ["pionner"]
 
 
+@pytest.mark.parametrize("first", ["catch up", "write"])
+def test_write_that_makes_it_false_meanwhile(committed, execute, first):
+    """A write that makes the condition of a revocable badge false at the same time wins, whichever ends first."""
+    committed(NEWCOMER)
+    ada = join("ada")
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute("UPDATE auth_user SET date_joined = now()")
+        cursor.execute("RESET session_replication_role")
+    write = f"UPDATE auth_user SET date_joined = '2020-01-01' WHERE id = {ada.pk}"
+    call = "SELECT * FROM badges_catch_up()"
+    with connect() as other:
+        other.execute(write if first == "write" else call)
+        execute(call if first == "write" else write)
+        other.commit()
+    assert Badge.objects.filter(user=ada).count() == 1
+    execute("SELECT badges_settle(NULL, 100)")
+    assert not Badge.objects.exists()
+
+
 def test_locks_are_bounded(committed, execute):
-    """Awards of many users take no lock each, and no call holds more locks on users than BADGES_BUCKETS."""
-    committed(PIONNER, NEWCOMER)
+    """A call over many users, each awarded or losing something, holds at most BADGES_BUCKETS locks on users."""
+    committed({**PIONNER, "revocable": True}, NEWCOMER)
     User.objects.bulk_create(
         User(username=f"u{number}", date_joined=datetime(2020, 1, 1, tzinfo=UTC)) for number in range(3000)
     )

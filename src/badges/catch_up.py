@@ -17,7 +17,7 @@ from badges.site import Site
 NAME = "badges_catch_up"
 
 MOST = 1_000
-"""Users who may lose each badge in one call, and checks of others that it settles; their locks are held to its end."""
+"""Users who may lose each badge in one call, and checks of others that it settles."""
 
 
 def routine(site: Site, analysed: Sequence[AnalysedDefinition]) -> Routine | None:
@@ -70,6 +70,9 @@ def _losing(site: Site, analysed: AnalysedDefinition) -> sql.Composable:
     return template("catch_up_losing.sql").format(
         losing=query,
         pending=site.pending.identifier,
+        badges=site.badges.identifier,
+        lock=sql.Literal(routines.ADVISORY_LOCK_CLASS),
+        awarded_bucket=routines.bucket(site, sql.Identifier("b", "user_id")),
         bucket=routines.bucket(site, sql.Identifier("losing", "user_id")),
         code=sql.Literal(analysed.definition.code),
         asks=sql.Literal(checked.STATE),

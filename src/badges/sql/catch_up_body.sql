@@ -10,7 +10,7 @@ BEGIN
     awarded := 0;
     taken_back := 0;
     failed := 0;
-{arms}    -- The locks on users come last, and are held for this alone.
+{arms}    -- Locks on users are taken as late as can be, and are never waited for.
     PERFORM {settle}(NULL, {most} + cardinality(losing_users));
     SELECT count(*) INTO taken_back
     FROM unnest(losing_users, losing_codes, losing_things) AS lost (user_id, code, thing)

@@ -1,3 +1,14 @@
+        -- A write that makes the condition false at the same time has not seen these awards: it holds the lock of the user, so that
+        -- a check is left for after it; or it comes later, finds the lock taken and leaves one itself.
+        INSERT INTO {pending} (bucket, user_id, code, thing, evidence, noted_by)
+        SELECT fresh.bucket, fresh.user_id, {code}, fresh.thing, {evidence}::jsonb, ''
+        FROM (
+            SELECT {awarded_bucket} AS bucket, b.user_id, b.thing
+            FROM {badges} AS b
+            WHERE b.code COLLATE "C" = {code} AND b.awarded_at = statement_timestamp()
+            OFFSET 0
+        ) AS fresh
+        WHERE NOT pg_try_advisory_xact_lock({lock}, fresh.bucket);
         -- A check that this transaction has noted would have to outlast it; nobody runs beside it who could need that.
         WITH losing AS (
             SELECT lost.user_id, lost.thing
