@@ -12,7 +12,7 @@ from django.core.wsgi import get_wsgi_application
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from dummy.models import Sketch
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
@@ -20,7 +20,7 @@ from rest_framework.test import APIClient
 from schemathesis import GenerationMode
 
 OPERATIONS = ("badges_list", "badges_badge", "badges_holders", "badges_mine", "badges_recent", "badges_user")
-EXAMPLES = 20
+EXAMPLES = 25
 
 
 @pytest.fixture
@@ -51,12 +51,20 @@ def statuses(operation, mode, headers, there):
     """Ask for many examples, each of which must conform; what the answers were."""
     found = set()
 
-    @examples(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @examples(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(case=operation.as_strategy(generation_mode=mode), is_there=st.booleans())
     def conforms(case, is_there):
         if is_there and mode is GenerationMode.POSITIVE:
             case.path_parameters.update({name: there[name] for name in case.path_parameters})
             case.query.pop("page", None)
+        # To Django REST framework that is the first page.
+        assume(case.query.get("page", 1) not in ("", [], [""], {}))
         found.add(case.call_and_validate(headers=headers).status_code)
 
     conforms()
