@@ -132,7 +132,7 @@ class BadgeDetail(StandingView):
         return Response(self.get_serializer(_find_badge(self.caller, self.kwargs["code"])).data)
 
     def concern(self) -> freshness.Concern:
-        return freshness.Concern(code=self.kwargs["code"])
+        return freshness.Concern(code=_possible(self.kwargs["code"]))
 
 
 class AwardsView(BadgesListView):
@@ -176,8 +176,8 @@ class UserBadgeList(AwardsView):
     def user(self) -> Any:
         """The key of the user."""
         try:
-            key = get_user_model()._meta.pk.to_python(self.kwargs["key"])
-            found = "\0" not in str(key) and get_user_model()._default_manager.filter(pk=key).exists()
+            key = get_user_model()._meta.pk.to_python(_possible(self.kwargs["key"]))
+            found = get_user_model()._default_manager.filter(pk=key).exists()
         except (ValidationError, ValueError, OverflowError):
             found = False
         if not found:
@@ -217,11 +217,18 @@ class HolderList(AwardsView):
         return super().get_queryset().filter(definition=_find_badge(self.caller, self.kwargs["code"]))
 
     def concern(self) -> freshness.Concern:
-        return freshness.Concern(code=self.kwargs["code"])
+        return freshness.Concern(code=_possible(self.kwargs["code"]))
+
+
+def _possible(text: str) -> str:
+    """A code or key as it stands in the address; PostgreSQL has no text with a null character."""
+    if "\0" in text:
+        raise Http404
+    return text
 
 
 def _find_badge(caller: Any, code: str) -> BadgeDefinition:
-    found = None if "\0" in code else visible.definitions(caller).filter(code=code).first()
+    found = visible.definitions(caller).filter(code=_possible(code)).first()
     if found is None:
         raise Http404
     return found

@@ -1,6 +1,5 @@
 -- How many users hold each of these badges now, and how many users there are: an estimate where counting them would take long.
--- Who holds a badge for several things counts with the first: no sort, and workers share the reading, as a distinct count
--- does not let them.
+-- Who holds a badge for several things counts with the first, so that nothing has to be sorted, as a distinct count would.
 SELECT asked.code, coalesce(held.holders, 0), users.number
 FROM unnest({codes}::text[]) AS asked (code)
 CROSS JOIN (
