@@ -65,7 +65,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "675b6322d11dc52f"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "675b6322d11dc52f"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -106,7 +106,7 @@ BEGIN
     VALUES (failed_code, failed_sqlstate, failed_message, times);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "1698e24dbf4ff3d2"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "1698e24dbf4ff3d2"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -180,7 +180,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "8750b340fdd45be2"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "8750b340fdd45be2"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -252,10 +252,13 @@ BEGIN
         FROM unnest(users, things, codes, evidences, verdicts) WITH ORDINALITY
             AS found (user_id, thing, code, evidence, verdict, place)
         WHERE (found.verdict = 'check' OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL;
+        IF current_setting('max_prepared_transactions') = '0' THEN
+            PERFORM pg_notify('badges', '');
+        END IF;
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "2f3de694649aff8f"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "fca4caf875be3c9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -354,7 +357,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "5d28b581ca8af96d"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "5d28b581ca8af96d"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -446,7 +449,7 @@ BEGIN
     PERFORM set_config('badges.cause', coalesce(told, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "7d2565d875d064d0"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "7d2565d875d064d0"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -479,7 +482,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "9a41209271b6bc85"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "9a41209271b6bc85"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -510,12 +513,13 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "5263c88f8d8e9aeb"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "5263c88f8d8e9aeb"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_add_events: new
 -- Writes an event for each of these badges. Without a cause, an award's evidence tells it. Only for what is so now, as another
--- trigger of the same statement may have taken away again what had just come, or brought it back.
+-- trigger of the same statement may have taken away again what had just come, or brought it back. Then leaves them to the
+-- listeners, and wakes those; what is quiet is told to nobody.
 CREATE OR REPLACE FUNCTION "public"."badges_add_events"(event_kind text, event_cause text, users integer[], codes text[], things text[], evidences jsonb[])
 RETURNS void
 LANGUAGE plpgsql
@@ -527,44 +531,63 @@ AS $badges$
 DECLARE
     -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
     told text := nullif(current_setting('badges.cause', true), '');
+    is_quiet CONSTANT boolean := coalesce(current_setting('badges.quiet', true), '') = 'on';
     is_patient CONSTANT boolean := event_kind = 'revoked' AND current_setting('lock_timeout') = '0';
+    written uuid[];
+    written_users integer[];
+    written_at timestamptz[];
 BEGIN
     IF is_patient THEN
         -- Whoever deletes the user has its row and wants the badge, we the other way round: that would be a deadlock, and
         -- the deletion might be its victim. So we give up before PostgreSQL looks for one.
         PERFORM set_config('lock_timeout', '500ms', true);
     END IF;
-    INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason)
-    SELECT found.user_id, found.code, found.thing, event_kind,
-           coalesce(
-               CASE found.operation WHEN 'award_badges' THEN found.operation
-               ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
-                   || CASE told WHEN 'settled' THEN ', settled' ELSE '' END
-               END,
-               told, event_cause, 'sql'),
-           found.evidence,
-           coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
-           -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
-           CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
-           CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END
-    FROM (
-        SELECT each.user_id, each.code, each.thing, each.evidence,
-               -- The evidence that loaddata brings along is of an earlier award.
-               CASE WHEN event_cause IS NULL AND told IS DISTINCT FROM 'loaddata' THEN each.evidence ->> 'operation' END AS operation
-        FROM unnest(users, codes, things, evidences) AS each (user_id, code, thing, evidence)
-    ) AS found
-    WHERE (event_kind = 'awarded')
-          = ((SELECT true FROM "public"."badges_badge" AS b
-              WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing) IS NOT NULL)
-      -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
-      AND (event_kind = 'awarded'
-           OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL);
+    WITH event AS (
+        INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
+        SELECT found.user_id, found.code, found.thing, event_kind,
+               coalesce(
+                   CASE found.operation WHEN 'award_badges' THEN found.operation
+                   ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
+                       || CASE told WHEN 'settled' THEN ', settled' ELSE '' END
+                   END,
+                   told, event_cause, 'sql'),
+               found.evidence,
+               coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
+               -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
+               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
+               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
+               is_quiet
+        FROM (
+            SELECT each.user_id, each.code, each.thing, each.evidence,
+                   -- The evidence that loaddata brings along is of an earlier award.
+                   CASE WHEN event_cause IS NULL AND told IS DISTINCT FROM 'loaddata' THEN each.evidence ->> 'operation' END AS operation
+            FROM unnest(users, codes, things, evidences) AS each (user_id, code, thing, evidence)
+        ) AS found
+        WHERE (event_kind = 'awarded')
+              = ((SELECT true FROM "public"."badges_badge" AS b
+                  WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing) IS NOT NULL)
+          -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
+          AND (event_kind = 'awarded'
+               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
+        RETURNING id, user_id, at
+    )
+    SELECT array_agg(event.id), array_agg(event.user_id), array_agg(event.at) INTO written, written_users, written_at FROM event;
+    IF written IS NOT NULL AND NOT is_quiet THEN
+        IF false THEN
+            INSERT INTO "public"."badges_delivery" (event_id, user_id, at)
+            SELECT each.event_id, each.user_id, each.at
+            FROM unnest(written, written_users, written_at) AS each (event_id, user_id, at);
+        END IF;
+        IF current_setting('max_prepared_transactions') = '0' THEN
+            PERFORM pg_notify('badges', '');
+        END IF;
+    END IF;
     IF is_patient THEN
         PERFORM set_config('lock_timeout', '0', true);
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "12ba200617eccd27"}';
+COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "f7f08cdbe586ab9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -586,7 +609,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "13170140be0f2ed8"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "13170140be0f2ed8"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -612,7 +635,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "9ba5b9ca0b6a735f"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "9ba5b9ca0b6a735f"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -646,7 +669,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "fd113c86577d863e"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "fd113c86577d863e"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -674,7 +697,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "a7afa54c30d72163"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "a7afa54c30d72163"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -694,7 +717,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "4d761144ebd66c4b"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "4d761144ebd66c4b"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -805,7 +828,7 @@ BEGIN
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "099e0558d93c936e"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "099e0558d93c936e"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -826,7 +849,7 @@ BEGIN
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "2fbe5644658ce77f"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "2fbe5644658ce77f"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -918,7 +941,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["pionner"], "body": "9d7274f6a0a40a56"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["pionner"], "body": "9d7274f6a0a40a56"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -1097,7 +1120,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["three-badges"], "body": "fed0a2d2a3857652"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["three-badges"], "body": "fed0a2d2a3857652"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -1189,7 +1212,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["clean-up"], "body": "2a49726a413e719e"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["clean-up"], "body": "2a49726a413e719e"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -1398,7 +1421,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["collector", "first-sketch", "prolific"], "body": "528bf57777841ebb"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["collector", "first-sketch", "prolific"], "body": "528bf57777841ebb"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -1490,7 +1513,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["star"], "body": "e91bad2e7818a388"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["star"], "body": "e91bad2e7818a388"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -1584,7 +1607,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["viral"], "body": "0ae90eecd0ce44a6"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["viral"], "body": "0ae90eecd0ce44a6"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level
@@ -1601,7 +1624,8 @@ FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_insert_badges_badge_d2690b9
 CREATE OR REPLACE TRIGGER "badges_add_awarded" AFTER INSERT ON "public"."badges_badge"
 REFERENCING NEW TABLE AS "badges_new"
 FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_awarded"();
--- Lets history and badges agree where the triggers that write the history were not there: before they were installed.
+-- Lets history and badges agree where the triggers that write the history were not there: before they were installed. That is
+-- no news to anybody, so these events are quiet.
 WITH last AS (
     SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
     FROM "public"."badges_badgeevent" AS e
@@ -1610,7 +1634,7 @@ WITH last AS (
 held AS (
     SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
-INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
+INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence, quiet)
 SELECT coalesce(held.user_id, last.user_id),
        coalesce(held.code, last.code),
        coalesce(held.thing, last.thing),
@@ -1620,7 +1644,8 @@ SELECT coalesce(held.user_id, last.user_id),
            CASE held.evidence ->> 'operation' WHEN 'award_badges' THEN 'award_badges'
            ELSE (held.evidence ->> 'operation') || ' on ' || (held.evidence ->> 'table') END,
            'found'),
-       held.evidence
+       held.evidence,
+       true
 FROM held
 FULL JOIN last ON last.user_id = held.user_id AND last.code = held.code AND last.thing = held.thing
 WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
@@ -1629,7 +1654,8 @@ WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
 CREATE OR REPLACE TRIGGER "badges_add_moved" AFTER UPDATE ON "public"."badges_badge"
 REFERENCING OLD TABLE AS "badges_old" NEW TABLE AS "badges_new"
 FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_moved"();
--- Lets history and badges agree where the triggers that write the history were not there: before they were installed.
+-- Lets history and badges agree where the triggers that write the history were not there: before they were installed. That is
+-- no news to anybody, so these events are quiet.
 WITH last AS (
     SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
     FROM "public"."badges_badgeevent" AS e
@@ -1638,7 +1664,7 @@ WITH last AS (
 held AS (
     SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
-INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
+INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence, quiet)
 SELECT coalesce(held.user_id, last.user_id),
        coalesce(held.code, last.code),
        coalesce(held.thing, last.thing),
@@ -1648,7 +1674,8 @@ SELECT coalesce(held.user_id, last.user_id),
            CASE held.evidence ->> 'operation' WHEN 'award_badges' THEN 'award_badges'
            ELSE (held.evidence ->> 'operation') || ' on ' || (held.evidence ->> 'table') END,
            'found'),
-       held.evidence
+       held.evidence,
+       true
 FROM held
 FULL JOIN last ON last.user_id = held.user_id AND last.code = held.code AND last.thing = held.thing
 WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
@@ -1657,7 +1684,8 @@ WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
 CREATE OR REPLACE TRIGGER "badges_add_revoked" AFTER DELETE ON "public"."badges_badge"
 REFERENCING OLD TABLE AS "badges_old"
 FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_revoked"();
--- Lets history and badges agree where the triggers that write the history were not there: before they were installed.
+-- Lets history and badges agree where the triggers that write the history were not there: before they were installed. That is
+-- no news to anybody, so these events are quiet.
 WITH last AS (
     SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
     FROM "public"."badges_badgeevent" AS e
@@ -1666,7 +1694,7 @@ WITH last AS (
 held AS (
     SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
-INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
+INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence, quiet)
 SELECT coalesce(held.user_id, last.user_id),
        coalesce(held.code, last.code),
        coalesce(held.thing, last.thing),
@@ -1676,7 +1704,8 @@ SELECT coalesce(held.user_id, last.user_id),
            CASE held.evidence ->> 'operation' WHEN 'award_badges' THEN 'award_badges'
            ELSE (held.evidence ->> 'operation') || ' on ' || (held.evidence ->> 'table') END,
            'found'),
-       held.evidence
+       held.evidence,
+       true
 FROM held
 FULL JOIN last ON last.user_id = held.user_id AND last.code = held.code AND last.thing = held.thing
 WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
@@ -1684,7 +1713,8 @@ WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
 -- create trigger badges_add_truncated on public.badges_badge: new: after truncate, statement-level
 CREATE OR REPLACE TRIGGER "badges_add_truncated" AFTER TRUNCATE ON "public"."badges_badge"
 FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_truncated"();
--- Lets history and badges agree where the triggers that write the history were not there: before they were installed.
+-- Lets history and badges agree where the triggers that write the history were not there: before they were installed. That is
+-- no news to anybody, so these events are quiet.
 WITH last AS (
     SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
     FROM "public"."badges_badgeevent" AS e
@@ -1693,7 +1723,7 @@ WITH last AS (
 held AS (
     SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
-INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
+INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence, quiet)
 SELECT coalesce(held.user_id, last.user_id),
        coalesce(held.code, last.code),
        coalesce(held.thing, last.thing),
@@ -1703,7 +1733,8 @@ SELECT coalesce(held.user_id, last.user_id),
            CASE held.evidence ->> 'operation' WHEN 'award_badges' THEN 'award_badges'
            ELSE (held.evidence ->> 'operation') || ' on ' || (held.evidence ->> 'table') END,
            'found'),
-       held.evidence
+       held.evidence,
+       true
 FROM held
 FULL JOIN last ON last.user_id = held.user_id AND last.code = held.code AND last.thing = held.thing
 WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);

@@ -69,11 +69,17 @@ def prepare(
 
 
 def award(
-    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str] = ()
+    connection: BaseDatabaseWrapper,
+    definitions: Sequence[Definition],
+    source: str | Path,
+    codes: Sequence[str] = (),
+    *,
+    quiet: bool = False,
 ) -> Iterator[Progress]:
     """Award everyone who qualifies now, badge by badge and batch by batch; each batch is a transaction.
 
     :param codes: the badges to award; all if empty.
+    :param quiet: the events are in the history, and told to nobody.
     :returns: the progress after each batch, and at the end of each badge one with `is_done`.
     :raises UnknownBadge, NotInLine, RowsHidden: as `prepare` does.
     """
@@ -87,7 +93,7 @@ def award(
             sql.Literal(analysed.definition.code), sql.Literal(begun)
         )
         writers = wait_for_writers(connection, [analysed.table])
-        for progress in _award_one(connection, here, analysed):
+        for progress in _award_one(connection, here, analysed, quiet=quiet):
             if not progress.is_done:
                 yield progress
                 continue
@@ -170,7 +176,9 @@ def _require_all_rows(connection: BaseDatabaseWrapper, here: Site, chosen: Seque
         )
 
 
-def _award_one(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition) -> Iterator[Progress]:
+def _award_one(
+    connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition, *, quiet: bool
+) -> Iterator[Progress]:
     definition = analysed.definition
     facts = facts_of_existing_rows(analysed)
     users = estimated_users(connection, here)
@@ -182,7 +190,7 @@ def _award_one(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDe
     batches = _batches(connection, here) if is_indexed(connection, facts) else iter([(None, None, users)])
     for after, last, size in batches:
         try:
-            awarded += _award_batch(connection, here, definition, facts, after, last)
+            awarded += _award_batch(connection, here, definition, facts, after, last, quiet=quiet)
         except DatabaseError as failure:
             if not isinstance(failure.__cause__, psycopg.errors.DataError | psycopg.ProgrammingError):
                 raise
@@ -238,7 +246,14 @@ def qualifying(
 
 
 def _award_batch(
-    connection: BaseDatabaseWrapper, here: Site, definition: Definition, facts: Facts, after: Any, last: Any
+    connection: BaseDatabaseWrapper,
+    here: Site,
+    definition: Definition,
+    facts: Facts,
+    after: Any,
+    last: Any,
+    *,
+    quiet: bool,
 ) -> int:
     """Award one badge to the users whose key is above `after` and up to `last`; None means no bound."""
     key = _in_key_order(here, sql.Identifier("new", facts.user.name))
@@ -249,12 +264,17 @@ def _award_batch(
         bounds.append(key + sql.SQL(" <= ") + sql.Literal(last))
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL search_path = {here.function_search_path}")
+        if quiet:
+            cursor.execute("SET LOCAL badges.quiet = 'on'")
         cursor.execute(
             sql.SQL("INSERT INTO {} (user_id, code, evidence)\n{}\nON CONFLICT DO NOTHING")
             .format(here.badges.identifier, qualifying(here, definition, facts, bounds))
             .as_string()
         )
-        return int(cursor.rowcount)
+        awarded = int(cursor.rowcount)
+        if quiet:
+            cursor.execute("SET LOCAL badges.quiet = ''")  # the transaction may be the caller's
+        return awarded
 
 
 def _batches(connection: BaseDatabaseWrapper, here: Site) -> Iterator[tuple[Any, Any, int]]:
