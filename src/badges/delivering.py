@@ -100,7 +100,7 @@ def _send(signal: Signal, done: set[str], **named: Any) -> tuple[set[str], list[
     :returns: the names of those that have returned by now, and what the others raised.
     """
     results: list[tuple[str, str]] = []
-    synchronous, asynchronous = signal._live_receivers(BadgeEvent)  # type: ignore[attr-defined]
+    synchronous, asynchronous = signal._live_receivers(BadgeEvent)
     calls: list[tuple[Any, Callable[..., Any]]] = [(each, each) for each in synchronous]
     calls += [(each, async_to_sync(each)) for each in asynchronous]
     for receiver, call in calls:

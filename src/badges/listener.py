@@ -110,7 +110,7 @@ class Listener:
 
     def _wait(self, session: psycopg.Connection[Any]) -> None:
         if not (self._woken or self.is_stopped):
-            select.select([session, self._ear], [], [], badges_settings.BADGES_POLL)
+            select.select([session.fileno(), self._ear.fileno()], [], [], badges_settings.BADGES_POLL)
         session.execute("SELECT")  # takes what has arrived, and tells whether the session is still there
 
     def _work(self, session: psycopg.Connection[Any]) -> None:
