@@ -217,19 +217,16 @@ def test_two_servers(site, tmp_path, ada):
         assert other.badges(1) == [("awarded", "b0")]
 
 
-@pytest.mark.parametrize(
-    "written", ["x", "1", "5:3:", "3:5:7", "9" * 30, "1:2:;1:2:;5;" + "x" * 36, "'", "0:0:", "3:9:5,5;", "-1:3:"]
-)
-def test_an_id_that_is_none(site, ada, written):
+def test_an_id_that_is_none(site, ada):
     """An id that is none of ours begins anew, and breaks nothing."""
     Badge.objects.award(ada, "b0")
-    assert site.stream(ada, last=written).is_ready().is_silent(0.1)
+    place = "5;" + "x" * 36
+    for written in ("x", "1", "5:3:", "3:5:7", "9" * 30, f"1:2:;1:2:;{place}", "'", "0:0:", "3:9:5,5;", "-1:3:"):
+        assert site.stream(ada, last=written).is_ready().is_silent(0.1), written
 
 
 def test_many_writers_and_reconnections(site, ada):
-    """Badges come and go in transactions that overlap at random, while the client comes back again and again: each event
-    is seen once.
-    """
+    """While transactions overlap at random, a client that comes back again and again sees each event once."""
     chance = random.Random(5)
     stream = site.stream(ada).is_ready()
     writers = {code: session() for code in CODES}

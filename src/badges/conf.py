@@ -71,8 +71,8 @@ class BadgesSettings:
 
     @property
     def BADGES_SIGNALS(self) -> bool:  # noqa: N802
-        """Whether each badge that comes or goes is queued for `listen_badges`, which sends the signals. Default False, as
-        the queue of a site that runs no listener would grow for ever.
+        """Whether each badge that comes or goes is queued for `listen_badges`, which sends the signals. Default False,
+        as the queue of a site that runs no listener would grow for ever.
         """
         return _true_or_false("BADGES_SIGNALS", getattr(settings, "BADGES_SIGNALS", False))
 
@@ -83,15 +83,18 @@ class BadgesSettings:
 
     @property
     def BADGES_NOTIFY(self) -> bool | None:  # noqa: N802
-        """Whether what writes an event or leaves a pending check wakes the listeners by NOTIFY. Default None: yes, unless
-        the server allows prepared transactions (max_prepared_transactions), as NOTIFY and PREPARE exclude each other.
+        """Whether what writes an event or leaves a pending check wakes the listeners by NOTIFY. Default None: yes,
+        unless the server allows prepared transactions (max_prepared_transactions), as NOTIFY and PREPARE exclude each
+        other.
         """
         value = getattr(settings, "BADGES_NOTIFY", None)
         return None if value is None else _true_or_false("BADGES_NOTIFY", value)
 
     @property
     def BADGES_POLL(self) -> float:  # noqa: N802
-        """Seconds after which `listen_badges` and the live streams look by themselves, if nothing wakes them. Default 2."""
+        """Seconds after which `listen_badges` and the live streams look by themselves, if nothing wakes them. Default
+        2.
+        """
         seconds = getattr(settings, "BADGES_POLL", 2)
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0.01 <= seconds <= 3600:
             raise exceptions.InvalidSetting(

@@ -1,4 +1,4 @@
-"""One session with the database for all live streams of a process: it listens, looks, and hands each stream its events."""
+"""One session with the database for all live streams of a process: it listens, and hands each stream its events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-from django.db import connections
 
 from badges import lookout
 from badges.conf import badges_settings

@@ -29,7 +29,7 @@ logger = logging.getLogger("badges")
 CHANNEL = "badges"
 
 LOCK_CLASS = 0x62616468
-"""First key of the advisory locks of listeners ("badh"); the second is 0 for all that are running, shared, or a user."""
+"""First key of the advisory locks of listeners ("badh"); the second is 0, shared by all that run, or a user's."""
 
 OVERDUE = 60
 """Seconds after which a probe wonders why an event has not been sent."""

@@ -163,7 +163,7 @@ def _in(languages: Sequence[str], definition: dict[str, Any], field: str) -> str
 
 def _image(image: str) -> str:
     """A path is that of a static file, unless it begins at the root."""
-    if not image or image.startswith("/") or "://" in image or image.startswith("data:"):
+    if not image or image.startswith(("/", "data:")) or "://" in image:
         return image
     try:
         return static(image)

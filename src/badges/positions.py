@@ -1,9 +1,9 @@
 """How far a client has come among the events: what is committed in what order no number tells, but snapshots do. Pure.
 
-Ids of transactions and times follow no order of commits: a transaction that began earlier may end later. A snapshot says of
-each transaction whether it had ended. So a client that has been sent all events of one snapshot has seen exactly those
-whose transaction the snapshot shows, and is sent the others. The snapshots of one server are ordered: each shows all that
-an earlier one shows.
+Ids of transactions and times follow no order of commits: a transaction that began earlier may end later. A snapshot
+says of each transaction whether it had ended. So a client that has been sent all events of one snapshot has seen just
+those whose transaction the snapshot shows, and is sent the others. The snapshots of one server are ordered: each shows
+all that an earlier one shows.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
-# What they call writes the column, and would keep every badge from being awarded; create_badge_triggers makes them anew.
+# What they call writes the column, and would keep every badge from being awarded until it is made anew.
 DROP_TRIGGERS = """
 DROP TRIGGER IF EXISTS badges_add_awarded ON badges_badge;
 DROP TRIGGER IF EXISTS badges_add_moved ON badges_badge;
