@@ -20,7 +20,7 @@ from processes import environment, eventually, process
 from psycopg.conninfo import make_conninfo
 
 from badges import delivering, listener
-from badges.models import Badge, BadgeEvent, Delivery, PendingCheck
+from badges.models import Badge, BadgeEvent, Delivery, Failure, PendingCheck
 from badges.signals import badge_awarded, badge_revoked
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -157,6 +157,37 @@ def test_deleted_user(committed, execute, ada, bob, received):
     execute("DELETE FROM auth_user WHERE id = %s", [ada.pk])
     drain()
     assert received == [("awarded", "first", "bob")]
+    assert not Delivery.objects.exists()
+
+
+def test_queue_is_gone(committed, execute, ada):
+    """Where an event cannot be queued the badge is missed and recorded, and the write succeeds."""
+    committed(FIRST)
+    execute("ALTER TABLE badges_delivery RENAME TO elsewhere")
+    try:
+        draw(ada)
+    finally:
+        execute("ALTER TABLE elsewhere RENAME TO badges_delivery")
+    assert execute("SELECT count(*) FROM dummy_sketch") == [(1,)]
+    assert not ada.badges.exists()
+    assert Failure.objects.get().sqlstate == "42P01"
+
+
+def test_a_writer_does_not_wait_for_the_listener(committed, ada, receive):
+    """While a receiver is at work, its user can earn, lose and be deleted."""
+    committed(FIRST, MANY)
+
+    def slow(event, user, **kwargs):
+        with session(options="-c lock_timeout=1s") as other:
+            other.execute("INSERT INTO dummy_sketch (user_id, title) VALUES (%s, 'x')", [user.pk])
+            other.execute("DELETE FROM badges_badge")
+            other.execute("DELETE FROM dummy_sketch")
+            other.execute("DELETE FROM auth_user")
+
+    receive(slow)
+    draw(ada)
+    drain()
+    assert not get_user_model().objects.exists()
     assert not Delivery.objects.exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
@@ -33,8 +34,8 @@ HEARTBEAT = 15.0
 LIFETIME = 900.0
 """Seconds after which a stream ends and the client comes back, so that whoever has logged out sees no more."""
 
-RETRY = 1000
-"""Milliseconds after which a client comes back."""
+RETRY = (500, 3000)
+"""Milliseconds after which a client comes back, by chance: when a server starts anew, they all do."""
 
 
 @transaction.non_atomic_requests
@@ -98,7 +99,7 @@ async def _events(
 ) -> AsyncIterator[str]:
     with Hub.stream(router.db_for_write(BadgeEvent), user, sees_all=sees_all) as (hub, stream):
         ends_at = time.monotonic() + LIFETIME
-        yield f"retry: {RETRY}\n\n"
+        yield f"retry: {random.randint(*RETRY)}\n\n"  # noqa: S311 - no secret
         try:
             snapshot, events = await hub.look(position.seen if position else None, user, sees_all=sees_all)
         except psycopg.Error:
