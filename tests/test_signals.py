@@ -155,7 +155,7 @@ def test_deleted_user(committed, execute, ada, bob, received):
     draw(ada, bob)
     execute("DELETE FROM dummy_sketch")
     execute("DELETE FROM auth_user WHERE id = %s", [ada.pk])
-    drain()
+    assert drain() == "1 event sent.\n"
     assert received == [("awarded", "first", "bob")]
     assert not Delivery.objects.exists()
 

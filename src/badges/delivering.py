@@ -39,12 +39,12 @@ def due(alias: str = DEFAULT_DB_ALIAS, *, since: float = 0) -> QuerySet[Delivery
     return waiting.filter(~Exists(earlier), next_at__lte=Now() - timedelta(seconds=since)).order_by("at", "event")
 
 
-def work_off(user: Any, alias: str = DEFAULT_DB_ALIAS) -> Iterator[bool]:
+def work_off(user: Any, alias: str = DEFAULT_DB_ALIAS) -> Iterator[bool | None]:
     """Send the events of one user that are to be sent now, one after the other.
 
     Nobody else may do so for the same user at the same time: see `listener.py`.
 
-    :returns: for each event whether it has been sent; not, if a receiver raised.
+    :returns: for each event whether it has been sent: not, if a receiver raised; None, if it went with its user.
     """
     waiting = Delivery.objects.using(alias).filter(parked_at=None, user=user).order_by("at", "event")
     while delivery := waiting.annotate(is_due=Q(next_at__lte=Now())).first():
@@ -63,12 +63,12 @@ def release(alias: str = DEFAULT_DB_ALIAS) -> int:
     return parked(alias).update(parked_at=None, attempts=0, next_at=Now())
 
 
-def _deliver(delivery: Delivery, alias: str) -> bool:
+def _deliver(delivery: Delivery, alias: str) -> bool | None:
     mine = Delivery.objects.using(alias).filter(pk=delivery.pk)
     event = BadgeEvent.objects.using(alias).select_related("user").filter(pk=delivery.pk).first()
     if event is None:
-        mine.delete()  # it went with its user
-        return True
+        mine.delete()
+        return None
     definition = BadgeDefinition.objects.using(alias).filter(code=event.code).first()
     if definition:
         event.definition = definition

@@ -97,6 +97,7 @@ class Hub:
         """End all streams, as the server stops; the clients come back to the next."""
         for stream in self._streams:
             stream.end()
+        self._ready.set()  # who waits for a database that is gone waits no longer
 
     async def look(self, seen: Snapshot | None, user: Any, *, sees_all: bool = False) -> tuple[Snapshot, list[Event]]:
         """What one client has not seen; for that which it sees later, it has its stream.

@@ -137,8 +137,8 @@ class Listener:
             with self._only_one_for(session, user) as is_mine:
                 for was_sent in delivering.work_off(user, self.alias) if is_mine else ():
                     has_moved = True
-                    self.tally.sent += was_sent
-                    self.tally.failed += not was_sent
+                    self.tally.sent += was_sent is True
+                    self.tally.failed += was_sent is False
                     if self.is_stopped:
                         return has_moved
             if self.is_stopped:

@@ -49,7 +49,7 @@ class Delivery(models.Model):
             models.Index(
                 fields=["user", "at", "event"], condition=models.Q(parked_at=None), name="badges_delivery_of_user"
             ),
-            models.Index(fields=["next_at"], condition=models.Q(parked_at=None), name="badges_delivery_next"),
+            models.Index(fields=["at", "event"], condition=models.Q(parked_at=None), name="badges_delivery_order"),
             models.Index(fields=["parked_at"], condition=~models.Q(parked_at=None), name="badges_delivery_parked"),
         )
 

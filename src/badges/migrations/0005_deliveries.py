@@ -101,7 +101,7 @@ class Migration(migrations.Migration):
                         name="badges_delivery_of_user",
                     ),
                     models.Index(
-                        condition=models.Q(("parked_at", None)), fields=["next_at"], name="badges_delivery_next"
+                        condition=models.Q(("parked_at", None)), fields=["at", "event"], name="badges_delivery_order"
                     ),
                     models.Index(
                         condition=models.Q(("parked_at", None), _negated=True),
