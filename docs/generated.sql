@@ -260,6 +260,9 @@ BEGIN
         FROM unnest(users, things, codes, evidences, verdicts) WITH ORDINALITY
             AS found (user_id, thing, code, evidence, verdict, place)
         WHERE (found.verdict = 'check' OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL;
+        IF current_setting('max_prepared_transactions') = '0' THEN
+            PERFORM pg_notify('badges', '');
+        END IF;
     END IF;
 END
 $badges$;
@@ -527,7 +530,8 @@ REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_add_events: new
 -- Writes an event for each of these badges. Without a cause, an award's evidence tells it. Only for what is so now, as another
--- trigger of the same statement may have taken away again what had just come, or brought it back.
+-- trigger of the same statement may have taken away again what had just come, or brought it back. Then leaves them to the
+-- listeners, and wakes those; what is quiet is told to nobody.
 CREATE OR REPLACE FUNCTION "public"."badges_add_events"(event_kind text, event_cause text, users integer[], codes text[], things text[], evidences jsonb[])
 RETURNS void
 LANGUAGE plpgsql
@@ -539,38 +543,57 @@ AS $badges$
 DECLARE
     -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
     told text := nullif(current_setting('badges.cause', true), '');
+    is_quiet CONSTANT boolean := coalesce(current_setting('badges.quiet', true), '') = 'on';
     is_patient CONSTANT boolean := event_kind = 'revoked' AND current_setting('lock_timeout') = '0';
+    written uuid[];
+    written_users integer[];
+    written_at timestamptz[];
 BEGIN
     IF is_patient THEN
         -- Whoever deletes the user has its row and wants the badge, we the other way round: that would be a deadlock, and
         -- the deletion might be its victim. So we give up before PostgreSQL looks for one.
         PERFORM set_config('lock_timeout', '500ms', true);
     END IF;
-    INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason)
-    SELECT found.user_id, found.code, found.thing, event_kind,
-           coalesce(
-               CASE found.operation WHEN 'award_badges' THEN found.operation
-               ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
-                   || CASE told WHEN 'settled' THEN ', settled' ELSE '' END
-               END,
-               told, event_cause, 'sql'),
-           found.evidence,
-           coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
-           -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
-           CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
-           CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END
-    FROM (
-        SELECT each.user_id, each.code, each.thing, each.evidence,
-               -- The evidence that loaddata brings along is of an earlier award.
-               CASE WHEN event_cause IS NULL AND told IS DISTINCT FROM 'loaddata' THEN each.evidence ->> 'operation' END AS operation
-        FROM unnest(users, codes, things, evidences) AS each (user_id, code, thing, evidence)
-    ) AS found
-    WHERE (event_kind = 'awarded')
-          = ((SELECT true FROM "public"."badges_badge" AS b
-              WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing) IS NOT NULL)
-      -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
-      AND (event_kind = 'awarded'
-           OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL);
+    WITH event AS (
+        INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
+        SELECT found.user_id, found.code, found.thing, event_kind,
+               coalesce(
+                   CASE found.operation WHEN 'award_badges' THEN found.operation
+                   ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
+                       || CASE told WHEN 'settled' THEN ', settled' ELSE '' END
+                   END,
+                   told, event_cause, 'sql'),
+               found.evidence,
+               coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
+               -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
+               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
+               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
+               is_quiet
+        FROM (
+            SELECT each.user_id, each.code, each.thing, each.evidence,
+                   -- The evidence that loaddata brings along is of an earlier award.
+                   CASE WHEN event_cause IS NULL AND told IS DISTINCT FROM 'loaddata' THEN each.evidence ->> 'operation' END AS operation
+            FROM unnest(users, codes, things, evidences) AS each (user_id, code, thing, evidence)
+        ) AS found
+        WHERE (event_kind = 'awarded')
+              = ((SELECT true FROM "public"."badges_badge" AS b
+                  WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing) IS NOT NULL)
+          -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
+          AND (event_kind = 'awarded'
+               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
+        RETURNING id, user_id, at
+    )
+    SELECT array_agg(event.id), array_agg(event.user_id), array_agg(event.at) INTO written, written_users, written_at FROM event;
+    IF written IS NOT NULL AND NOT is_quiet THEN
+        IF false THEN
+            INSERT INTO "public"."badges_delivery" (event_id, user_id, at)
+            SELECT each.event_id, each.user_id, each.at
+            FROM unnest(written, written_users, written_at) AS each (event_id, user_id, at);
+        END IF;
+        IF current_setting('max_prepared_transactions') = '0' THEN
+            PERFORM pg_notify('badges', '');
+        END IF;
+    END IF;
     IF is_patient THEN
         PERFORM set_config('lock_timeout', '0', true);
     END IF;
@@ -1745,7 +1768,8 @@ FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_insert_badges_badge_d2690b9
 CREATE OR REPLACE TRIGGER "badges_add_awarded" AFTER INSERT ON "public"."badges_badge"
 REFERENCING NEW TABLE AS "badges_new"
 FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_awarded"();
--- Lets history and badges agree where the triggers that write the history were not there: before they were installed.
+-- Lets history and badges agree where the triggers that write the history were not there: before they were installed. That is
+-- no news to anybody, so these events are quiet.
 WITH last AS (
     SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
     FROM "public"."badges_badgeevent" AS e
@@ -1754,7 +1778,7 @@ WITH last AS (
 held AS (
     SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
-INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
+INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence, quiet)
 SELECT coalesce(held.user_id, last.user_id),
        coalesce(held.code, last.code),
        coalesce(held.thing, last.thing),
@@ -1764,7 +1788,8 @@ SELECT coalesce(held.user_id, last.user_id),
            CASE held.evidence ->> 'operation' WHEN 'award_badges' THEN 'award_badges'
            ELSE (held.evidence ->> 'operation') || ' on ' || (held.evidence ->> 'table') END,
            'found'),
-       held.evidence
+       held.evidence,
+       true
 FROM held
 FULL JOIN last ON last.user_id = held.user_id AND last.code = held.code AND last.thing = held.thing
 WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
@@ -1773,7 +1798,8 @@ WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
 CREATE OR REPLACE TRIGGER "badges_add_moved" AFTER UPDATE ON "public"."badges_badge"
 REFERENCING OLD TABLE AS "badges_old" NEW TABLE AS "badges_new"
 FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_moved"();
--- Lets history and badges agree where the triggers that write the history were not there: before they were installed.
+-- Lets history and badges agree where the triggers that write the history were not there: before they were installed. That is
+-- no news to anybody, so these events are quiet.
 WITH last AS (
     SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
     FROM "public"."badges_badgeevent" AS e
@@ -1782,7 +1808,7 @@ WITH last AS (
 held AS (
     SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
-INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
+INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence, quiet)
 SELECT coalesce(held.user_id, last.user_id),
        coalesce(held.code, last.code),
        coalesce(held.thing, last.thing),
@@ -1792,7 +1818,8 @@ SELECT coalesce(held.user_id, last.user_id),
            CASE held.evidence ->> 'operation' WHEN 'award_badges' THEN 'award_badges'
            ELSE (held.evidence ->> 'operation') || ' on ' || (held.evidence ->> 'table') END,
            'found'),
-       held.evidence
+       held.evidence,
+       true
 FROM held
 FULL JOIN last ON last.user_id = held.user_id AND last.code = held.code AND last.thing = held.thing
 WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
@@ -1801,7 +1828,8 @@ WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
 CREATE OR REPLACE TRIGGER "badges_add_revoked" AFTER DELETE ON "public"."badges_badge"
 REFERENCING OLD TABLE AS "badges_old"
 FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_revoked"();
--- Lets history and badges agree where the triggers that write the history were not there: before they were installed.
+-- Lets history and badges agree where the triggers that write the history were not there: before they were installed. That is
+-- no news to anybody, so these events are quiet.
 WITH last AS (
     SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
     FROM "public"."badges_badgeevent" AS e
@@ -1810,7 +1838,7 @@ WITH last AS (
 held AS (
     SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
-INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
+INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence, quiet)
 SELECT coalesce(held.user_id, last.user_id),
        coalesce(held.code, last.code),
        coalesce(held.thing, last.thing),
@@ -1820,7 +1848,8 @@ SELECT coalesce(held.user_id, last.user_id),
            CASE held.evidence ->> 'operation' WHEN 'award_badges' THEN 'award_badges'
            ELSE (held.evidence ->> 'operation') || ' on ' || (held.evidence ->> 'table') END,
            'found'),
-       held.evidence
+       held.evidence,
+       true
 FROM held
 FULL JOIN last ON last.user_id = held.user_id AND last.code = held.code AND last.thing = held.thing
 WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
@@ -1828,7 +1857,8 @@ WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
 -- create trigger badges_add_truncated on public.badges_badge: new: after truncate, statement-level
 CREATE OR REPLACE TRIGGER "badges_add_truncated" AFTER TRUNCATE ON "public"."badges_badge"
 FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_truncated"();
--- Lets history and badges agree where the triggers that write the history were not there: before they were installed.
+-- Lets history and badges agree where the triggers that write the history were not there: before they were installed. That is
+-- no news to anybody, so these events are quiet.
 WITH last AS (
     SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
     FROM "public"."badges_badgeevent" AS e
@@ -1837,7 +1867,7 @@ WITH last AS (
 held AS (
     SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
-INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence)
+INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence, quiet)
 SELECT coalesce(held.user_id, last.user_id),
        coalesce(held.code, last.code),
        coalesce(held.thing, last.thing),
@@ -1847,7 +1877,8 @@ SELECT coalesce(held.user_id, last.user_id),
            CASE held.evidence ->> 'operation' WHEN 'award_badges' THEN 'award_badges'
            ELSE (held.evidence ->> 'operation') || ' on ' || (held.evidence ->> 'table') END,
            'found'),
-       held.evidence
+       held.evidence,
+       true
 FROM held
 FULL JOIN last ON last.user_id = held.user_id AND last.code = held.code AND last.thing = held.thing
 WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);

@@ -92,7 +92,8 @@ def committed(transactional_db: None, badge_file: Callable[..., Path]) -> Iterat
     install.apply(connection, (), "nothing")
     with connection.cursor() as cursor:
         cursor.execute(
-            "TRUNCATE badges_badge, badges_badgedefinition, badges_badgeevent, badges_failure, badges_pendingcheck"
+            "TRUNCATE badges_badge, badges_badgedefinition, badges_badgeevent, badges_failure, badges_pendingcheck, "
+            "badges_delivery"
         )
 
 

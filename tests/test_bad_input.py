@@ -644,6 +644,12 @@ def test_rights_are_enough(install_as, execute):
     assert execute("SELECT code FROM badges_badgedefinition") == [("installed",)]
 
 
+def test_rights_for_signals(refused_to, settings):
+    """With BADGES_SIGNALS the owner of the badges must be able to queue events, and the right is named."""
+    settings.BADGES_SIGNALS = True
+    assert 'Needed: GRANT INSERT ON "public"."badges_delivery" TO "badges_owner";' in refused_to()
+
+
 MISSING_RIGHTS = {
     "read the table": (
         [ROLE_READS, OWNER_READS],

@@ -154,6 +154,7 @@ class _Analyser:
             (site.owner_reads_users, "read", "SELECT", site.users),
             (site.owner_reads_definitions, "read", "SELECT", site.definitions),
             (site.owner_writes_events, "write", "SELECT, INSERT", site.events),
+            (site.owner_writes_deliveries or not site.sends_signals, "write", "INSERT", site.deliveries),
         ):
             if not is_enough:
                 self.faults.append(

@@ -81,11 +81,17 @@ def coming_late(
 
 
 def award(
-    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str] = ()
+    connection: BaseDatabaseWrapper,
+    definitions: Sequence[Definition],
+    source: str | Path,
+    codes: Sequence[str] = (),
+    *,
+    quiet: bool = False,
 ) -> Iterator[Progress]:
     """Award everyone who qualifies now, badge by badge and batch by batch; each batch is a transaction.
 
     :param codes: the badges to award; all if empty.
+    :param quiet: the events are in the history, and told to nobody.
     :returns: the progress after each batch, and at the end of each badge one with `is_done`.
     :raises UnknownBadge, NotInLine, RowsHidden: as `prepare` does.
     """
@@ -99,7 +105,7 @@ def award(
             sql.Literal(analysed.definition.code), sql.Literal(begun)
         )
         writers = wait_for_writers(connection, [analysed.table])
-        for progress in _award_one(connection, here, analysed):
+        for progress in _award_one(connection, here, analysed, quiet=quiet):
             if not progress.is_done:
                 yield progress
                 continue
@@ -182,7 +188,9 @@ def _require_all_rows(connection: BaseDatabaseWrapper, here: Site, chosen: Seque
         )
 
 
-def _award_one(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition) -> Iterator[Progress]:
+def _award_one(
+    connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition, *, quiet: bool
+) -> Iterator[Progress]:
     definition = analysed.definition
     facts = qualifying.facts_of_existing_rows(analysed)
     users = estimated_users(connection, here)
@@ -196,7 +204,7 @@ def _award_one(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDe
     batches = _batches(connection, here) if is_indexed(connection, facts) else iter([(None, None, users)])
     for after, last, size in batches:
         try:
-            awarded += _award_batch(connection, here, analysed, facts, after, last)
+            awarded += _award_batch(connection, here, analysed, facts, after, last, quiet=quiet)
         except DatabaseError as failure:
             if not isinstance(failure.__cause__, psycopg.errors.DataError | psycopg.ProgrammingError):
                 raise
@@ -210,7 +218,14 @@ def _award_one(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDe
 
 
 def _award_batch(
-    connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition, facts: Facts, after: Any, last: Any
+    connection: BaseDatabaseWrapper,
+    here: Site,
+    analysed: AnalysedDefinition,
+    facts: Facts,
+    after: Any,
+    last: Any,
+    *,
+    quiet: bool,
 ) -> int:
     """Award one badge to the users whose key is above `after` and up to `last`; None means no bound."""
     key = _in_key_order(here, sql.Identifier("new", facts.user.name))
@@ -220,12 +235,17 @@ def _award_batch(
     if last is not None:
         bounds.append(key + sql.SQL(" <= ") + sql.Literal(last))
     with _as_the_functions(connection, here) as cursor:
+        if quiet:
+            cursor.execute("SET LOCAL badges.quiet = 'on'")
         cursor.execute(
             sql.SQL("INSERT INTO {} (user_id, code, thing, evidence, expires_at)\n{}\nON CONFLICT DO NOTHING")
             .format(here.badges.identifier, qualifying.query(here, analysed, facts, bounds))
             .as_string()
         )
-        return int(cursor.rowcount)
+        awarded = int(cursor.rowcount)
+        if quiet:
+            cursor.execute("SET LOCAL badges.quiet = ''")  # the transaction may be the caller's
+        return awarded
 
 
 def _end_expired(connection: BaseDatabaseWrapper, here: Site, definition: Definition) -> None:

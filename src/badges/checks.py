@@ -11,7 +11,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
-from django.db import DatabaseError, connections, router
+from django.db import DatabaseError, connections, router, transaction
 
 from badges import catalog, database, declarations, exceptions, install, plan, site
 from badges.conf import badges_settings
@@ -43,7 +43,8 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     messages: list[CheckMessage] = []
     for name in (
         "BADGES_LOCK_TIMEOUT", "BADGES_LOCK_RETRIES", "BADGES_WAIT", "BADGES_BUCKETS", "BADGES_PREVIEW_TIMEOUT",
-        "BADGES_BRAKE", "BADGES_SUBSCRIBERS", "BADGES_PG_CRON"
+        "BADGES_BRAKE", "BADGES_SIGNALS", "BADGES_SIGNAL_ATTEMPTS", "BADGES_NOTIFY", "BADGES_POLL", "BADGES_LIVE_ALL",
+        "BADGES_SUBSCRIBERS", "BADGES_PG_CRON",
     ):  # fmt: skip
         try:
             getattr(badges_settings, name)
@@ -62,6 +63,36 @@ def check_databases(
         if connections[alias].vendor == "postgresql" and router.allow_migrate(alias, "badges"):
             messages += _check_database(alias)
     return messages
+
+
+@register(Tags.database)
+def check_deliveries(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """badges.W010: events that could not be sent."""
+    messages: list[CheckMessage] = []
+    for alias in databases or ():
+        if connections[alias].vendor == "postgresql" and router.allow_migrate(alias, "badges"):
+            messages += _check_parked(alias)
+    return messages
+
+
+def _check_parked(alias: str) -> Iterator[CheckMessage]:
+    from badges import delivering  # noqa: PLC0415 - models need loaded apps
+
+    try:
+        with transaction.atomic(using=alias):
+            number, latest = delivering.parked(alias).count(), delivering.parked(alias).first()
+    except DatabaseError:
+        return  # not migrated, or out of reach
+    if latest:
+        events = "1 event" if number == 1 else f"{number:,} events"
+        yield Warning(
+            f'In the database "{alias}", {events} could not be sent in {latest.attempts} attempts, the last at '
+            f"{latest.parked_at:%Y-%m-%d %H:%M:%S %Z}: {latest.error}",
+            hint="Mend the receiver, then run `python manage.py listen_badges --retry`.",
+            id="badges.W010",
+        )
 
 
 def _check_database(alias: str) -> Iterator[CheckMessage]:

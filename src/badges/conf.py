@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
+from django.http import HttpRequest
 
 from badges import exceptions
 
@@ -69,6 +71,51 @@ class BadgesSettings:
         return float(share)
 
     @property
+    def BADGES_SIGNALS(self) -> bool:  # noqa: N802
+        """Whether each badge that comes or goes is queued for `listen_badges`, which sends the signals. Default False,
+        as the queue of a site that runs no listener would grow for ever.
+        """
+        return _true_or_false("BADGES_SIGNALS", getattr(settings, "BADGES_SIGNALS", False))
+
+    @property
+    def BADGES_SIGNAL_ATTEMPTS(self) -> int:  # noqa: N802
+        """How often `listen_badges` tries to send an event before it puts it aside with its error. Default 10."""
+        return _within("BADGES_SIGNAL_ATTEMPTS", getattr(settings, "BADGES_SIGNAL_ATTEMPTS", 10), range(1, 1001))
+
+    @property
+    def BADGES_NOTIFY(self) -> bool | None:  # noqa: N802
+        """Whether what writes an event or leaves a pending check wakes the listeners by NOTIFY. Default None: yes,
+        unless the server allows prepared transactions (max_prepared_transactions), as NOTIFY and PREPARE exclude each
+        other.
+        """
+        value = getattr(settings, "BADGES_NOTIFY", None)
+        return None if value is None else _true_or_false("BADGES_NOTIFY", value)
+
+    @property
+    def BADGES_POLL(self) -> float:  # noqa: N802
+        """Seconds after which `listen_badges` and the live streams look by themselves, if nothing wakes them. Default
+        2.
+        """
+        seconds = getattr(settings, "BADGES_POLL", 2)
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0.01 <= seconds <= 3600:
+            raise exceptions.InvalidSetting(
+                f"BADGES_POLL is {seconds!r}; a number of seconds from 0.01 to 3600 is needed, such as 2."
+            )
+        return float(seconds)
+
+    @property
+    def BADGES_LIVE_ALL(self) -> bool | Callable[[HttpRequest], bool]:  # noqa: N802
+        """Whether live streams carry the badges of all users: True, False, or a function that is given the request and
+        says so. Default False: everybody sees their own.
+        """
+        value = getattr(settings, "BADGES_LIVE_ALL", False)
+        if not isinstance(value, bool) and not callable(value):
+            raise exceptions.InvalidSetting(
+                f"BADGES_LIVE_ALL is {value!r}; True, False or a function that takes the request is needed."
+            )
+        return value
+
+    @property
     def BADGES_SUBSCRIBERS(self) -> frozenset[str]:  # noqa: N802
         """Aliases of the databases whose rows arrive by logical replication. Their triggers are row-level and always
         enabled, as its worker fires no others. Default: none.
@@ -122,6 +169,12 @@ class BadgesSettings:
                 '"*/15 * * * *" is every 15 minutes.'
             )
         return schedule
+
+
+def _true_or_false(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise exceptions.InvalidSetting(f"{name} is {value!r}; True or False is needed.")
+    return value
 
 
 def _within(name: str, value: object, allowed: range) -> int:

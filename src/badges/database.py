@@ -43,6 +43,21 @@ def connect(alias: str = DEFAULT_DB_ALIAS) -> BaseDatabaseWrapper:
     return connection
 
 
+def own_session(alias: str) -> tuple[dict[str, Any], str]:
+    """What psycopg needs for a session beside Django's, to which the same settings apply: for LISTEN.
+
+    :returns: the parameters of `connect`, and the statement that comes first (empty, if there is none).
+    """
+    connection = connections[alias]
+    params = connection.get_connection_params()
+    # How Django wants its rows, which is not how we do.
+    for name in ("cursor_factory", "context"):
+        params.pop(name, None)
+    role = connection.settings_dict["OPTIONS"].get("assume_role")
+    first = sql.SQL("SET ROLE {}").format(sql.Identifier(role)).as_string() if role else ""
+    return {**params, "autocommit": True}, first
+
+
 @functools.cache
 def template(name: str) -> sql.SQL:
     """A whole statement from the folder `sql/`, whose `{placeholders}` take composables."""

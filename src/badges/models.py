@@ -21,7 +21,10 @@ from badges.database import fetch
 from badges.definitions import CODE_MAX_LENGTH
 from badges.fields import CurrentTransaction, DefinitionField, ShownName, active_languages
 from badges.keys import GOAL_DECIMAL_PLACES, GOAL_MAX_DIGITS
+from badges.outbox import Delivery
 from badges.progress import Progress
+
+__all__ = ["Badge", "BadgeDefinition", "BadgeEvent", "Delivery", "Failure", "PendingCheck"]
 
 
 class BadgeDefinition(models.Model):
@@ -345,6 +348,9 @@ class BadgeEvent(models.Model):
         _("transaction"),
         db_default=CurrentTransaction(),
         help_text=_("The transaction that wrote it: those that end later may have a lower one."),
+    )
+    quiet = models.BooleanField(
+        _("quiet"), default=False, db_default=False, help_text=_("Told to nobody: no signal is sent, no toast shown.")
     )
 
     code: str

@@ -120,6 +120,7 @@ def placeholders(site: Site, name: str) -> dict[str, sql.Composable]:
         "failures": site.failures.identifier,
         "definitions": site.definitions.identifier,
         "events": site.events.identifier,
+        "deliveries": site.deliveries.identifier,
         "users": site.users.identifier,
         "user_key": sql.Identifier(site.user_key.name),
         "key": trusted(site.user_key.type),
@@ -128,12 +129,21 @@ def placeholders(site: Site, name: str) -> dict[str, sql.Composable]:
             " FROM {} AS d WHERE d.code = found.code)"
         ).format(site.definitions.identifier),
         "timeout": sql.Literal(f"{site.wait}ms"),
+        "signals": sql.Literal(site.sends_signals),
+        "notify": notifies(site),
         "lock": sql.Literal(ADVISORY_LOCK_CLASS),
         "deepest": sql.Literal(DEEPEST),
         "bucket": bucket(site, trusted(user)),
         "check": qualified(site.schema, "badges_check"),
         **{each: qualified(site.schema, f"badges_{each}") for each in RUNTIME},
     }
+
+
+def notifies(site: Site) -> sql.Composable:
+    """Whether listeners are woken by NOTIFY: an expression. A transaction that has used it cannot be prepared."""
+    if site.notifies is None:
+        return sql.SQL("current_setting('max_prepared_transactions') = '0'")
+    return sql.Literal(site.notifies)
 
 
 def bucket(site: Site, user: sql.Composable) -> sql.Composed:

@@ -89,6 +89,7 @@ class Site:
     pending: Table
     failures: Table
     events: Table
+    deliveries: Table
     users: Table
     user_key: Column
     badges_owner: str
@@ -97,11 +98,16 @@ class Site:
     owner_writes_events: bool
     """The history is written with the rights of that owner, too, and tells the version of the rule."""
     """The generated functions run with the rights of that owner, and look up the users."""
+    owner_writes_deliveries: bool
     can_create_temporary: bool
     wait: int
     """BADGES_WAIT, in milliseconds."""
     buckets: int
     """BADGES_BUCKETS."""
+    notifies: bool | None
+    """BADGES_NOTIFY; None leaves it to the server's settings."""
+    sends_signals: bool
+    """BADGES_SIGNALS."""
     is_subscriber: bool
     """BADGES_SUBSCRIBERS names this database."""
 
@@ -121,7 +127,14 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
 
     :raises NotMigrated: the tables of the app "badges" or of the users are missing.
     """
-    from badges.models import Badge, BadgeDefinition, BadgeEvent, Failure, PendingCheck  # noqa: PLC0415 - models need apps
+    from badges.models import (  # noqa: PLC0415 - models need apps
+        Badge,
+        BadgeDefinition,
+        BadgeEvent,
+        Delivery,
+        Failure,
+        PendingCheck,
+    )
 
     [(database, role, search_path)] = fetch(
         connection,
@@ -134,7 +147,7 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
     )
     user_meta = get_user_model()._meta
     found = []
-    for model in (Badge, BadgeDefinition, PendingCheck, Failure, BadgeEvent, get_user_model()):
+    for model in (Badge, BadgeDefinition, PendingCheck, Failure, BadgeEvent, Delivery, get_user_model()):
         meta = model._meta
         # Django's own quoting, as db_table may hold a quoted schema and name.
         table = find_table(connection, connection.ops.quote_name(meta.db_table))
@@ -144,7 +157,7 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
                 "Run `python manage.py migrate` first."
             )
         found.append(table)
-    badges, definitions, pending, failures, events, users = found
+    badges, definitions, pending, failures, events, deliveries, users = found
     if badges.column("thing") is None:
         raise exceptions.NotMigrated(
             "The table badges_badge is still that of an earlier version. Run `python manage.py migrate badges` first."
@@ -153,17 +166,18 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
     user_key = users.column(pk.column) if pk is not None and pk.column else None
     if user_key is None:
         raise exceptions.NotMigrated(f"The table {users.qualified_name} lacks the key of {user_meta.label}.")
-    [(owner, owner_reads_users, owner_reads_definitions, owner_writes_events, can_create_temporary)] = fetch(
+    [(owner, reads_users, reads_definitions, writes_events, writes_deliveries, can_create_temporary)] = fetch(
         connection,
         """
         SELECT pg_get_userbyid(relowner),
                has_column_privilege(relowner, %s::oid, %s, 'SELECT'),
                has_table_privilege(relowner, %s::oid, 'SELECT'),
                has_table_privilege(relowner, %s::oid, 'SELECT') AND has_table_privilege(relowner, %s::oid, 'INSERT'),
+               has_table_privilege(relowner, %s::oid, 'INSERT'),
                has_database_privilege(current_database(), 'TEMPORARY')
         FROM pg_class WHERE oid = %s
         """,
-        [users.oid, user_key.name, definitions.oid, events.oid, events.oid, badges.oid],
+        [users.oid, user_key.name, definitions.oid, events.oid, events.oid, deliveries.oid, badges.oid],
     )
     return Site(
         database=database,
@@ -174,15 +188,19 @@ def describe(connection: BaseDatabaseWrapper) -> Site:
         pending=pending,
         failures=failures,
         events=events,
+        deliveries=deliveries,
         users=users,
         user_key=user_key,
         badges_owner=owner,
-        owner_reads_users=owner_reads_users,
-        owner_reads_definitions=owner_reads_definitions,
-        owner_writes_events=owner_writes_events,
+        owner_reads_users=reads_users,
+        owner_reads_definitions=reads_definitions,
+        owner_writes_events=writes_events,
+        owner_writes_deliveries=writes_deliveries,
         can_create_temporary=can_create_temporary,
         wait=badges_settings.BADGES_WAIT,
         buckets=badges_settings.BADGES_BUCKETS,
+        notifies=badges_settings.BADGES_NOTIFY,
+        sends_signals=badges_settings.BADGES_SIGNALS,
         is_subscriber=connection.alias in badges_settings.BADGES_SUBSCRIBERS,
     )
 

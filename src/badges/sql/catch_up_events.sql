@@ -1,4 +1,5 @@
--- Lets history and badges agree where the triggers that write the history were not there: before they were installed.
+-- Lets history and badges agree where the triggers that write the history were not there: before they were installed. That is
+-- no news to anybody, so these events are quiet.
 WITH last AS (
     SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
     FROM {events} AS e
@@ -7,7 +8,7 @@ WITH last AS (
 held AS (
     SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM {badges} AS b
 )
-INSERT INTO {events} (user_id, code, thing, kind, at, cause, evidence)
+INSERT INTO {events} (user_id, code, thing, kind, at, cause, evidence, quiet)
 SELECT coalesce(held.user_id, last.user_id),
        coalesce(held.code, last.code),
        coalesce(held.thing, last.thing),
@@ -17,7 +18,8 @@ SELECT coalesce(held.user_id, last.user_id),
            CASE held.evidence ->> 'operation' WHEN 'award_badges' THEN 'award_badges'
            ELSE (held.evidence ->> 'operation') || ' on ' || (held.evidence ->> 'table') END,
            'found'),
-       held.evidence
+       held.evidence,
+       true
 FROM held
 FULL JOIN last ON last.user_id = held.user_id AND last.code = held.code AND last.thing = held.thing
 WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false)

@@ -49,6 +49,11 @@ class BadgesCommand(BaseCommand):
             help="Go on where a badge would be awarded to more users than BADGES_BRAKE allows.",
         )
 
+    def add_quiet(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--quiet", action="store_true", help="Tell nobody: the events are in the history, and no signal is sent."
+        )
+
     def write_previews(self, previews: Sequence[Preview]) -> None:
         for preview in previews:
             for line in preview.lines():

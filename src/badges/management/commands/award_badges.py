@@ -29,6 +29,7 @@ class Command(BadgesCommand):
         )
         parser.add_argument("--settle", action="store_true", help="Only settle the pending checks.")
         self.add_yes(parser)
+        self.add_quiet(parser)
 
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])
@@ -55,7 +56,7 @@ class Command(BadgesCommand):
         self.said = time.monotonic()
         total, failed = 0, []
         try:
-            for progress in awarding.award(connection, definitions, source, options["codes"]):
+            for progress in awarding.award(connection, definitions, source, options["codes"], quiet=options["quiet"]):
                 self._show(progress)
                 if progress.is_done:
                     total += progress.awarded

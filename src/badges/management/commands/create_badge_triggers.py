@@ -33,6 +33,7 @@ class Command(BadgesCommand):
             "--backfill", action="store_true", help="Then award everyone who qualifies already, as award_badges does."
         )
         self.add_yes(parser)
+        self.add_quiet(parser)
 
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])
@@ -65,6 +66,7 @@ class Command(BadgesCommand):
                 file=options["file"],
                 database=options["database"],
                 yes=True,
+                quiet=options["quiet"],
                 stdout=self.stdout,
                 stderr=self.stderr,
             )

@@ -66,6 +66,9 @@ BEGIN
         FROM unnest(users, things, codes, evidences, verdicts) WITH ORDINALITY
             AS found (user_id, thing, code, evidence, verdict, place)
         WHERE (found.verdict = 'check' OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL;
+        IF {notify} THEN
+            PERFORM pg_notify('badges', '');
+        END IF;
     END IF;
 END
 $badges$

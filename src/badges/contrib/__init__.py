@@ -1,0 +1,1 @@
+"""Receivers that are ready to be connected; each is optional."""

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS
+
+from badges import database, delivering, exceptions, site
+from badges.conf import badges_settings
+from badges.listener import Listener, Tally, health
+from badges.management.commands._base import count
+
+
+class Command(BaseCommand):
+    help = "Send the signals for badges that come or go, and settle pending checks, until SIGTERM or Ctrl-C."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--database", metavar="ALIAS", default=DEFAULT_DB_ALIAS, help='The database. Default: "default".'
+        )
+        parser.add_argument("--once", action="store_true", help="Work off what there is, and end.")
+        parser.add_argument(
+            "--check", action="store_true", help="Exit with 1 unless a listener is connected and the queue moves."
+        )
+        parser.add_argument("--retry", action="store_true", help="Let what was put aside be tried again, and end.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        alias = options["database"]
+        try:
+            site.describe(database.connect(alias))
+            if options["check"]:
+                self._check(alias)
+            elif options["retry"]:
+                self.stdout.write(f"{count(delivering.release(alias), 'event')} will be tried again.")
+            else:
+                self._listen(alias, once=options["once"])
+        except exceptions.BadgesError as error:
+            raise CommandError(str(error)) from error
+
+    def _check(self, alias: str) -> None:
+        found = health(alias)
+        if not found.is_well:
+            raise CommandError(str(found), returncode=1)
+        self.stdout.write(str(found))
+
+    def _listen(self, alias: str, *, once: bool) -> None:
+        if not badges_settings.BADGES_SIGNALS:
+            self.stdout.write("BADGES_SIGNALS is not set: pending checks are settled, no signals are sent.")
+        listener = Listener(alias)
+        handlers = {number: signal.signal(number, listener.stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            if once:
+                listener.run_once()
+            else:
+                self.stdout.write(f'Listening to the database "{alias}".')
+                self.stdout.flush()
+                listener.run()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            listener.close()
+        self.stdout.write(_in_words(listener.tally))
+
+
+def _in_words(tally: Tally) -> str:
+    done = [f"{count(tally.sent, 'event')} sent"]
+    if tally.failed:
+        done.append(f"{count(tally.failed, 'attempt')} failed")
+    if tally.settled:
+        done.append(f"{count(tally.settled, 'pending check')} settled")
+    return f"{', '.join(done)}."

@@ -1,0 +1,158 @@
+// Shows a toast for each badge, in the element that badges/live.html makes. On that element an event "badge" is dispatched
+// first, with the data as `detail`; it bubbles, and preventDefault() keeps the toast away.
+(() => {
+  "use strict";
+
+  const SHOWN_FOR = 8000;
+  const POLL_EVERY = 10000;
+
+  const box = document.querySelector("[data-badges-live]");
+  if (!box || box.dataset.badgesStarted) {
+    return;
+  }
+  box.dataset.badgesStarted = "true";
+  const { badgesLive, badgesRecent, badgesUser, badgesTitle, badgesClose } = box.dataset;
+
+  // The last id and the toasts outlive the page: what happens between two pages is shown on the second.
+  const key = `badges:${badgesUser}`;
+  const memory = { id: "", toasts: [] };
+  const remember = () => {
+    try {
+      sessionStorage.setItem(key, JSON.stringify(memory));
+    } catch {
+      // Without storage it lasts as long as the page.
+    }
+  };
+  try {
+    Object.assign(memory, JSON.parse(sessionStorage.getItem(key)));
+  } catch {
+    // Not ours, or none.
+  }
+
+  const element = (name, className, text) => {
+    const made = document.createElement(name);
+    made.className = className;
+    if (text) {
+      made.textContent = text;
+    }
+    return made;
+  };
+
+  const show = (toast) => {
+    const { data } = toast;
+    const card = element("div", "badges-toast");
+    if (data.image) {
+      const image = element("img", "badges-toast__image");
+      image.src = data.image;
+      image.alt = "";
+      card.append(image);
+    }
+    const text = element("div", "badges-toast__text");
+    text.append(element("span", "badges-toast__title", badgesTitle), element("span", "badges-toast__name", data.name));
+    if (data.description) {
+      text.append(element("span", "badges-toast__description", data.description));
+    }
+    const close = element("button", "badges-toast__close", "\u00d7");
+    close.type = "button";
+    close.setAttribute("aria-label", badgesClose);
+    card.append(text, close);
+    let timer = 0;
+    const remove = () => {
+      clearTimeout(timer);
+      card.remove();
+      memory.toasts = memory.toasts.filter((other) => other !== toast);
+      remember();
+    };
+    const start = () => {
+      clearTimeout(timer);
+      timer = setTimeout(remove, Math.max(toast.until - Date.now(), 1500));
+    };
+    // It stays as long as somebody reads it.
+    const stay = () => clearTimeout(timer);
+    card.addEventListener("mouseenter", stay);
+    card.addEventListener("mouseleave", start);
+    card.addEventListener("focusin", stay);
+    card.addEventListener("focusout", start);
+    close.addEventListener("click", remove);
+    box.append(card);
+    start();
+  };
+
+  const receive = (data) => {
+    const event = new CustomEvent("badge", { detail: data, bubbles: true, cancelable: true });
+    if (box.dispatchEvent(event) && data.kind === "awarded") {
+      const toast = { data, until: Date.now() + SHOWN_FOR };
+      memory.toasts.push(toast);
+      show(toast);
+    }
+  };
+
+  memory.toasts = memory.toasts.filter((toast) => toast.until > Date.now());
+  memory.toasts.forEach(show);
+
+  let source = null;
+  let timer = 0;
+
+  const poll = async () => {
+    let goesOn = true;
+    try {
+      const response = await fetch(`${badgesRecent}?after=${encodeURIComponent(memory.id)}`, {
+        credentials: "same-origin",
+        cache: "no-cache",
+      });
+      if (response.ok) {
+        const found = await response.json();
+        memory.id = found.id;
+        found.events.forEach(receive);
+        remember();
+      } else {
+        goesOn = response.status >= 500 || response.status === 429;
+      }
+    } catch {
+      // The network is gone for now.
+    }
+    if (goesOn) {
+      timer = setTimeout(poll, POLL_EVERY);
+    }
+  };
+
+  const open = () => {
+    if (!window.EventSource) {
+      poll();
+      return;
+    }
+    const address = memory.id ? `${badgesLive}?after=${encodeURIComponent(memory.id)}` : badgesLive;
+    source = new EventSource(address);
+    source.addEventListener("ready", (event) => {
+      memory.id = event.lastEventId;
+      remember();
+    });
+    source.addEventListener("badge", (event) => {
+      memory.id = event.lastEventId;
+      receive(JSON.parse(event.data));
+      remember();
+    });
+    source.addEventListener("error", () => {
+      // What ends for good was refused; otherwise the browser comes back by itself, with the last id.
+      if (source.readyState === EventSource.CLOSED) {
+        poll();
+      }
+    });
+  };
+
+  const stop = () => {
+    clearTimeout(timer);
+    if (source) {
+      source.close();
+    }
+  };
+
+  // An open stream would keep the page out of the browser's cache of pages.
+  window.addEventListener("pagehide", stop);
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) {
+      open();
+    }
+  });
+  open();
+})();

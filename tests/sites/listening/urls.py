@@ -1,0 +1,3 @@
+from django.urls import include, path
+
+urlpatterns = [path("badges/", include("badges.live_urls"))]

@@ -1,0 +1,177 @@
+"""The receivers that come along: the mail, and the signed POST to a server of one's own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import http.server
+import io
+import json
+import socket
+import threading
+import time
+
+import pytest
+from conftest import entry
+from django.core import mail
+from django.core.management import call_command
+
+from badges.contrib import email
+from badges.contrib.webhook import Webhook
+from badges.models import Badge, BadgeDefinition, Delivery
+from badges.signals import badge_awarded, badge_revoked
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+
+
+@pytest.fixture(autouse=True)
+def badges_by_hand(committed, settings):
+    settings.BADGES_SIGNALS = True
+    settings.TEMPLATES = TEMPLATES
+    committed(entry("first", name='"Q" & A', description="For\nasking.", condition="false"))
+
+
+@pytest.fixture
+def ada(user):
+    user.email = "ada@example.com"
+    user.save()
+    return user
+
+
+def drain():
+    call_command("listen_badges", "--once", stdout=(output := io.StringIO()))
+    return output.getvalue()
+
+
+# Mail
+
+
+@pytest.fixture
+def mails():
+    badge_awarded.connect(email.congratulate)
+    yield mail.outbox
+    badge_awarded.disconnect(email.congratulate)
+
+
+def test_mail(ada, mails):
+    """An award sends a mail in plain text with the badge's name and description; a revocation sends none."""
+    Badge.objects.award(ada, "first")
+    Badge.objects.revoke(ada, "first")
+    drain()
+    [sent] = mails
+    assert (sent.subject, sent.to) == ('New badge: "Q" & A', ["ada@example.com"])
+    assert sent.body == 'Hello ada,\n\nyou have earned the badge ""Q" & A".\n\nFor\nasking.\n\n'
+
+
+def test_mail_in_the_language_of_the_site(settings, ada, mails):
+    """The name is that of the language that is active where the listener runs."""
+    settings.LANGUAGE_CODE = "de"
+    BadgeDefinition.objects.update(translations={"de": {"name": "Erste"}})
+    Badge.objects.award(ada, "first")
+    drain()
+    assert mails[0].subject.endswith(": Erste")
+
+
+def test_no_address(ada, mails):
+    """A user without an address is sent nothing, and the event goes."""
+    ada.email = ""
+    ada.save()
+    Badge.objects.award(ada, "first")
+    assert drain() == "1 event sent.\n"
+    assert mails == []
+
+
+def test_mail_server_is_gone(settings, ada, mails):
+    """A mail that cannot be sent stays in the queue."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = closed.getsockname()
+        Badge.objects.award(ada, "first")
+        drain()
+    assert "ConnectionRefusedError" in Delivery.objects.get().error
+
+
+# Webhooks
+
+
+@pytest.fixture
+def endpoint():
+    """A server that keeps what is posted, and answers as it is told: a status, with a pause before."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            server.posted.append((self.headers, body))
+            time.sleep(server.pause)
+            self.send_response(server.status)
+            self.send_header("Location", server.url)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_POST  # noqa: N815
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.posted, server.status, server.pause = [], 200, 0
+    server.url = f"http://127.0.0.1:{server.server_port}/badges"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def hook(endpoint):
+    made = Webhook(endpoint.url, secret="whsec_" + base64.b64encode(b"secret").decode(), timeout=0.5)
+    made.connect()
+    yield made
+    for each in (badge_awarded, badge_revoked):
+        each.disconnect(made, dispatch_uid=f"badges.contrib.webhook {made.url}")
+
+
+def test_webhook(ada, endpoint, hook):
+    """A badge that comes and one that goes are posted as JSON, in a form that whoever knows the secret can verify."""
+    Badge.objects.award(ada, "first", by="support")
+    Badge.objects.revoke(ada, "first")
+    assert drain() == "2 events sent.\n"
+    assert [json.loads(body)["type"] for _, body in endpoint.posted] == ["badge.awarded", "badge.revoked"]
+    headers, body = endpoint.posted[0]
+    data = json.loads(body)["data"]
+    assert (data["user"], data["username"], data["code"], data["cause"]) == (ada.pk, "ada", "first", "by hand")
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.digest(b"secret", signed, hashlib.sha256)).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+    assert abs(int(headers["webhook-timestamp"]) - time.time()) < 60
+
+
+@pytest.mark.parametrize(
+    ("status", "pause", "error"), [(500, 0, "HTTP Error 500"), (302, 0, "HTTP Error 302"), (200, 1, "timed out")]
+)
+def test_webhook_is_retried(ada, endpoint, hook, status, pause, error):
+    """An error, a redirection and silence leave the event in the queue; the next attempt has the same id."""
+    endpoint.status, endpoint.pause = status, pause
+    Badge.objects.award(ada, "first")
+    assert drain() == "0 events sent, 1 attempt failed.\n"
+    assert error in Delivery.objects.get().error
+    assert "secret" not in Delivery.objects.get().error
+    endpoint.status, endpoint.pause = 204, 0
+    call_command("listen_badges", "--retry", stdout=io.StringIO())
+    Delivery.objects.update(next_at="2020-01-01T00:00:00Z")
+    assert drain() == "1 event sent.\n"
+    first, second = (headers["webhook-id"] for headers, _ in endpoint.posted)
+    assert first == second
+
+
+@pytest.mark.parametrize("arguments", [("ftp://example.com", "x"), ("https://example.com", "")])
+def test_webhook_that_cannot_work(arguments):
+    """An address that is none and an empty secret are refused at once."""
+    with pytest.raises(ValueError, match="is"):
+        Webhook(*arguments)
