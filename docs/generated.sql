@@ -266,7 +266,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "2f3de694649aff8f"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "fca4caf875be3c9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -599,7 +599,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "12ba200617eccd27"}';
+COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "f7f08cdbe586ab9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -964,7 +964,7 @@ ORDER BY "new"."id", ''::text
             PERFORM "public"."badges_note_failure"('pionner', SQLSTATE, SQLERRM);
             failed := failed + 1;
     END;
-    -- The locks on users come last, and are held for this alone.
+    -- Locks on users are taken as late as can be, and are never waited for.
     PERFORM "public"."badges_settle"(NULL, 1000 + cardinality(losing_users));
     SELECT count(*) INTO taken_back
     FROM unnest(losing_users, losing_codes, losing_things) AS lost (user_id, code, thing)
@@ -973,7 +973,7 @@ ORDER BY "new"."id", ''::text
         WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["pionner"], "body": "f6b1221d589bcb5b"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["pionner"], "body": "109bb07c56c91d36"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new

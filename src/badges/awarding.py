@@ -28,6 +28,9 @@ BATCH = 10_000
 DECIDED_BY_OLD = "it is decided by a row that no longer exists (OLD)"
 PAUSED = "it is paused (active is false)"
 
+_EVIDENCE = sql.Literal(json.dumps({"operation": "award_badges", "asks": checked.STATE}))
+"""That of the pending checks that are left here."""
+
 SETTLE_BATCH = 100
 """Pending checks that are settled in one transaction; their users are locked until it ends."""
 
@@ -237,15 +240,20 @@ def _award_batch(
     with _as_the_functions(connection, here) as cursor:
         if quiet:
             cursor.execute("SET LOCAL badges.quiet = 'on'")
-        cursor.execute(
-            sql.SQL("INSERT INTO {} (user_id, code, thing, evidence, expires_at)\n{}\nON CONFLICT DO NOTHING")
-            .format(here.badges.identifier, qualifying.query(here, analysed, facts, bounds))
-            .as_string()
+        statement = template("award_revocable.sql" if analysed.definition.revocable else "award_all.sql").format(
+            badges=here.badges.identifier,
+            qualifying=qualifying.query(here, analysed, facts, bounds),
+            pending=here.pending.identifier,
+            code=sql.Literal(analysed.definition.code),
+            bucket=routines.bucket(here, sql.Identifier("awarded", "user_id")),
+            lock=sql.Literal(routines.ADVISORY_LOCK_CLASS),
+            evidence=_EVIDENCE,
         )
-        awarded = int(cursor.rowcount)
+        cursor.execute(statement.as_string())
+        [awarded] = cursor.fetchone()
         if quiet:
             cursor.execute("SET LOCAL badges.quiet = ''")  # the transaction may be the caller's
-        return awarded
+        return int(awarded)
 
 
 def _end_expired(connection: BaseDatabaseWrapper, here: Site, definition: Definition) -> None:
@@ -268,7 +276,7 @@ def _take_back(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDe
         pending=here.pending.identifier,
         bucket=routines.bucket(here, sql.Identifier("losing", "user_id")),
         code=code,
-        evidence=sql.Literal(json.dumps({"operation": "award_badges", "asks": checked.STATE})),
+        evidence=_EVIDENCE,
         losing=query,
     )
     held = sql.SQL("SELECT count(*) FROM {} WHERE code = {}").format(here.badges.identifier, code).as_string()

@@ -6,8 +6,10 @@ import itertools
 
 import pytest
 from conftest import entry
+from django.db import connections
 
-from isolation.harness import LEVELS, READ_COMMITTED
+from badges import awarding, definitions
+from isolation.harness import ALIAS, LEVELS, READ_COMMITTED
 
 FIVE = entry("five", condition="count(*) >= 5 from dummy_sketch where user_id = NEW.user_id", revocable=True)
 DELETE = "DELETE FROM dummy_sketch WHERE id = (SELECT min(id) FROM dummy_sketch WHERE user_id = %s)"
@@ -136,3 +138,19 @@ def test_by_hand_beside_the_rule(site, s1, s2):
     assert award.result() == [(True,)]
     s1.insert(ada)
     assert site.settled_badges() == [(ada, "five")]
+
+
+@levels
+def test_award_badges_beside_a_deletion(site, s1, level):
+    """An award of award_badges that an open deletion contradicts is taken back when that has ended."""
+    site.declare(FIVE)
+    [ada] = site.users(1)
+    site.sql("ALTER TABLE dummy_sketch DISABLE TRIGGER USER")
+    site.sql("INSERT INTO dummy_sketch (user_id, title) SELECT %s, 'x' FROM generate_series(1, 5)", [ada])
+    site.sql("ALTER TABLE dummy_sketch ENABLE TRIGGER USER")
+    s1.begin(level)
+    s1.run(DELETE, [ada])
+    list(awarding.award(connections[ALIAS], definitions.load(site.badge_file), site.badge_file))
+    assert site.badges() == [(ada, "five")]
+    s1.commit()
+    assert site.settled_badges() == []

@@ -1,0 +1,18 @@
+-- Awards a badge that can be taken back. A write that makes its condition false at the same time has not seen the award: it
+-- holds the lock of the user, so that a check is left for after it; or it comes later, finds the lock taken and leaves one itself.
+WITH awarded AS (
+    INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
+{qualifying}
+    ON CONFLICT DO NOTHING
+    RETURNING user_id, thing
+),
+fresh AS MATERIALIZED (
+    SELECT {bucket} AS bucket, awarded.user_id, awarded.thing FROM awarded
+),
+checked AS (
+    INSERT INTO {pending} (bucket, user_id, code, thing, evidence)
+    SELECT fresh.bucket, fresh.user_id, {code}, fresh.thing, {evidence}::jsonb
+    FROM fresh
+    WHERE NOT pg_try_advisory_xact_lock({lock}, fresh.bucket)
+)
+SELECT count(*) FROM awarded
