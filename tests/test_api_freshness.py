@@ -177,6 +177,20 @@ def test_who_asks_in_which_language(ada, bob, caller, callers, settings):
         assert response["Cache-Control"] == "private, no-cache"
 
 
+def test_pages_for_browsers(caller, settings):
+    """The browsable API shows each list, and its 304 has no body either."""
+    backend = "django.template.backends.django.DjangoTemplates"
+    settings.TEMPLATES = [{"BACKEND": backend, "APP_DIRS": True}]
+    settings.STATIC_URL = "static/"
+    for path in PATHS:
+        asking = caller(path)
+        response = asking.client.get(asking.address, headers={"accept": "text/html"})
+        assert response["Content-Type"].startswith("text/html")
+        again = {"accept": "text/html", "if-none-match": response["ETag"]}
+        response = asking.client.get(asking.address, headers=again)
+        assert (response.status_code, response.content) == (304, b"")
+
+
 def test_refusals(caller, settings):
     """Who may no longer see something does not get 304 for it."""
     asking = caller("recent/")

@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import DateTimeField, F, Q, QuerySet, Value
 from django.db.models.functions import Cast, Coalesce
-from django.http import Http404
+from django.http import Http404, HttpResponse, HttpResponseNotModified
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import get_language
 from rest_framework import generics
@@ -49,7 +49,7 @@ class BadgesView(generics.GenericAPIView[Any]):
     def answer(self, request: Request) -> Response:
         raise NotImplementedError
 
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         parts = (
             request.build_absolute_uri(),
             request.accepted_renderer.media_type,
@@ -58,7 +58,8 @@ class BadgesView(generics.GenericAPIView[Any]):
             *self.parts(),
         )
         found = freshness.look(self.concern(), parts, request.headers.get("If-None-Match", ""))
-        response = Response(status=304) if found.is_fresh else self.answer(request)
+        # Not one of REST framework's, as its pages for browsers would give it a body.
+        response = HttpResponseNotModified() if found.is_fresh else self.answer(request)
         if found.etag:
             response["ETag"] = found.etag
         # Browsers may keep it, and ask each time whether it is still so; nobody else may.
