@@ -32,7 +32,7 @@ class Entry:
 
     definition: BadgeDefinition
     badges: Sequence[Badge] = ()
-    """What the user in question holds of it, newest first: one badge, or one for each thing, not all if they are many."""
+    """What the user in question holds of it, newest first: one, or one for each thing as long as they are not many."""
     count: int = 0
     """How many of it the user holds."""
     holders: int = 0
@@ -106,7 +106,10 @@ def everything(viewer: Any) -> list[Entry]:
     """All badges that can be earned, with their holders and what the viewer holds. Four queries."""
     definitions = list(BadgeDefinition.objects.filter(visible(viewer), retired_at=None))
     holders = dict(
-        Badge.objects.order_by().values("code").annotate(users=Count("user", distinct=True)).values_list("code", "users")
+        Badge.objects.order_by()
+        .values("code")
+        .annotate(users=Count("user", distinct=True))
+        .values_list("code", "users")
     )
     users = get_user_model()._default_manager.count()
     held = _held(viewer, viewer)
@@ -168,8 +171,10 @@ def holders(definition: BadgeDefinition, start: int, stop: int) -> list[Holder]:
         template=f"(%(expressions)s)[1:{MOST_THINGS}]",
         output_field=ArrayField(TextField()),
     )
-    by_user = badges.order_by().values("user").annotate(
-        since=Min("awarded_at"), latest=Max("awarded_at"), count=Count("pk"), things=newest_things
+    by_user = (
+        badges.order_by()
+        .values("user")
+        .annotate(since=Min("awarded_at"), latest=Max("awarded_at"), count=Count("pk"), things=newest_things)
     )
     found = list(by_user.order_by(F("latest").desc(nulls_last=True), "user")[start:stop])
     users = _users(row["user"] for row in found)
