@@ -365,6 +365,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
 SET lock_timeout = '10ms'
 AS $badges$
 DECLARE
@@ -381,6 +382,9 @@ BEGIN
     IF current_setting('badges.patience', true) = 'spent' THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
+    IF only_buckets IS NULL THEN
+        only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM "public"."badges_pendingcheck" AS p);
+    END IF;
     PERFORM set_config('badges.cause', 'settled', true);
     FOR pending IN
         SELECT p.id, p.user_id, p.code, p.thing, p.evidence,
@@ -388,7 +392,7 @@ BEGIN
                coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL FROM "public"."badges_badgedefinition" AS d
                          WHERE d.code = p.code), false) AS is_revocable
         FROM "public"."badges_pendingcheck" AS p
-        WHERE (only_buckets IS NULL OR p.bucket = ANY (only_buckets))
+        WHERE p.bucket = ANY (only_buckets)
           -- What this transaction left for those that run beside it must outlast it.
           AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
         ORDER BY p.failed_at NULLS FIRST, p.noted_at
@@ -446,7 +450,7 @@ BEGIN
     PERFORM set_config('badges.cause', coalesce(told, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "7d2565d875d064d0"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "c3f179ea6ce61170"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -869,7 +873,7 @@ BEGIN
         IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT age(NEW.date_joined) > interval '1 year'
                     ) LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award')
+                   array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("new"."id", ''::text, badge.code)
@@ -883,7 +887,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('pionner') AND b.thing = found.thing));
+            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('pionner') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -918,7 +922,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["pionner"], "body": "9d7274f6a0a40a56"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["pionner"], "body": "bdd50d6e9531f219"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -958,7 +962,7 @@ BEGIN
     END IF;
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "new"."user_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text)
+        SELECT "new"."user_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text)
         INTO own.the_user, own.the_thing, own.are_many, own.held
         FROM "badges_new" AS "new"
         LIMIT 1;
@@ -967,13 +971,16 @@ BEGIN
             -- had the lock before has committed.
             SELECT array_agg(lacking.bucket),
                    array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
-                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = lacking.bucket LIMIT 1))
+                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.bucket = lacking.bucket
+                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                            LIMIT 1))
             INTO own.buckets, own.busy, own.has_checks
             FROM (
                 SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL
-                  AND cardinality(ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text)) < 1
+                  AND cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text)) < 1
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -989,7 +996,7 @@ BEGIN
                 FROM (
         SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
     ) AS "new"
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text) AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text) AS codes OFFSET 0) AS held
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Three badges
@@ -1027,14 +1034,18 @@ BEGIN
                OR current_setting('transaction_isolation') <> 'read committed'
             THEN
                 own.busy := "public"."badges_wait"(own.buckets, own.buckets);
-                own.held := ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('three-badges') AND b.thing = own.the_thing);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('three-badges') AND b.thing = own.the_thing);
             END IF;
             SELECT ARRAY[
                     -- Three badges
                     CASE WHEN 'three-badges' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END
                    ],
-                   (SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = own.buckets[1] AND own.busy IS NULL LIMIT 1)
+                   -- Its own checks are for those who run beside this transaction.
+                   (SELECT true FROM "public"."badges_pendingcheck" AS p
+                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
+                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                    LIMIT 1)
             INTO own.earned, own.has_checks
             FROM "badges_new" AS "new";
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -1097,7 +1108,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["three-badges"], "body": "fed0a2d2a3857652"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["three-badges"], "body": "3bc149ffc0520d32"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -1140,7 +1151,7 @@ BEGIN
         IF (SELECT true FROM "badges_old" AS "old" WHERE (SELECT OLD.hit_views < 10
                     ) LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award')
+                   array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("old"."user_id", ''::text, badge.code)
@@ -1154,7 +1165,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "old"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('clean-up') AND b.thing = found.thing));
+            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('clean-up') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -1189,7 +1200,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["clean-up"], "body": "2a49726a413e719e"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["clean-up"], "body": "0cd03954d3bd110d"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -1229,7 +1240,7 @@ BEGIN
     END IF;
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "new"."user_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text)
+        SELECT "new"."user_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text)
         INTO own.the_user, own.the_thing, own.are_many, own.held
         FROM "badges_new" AS "new"
         LIMIT 1;
@@ -1238,13 +1249,16 @@ BEGIN
             -- had the lock before has committed.
             SELECT array_agg(lacking.bucket),
                    array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
-                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = lacking.bucket LIMIT 1))
+                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.bucket = lacking.bucket
+                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                            LIMIT 1))
             INTO own.buckets, own.busy, own.has_checks
             FROM (
                 SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL
-                  AND cardinality(ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text)) < 2
+                  AND cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text)) < 2
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -1260,7 +1274,7 @@ BEGIN
                 FROM (
         SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
     ) AS "new"
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text) AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text) AS codes OFFSET 0) AS held
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Collector
@@ -1301,7 +1315,7 @@ BEGIN
                OR current_setting('transaction_isolation') <> 'read committed'
             THEN
                 own.busy := "public"."badges_wait"(own.buckets, own.buckets);
-                own.held := ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = own.the_thing);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = own.the_thing);
             END IF;
             SELECT ARRAY[
                     -- Collector
@@ -1311,7 +1325,11 @@ BEGIN
                     CASE WHEN 'prolific' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(*) >= 25 from dummy_sketch where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END
                    ],
-                   (SELECT true FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = own.buckets[1] AND own.busy IS NULL LIMIT 1)
+                   -- Its own checks are for those who run beside this transaction.
+                   (SELECT true FROM "public"."badges_pendingcheck" AS p
+                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
+                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                    LIMIT 1)
             INTO own.earned, own.has_checks
             FROM "badges_new" AS "new";
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -1349,7 +1367,7 @@ BEGIN
         IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT true
                     ) LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award')
+                   array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
@@ -1363,7 +1381,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('first-sketch') AND b.thing = found.thing));
+            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('first-sketch') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -1398,7 +1416,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["collector", "first-sketch", "prolific"], "body": "528bf57777841ebb"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["collector", "first-sketch", "prolific"], "body": "f7ed5138366f8677"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -1441,7 +1459,7 @@ BEGIN
         IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT hit_views > 1000
                     ) LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award')
+                   array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
@@ -1455,7 +1473,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('star') AND b.thing = found.thing));
+            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('star') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -1490,7 +1508,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["star"], "body": "e91bad2e7818a388"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["star"], "body": "bd31691d7ef4b0e5"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -1534,7 +1552,7 @@ BEGIN
     CROSS JOIN (SELECT OLD."hit_views") AS "old" WHERE (SELECT (SELECT NEW.hit_views - OLD.hit_views >= 500
                     ) FROM (SELECT "new"."hit_views") AS "new") LIMIT 1) THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award')
+                   array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
@@ -1549,7 +1567,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('viral') AND b.thing = found.thing));
+            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('viral') AND b.thing = found.thing));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -1584,7 +1602,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["viral"], "body": "0ae90eecd0ce44a6"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["viral"], "body": "b2288a8b6f0820b6"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

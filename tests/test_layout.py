@@ -18,7 +18,7 @@ FOUNDATION = ("exceptions", "conf", "database", "fields", "progress")
 STAGES = (
     "notation", "keys", "definitions", "conditions", "rules", "declarations", "site", "facts", "names", "watching",
     "complaints", "analysis", "routines", "checked", "expressions", "awards", "compiler", "catalog", "mirror", "plan",
-    "install", "awarding", "cost", "preview", "brake", "status", "explain"
+    "install", "qualifying", "awarding", "cost", "preview", "brake", "status", "explain"
 )  # fmt: skip
 ORDER = (*FOUNDATION, *STAGES)
 MAX_LINES = 400

@@ -114,15 +114,17 @@ def test_badge_that_existing_rows_cannot_decide(people):
     assert [write.event for write in found.writes] == ["delete"]
 
 
-def test_losers(declare, people, monkeypatch, execute):
+def test_losers(declare, people, execute):
     """Who would lose a badge that can be revoked: its holders whose rows do not meet the condition, unless by hand."""
-    monkeypatch.setattr(preview, "is_revocable", lambda definition: True)
-    declare(COLLECTOR)
+    revocable = {**COLLECTOR, "revocable": True}
+    declare(revocable)
     run("award_badges", "--yes")
     Badge.objects.award(people[0], "collector")
-    assert look(COLLECTOR)["collector"].count.losers == 0
+    assert look(revocable)["collector"].count.losers == 0
+    execute("SET LOCAL session_replication_role = replica")
     Sketch.objects.filter(user__in=people[20:23]).delete()
-    found = look(COLLECTOR)["collector"]
+    execute("SET LOCAL session_replication_role = origin")
+    found = look(revocable)["collector"]
     assert found.count.losers == 3
     assert "    3 would lose it" in list(found.lines())
 
@@ -409,7 +411,7 @@ def test_json(many_sketches, badge_file, people):
     [found] = json.loads(run("create_badge_triggers", "--json"))["previews"]
     assert found.keys() == {
         "code", "users", "qualifying", "new", "losers", "new_examples", "holder_examples", "skipped", "error",
-        "is_out_of_time", "writes", "writes_error", "warnings"
+        "is_out_of_time", "writes", "writes_error", "warnings", "watches"
     }  # fmt: skip
     assert (found["users"], found["qualifying"], found["new"], found["losers"]) == (30, 27, 27, None)
     assert len(found["new_examples"]) == 10
@@ -516,12 +518,11 @@ def test_plain_installation_is_not_braked(badge_file, people, held):
     assert held(people[1]) == []
 
 
-def test_installation_that_would_revoke(declare, badge_file, people, monkeypatch, database_unchanged):
+def test_installation_that_would_revoke(declare, badge_file, people, database_unchanged):
     """Where badges can be revoked, an installation that would take one from too many stops as well."""
     declare(FIRST)
     run("award_badges", "--yes")
-    monkeypatch.setattr(preview, "is_revocable", lambda definition: True)
-    badge_file({**FIRST, "condition": "NEW.hit_views > 20"})
+    badge_file({**FIRST, "condition": "NEW.hit_views > 20", "revocable": True})
     with database_unchanged():
         assert "first: 20 of 30 users, 67%, would be revoked" in fail("create_badge_triggers")[1]
     assert "Done" in run("create_badge_triggers", "--yes")

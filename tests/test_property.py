@@ -28,8 +28,8 @@ from psycopg import errors
 VISITS = "CREATE TABLE visits (id bigint GENERATED ALWAYS AS IDENTITY, user_id bigint, stars integer NOT NULL)"
 
 
-def badge(code: str, condition: str, *events: str, table: str = "dummy_sketch") -> dict[str, Any]:
-    return entry(code, condition=condition, trigger_condition=list(events), trigger_table=table)
+def badge(code: str, condition: str, *events: str, table: str = "dummy_sketch", **keys: Any) -> dict[str, Any]:
+    return entry(code, condition=condition, trigger_condition=list(events), trigger_table=table, **keys)
 
 
 BADGES = (
@@ -41,6 +41,10 @@ BADGES = (
     badge("collector", "count(*) >= 3 FROM dummy_sketch WHERE user_id = NEW.user_id", "insert"),
     badge("seen", "sum(hit_views) >= 100 FROM dummy_sketch WHERE user_id = NEW.user_id", "insert", "update"),
     badge("tidy", "count(*) <= 1 FROM dummy_sketch WHERE user_id = OLD.user_id", "delete"),
+    badge("owner", "count(*) >= 2 FROM dummy_sketch WHERE user_id = NEW.user_id", "insert", revocable=True),
+    badge("famed", "sum(hit_views) >= 90 FROM dummy_sketch WHERE user_id = NEW.user_id", "update", revocable=True),
+    badge("bright", "hit_views >= 60", "insert", revocable=True),
+    badge("gem", "NEW.hit_views >= 50", "insert", "update", revocable=True, per="id"),
 )
 
 
@@ -79,6 +83,14 @@ def must_and_may_hold(user: int, changes: list[Change]) -> tuple[set[str], set[s
         "seen": sum(left.values()) >= 100,
         "tidy": bool(gone) and len(left) <= 1,
     }
+    # Those that are taken back: true at the end, and nothing else.
+    exact |= {
+        "owner": len(left) >= 2,
+        "famed": sum(left.values()) >= 90,
+        "bright": any(seen >= 60 for seen in left.values()),
+        **{f"gem {row}": left[row] >= 50 for row in left},
+    }
+    must |= exact
     may = exact | {"collector": len(best) >= 3, "seen": sum(best.values()) >= 100, "tidy": bool(gone)}
     return {code for code in must if must[code]}, {code for code in may if may[code]}
 
@@ -191,7 +203,8 @@ class Sessions(RuleBasedStateMachine):
             for writer in self.writers:
                 if writer.is_open:
                     self.committed += writer.end("COMMIT")
-            held = self.site.settled_badges()
+            self.site.settled_badges()
+            held = self.site.sql("SELECT user_id, trim(code || ' ' || thing) FROM badges_badge")
             for user in self.users:
                 codes = [code for holder, code in held if holder == user]
                 must, may = must_and_may_hold(user, self.committed)
@@ -256,11 +269,20 @@ def test_badges_are_those_of_the_oracle(site: Site) -> None:
     ("changes", "must", "may"),
     [
         ([], set(), set()),
-        ([Change("insert", 1, row, new=40) for row in range(3)], {"collector", "seen"}, {"collector", "seen"}),
+        (
+            [Change("insert", 1, row, new=40) for row in range(3)],
+            {"collector", "seen", "owner", "famed"},
+            {"collector", "seen", "owner", "famed"},
+        ),
         (
             [*(Change("insert", 1, row, new=40) for row in range(3)), Change("delete", 1, 0, old=40)],
-            set(),
-            {"collector", "seen", "tidy"},
+            {"owner"},
+            {"collector", "seen", "tidy", "owner"},
+        ),
+        (
+            [*(Change("insert", 1, row, new=90) for row in range(2)), Change("update", 1, 0, old=90, new=0)],
+            {"loud", "owner", "famed", "bright", "gem 1"},
+            {"loud", "owner", "famed", "bright", "gem 1", "seen"},
         ),
         ([Change("visit", 1, new=4)] * 3, {"visitor", "starry"}, {"visitor", "starry"}),
         ([Change("visit", 2, new=4)] * 3, set(), set()),

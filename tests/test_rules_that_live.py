@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from conftest import entry
+from django.core.management import call_command
 from django.db import connection
 
 from badges.models import Badge, BadgeEvent, Failure
@@ -322,3 +325,94 @@ def test_failing_progress(declare, user):
     progress = Badge.objects.progress(user)
     assert progress["failing"].value is None
     assert progress["three"].value == 0
+
+
+@pytest.fixture
+def unseen():
+    """Writes that no trigger sees."""
+
+    def run(statement, params=None):
+        sql("SET session_replication_role = replica")
+        try:
+            return sql(statement, params)
+        finally:
+            sql("SET session_replication_role = origin")
+
+    return run
+
+
+def award_badges(*arguments):
+    output = io.StringIO()
+    call_command("award_badges", *arguments, stdout=output)
+    return output.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_award_badges_takes_back(committed, make_user, unseen):
+    """What no trigger saw is taken back by award_badges, from those alone of whom it is not true."""
+    user = make_user("ada")
+    other_user = make_user("bob")
+    committed(levelled(revocable=True))
+    draw(user, 5)
+    draw(other_user, 5)
+    unseen("DELETE FROM dummy_sketch WHERE id = (SELECT min(id) FROM dummy_sketch WHERE user_id = %s)", [user.pk])
+    assert "five: 0 awarded, 1 taken back" in award_badges()
+    assert (held(user), held(other_user)) == ([("three", "")], [("five", ""), ("three", "")])
+    assert BadgeEvent.objects.filter(kind="revoked").get().cause == "settled"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_award_badges_for_things(committed, make_user, unseen):
+    """award_badges awards each thing that the rows have."""
+    user = make_user("ada")
+    committed(entry("star", condition="hit_views > 1000", trigger_condition="update", per="id", revocable=True))
+    one, two, _ = draw(user, 3)
+    unseen("UPDATE dummy_sketch SET hit_views = 2000 WHERE id <> (SELECT max(id) FROM dummy_sketch)")
+    assert "star: 2 awarded" in award_badges()
+    assert held() == sorted([("star", str(one)), ("star", str(two))])
+    unseen("UPDATE dummy_sketch SET hit_views = 0 WHERE id = %s", [one])
+    assert "star: 0 awarded, 1 taken back" in award_badges()
+    assert held() == [("star", str(two))]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_award_badges_after_the_end(committed, make_user, unseen):
+    """An expired badge whose condition still holds is awarded again by award_badges."""
+    user = make_user("ada")
+    committed(entry("fresh", condition=COUNT.replace("count(*)", "count(*) >= 1"), expires_after="30 days"))
+    draw(user)
+    sql("UPDATE badges_badge SET expires_at = now() - interval '1 day'")
+    assert "fresh: 1 awarded" in award_badges()
+    assert held() == [("fresh", "")]
+    assert Badge.objects.get().expires_at is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_award_badges_looks_at_the_users_of_all_triggers(committed, make_user, unseen):
+    """Who has rows in a further table alone is awarded, too."""
+    user = make_user("ada")
+    sql("CREATE TABLE likes (author_id bigint)")
+    triggers = [
+        {"table": "dummy_sketch", "on": "insert", "user_field": "user_id"},
+        {"table": "likes", "on": "insert", "user_field": "author_id"},
+    ]
+    made = entry("liked", condition="count(*) >= 2 from likes where author_id = NEW.user_id", triggers=triggers)
+    for key in ("trigger_table", "trigger_condition", "user_field"):
+        del made[key]
+    committed(made)
+    unseen("INSERT INTO likes VALUES (%s), (%s)", [user.pk, user.pk])
+    assert "liked: 1 awarded" in award_badges()
+    assert held() == [("liked", "")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_time_takes_back(committed, make_user, unseen):
+    """What only time makes false is taken back by award_badges, which is all that looks then."""
+    user = make_user("ada")
+    condition = "count(*) >= 1 from dummy_sketch where user_id = NEW.user_id and created > now() - interval '1 day'"
+    committed(entry("active", condition=condition, revocable=True))
+    draw(user)
+    assert held() == [("active", "")]
+    unseen("UPDATE dummy_sketch SET created = now() - interval '2 days'")
+    assert "active: 0 awarded, 1 taken back" in award_badges()
+    assert held() == []

@@ -17,6 +17,7 @@ from other_databases import PARAMETERS, alias_for, new_database
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from badges.exceptions import InsufficientRights
 from badges.models import Badge, Failure
 
 pytestmark = pytest.mark.django_db
@@ -170,7 +171,7 @@ def test_default_privileges_give_nobody_the_functions(declare, execute, writer, 
     assert execute(rights) == []
     with acting_as(writer):
         refused(f"SELECT badges_award({ada.pk}, 'first')")
-    execute(f"GRANT EXECUTE ON FUNCTION badges_award(integer, text, jsonb, text, text) TO {writer}")
+    execute(f"GRANT EXECUTE ON FUNCTION badges_award(integer, text, jsonb, text, text, text) TO {writer}")
     run("create_badge_triggers", "--check")
     assert execute(rights) == [("badges_award", writer)], "what was granted on purpose stays"
 
@@ -388,8 +389,8 @@ def application(declare, execute):
 TO_AWARD_BY_HAND = [
     "SELECT ON badges_badge",
     "SELECT ON badges_badgedefinition",
-    "EXECUTE ON FUNCTION badges_award(integer, text, jsonb, text, text)",
-    "EXECUTE ON FUNCTION badges_revoke(integer, text, text, text)",
+    "EXECUTE ON FUNCTION badges_award(integer, text, jsonb, text, text, text)",
+    "EXECUTE ON FUNCTION badges_revoke(integer, text, text, text, text)",
 ]
 
 
@@ -402,6 +403,29 @@ def test_grants_to_award_by_hand(execute, held, application, acting_as, ada):
             assert Badge.objects.revoke(ada, "first") is True
 
     grant_and_try(execute, application, TO_AWARD_BY_HAND, award_and_revoke)
+
+
+TO_SEE_PROGRESS = [
+    "SELECT ON badges_badgedefinition",
+    "EXECUTE ON FUNCTION badges_progress(integer[])",
+]
+
+
+def test_grants_to_see_progress(declare, execute, application, acting_as, ada):
+    """These are the rights, and both are needed, for Badge.objects.progress; the error names the GRANT."""
+    goal = {**FIRST, "progress": "NEW.hit_views", "goal": 5}
+    del goal["condition"]
+    declare(goal, COUNTED)
+
+    def see_progress():
+        with acting_as(application), transaction.atomic():
+            assert Badge.objects.progress(ada).keys() == {"first"}
+
+    execute(f"GRANT SELECT ON badges_badgedefinition TO {application}")
+    with pytest.raises(InsufficientRights, match="GRANT EXECUTE ON FUNCTION badges_progress"):
+        see_progress()
+    execute(f"REVOKE SELECT ON badges_badgedefinition FROM {application}")
+    grant_and_try(execute, application, TO_SEE_PROGRESS, see_progress)
 
 
 TO_RUN_AWARD_BADGES = [
@@ -451,7 +475,7 @@ def grant_and_try(execute, role, rights, action):
         try:
             with transaction.atomic():
                 action()
-        except (ProgrammingError, CommandError):
+        except (ProgrammingError, CommandError, InsufficientRights):
             pass
         else:
             pytest.fail(f"{right} is not needed")

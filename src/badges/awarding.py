@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,11 +15,11 @@ from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges import analysis, catalog, exceptions, expressions, mirror, site
+from badges import analysis, catalog, checked, exceptions, mirror, qualifying, routines, site
 from badges.analysis import AnalysedDefinition, Facts
 from badges.conf import badges_settings
-from badges.database import fetch, fetch_file, qualified, read_committed, template, trusted
-from badges.definitions import Definition, Event
+from badges.database import fetch, fetch_file, qualified, read_committed, template
+from badges.definitions import Definition
 from badges.site import Site, Table
 
 BATCH = 10_000
@@ -41,6 +43,8 @@ class Progress:
     users: int
     """About how many users there are; PostgreSQL's estimate."""
     is_done: bool
+    taken_back: int = 0
+    """Badges that were taken back, as their condition holds no more."""
     skipped: str = ""
     """Why the badge cannot be awarded by the rows that exist now."""
     error: str = ""
@@ -172,17 +176,19 @@ def _require_all_rows(connection: BaseDatabaseWrapper, here: Site, chosen: Seque
 
 def _award_one(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition) -> Iterator[Progress]:
     definition = analysed.definition
-    facts = facts_of_existing_rows(analysed)
+    facts = qualifying.facts_of_existing_rows(analysed)
     users = estimated_users(connection, here)
     if facts is None or not definition.active:
         reason = DECIDED_BY_OLD if definition.active else PAUSED
         yield Progress(definition.code, 0, 0, users, is_done=True, skipped=reason)
         return
-    awarded, seen, error = 0, 0, ""
+    if definition.expires_after:
+        _end_expired(connection, here, definition)
+    awarded, seen, taken_back, error = 0, 0, 0, ""
     batches = _batches(connection, here) if is_indexed(connection, facts) else iter([(None, None, users)])
     for after, last, size in batches:
         try:
-            awarded += _award_batch(connection, here, definition, facts, after, last)
+            awarded += _award_batch(connection, here, analysed, facts, after, last)
         except DatabaseError as failure:
             if not isinstance(failure.__cause__, psycopg.errors.DataError | psycopg.ProgrammingError):
                 raise
@@ -190,55 +196,13 @@ def _award_one(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDe
             break
         seen += size
         yield Progress(definition.code, awarded, seen, max(users, seen), is_done=False)
-    yield Progress(definition.code, awarded, seen, max(users, seen), is_done=True, error=error)
-
-
-def facts_of_existing_rows(analysed: AnalysedDefinition) -> Facts | None:
-    """The facts under which a row that exists can be looked at: as one that was just inserted or updated."""
-    for event in (Event.INSERT, Event.UPDATE):
-        facts = analysed.facts.get(event)
-        if facts and not facts.old_columns:
-            return facts
-    return None
-
-
-def qualifying(
-    here: Site,
-    definition: Definition,
-    facts: Facts,
-    bounds: Sequence[sql.Composable] = (),
-    *,
-    lacking: bool = True,
-) -> sql.Composed:
-    """The query for the users who qualify by the rows that exist now: user_id, code, evidence.
-
-    :param bounds: what else must hold of a row, which is called `new`.
-    :param lacking: only those who do not hold the badge.
-    """
-    user = sql.Identifier("new", facts.user.name)
-    columns = facts.table.in_order({facts.user.name, *facts.new_columns})
-    return template("qualifying.sql").format(
-        user=user,
-        code=sql.Literal(definition.code),
-        evidence=expressions.evidence("award_badges", facts),
-        rows=expressions.distinct_rows(
-            facts.table,
-            "new",
-            columns,
-            facts.table.identifier,
-            sql.SQL(" AND ").join([user + sql.SQL(" IS NOT NULL"), *bounds]),
-        ),
-        lacks=template("lacks.sql").format(badges=here.badges.identifier, user=user, code=sql.Literal(definition.code))
-        if lacking
-        else sql.SQL("true"),
-        users=here.users.identifier,
-        user_key=sql.Identifier(here.user_key.name),
-        condition=trusted(definition.condition),
-    )
+    if not error:
+        taken_back = _take_back(connection, here, analysed)
+    yield Progress(definition.code, awarded, seen, max(users, seen), is_done=True, error=error, taken_back=taken_back)
 
 
 def _award_batch(
-    connection: BaseDatabaseWrapper, here: Site, definition: Definition, facts: Facts, after: Any, last: Any
+    connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition, facts: Facts, after: Any, last: Any
 ) -> int:
     """Award one badge to the users whose key is above `after` and up to `last`; None means no bound."""
     key = _in_key_order(here, sql.Identifier("new", facts.user.name))
@@ -247,14 +211,55 @@ def _award_batch(
         bounds.append(key + sql.SQL(" > ") + sql.Literal(after))
     if last is not None:
         bounds.append(key + sql.SQL(" <= ") + sql.Literal(last))
-    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL search_path = {here.function_search_path}")
+    with _as_the_functions(connection, here) as cursor:
         cursor.execute(
-            sql.SQL("INSERT INTO {} (user_id, code, evidence)\n{}\nON CONFLICT DO NOTHING")
-            .format(here.badges.identifier, qualifying(here, definition, facts, bounds))
+            sql.SQL("INSERT INTO {} (user_id, code, thing, evidence, expires_at)\n{}\nON CONFLICT DO NOTHING")
+            .format(here.badges.identifier, qualifying.query(here, analysed, facts, bounds))
             .as_string()
         )
         return int(cursor.rowcount)
+
+
+def _end_expired(connection: BaseDatabaseWrapper, here: Site, definition: Definition) -> None:
+    """Let go of what has expired, so that it can be earned again."""
+    statement = sql.SQL("DELETE FROM {} AS b WHERE b.code = {} AND b.expires_at <= statement_timestamp()")
+    with connection.cursor() as cursor:
+        cursor.execute(statement.format(here.badges.identifier, sql.Literal(definition.code)).as_string())
+
+
+def _take_back(connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition) -> int:
+    """Leave a pending check for whoever would lose a badge, and settle them: so they are looked at under the lock.
+
+    :returns: how many badges were taken back.
+    """
+    query = qualifying.losing(here, analysed)
+    if query is None:
+        return 0
+    code = sql.Literal(analysed.definition.code)
+    statement = template("check_losing.sql").format(
+        pending=here.pending.identifier,
+        bucket=routines.bucket(here, sql.Identifier("losing", "user_id")),
+        code=code,
+        evidence=sql.Literal(json.dumps({"operation": "award_badges", "asks": checked.STATE})),
+        losing=query,
+    )
+    held = sql.SQL("SELECT count(*) FROM {} WHERE code = {}").format(here.badges.identifier, code).as_string()
+    with _as_the_functions(connection, here) as cursor:
+        cursor.execute(statement.as_string())
+        if not cursor.rowcount:
+            return 0
+    [(before,)] = fetch(connection, held)
+    settle(connection)
+    [(after,)] = fetch(connection, held)
+    return max(0, int(before) - int(after))
+
+
+@contextlib.contextmanager
+def _as_the_functions(connection: BaseDatabaseWrapper, here: Site) -> Iterator[Any]:
+    """A transaction in which conditions are read as the generated functions read them."""
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL search_path = {here.function_search_path}")
+        yield cursor
 
 
 def _batches(connection: BaseDatabaseWrapper, here: Site) -> Iterator[tuple[Any, Any, int]]:

@@ -40,7 +40,7 @@ def before_install(
 
     :raises Braked: too many users would be awarded or lose a badge, or that cannot be told in time.
     """
-    chosen = [definition for definition in definitions if backfill or preview.is_revocable(definition)]
+    chosen = [definition for definition in definitions if backfill or definition.revocable]
     if not chosen:
         return
     here = site.describe(connection)

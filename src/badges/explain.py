@@ -15,7 +15,7 @@ from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges import analysis, awarding, catalog, exceptions, expressions, routines, site, status
+from badges import analysis, catalog, exceptions, expressions, qualifying, routines, site, status
 from badges.analysis import AnalysedDefinition
 from badges.catalog import RecordedFailure
 from badges.database import fetch, fetch_file, rolled_back, template, trusted
@@ -291,7 +291,7 @@ def _look(
     connection: BaseDatabaseWrapper, here: Site, analysed: AnalysedDefinition, user: Any
 ) -> tuple[tuple[Row, ...], str, str]:
     """The rows of the user with what the condition gives for each; or why that cannot be said; or how it failed."""
-    facts = awarding.facts_of_existing_rows(analysed)
+    facts = qualifying.facts_of_existing_rows(analysed)
     if facts is None:
         return (), "a row that no longer exists (OLD) decides it", ""
     bounds = sql.SQL("{} = {}").format(sql.Identifier("new", facts.user.name), sql.Literal(user))

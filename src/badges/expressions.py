@@ -25,7 +25,7 @@ def held(site: Site, user: sql.Composable, thing: sql.Composable, badges: Sequen
     """The codes of those of the badges that a user holds."""
     can_expire = any(badge.definition.expires_after for badge in badges)
     return sql.SQL(
-        'ARRAY(SELECT b.code FROM {} AS b WHERE b.user_id = {} AND b.code COLLATE "C" IN ({}) AND b.thing = {}{})'
+        'ARRAY(SELECT b.code::text FROM {} AS b WHERE b.user_id = {} AND b.code COLLATE "C" IN ({}) AND b.thing = {}{})'
     ).format(
         site.badges.identifier,
         user,

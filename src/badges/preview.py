@@ -19,8 +19,8 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges import analysis, awarding, catalog, cost, mirror, site
-from badges.analysis import AnalysedDefinition, Facts
+from badges import analysis, awarding, catalog, cost, mirror, qualifying, site
+from badges.analysis import AnalysedDefinition, Watched
 from badges.conf import badges_settings
 from badges.database import fetch, read_only, template
 from badges.definitions import Definition
@@ -32,7 +32,7 @@ EXAMPLES = 10
 TINY = 1_000
 """Rows of a table that may be read in sequence without a word."""
 
-RULE = ("condition", "trigger_condition", "trigger_table", "user_field", "retired_at")
+RULE = ("rule", "revocable", "active", "retired_at")
 """The columns of a stored definition that decide who is awarded, and when."""
 
 
@@ -83,6 +83,8 @@ class Preview:
     """What a write of each event costs at worst."""
     writes_error: str
     warnings: tuple[Caution, ...]
+    watches: tuple[str, ...] = ()
+    """After which other changes the badge is looked at."""
 
     @property
     def code(self) -> str:
@@ -112,6 +114,8 @@ class Preview:
         ):
             if people:
                 yield f"    {what}: {', '.join(map(str, people))}{', ...' if number > len(people) else ''}"
+        for watch in self.watches:
+            yield f"    looked at as well after {watch}"
         for write in self.writes:
             yield f"    {write}"
         if self.writes_error:
@@ -152,8 +156,13 @@ def of(connection: BaseDatabaseWrapper, here: Site, badges: Sequence[AnalysedDef
         except DatabaseError as failure:
             error, _ = _reason(failure, "estimated")
         warnings = tuple(_warnings(connection, here, analysed, writes))
-        previews.append(Preview(counted, writes, error, warnings))
+        previews.append(Preview(counted, writes, error, warnings, tuple(map(_watch, analysed.watches))))
     return tuple(previews)
+
+
+def _watch(watched: Watched) -> str:
+    table = watched.table.qualified_name
+    return f"{' or '.join(watched.events)} on {table}, for {watched.user.name} ({watched.reason})"
 
 
 def count_users(connection: BaseDatabaseWrapper, here: Site) -> int | None:
@@ -180,7 +189,7 @@ def count(
     :param only_new: ask the condition for those alone who lack the badge, as `awarding.award` does. That is cheaper;
         `qualifying` stays None.
     """
-    definition, facts = analysed.definition, awarding.facts_of_existing_rows(analysed)
+    definition, facts = analysed.definition, qualifying.facts_of_existing_rows(analysed)
     counted = Count(definition.code, users)
     if facts is None:
         return dataclasses.replace(counted, skipped=awarding.DECIDED_BY_OLD)
@@ -189,20 +198,18 @@ def count(
         message = f'not counted, as row-level security may hide rows of {", ".join(hidden)} from "{here.role}"'
         return dataclasses.replace(counted, error=message)
     query = template("preview.sql").format(
-        qualifying=awarding.qualifying(here, definition, facts, lacking=only_new),
-        lacks=template("lacks.sql").format(
-            badges=here.badges.identifier,
-            user=sql.Identifier("qualifying", "user_id"),
-            code=sql.Literal(definition.code),
+        qualifying=qualifying.query(here, analysed, facts, lacking=only_new),
+        lacks=qualifying.lacks(
+            here, definition, sql.Identifier("qualifying", "user_id"), sql.Identifier("qualifying", "thing")
         ),
         size=sql.Literal(EXAMPLES),
     )
     try:
         with _looking(connection, here):
-            [(qualifying, new, lacking, holding)] = fetch(connection, query.as_string())
-            losers = None
-            if is_revocable(definition):
-                losing_query = sql.SQL("SELECT count(*) FROM ({}) AS losing").format(losing(here, definition, facts))
+            [(qualify, new, lacking, holding)] = fetch(connection, query.as_string())
+            losers, losing = None, qualifying.losing(here, analysed)
+            if losing is not None:
+                losing_query = sql.SQL("SELECT count(DISTINCT user_id) FROM ({}) AS losing").format(losing)
                 [(losers,)] = fetch(connection, losing_query.as_string())
         lacking, holding = lacking[:EXAMPLES], holding[: EXAMPLES - len(lacking)]
         names = _names(connection, here, [*lacking, *holding])
@@ -211,26 +218,12 @@ def count(
         return dataclasses.replace(counted, error=error, is_out_of_time=is_out_of_time)
     return dataclasses.replace(
         counted,
-        qualifying=None if only_new else qualifying,
+        qualifying=None if only_new else qualify,
         new=new,
         losers=losers,
         new_examples=tuple(names[key] for key in lacking),
         holder_examples=tuple(names[key] for key in holding),
     )
-
-
-def losing(here: Site, definition: Definition, facts: Facts) -> sql.Composed:
-    """The query for the users who hold a badge, not by hand, and would lose it as their rows are now: user_id."""
-    return template("losing.sql").format(
-        badges=here.badges.identifier,
-        code=sql.Literal(definition.code),
-        qualifying=awarding.qualifying(here, definition, facts, lacking=False),
-    )
-
-
-def is_revocable(definition: Definition) -> bool:
-    """Whether the badge is taken back when its condition stops holding. No definition says so yet."""
-    return bool(getattr(definition, "revocable", False))
 
 
 @contextlib.contextmanager
@@ -284,7 +277,7 @@ def _warnings(
             indexes.add(read.index)
             rows = f"about {read.table_rows:,} rows"
             yield Caution(f"No index serves: each write reads the whole of {read.table}, {rows}.", _index(read))
-    facts = awarding.facts_of_existing_rows(analysed)
+    facts = qualifying.facts_of_existing_rows(analysed)
     if facts and not awarding.is_indexed(connection, facts):
         index = cost.create_index(table.schema, table.name, (facts.user.name,), is_partitioned=table.is_partitioned)
         if index not in indexes:
@@ -293,13 +286,16 @@ def _warnings(
                 "one statement, and so in one transaction.",
                 index,
             )
-    elsewhere = sorted({name for each in all_facts for name in each.tables} - {table.qualified_name})
+    for sentence in analysed.unwatched:
+        yield Caution(sentence, schedule)
+    watched = {table.qualified_name, *(each.table.qualified_name for each in analysed.watches)}
+    elsewhere = sorted({name for each in all_facts for name in each.tables} - watched)
     if elsewhere:
         event = " or ".join(definition.events)
         yield Caution(
             f"A change of {' or '.join(elsewhere)} does not check the badge, though the condition reads it: the award "
             f"comes with the next {event} on {table.qualified_name} (let the change touch a row there, or name that "
-            "table as trigger_table), or with award_badges on a schedule.",
+            "table in triggers), or with award_badges on a schedule.",
             schedule,
         )
     if any(each.is_opaque for each in all_facts):

@@ -43,6 +43,7 @@ def of(
     A badge whose progress no row that exists can tell has none.
 
     :raises NotInLine: `create_badge_triggers` has not run yet.
+    :raises InsufficientRights: the role may not execute the function that knows.
     """
     field = get_user_model()._meta.pk
     key_type = trusted(str(field.rel_db_type(connection)))
@@ -53,6 +54,11 @@ def of(
     except DatabaseError as error:
         if isinstance(error.__cause__, psycopg.errors.UndefinedFunction):
             raise exceptions.NotInLine from error
+        if isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+            raise exceptions.InsufficientRights(
+                f"{error.__cause__.diag.message_primary}. Needed for the role of this connection: "
+                "GRANT EXECUTE ON FUNCTION badges_progress TO it."
+            ) from error
         raise
     values = {(field.to_python(key), code): value for key, code, value in rows}
     return {

@@ -2,7 +2,10 @@
             -- had the lock before has committed.
             SELECT array_agg(lacking.bucket),
                    array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock({lock}, lacking.bucket)),
-                   bool_or((SELECT true FROM {pending} AS p WHERE p.bucket = lacking.bucket LIMIT 1))
+                   bool_or((SELECT true FROM {pending} AS p
+                            WHERE p.bucket = lacking.bucket
+                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                            LIMIT 1))
             INTO own.buckets, own.busy, own.has_checks
             FROM (
                 SELECT DISTINCT {bucket} AS bucket

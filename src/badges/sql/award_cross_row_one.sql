@@ -10,7 +10,11 @@
             SELECT ARRAY[
 {conditions}
                    ],
-                   (SELECT true FROM {pending} AS p WHERE p.bucket = own.buckets[1] AND own.busy IS NULL LIMIT 1)
+                   -- Its own checks are for those who run beside this transaction.
+                   (SELECT true FROM {pending} AS p
+                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
+                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                    LIMIT 1)
             INTO own.earned, own.has_checks
             FROM {rows}{progresses};
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a

@@ -1,12 +1,6 @@
--- The users who hold one badge, not by hand, and whose rows do not meet its condition now.
-SELECT b.user_id
+-- Who holds one badge, not by hand, and for whom its condition is not true now.
+SELECT b.user_id, b.thing
 FROM {badges} AS b
-WHERE b.code COLLATE "C" = {code}
-  -- What badges_award was given has no operation.
-  AND b.evidence ->> 'operation' IS NOT NULL
-  AND NOT EXISTS (
-      SELECT FROM (
-{qualifying}
-      ) AS qualifying
-      WHERE qualifying.user_id = b.user_id
-  )
+WHERE b.code = {code}
+  AND NOT b.by_hand
+  AND NOT coalesce({state}, false)

@@ -2,8 +2,9 @@
 WITH qualifying AS MATERIALIZED (
 {qualifying}
 ), marked AS MATERIALIZED (
-    SELECT user_id, {lacks} AS is_new
+    SELECT user_id, bool_or({lacks}) AS is_new
     FROM qualifying
+    GROUP BY user_id
 )
 SELECT (SELECT count(*) FROM marked),
        (SELECT count(*) FROM marked WHERE is_new),

@@ -61,7 +61,8 @@ class Command(BadgesCommand):
         elif progress.skipped:
             self.stdout.write(f"  {code}: skipped, {progress.skipped}")
         elif progress.is_done:
-            self.stdout.write(f"  {code}: {progress.awarded:,} awarded")
+            taken_back = f", {progress.taken_back:,} taken back" if progress.taken_back else ""
+            self.stdout.write(f"  {code}: {progress.awarded:,} awarded{taken_back}")
         elif time.monotonic() - self.said > SECONDS_BETWEEN_LINES:
             self.said = time.monotonic()
             seen = f"{progress.users_seen:,} of about {progress.users:,} users looked at"

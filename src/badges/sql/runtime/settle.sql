@@ -5,6 +5,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
 SET lock_timeout = {timeout}
 AS $badges$
 DECLARE
@@ -21,6 +22,9 @@ BEGIN
     IF current_setting('badges.patience', true) = 'spent' THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
+    IF only_buckets IS NULL THEN
+        only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM {pending} AS p);
+    END IF;
     PERFORM set_config('badges.cause', 'settled', true);
     FOR pending IN
         SELECT p.id, p.user_id, p.code, p.thing, p.evidence,
@@ -28,7 +32,7 @@ BEGIN
                coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL FROM {definitions} AS d
                          WHERE d.code = p.code), false) AS is_revocable
         FROM {pending} AS p
-        WHERE (only_buckets IS NULL OR p.bucket = ANY (only_buckets))
+        WHERE p.bucket = ANY (only_buckets)
           -- What this transaction left for those that run beside it must outlast it.
           AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
         ORDER BY p.failed_at NULLS FIRST, p.noted_at

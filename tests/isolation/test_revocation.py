@@ -1,0 +1,138 @@
+"""Badges that are taken back: at the end, they are held if and only if their condition holds, whoever went first."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from conftest import entry
+
+from isolation.harness import LEVELS, READ_COMMITTED
+
+FIVE = entry("five", condition="count(*) >= 5 from dummy_sketch where user_id = NEW.user_id", revocable=True)
+DELETE = "DELETE FROM dummy_sketch WHERE id = (SELECT min(id) FROM dummy_sketch WHERE user_id = %s)"
+
+levels = pytest.mark.parametrize("level", LEVELS)
+ends = pytest.mark.parametrize("end", ["commit", "rollback"])
+
+
+def draw(site, user, number):
+    """So many sketches, whose badges are settled."""
+    if number:
+        site.session().insert(*[user] * number)
+    site.settle()
+
+
+@levels
+@pytest.mark.parametrize("first", ["s1", "s2"])
+@pytest.mark.parametrize("deletes_first", [True, False])
+def test_one_comes_while_one_goes(site, s1, s2, level, first, deletes_first):
+    """Neither sees the other, and five remain: the badge stays."""
+    site.declare(FIVE)
+    [ada] = site.users(1)
+    draw(site, ada, 5)
+    s1.begin(level)
+    s2.begin(level)
+    if deletes_first:
+        s1.run(DELETE, [ada])
+        s2.insert(ada)
+    else:
+        s2.insert(ada)
+        s1.run(DELETE, [ada])
+    for session in (s1, s2) if first == "s1" else (s2, s1):
+        session.commit()
+    assert site.settled_badges() == [(ada, "five")]
+
+
+@levels
+@ends
+def test_deletion_beside_a_deletion(site, s1, s2, level, end):
+    """Of six, one of two deletions or both: the badge goes with the second only."""
+    site.declare(FIVE)
+    [ada] = site.users(1)
+    draw(site, ada, 6)
+    s1.begin(level)
+    s2.begin(level)
+    s1.run(DELETE, [ada])
+    s2.run("DELETE FROM dummy_sketch WHERE id = (SELECT max(id) FROM dummy_sketch WHERE user_id = %s)", [ada])
+    s2.commit()
+    getattr(s1, end)()
+    assert site.settled_badges() == ([] if end == "commit" else [(ada, "five")])
+
+
+@levels
+@ends
+def test_revocation_that_is_undone(site, s1, s2, level, end):
+    """Whoever writes while a revocation is open leaves what is needed if it is undone."""
+    site.declare(FIVE)
+    [ada] = site.users(1)
+    draw(site, ada, 5)
+    s1.begin(level)
+    s1.run(DELETE, [ada])
+    s2.begin(level)
+    s2.insert(ada)
+    s2.run("DELETE FROM dummy_sketch WHERE id = (SELECT max(id) FROM dummy_sketch WHERE user_id = %s)", [ada])
+    s2.commit()
+    getattr(s1, end)()
+    assert site.settled_badges() == ([] if end == "commit" else [(ada, "five")])
+
+
+@pytest.mark.parametrize("mixed", list(itertools.permutations(LEVELS, 2)), ids="-".join)
+def test_different_levels(site, s1, s2, mixed):
+    """The same where the two are at different levels."""
+    site.declare(FIVE)
+    [ada] = site.users(1)
+    draw(site, ada, 5)
+    s1.begin(mixed[0])
+    s2.begin(mixed[1])
+    s1.run(DELETE, [ada])
+    s2.insert(ada)
+    s1.commit()
+    s2.commit()
+    assert site.settled_badges() == [(ada, "five")]
+
+
+@ends
+def test_savepoint(site, s1, s2, end):
+    """A revocation goes with its savepoint."""
+    site.declare(FIVE)
+    [ada] = site.users(1)
+    draw(site, ada, 5)
+    s1.begin(READ_COMMITTED)
+    s1.savepoint()
+    s1.run(DELETE, [ada])
+    s1.rollback_to_savepoint()
+    s2.insert(ada)
+    getattr(s1, end)()
+    assert site.settled_badges() == [(ada, "five")]
+
+
+@ends
+def test_settler_beside_a_writer(site, s1, s2, s3, end):
+    """What a settler takes back is looked at again by whoever wrote meanwhile."""
+    site.declare(FIVE)
+    [ada] = site.users(1)
+    draw(site, ada, 6)
+    s1.begin()
+    s1.run(DELETE, [ada])
+    s2.run("DELETE FROM dummy_sketch WHERE id = (SELECT max(id) FROM dummy_sketch WHERE user_id = %s)", [ada])
+    s1.commit()
+    s1.begin()
+    assert s1.settle() == (1, 0)
+    s3.insert(ada)
+    getattr(s1, end)()
+    assert site.settled_badges() == [(ada, "five")]
+
+
+def test_by_hand_beside_the_rule(site, s1, s2):
+    """A badge that is awarded by hand while a deletion is open is not taken back."""
+    site.declare(FIVE)
+    [ada] = site.users(1)
+    draw(site, ada, 1)
+    s1.begin()
+    s1.run(DELETE, [ada])
+    award = s2.start("SELECT badges_award(%s, 'five')", [ada])
+    s1.commit()
+    assert award.result() == [(True,)]
+    s1.insert(ada)
+    assert site.settled_badges() == [(ada, "five")]
