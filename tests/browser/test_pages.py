@@ -106,7 +106,7 @@ def test_admin_login(open_as):
 
 @pytest.mark.skipif("<script" not in LIVE, reason="badges/live.html has no script yet")
 def test_toasts(open_as):
-    """Two users in two browsers: a badge that an INSERT by SQL earns is told to its user, at once, and to nobody else."""
+    """Two users in two browsers: a badge that an INSERT by SQL earns is told to its user at once, to nobody else."""
     ada, grace = open_as("ada"), open_as("grace")
     for page in (ada, grace):
         page.goto("/badges/")
