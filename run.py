@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # The first pip that knows `--group`.
 PIP = (25, 1)
 
@@ -46,6 +47,7 @@ def main() -> None:
         port = [f"--port={arguments.port}"] if arguments.port is not None else []
         execute([python, "example/demo.py", *given, *port])
     elif arguments.command == "test":
+        browser()
         execute([python, "-m", "pytest", *(pytest_arguments or [])])
     elif arguments.command == "matrix":
         execute([python, "-m", "nox", *(["--list"] if arguments.list else [])])
@@ -103,6 +105,23 @@ def environment(groups: list[str]) -> Path:
         installed = {**stamp, **dict.fromkeys(missing, wanted), "python": sys.version}
         (folder / "badges-stamp.json").write_text(json.dumps(installed))
     return python
+
+
+def browser() -> None:
+    """Install Chromium for the tests in a browser, where that needs nobody's password; say so where it is missing."""
+    if any(map(shutil.which, BROWSERS)):
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        say("Installing Chromium with apt-get for the tests in a browser (once, about a minute) ...")
+        os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+        # A package list that is too old, or none, is the usual reason for a failure.
+        steps = (["install"], ["update"], ["install"])
+        for step in steps:
+            packages = ["--no-install-recommends", "chromium"] if step == ["install"] else []
+            done = run(["apt-get", "-q", "-y", *step, *packages])
+            if step == ["install"] and done.returncode == 0:
+                return
+    say("NOT TESTED: pages in a browser, as there is no Chromium (on Debian: apt-get install chromium)")
 
 
 def place() -> Path:
