@@ -103,14 +103,9 @@ def visible(viewer: Any, prefix: str = "") -> Q:
 
 
 def everything(viewer: Any) -> list[Entry]:
-    """All badges that can be earned, with their holders and what the viewer holds. Four queries."""
+    """All badges that can be earned, with their holders and what the viewer holds. Five queries at most."""
     definitions = list(BadgeDefinition.objects.filter(visible(viewer), retired_at=None))
-    holders = dict(
-        Badge.objects.order_by()
-        .values("code")
-        .annotate(users=Count("user", distinct=True))
-        .values_list("code", "users")
-    )
+    holders = _holders()
     users = get_user_model()._default_manager.count()
     held = _held(viewer, viewer)
     return [
@@ -250,6 +245,17 @@ def _held(user: Any, viewer: Any) -> dict[str, Entry]:
     for badge in ordered.order_by("definition__position", "definition__goal", "definition__code", "number"):
         found.setdefault(badge.code, []).append(badge)
     return {code: Entry(group[0].definition, group, group[0].count) for code, group in found.items()}
+
+
+def _holders() -> dict[str, int]:
+    """How many users hold each badge. Only where some are held for things are users told apart, which takes a sort."""
+    by_code = Badge.objects.order_by().values("code")
+    rows = list(by_code.annotate(badges=Count("pk"), of_things=Count("pk", filter=~Q(thing=""))))
+    found = {row["code"]: row["badges"] for row in rows}
+    if with_things := [row["code"] for row in rows if row["of_things"]]:
+        users = by_code.filter(code__in=with_things).annotate(users=Count("user", distinct=True))
+        found |= dict(users.values_list("code", "users"))
+    return found
 
 
 def _users(keys: Iterable[Any]) -> dict[Any, Any]:
