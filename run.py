@@ -65,9 +65,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo = commands.add_parser(
         "demo",
-        help="start a PostgreSQL, load a million rows, watch badges being awarded, serve a page with them",
+        help="start a PostgreSQL, load a million rows, watch badges being awarded, serve a site with them",
         description="Starts a PostgreSQL of its own (or uses the database in BADGES_DSN), loads 100,000 users and"
-        " 1,000,000 sketches by COPY, makes single writes, and serves a page until Ctrl-C.",
+        " 1,000,000 sketches by COPY, makes single writes, and serves a site until Ctrl-C.",
     )
     demo.add_argument("--small", action="store_true", help="1,000 users and 10,000 sketches")
     demo.add_argument("--reset", action="store_true", help="forget what an earlier demo has loaded")

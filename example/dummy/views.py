@@ -4,7 +4,8 @@ from django.contrib import messages
 from django.contrib.auth import get_user_model, login, logout
 from django.contrib.auth.decorators import login_required
 from django.db import connection
-from django.db.models import Count, Exists, F, OuterRef
+from django.db.models import Count, Exists, F, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import cache_control
@@ -20,7 +21,10 @@ MOST_AT_ONCE = 1000
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
     """The newest sketches, and beside them the badges: all of the latter by template tags."""
-    newest = Sketch.objects.select_related("user").order_by("-pk").annotate(like_count=Count("likes"))
+    # Not as a join, which would be grouped before it is cut.
+    likes = Like.objects.filter(sketch=OuterRef("pk")).order_by().values("sketch").annotate(count=Count("pk"))
+    newest = Sketch.objects.select_related("user").order_by("-pk")
+    newest = newest.annotate(like_count=Coalesce(Subquery(likes.values("count")), 0))
     if request.user.is_authenticated:
         newest = newest.annotate(is_liked=Exists(Like.objects.filter(user=request.user, sketch=OuterRef("pk"))))
     context = {"sketches": newest[:NEWEST], "artists": people.artists(), "admin_name": people.ADMIN}
