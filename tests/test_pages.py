@@ -19,7 +19,7 @@ from django.utils.html import escape
 from dummy.models import Sketch
 
 import badges
-from badges import chart, showcase
+from badges import bars, showcase
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 
 pytestmark = pytest.mark.django_db
@@ -239,25 +239,25 @@ def test_chart(people, get):
 
 
 @pytest.mark.parametrize(
-    ("ago", "unit", "bars"),
+    ("ago", "unit", "count"),
     [(1, "day", 7), (30, "day", 31), (90, "month", 7), (700, "month", None), (4000, "year", None)],
 )
-def test_chart_units(ago, unit, bars):
+def test_chart_units(ago, unit, count):
     """The longer ago the first award, the wider the bars; all awards are in them, the last bar is today's."""
     today = datetime.date(2026, 3, 31)
-    drawn = chart.of({today - datetime.timedelta(days=ago): 3, today: 4}, today)
+    drawn = bars.of({today - datetime.timedelta(days=ago): 3, today: 4}, today)
     assert drawn.unit == unit
-    assert bars is None or len(drawn.bars) == bars
+    assert count is None or len(drawn.bars) == count
     assert drawn.total == 7
     assert drawn.last.count >= 4
     starts = [bar.start for bar in drawn.bars]
     assert starts == sorted(set(starts))
-    assert max(bar.height for bar in drawn.bars) == chart.HEIGHT
+    assert max(bar.height for bar in drawn.bars) == bars.HEIGHT
 
 
 def test_chart_of_nothing():
     """No awards, no chart."""
-    assert chart.of({}, datetime.date(2026, 1, 1)) is None
+    assert bars.of({}, datetime.date(2026, 1, 1)) is None
 
 
 # A user's shelf

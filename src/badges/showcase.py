@@ -18,7 +18,7 @@ from django.db.models.functions import Rank, RowNumber, TruncDate
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from badges import chart, exceptions
+from badges import bars, exceptions
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 from badges.progress import Progress
 
@@ -209,11 +209,11 @@ def newest(count: int, viewer: Any) -> list[BadgeEvent]:
     return list(awards.select_related("user", "definition").order_by("-transaction", "-at")[:count])
 
 
-def awards_over_time(definition: BadgeDefinition) -> chart.Chart | None:
+def awards_over_time(definition: BadgeDefinition) -> bars.Chart | None:
     """How often a badge was awarded when, in the active time zone; None if never. One query."""
     events = BadgeEvent.objects.filter(definition=definition, kind=BadgeEvent.Kind.AWARDED, at__isnull=False)
     days = events.annotate(day=TruncDate("at")).order_by().values("day").annotate(count=Count("pk"))
-    return chart.of(dict(days.values_list("day", "count")), timezone.localdate())
+    return bars.of(dict(days.values_list("day", "count")), timezone.localdate())
 
 
 def by_category(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
