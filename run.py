@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # The first pip that knows `--group`.
 PIP = (25, 1)
 
@@ -46,6 +47,7 @@ def main() -> None:
         port = [f"--port={arguments.port}"] if arguments.port is not None else []
         execute([python, "example/demo.py", *given, *port])
     elif arguments.command == "test":
+        browser()
         execute([python, "-m", "pytest", *(pytest_arguments or [])])
     elif arguments.command == "matrix":
         execute([python, "-m", "nox", *(["--list"] if arguments.list else [])])
@@ -63,9 +65,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo = commands.add_parser(
         "demo",
-        help="start a PostgreSQL, load a million rows, watch badges being awarded, serve a page with them",
+        help="start a PostgreSQL, load a million rows, watch badges being awarded, serve a site with them",
         description="Starts a PostgreSQL of its own (or uses the database in BADGES_DSN), loads 100,000 users and"
-        " 1,000,000 sketches by COPY, makes single writes, and serves a page until Ctrl-C.",
+        " 1,000,000 sketches by COPY, makes single writes, and serves a site until Ctrl-C.",
     )
     demo.add_argument("--small", action="store_true", help="1,000 users and 10,000 sketches")
     demo.add_argument("--reset", action="store_true", help="forget what an earlier demo has loaded")
@@ -103,6 +105,23 @@ def environment(groups: list[str]) -> Path:
         installed = {**stamp, **dict.fromkeys(missing, wanted), "python": sys.version}
         (folder / "badges-stamp.json").write_text(json.dumps(installed))
     return python
+
+
+def browser() -> None:
+    """Install Chromium for the tests in a browser, where that needs nobody's password; say so where it is missing."""
+    if any(map(shutil.which, BROWSERS)):
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        say("Installing Chromium with apt-get for the tests in a browser (once, about a minute) ...")
+        os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+        # A package list that is too old, or none, is the usual reason for a failure.
+        steps = (["install"], ["update"], ["install"])
+        for step in steps:
+            packages = ["--no-install-recommends", "chromium"] if step == ["install"] else []
+            done = run(["apt-get", "-q", "-y", *step, *packages])
+            if step == ["install"] and done.returncode == 0:
+                return
+    say("NOT TESTED: pages in a browser, as there is no Chromium (on Debian: apt-get install chromium)")
 
 
 def place() -> Path:

@@ -13,19 +13,50 @@ INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "c
 INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('star', 'Star', '', '', '', 0, 3, false, '{}'::jsonb, 'hit_views > 1000 ', to_jsonb('{update}'::text[]), 'dummy_sketch', 'user_id', '', NULL, '[]'::jsonb, '', false, true, '', '562c68756a5e', NULL);
 
 -- add definition first-sketch: new
-INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('first-sketch', 'First sketch', 'Drew a first sketch.', 'Drawing', '', 1, 4, false, '{}'::jsonb, 'true', to_jsonb('{insert}'::text[]), 'dummy_sketch', 'user_id', '', NULL, '[]'::jsonb, '', false, true, '', '8c9399242c7a', NULL);
+INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('first-sketch', 'First sketch', 'Drew a first sketch.', 'Drawing', 'dummy/badges/first-sketch.svg', 1, 4, false, '{"de": {"name": "Erste Skizze", "description": "Hat eine erste Skizze gezeichnet."}, "fr": {"name": "Premier croquis", "description": "A dessiné un premier croquis."}, "es": {"name": "Primer boceto", "description": "Dibujó un primer boceto."}}'::jsonb, 'true', to_jsonb('{insert}'::text[]), 'dummy_sketch', 'user_id', '', NULL, '[]'::jsonb, '', false, true, '', '8c9399242c7a', NULL);
 
 -- add definition prolific: new
-INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('prolific', 'Prolific', 'Has 25 sketches.', 'Drawing', '', 25, 5, false, '{}'::jsonb, 'count(*) >= 25 from dummy_sketch where user_id = NEW.user_id', to_jsonb('{insert}'::text[]), 'dummy_sketch', 'user_id', '', NULL, '[]'::jsonb, '', false, true, '', 'e240a4ef27bc', NULL);
+INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('prolific', 'Prolific', 'Has 25 sketches.', 'Drawing', 'dummy/badges/prolific.svg', 25, 5, false, '{"de": {"name": "Fleißig", "description": "Hat 25 Skizzen."}, "fr": {"name": "Prolifique", "description": "A 25 croquis."}, "es": {"name": "Prolífico", "description": "Tiene 25 bocetos."}}'::jsonb, '(SELECT count(*) from dummy_sketch where user_id = NEW.user_id
+) >= 25', to_jsonb('{insert}'::text[]), 'dummy_sketch', 'user_id', 'count(*) from dummy_sketch where user_id = NEW.user_id', 25, '[]'::jsonb, '', false, true, '', '99477664a2e6', NULL);
+
+-- add definition virtuoso: new
+INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('virtuoso', 'Virtuoso', 'Has 100 sketches.', 'Drawing', 'dummy/badges/virtuoso.svg', 100, 5, false, '{"de": {"name": "Virtuos", "description": "Hat 100 Skizzen."}, "fr": {"name": "Virtuose", "description": "A 100 croquis."}, "es": {"name": "Virtuoso", "description": "Tiene 100 bocetos."}}'::jsonb, '(SELECT count(*) from dummy_sketch where user_id = NEW.user_id
+) >= 100', to_jsonb('{insert}'::text[]), 'dummy_sketch', 'user_id', 'count(*) from dummy_sketch where user_id = NEW.user_id', 100, '[]'::jsonb, '', false, true, '', 'edab6619d916', NULL);
 
 -- add definition viral: new
-INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('viral', 'Viral', 'A sketch got 500 views at once.', 'Fame', '', 50, 6, false, '{}'::jsonb, 'NEW.hit_views - OLD.hit_views >= 500', to_jsonb('{update}'::text[]), 'dummy_sketch', 'user_id', '', NULL, '[]'::jsonb, '', false, true, '', 'cfeb9e2b634c', NULL);
+INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('viral', 'Viral', 'A sketch got 500 views at once.', 'Fame', 'dummy/badges/viral.svg', 50, 6, false, '{"de": {"description": "Eine Skizze wurde auf einmal 500-mal angesehen."}, "fr": {"description": "Un croquis a été vu 500 fois d''un coup."}, "es": {"description": "Un boceto recibió 500 visitas de golpe."}}'::jsonb, 'NEW.hit_views - OLD.hit_views >= 500', to_jsonb('{update}'::text[]), 'dummy_sketch', 'user_id', '', NULL, '[]'::jsonb, '', false, true, '', 'cfeb9e2b634c', NULL);
+
+-- add definition hit: new
+INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('hit', 'Hit', 'One for each sketch that was seen 250 times.', 'Fame', 'dummy/badges/hit.svg', 5, 7, false, '{"de": {"description": "Für jede Skizze, die 250-mal angesehen wurde."}, "fr": {"name": "Succès", "description": "Un pour chaque croquis vu 250 fois."}, "es": {"name": "Éxito", "description": "Uno por cada boceto visto 250 veces."}}'::jsonb, 'hit_views >= 250', to_jsonb('{update}'::text[]), 'dummy_sketch', 'user_id', '', NULL, '[]'::jsonb, 'id', false, true, '', '22d452c4a6a9', NULL);
+
+-- add definition well-liked: new
+INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('well-liked', 'Well liked', 'Got three likes.', 'Fame', 'dummy/badges/well-liked.svg', 5, 8, false, '{"de": {"name": "Gern gesehen", "description": "Hat drei Likes bekommen."}, "fr": {"name": "Apprécié", "description": "A reçu trois likes."}, "es": {"name": "Apreciado", "description": "Recibió tres me gusta."}}'::jsonb, '(SELECT count(*) from dummy_like where artist_id = NEW.artist_id
+) >= 3', to_jsonb('{insert}'::text[]), 'dummy_like', 'artist_id', 'count(*) from dummy_like where artist_id = NEW.artist_id', 3, '[]'::jsonb, '', false, true, '', 'f0207666bf59', NULL);
+
+-- add definition beloved: new
+INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('beloved', 'Beloved', 'Got ten likes.', 'Fame', 'dummy/badges/beloved.svg', 20, 8, false, '{"de": {"name": "Liebling", "description": "Hat zehn Likes bekommen."}, "fr": {"name": "Adoré", "description": "A reçu dix likes."}, "es": {"name": "Adorado", "description": "Recibió diez me gusta."}}'::jsonb, '(SELECT count(*) from dummy_like where artist_id = NEW.artist_id
+) >= 10', to_jsonb('{insert}'::text[]), 'dummy_like', 'artist_id', 'count(*) from dummy_like where artist_id = NEW.artist_id', 10, '[]'::jsonb, '', false, true, '', '5ea89ab45a79', NULL);
+
+-- add definition generous-bronze: new
+INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('generous-bronze', 'Generous, bronze', 'Likes three sketches.', 'Company', 'dummy/badges/generous-bronze.svg', 2, 9, false, '{"de": {"name": "Großzügig, Bronze", "description": "Mag drei Skizzen."}, "fr": {"name": "Généreux, bronze", "description": "Aime trois croquis."}, "es": {"name": "Generoso, bronce", "description": "Le gustan tres bocetos."}}'::jsonb, '(SELECT count(*) from dummy_like where user_id = NEW.user_id
+) >= 3', to_jsonb('{insert}'::text[]), 'dummy_like', 'user_id', 'count(*) from dummy_like where user_id = NEW.user_id', 3, '[]'::jsonb, '', true, true, '', 'a9eec5acd957', NULL);
+
+-- add definition generous-silver: new
+INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('generous-silver', 'Generous, silver', 'Likes ten sketches.', 'Company', 'dummy/badges/generous-silver.svg', 5, 9, false, '{"de": {"name": "Großzügig, Silber", "description": "Mag zehn Skizzen."}, "fr": {"name": "Généreux, argent", "description": "Aime dix croquis."}, "es": {"name": "Generoso, plata", "description": "Le gustan diez bocetos."}}'::jsonb, '(SELECT count(*) from dummy_like where user_id = NEW.user_id
+) >= 10', to_jsonb('{insert}'::text[]), 'dummy_like', 'user_id', 'count(*) from dummy_like where user_id = NEW.user_id', 10, '[]'::jsonb, '', true, true, '', 'efb781884691', NULL);
+
+-- add definition generous-gold: new
+INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('generous-gold', 'Generous, gold', 'Likes 25 sketches.', 'Company', 'dummy/badges/generous-gold.svg', 15, 9, false, '{"de": {"name": "Großzügig, Gold", "description": "Mag 25 Skizzen."}, "fr": {"name": "Généreux, or", "description": "Aime 25 croquis."}, "es": {"name": "Generoso, oro", "description": "Le gustan 25 bocetos."}}'::jsonb, '(SELECT count(*) from dummy_like where user_id = NEW.user_id
+) >= 25', to_jsonb('{insert}'::text[]), 'dummy_like', 'user_id', 'count(*) from dummy_like where user_id = NEW.user_id', 25, '[]'::jsonb, '', true, true, '', '29f35aef83e4', NULL);
+
+-- add definition good-mood: new
+INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('good-mood', 'In a good mood', 'Liked something this week.', 'Company', 'dummy/badges/good-mood.svg', 1, 10, false, '{"de": {"name": "Guter Laune", "description": "Hat diese Woche etwas gemocht."}, "fr": {"name": "De bonne humeur", "description": "A aimé quelque chose cette semaine."}, "es": {"name": "De buen humor", "description": "Le gustó algo esta semana."}}'::jsonb, 'true', to_jsonb('{insert}'::text[]), 'dummy_like', 'user_id', '', NULL, '[]'::jsonb, '', false, true, '7 days', '3ea10f1b5153', NULL);
 
 -- add definition clean-up: new
-INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('clean-up', 'Clean-up', 'Threw away a sketch that hardly anybody had seen.', 'Drawing', '', 1, 7, false, '{}'::jsonb, 'OLD.hit_views < 10', to_jsonb('{delete}'::text[]), 'dummy_sketch', 'user_id', '', NULL, '[]'::jsonb, '', false, true, '', '11e17839a665', NULL);
+INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('clean-up', 'Clean-up', 'Threw away a sketch that hardly anybody had seen.', 'Drawing', 'dummy/badges/clean-up.svg', 1, 11, false, '{"de": {"name": "Aufgeräumt", "description": "Hat eine Skizze weggeworfen, die kaum jemand gesehen hatte."}, "fr": {"name": "Grand ménage", "description": "A jeté un croquis que presque personne n''avait vu."}, "es": {"name": "Limpieza", "description": "Tiró un boceto que casi nadie había visto."}}'::jsonb, 'OLD.hit_views < 10', to_jsonb('{delete}'::text[]), 'dummy_sketch', 'user_id', '', NULL, '[]'::jsonb, '', false, true, '', '11e17839a665', NULL);
 
 -- add definition three-badges: new
-INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('three-badges', 'Three badges', 'Holds three badges: one for the cabinet.', 'Badges', '', 10, 8, true, '{}'::jsonb, 'count(*) >= 3 from badges_badge where user_id = NEW.user_id', to_jsonb('{insert}'::text[]), 'badges_badge', 'user_id', '', NULL, '[]'::jsonb, '', false, true, '', '706fc6bfbd46', NULL);
+INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('three-badges', 'Three badges', 'Holds three badges: one for the cabinet.', 'Badges', 'dummy/badges/three-badges.svg', 10, 12, true, '{"de": {"name": "Drei Abzeichen", "description": "Hält drei Abzeichen: eins für die Vitrine."}, "fr": {"name": "Trois badges", "description": "Détient trois badges : un pour la vitrine."}, "es": {"name": "Tres insignias", "description": "Tiene tres insignias: una para la vitrina."}}'::jsonb, 'count(*) >= 3 from badges_badge where user_id = NEW.user_id', to_jsonb('{insert}'::text[]), 'badges_badge', 'user_id', '', NULL, '[]'::jsonb, '', false, true, '', '706fc6bfbd46', NULL);
 
 -- create function badges_wait: new
 -- Waits a moment for the buckets that others hold; gives back those that it did not get.
@@ -748,6 +779,18 @@ AS $badges$
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
 BEGIN
+    -- Beloved
+    IF badges_check.badge_code = 'beloved' AND badges_check.asks = 'insert' THEN
+        IF NOT (badges_check.new_row ?& '{artist_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
+            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
+        END IF;
+        SELECT coalesce((SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
+) >= 10
+                    ), false), jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id"))
+        INTO earned, evidence
+        FROM jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
+        RETURN;
+    END IF;
     -- Clean-up
     IF badges_check.badge_code = 'clean-up' AND badges_check.asks = 'delete' AND badges_check.checked_thing = '' THEN
         IF NOT (badges_check.new_row ?& '{}'::text[] AND badges_check.old_row ?& '{hit_views}'::text[]) THEN
@@ -787,10 +830,47 @@ BEGIN
         FROM (SELECT) AS nothing;
         RETURN;
     END IF;
-    -- First sketch
-    IF badges_check.badge_code = 'first-sketch' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT true FROM (SELECT  FROM "public"."dummy_sketch" AS badges_row WHERE badges_row."user_id" = badges_check.checked_user) AS "new" WHERE (SELECT true
-                    ) LIMIT 1), false);
+    -- Generous, bronze
+    IF badges_check.badge_code = 'generous-bronze' AND badges_check.asks = 'state' THEN
+        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
+) >= 3
+                    ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
+        RETURN;
+    END IF;
+    -- Generous, gold
+    IF badges_check.badge_code = 'generous-gold' AND badges_check.asks = 'state' THEN
+        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
+) >= 25
+                    ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
+        RETURN;
+    END IF;
+    -- Generous, silver
+    IF badges_check.badge_code = 'generous-silver' AND badges_check.asks = 'state' THEN
+        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
+) >= 10
+                    ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
+        RETURN;
+    END IF;
+    -- In a good mood
+    IF badges_check.badge_code = 'good-mood' AND badges_check.asks = 'insert' THEN
+        IF NOT (badges_check.new_row ?& '{}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
+            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
+        END IF;
+        SELECT coalesce((SELECT true
+                    ), false), jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert')
+        INTO earned, evidence
+        FROM (SELECT) AS nothing;
+        RETURN;
+    END IF;
+    -- Hit
+    IF badges_check.badge_code = 'hit' AND badges_check.asks = 'update' THEN
+        IF NOT (badges_check.new_row ?& '{hit_views}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
+            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+        END IF;
+        SELECT coalesce((SELECT hit_views >= 250
+                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"))
+        INTO earned, evidence
+        FROM jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
         RETURN;
     END IF;
     -- Pionner
@@ -815,7 +895,8 @@ BEGIN
         IF NOT (badges_check.new_row ?& '{user_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT count(*) >= 25 from dummy_sketch where user_id = NEW.user_id
+        SELECT coalesce((SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
+) >= 25
                     ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
@@ -873,10 +954,34 @@ BEGIN
         CROSS JOIN jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
         RETURN;
     END IF;
+    -- Virtuoso
+    IF badges_check.badge_code = 'virtuoso' AND badges_check.asks = 'insert' THEN
+        IF NOT (badges_check.new_row ?& '{user_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
+            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+        END IF;
+        SELECT coalesce((SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
+) >= 100
+                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))
+        INTO earned, evidence
+        FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+        RETURN;
+    END IF;
+    -- Well liked
+    IF badges_check.badge_code = 'well-liked' AND badges_check.asks = 'insert' THEN
+        IF NOT (badges_check.new_row ?& '{artist_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
+            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
+        END IF;
+        SELECT coalesce((SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
+) >= 3
+                    ), false), jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id"))
+        INTO earned, evidence
+        FROM jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
+        RETURN;
+    END IF;
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "8bf8ccab9c7092fc"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "cff54ea268f424ef"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -894,10 +999,58 @@ AS $badges$
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
 BEGIN
+    -- Beloved, Well liked
+    BEGIN
+        RETURN QUERY
+        SELECT reached.user_id, badge.code, reached.value
+        FROM (
+            SELECT asked.user_id, (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
+                    ) FROM (SELECT "asked"."user_id"::integer AS "artist_id") AS "new")::numeric AS value
+            FROM unnest(badges_progress.users) AS asked (user_id)
+        ) AS reached
+        CROSS JOIN unnest('{beloved,well-liked}'::text[]) AS badge (code);
+    EXCEPTION WHEN OTHERS THEN
+        RETURN QUERY
+        SELECT asked.user_id, badge.code, NULL::numeric
+        FROM unnest(badges_progress.users) AS asked (user_id)
+        CROSS JOIN unnest('{beloved,well-liked}'::text[]) AS badge (code);
+    END;
+    -- Generous, bronze, Generous, gold, Generous, silver
+    BEGIN
+        RETURN QUERY
+        SELECT reached.user_id, badge.code, reached.value
+        FROM (
+            SELECT asked.user_id, (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
+                    ) FROM (SELECT "asked"."user_id"::integer AS "user_id") AS "new")::numeric AS value
+            FROM unnest(badges_progress.users) AS asked (user_id)
+        ) AS reached
+        CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS badge (code);
+    EXCEPTION WHEN OTHERS THEN
+        RETURN QUERY
+        SELECT asked.user_id, badge.code, NULL::numeric
+        FROM unnest(badges_progress.users) AS asked (user_id)
+        CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS badge (code);
+    END;
+    -- Prolific, Virtuoso
+    BEGIN
+        RETURN QUERY
+        SELECT reached.user_id, badge.code, reached.value
+        FROM (
+            SELECT asked.user_id, (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
+                    ) FROM (SELECT "asked"."user_id"::integer AS "user_id") AS "new")::numeric AS value
+            FROM unnest(badges_progress.users) AS asked (user_id)
+        ) AS reached
+        CROSS JOIN unnest('{prolific,virtuoso}'::text[]) AS badge (code);
+    EXCEPTION WHEN OTHERS THEN
+        RETURN QUERY
+        SELECT asked.user_id, badge.code, NULL::numeric
+        FROM unnest(badges_progress.users) AS asked (user_id)
+        CROSS JOIN unnest('{prolific,virtuoso}'::text[]) AS badge (code);
+    END;
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "2fbe5644658ce77f"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "68a000586f051588"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -1257,6 +1410,770 @@ $badges$;
 COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["three-badges"], "body": "e15eb1e0202b5642"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
+-- create function badges_delete_dummy_like_082699e7: new
+-- The function behind one trigger: every badge that is checked after one kind of write to one table.
+CREATE OR REPLACE FUNCTION "public"."badges_delete_dummy_like_082699e7"()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = public, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '10ms'
+AS $badges$
+-- Awards generous-bronze, generous-gold, generous-silver after delete on public.dummy_like.
+-- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+#variable_conflict use_column
+<<own>>
+DECLARE
+    the_user integer;
+    the_thing text;
+    are_many boolean;
+    held text[];
+    earned boolean[];
+    buckets integer[];
+    busy integer[];
+    has_checks boolean;
+    users integer[];
+    things text[];
+    codes text[];
+    evidences jsonb[];
+    verdicts text[];
+BEGIN
+    -- Attached to another table, this function would award badges for made-up rows.
+    IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'dummy_like') THEN
+        RETURN NULL;
+    END IF;
+    BEGIN
+        -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
+        SELECT "looked"."user_id", ''::text, (SELECT true FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text)
+        INTO own.the_user, own.the_thing, own.are_many, own.held
+        FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+        LIMIT 1;
+        IF own.are_many THEN
+            -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
+            -- had the lock before has committed.
+            SELECT array_agg(lacking.bucket),
+                   array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
+                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.bucket = lacking.bucket
+                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                            LIMIT 1))
+            INTO own.buckets, own.busy, own.has_checks
+            FROM (
+                SELECT DISTINCT (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer AS bucket
+                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                WHERE "looked"."user_id" IS NOT NULL
+                  AND true
+                OFFSET 0
+            ) AS lacking;
+            IF own.buckets IS NOT NULL THEN
+                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
+                    own.busy := "public"."badges_wait"(own.buckets, own.busy);
+                END IF;
+                -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
+                -- pending check, as that transaction may be about to commit what is missing. Who is in none of the buckets has
+                -- lost a badge since the statement before.
+                SELECT array_agg("looked"."user_id"), array_agg(''::text), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
+                       array_agg(verdict.verdict)
+                INTO own.users, own.things, own.codes, own.evidences, own.verdicts
+                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS held
+            CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1"
+                CROSS JOIN LATERAL (
+                    VALUES
+                    -- Generous, bronze
+                    ('generous-bronze', CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (held.codes), false) ELSE false END, false, true),
+                    -- Generous, gold
+                    ('generous-gold', CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (held.codes), false) ELSE false END, false, true),
+                    -- Generous, silver
+                    ('generous-silver', CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (held.codes), false) ELSE false END, false, true)
+                    OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
+                ) AS badge (code, earned, leaves_check, is_revocable)
+                CROSS JOIN LATERAL (
+                    SELECT (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets) AS is_busy
+                ) AS lock
+                CROSS JOIN LATERAL (
+                    SELECT 'award' WHERE badge.earned
+                    UNION ALL
+                    SELECT 'check'
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
+                    UNION ALL
+                    SELECT 'take back'
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (held.codes) AND lock.is_busy IS NOT TRUE
+                ) AS verdict (verdict)
+                WHERE ''::text IS NOT NULL;
+                IF own.users IS NOT NULL THEN
+                    PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+                END IF;
+                -- Whoever has the lock settles a few of the checks that were left because of it.
+                IF own.has_checks THEN
+                    PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
+                END IF;
+            END IF;
+
+        ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND true THEN
+            -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
+            own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
+            own.busy := NULL;
+            IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
+               OR current_setting('transaction_isolation') <> 'read committed'
+            THEN
+                own.busy := "public"."badges_wait"(own.buckets, own.buckets);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
+            END IF;
+            SELECT ARRAY[
+                    -- Generous, bronze
+                    CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
+                    -- Generous, gold
+                    CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
+                    -- Generous, silver
+                    CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
+                   ],
+                   -- Its own checks are for those who run beside this transaction.
+                   (SELECT true FROM "public"."badges_pendingcheck" AS p
+                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
+                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                    LIMIT 1)
+            INTO own.earned, own.has_checks
+            FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+            CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1";
+            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
+            -- pending check, as that transaction may be about to commit what is missing.
+            IF true = ANY (own.earned) THEN
+                IF current_setting('badges.patience', true) = 'spent' THEN
+                    PERFORM set_config('lock_timeout', '1ms', true);
+                END IF;
+                INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+                SELECT own.the_user, badge.code, own.the_thing, '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb, NULL::timestamptz
+                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned) AS badge (code, earned)
+                WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                ON CONFLICT DO NOTHING;
+            END IF;
+            IF own.busy IS NOT NULL OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
+                PERFORM "public"."badges_record"(
+                    array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
+                    array_agg(CASE WHEN own.busy IS NULL AND badge.is_revocable THEN 'take back' ELSE 'check' END))
+                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned, '{f,f,f}'::bool[], '{t,t,t}'::bool[])
+                    AS badge (code, earned, leaves_check, is_revocable)
+                WHERE (badge.is_revocable OR NOT badge.earned) AND own.busy IS NOT NULL
+                   OR NOT badge.earned AND badge.leaves_check
+                   OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+            END IF;
+            -- Whoever has the lock settles a few of the checks that were left because of it.
+            IF own.has_checks THEN
+                PERFORM "public"."badges_settle"(own.buckets, 10);
+            END IF;
+
+        END IF;
+
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
+        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+            RAISE;
+        ELSIF SQLSTATE = '55P03' THEN
+            PERFORM set_config('badges.patience', 'spent', true);
+        END IF;
+        BEGIN
+            PERFORM "public"."badges_one_by_one"(
+                'state', '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "looked"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(NULL::jsonb),
+                '{generous-bronze,generous-gold,generous-silver}'::text[], '{t,t,t}'::bool[], '{t,t,t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
+            FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+            WHERE "looked"."user_id" IS NOT NULL;
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            END IF;
+            BEGIN
+                -- What is wrong concerns all of them: the column of the user is gone, say.
+                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+            EXCEPTION WHEN OTHERS THEN
+                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
+        END;
+
+    END;
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "910539c053792a58"}';
+REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
+
+-- create function badges_insert_dummy_like_f1d6616a: new
+-- The function behind one trigger: every badge that is checked after one kind of write to one table.
+CREATE OR REPLACE FUNCTION "public"."badges_insert_dummy_like_f1d6616a"()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = public, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '10ms'
+AS $badges$
+-- Awards beloved, generous-bronze, generous-gold, generous-silver, good-mood, well-liked after insert on public.dummy_like.
+-- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+#variable_conflict use_column
+<<own>>
+DECLARE
+    the_user integer;
+    the_thing text;
+    are_many boolean;
+    held text[];
+    earned boolean[];
+    buckets integer[];
+    busy integer[];
+    has_checks boolean;
+    users integer[];
+    things text[];
+    codes text[];
+    evidences jsonb[];
+    verdicts text[];
+BEGIN
+    -- Attached to another table, this function would award badges for made-up rows.
+    IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'dummy_like') THEN
+        RETURN NULL;
+    END IF;
+    BEGIN
+        -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
+        SELECT "new"."artist_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."artist_id" AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = ''::text)
+        INTO own.the_user, own.the_thing, own.are_many, own.held
+        FROM "badges_new" AS "new"
+        LIMIT 1;
+        IF own.are_many THEN
+            -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
+            -- had the lock before has committed.
+            SELECT array_agg(lacking.bucket),
+                   array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
+                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.bucket = lacking.bucket
+                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                            LIMIT 1))
+            INTO own.buckets, own.busy, own.has_checks
+            FROM (
+                SELECT DISTINCT (pg_catalog.hashtextextended("new"."artist_id"::text, 0) & 1023)::integer AS bucket
+                FROM "badges_new" AS "new"
+                WHERE "new"."artist_id" IS NOT NULL
+                  AND cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."artist_id" AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = ''::text)) < 2
+                OFFSET 0
+            ) AS lacking;
+            IF own.buckets IS NOT NULL THEN
+                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
+                    own.busy := "public"."badges_wait"(own.buckets, own.busy);
+                END IF;
+                -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
+                -- pending check, as that transaction may be about to commit what is missing. Who is in none of the buckets has
+                -- lost a badge since the statement before.
+                SELECT array_agg("new"."artist_id"), array_agg(''::text), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id"))),
+                       array_agg(verdict.verdict)
+                INTO own.users, own.things, own.codes, own.evidences, own.verdicts
+                FROM (
+        SELECT DISTINCT "new"."artist_id" FROM "badges_new" AS "new" WHERE "new"."artist_id" IS NOT NULL
+    ) AS "new"
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."artist_id" AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = ''::text) AS codes OFFSET 0) AS held
+            CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ held.codes THEN (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
+                    ) FROM (SELECT "new"."artist_id") AS "new") END AS value OFFSET 0) AS "progress_1"
+                CROSS JOIN LATERAL (
+                    VALUES
+                    -- Beloved
+                    ('beloved', CASE WHEN 'beloved' <> ALL (held.codes) THEN coalesce("progress_1".value >= 10, false) END, false, false),
+                    -- Well liked
+                    ('well-liked', CASE WHEN 'well-liked' <> ALL (held.codes) THEN coalesce("progress_1".value >= 3, false) END, false, false)
+                    OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
+                ) AS badge (code, earned, leaves_check, is_revocable)
+                CROSS JOIN LATERAL (
+                    SELECT (pg_catalog.hashtextextended("new"."artist_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."artist_id"::text, 0) & 1023)::integer <> ALL (own.buckets) AS is_busy
+                ) AS lock
+                CROSS JOIN LATERAL (
+                    SELECT 'award' WHERE badge.earned
+                    UNION ALL
+                    SELECT 'check'
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
+                    UNION ALL
+                    SELECT 'take back'
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (held.codes) AND lock.is_busy IS NOT TRUE
+                ) AS verdict (verdict)
+                WHERE ''::text IS NOT NULL;
+                IF own.users IS NOT NULL THEN
+                    PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+                END IF;
+                -- Whoever has the lock settles a few of the checks that were left because of it.
+                IF own.has_checks THEN
+                    PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
+                END IF;
+            END IF;
+
+        ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND cardinality(own.held) < 2 THEN
+            -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
+            own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
+            own.busy := NULL;
+            IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
+               OR current_setting('transaction_isolation') <> 'read committed'
+            THEN
+                own.busy := "public"."badges_wait"(own.buckets, own.buckets);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = own.the_thing);
+            END IF;
+            SELECT ARRAY[
+                    -- Beloved
+                    CASE WHEN 'beloved' <> ALL (own.held) THEN coalesce("progress_1".value >= 10, false) END,
+                    -- Well liked
+                    CASE WHEN 'well-liked' <> ALL (own.held) THEN coalesce("progress_1".value >= 3, false) END
+                   ],
+                   -- Its own checks are for those who run beside this transaction.
+                   (SELECT true FROM "public"."badges_pendingcheck" AS p
+                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
+                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                    LIMIT 1)
+            INTO own.earned, own.has_checks
+            FROM "badges_new" AS "new"
+            CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ own.held THEN (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
+                    ) FROM (SELECT "new"."artist_id") AS "new") END AS value OFFSET 0) AS "progress_1";
+            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
+            -- pending check, as that transaction may be about to commit what is missing.
+            IF true = ANY (own.earned) THEN
+                IF current_setting('badges.patience', true) = 'spent' THEN
+                    PERFORM set_config('lock_timeout', '1ms', true);
+                END IF;
+                INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+                SELECT own.the_user, badge.code, own.the_thing, jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id")), NULL::timestamptz
+                FROM "badges_new" AS "new"
+                CROSS JOIN unnest('{beloved,well-liked}'::text[], own.earned) AS badge (code, earned)
+                WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                ON CONFLICT DO NOTHING;
+            END IF;
+            IF false = ANY (own.earned) AND own.busy IS NOT NULL THEN
+                PERFORM "public"."badges_record"(
+                    array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id"))),
+                    array_agg(CASE WHEN own.busy IS NULL AND badge.is_revocable THEN 'take back' ELSE 'check' END))
+                FROM "badges_new" AS "new"
+                CROSS JOIN unnest('{beloved,well-liked}'::text[], own.earned, '{f,f}'::bool[], '{f,f}'::bool[])
+                    AS badge (code, earned, leaves_check, is_revocable)
+                WHERE (badge.is_revocable OR NOT badge.earned) AND own.busy IS NOT NULL
+                   OR NOT badge.earned AND badge.leaves_check
+                   OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+            END IF;
+            -- Whoever has the lock settles a few of the checks that were left because of it.
+            IF own.has_checks THEN
+                PERFORM "public"."badges_settle"(own.buckets, 10);
+            END IF;
+
+        END IF;
+
+        -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
+        SELECT "looked"."user_id", ''::text, (SELECT true FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text)
+        INTO own.the_user, own.the_thing, own.are_many, own.held
+        FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
+        LIMIT 1;
+        IF own.are_many THEN
+            -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
+            -- had the lock before has committed.
+            SELECT array_agg(lacking.bucket),
+                   array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
+                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.bucket = lacking.bucket
+                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                            LIMIT 1))
+            INTO own.buckets, own.busy, own.has_checks
+            FROM (
+                SELECT DISTINCT (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer AS bucket
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
+                WHERE "looked"."user_id" IS NOT NULL
+                  AND true
+                OFFSET 0
+            ) AS lacking;
+            IF own.buckets IS NOT NULL THEN
+                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
+                    own.busy := "public"."badges_wait"(own.buckets, own.busy);
+                END IF;
+                -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
+                -- pending check, as that transaction may be about to commit what is missing. Who is in none of the buckets has
+                -- lost a badge since the statement before.
+                SELECT array_agg("looked"."user_id"), array_agg(''::text), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
+                       array_agg(verdict.verdict)
+                INTO own.users, own.things, own.codes, own.evidences, own.verdicts
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS held
+            CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1"
+                CROSS JOIN LATERAL (
+                    VALUES
+                    -- Generous, bronze
+                    ('generous-bronze', CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (held.codes), false) ELSE false END, false, true),
+                    -- Generous, gold
+                    ('generous-gold', CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (held.codes), false) ELSE false END, false, true),
+                    -- Generous, silver
+                    ('generous-silver', CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (held.codes), false) ELSE false END, false, true)
+                    OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
+                ) AS badge (code, earned, leaves_check, is_revocable)
+                CROSS JOIN LATERAL (
+                    SELECT (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets) AS is_busy
+                ) AS lock
+                CROSS JOIN LATERAL (
+                    SELECT 'award' WHERE badge.earned
+                    UNION ALL
+                    SELECT 'check'
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
+                    UNION ALL
+                    SELECT 'take back'
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (held.codes) AND lock.is_busy IS NOT TRUE
+                ) AS verdict (verdict)
+                WHERE ''::text IS NOT NULL;
+                IF own.users IS NOT NULL THEN
+                    PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+                END IF;
+                -- Whoever has the lock settles a few of the checks that were left because of it.
+                IF own.has_checks THEN
+                    PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
+                END IF;
+            END IF;
+
+        ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND true THEN
+            -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
+            own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
+            own.busy := NULL;
+            IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
+               OR current_setting('transaction_isolation') <> 'read committed'
+            THEN
+                own.busy := "public"."badges_wait"(own.buckets, own.buckets);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
+            END IF;
+            SELECT ARRAY[
+                    -- Generous, bronze
+                    CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
+                    -- Generous, gold
+                    CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
+                    -- Generous, silver
+                    CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
+                   ],
+                   -- Its own checks are for those who run beside this transaction.
+                   (SELECT true FROM "public"."badges_pendingcheck" AS p
+                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
+                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                    LIMIT 1)
+            INTO own.earned, own.has_checks
+            FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
+            CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1";
+            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
+            -- pending check, as that transaction may be about to commit what is missing.
+            IF true = ANY (own.earned) THEN
+                IF current_setting('badges.patience', true) = 'spent' THEN
+                    PERFORM set_config('lock_timeout', '1ms', true);
+                END IF;
+                INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+                SELECT own.the_user, badge.code, own.the_thing, '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb, NULL::timestamptz
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
+                CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned) AS badge (code, earned)
+                WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                ON CONFLICT DO NOTHING;
+            END IF;
+            IF own.busy IS NOT NULL OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
+                PERFORM "public"."badges_record"(
+                    array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
+                    array_agg(CASE WHEN own.busy IS NULL AND badge.is_revocable THEN 'take back' ELSE 'check' END))
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
+                CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned, '{f,f,f}'::bool[], '{t,t,t}'::bool[])
+                    AS badge (code, earned, leaves_check, is_revocable)
+                WHERE (badge.is_revocable OR NOT badge.earned) AND own.busy IS NOT NULL
+                   OR NOT badge.earned AND badge.leaves_check
+                   OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+            END IF;
+            -- Whoever has the lock settles a few of the checks that were left because of it.
+            IF own.has_checks THEN
+                PERFORM "public"."badges_settle"(own.buckets, 10);
+            END IF;
+
+        END IF;
+
+        -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
+        IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT true
+                    ) LIMIT 1) THEN
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
+                   array_agg('award'::text)
+            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
+            FROM (
+                SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
+                       "new"."user_id" AS known_user, ''::text AS thing, badge.code, jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert') AS evidence
+                FROM "badges_new" AS "new"
+                CROSS JOIN LATERAL (
+                    VALUES
+                    -- In a good mood
+                    ('good-mood', (SELECT true
+                    ))
+                ) AS badge (code, earned)
+                WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
+            ) AS found
+            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('good-mood') AND b.thing = found.thing AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())));
+            IF own.users IS NOT NULL THEN
+                PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+            END IF;
+        END IF;
+
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
+        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+            RAISE;
+        ELSIF SQLSTATE = '55P03' THEN
+            PERFORM set_config('badges.patience', 'spent', true);
+        END IF;
+        BEGIN
+            PERFORM "public"."badges_one_by_one"(
+                'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."artist_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
+                '{beloved,well-liked}'::text[], '{t,t}'::bool[], '{f,f}'::bool[], ARRAY['{"new": ["artist_id"], "old": []}'::jsonb, '{"new": ["artist_id"], "old": []}'::jsonb])
+            FROM "badges_new" AS "new"
+            WHERE "new"."artist_id" IS NOT NULL;
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            END IF;
+            BEGIN
+                -- What is wrong concerns all of them: the column of the user is gone, say.
+                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{beloved,well-liked}'::text[]) AS failed (code);
+            EXCEPTION WHEN OTHERS THEN
+                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
+        END;
+        BEGIN
+            PERFORM "public"."badges_one_by_one"(
+                'state', '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "looked"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(NULL::jsonb),
+                '{generous-bronze,generous-gold,generous-silver}'::text[], '{t,t,t}'::bool[], '{t,t,t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
+            FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
+            WHERE "looked"."user_id" IS NOT NULL;
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            END IF;
+            BEGIN
+                -- What is wrong concerns all of them: the column of the user is gone, say.
+                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+            EXCEPTION WHEN OTHERS THEN
+                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
+        END;
+        BEGIN
+            PERFORM "public"."badges_one_by_one"(
+                'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
+                '{good-mood}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": [], "old": []}'::jsonb])
+            FROM "badges_new" AS "new"
+            WHERE "new"."user_id" IS NOT NULL;
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            END IF;
+            BEGIN
+                -- What is wrong concerns all of them: the column of the user is gone, say.
+                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{good-mood}'::text[]) AS failed (code);
+            EXCEPTION WHEN OTHERS THEN
+                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
+        END;
+
+    END;
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "790d0f1f1a72b1c1"}';
+REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
+
+-- create function badges_update_dummy_like_e0af39e4: new
+-- The function behind one trigger: every badge that is checked after one kind of write to one table.
+CREATE OR REPLACE FUNCTION "public"."badges_update_dummy_like_e0af39e4"()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = public, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '10ms'
+AS $badges$
+-- Awards generous-bronze, generous-gold, generous-silver after update on public.dummy_like.
+-- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+#variable_conflict use_column
+<<own>>
+DECLARE
+    the_user integer;
+    the_thing text;
+    are_many boolean;
+    held text[];
+    earned boolean[];
+    buckets integer[];
+    busy integer[];
+    has_checks boolean;
+    users integer[];
+    things text[];
+    codes text[];
+    evidences jsonb[];
+    verdicts text[];
+BEGIN
+    -- Attached to another table, this function would award badges for made-up rows.
+    IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'dummy_like') THEN
+        RETURN NULL;
+    END IF;
+    BEGIN
+        -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
+        SELECT "looked"."user_id", ''::text, (SELECT true FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text)
+        INTO own.the_user, own.the_thing, own.are_many, own.held
+        FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+        LIMIT 1;
+        IF own.are_many THEN
+            -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
+            -- had the lock before has committed.
+            SELECT array_agg(lacking.bucket),
+                   array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
+                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.bucket = lacking.bucket
+                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                            LIMIT 1))
+            INTO own.buckets, own.busy, own.has_checks
+            FROM (
+                SELECT DISTINCT (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer AS bucket
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                WHERE "looked"."user_id" IS NOT NULL
+                  AND true
+                OFFSET 0
+            ) AS lacking;
+            IF own.buckets IS NOT NULL THEN
+                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
+                    own.busy := "public"."badges_wait"(own.buckets, own.busy);
+                END IF;
+                -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
+                -- pending check, as that transaction may be about to commit what is missing. Who is in none of the buckets has
+                -- lost a badge since the statement before.
+                SELECT array_agg("looked"."user_id"), array_agg(''::text), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
+                       array_agg(verdict.verdict)
+                INTO own.users, own.things, own.codes, own.evidences, own.verdicts
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS held
+            CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1"
+                CROSS JOIN LATERAL (
+                    VALUES
+                    -- Generous, bronze
+                    ('generous-bronze', CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (held.codes), false) ELSE false END, false, true),
+                    -- Generous, gold
+                    ('generous-gold', CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (held.codes), false) ELSE false END, false, true),
+                    -- Generous, silver
+                    ('generous-silver', CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (held.codes), false) ELSE false END, false, true)
+                    OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
+                ) AS badge (code, earned, leaves_check, is_revocable)
+                CROSS JOIN LATERAL (
+                    SELECT (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets) AS is_busy
+                ) AS lock
+                CROSS JOIN LATERAL (
+                    SELECT 'award' WHERE badge.earned
+                    UNION ALL
+                    SELECT 'check'
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
+                    UNION ALL
+                    SELECT 'take back'
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (held.codes) AND lock.is_busy IS NOT TRUE
+                ) AS verdict (verdict)
+                WHERE ''::text IS NOT NULL;
+                IF own.users IS NOT NULL THEN
+                    PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+                END IF;
+                -- Whoever has the lock settles a few of the checks that were left because of it.
+                IF own.has_checks THEN
+                    PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
+                END IF;
+            END IF;
+
+        ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND true THEN
+            -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
+            own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
+            own.busy := NULL;
+            IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
+               OR current_setting('transaction_isolation') <> 'read committed'
+            THEN
+                own.busy := "public"."badges_wait"(own.buckets, own.buckets);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
+            END IF;
+            SELECT ARRAY[
+                    -- Generous, bronze
+                    CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
+                    -- Generous, gold
+                    CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
+                    -- Generous, silver
+                    CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
+                   ],
+                   -- Its own checks are for those who run beside this transaction.
+                   (SELECT true FROM "public"."badges_pendingcheck" AS p
+                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
+                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                    LIMIT 1)
+            INTO own.earned, own.has_checks
+            FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+            CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1";
+            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
+            -- pending check, as that transaction may be about to commit what is missing.
+            IF true = ANY (own.earned) THEN
+                IF current_setting('badges.patience', true) = 'spent' THEN
+                    PERFORM set_config('lock_timeout', '1ms', true);
+                END IF;
+                INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+                SELECT own.the_user, badge.code, own.the_thing, '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb, NULL::timestamptz
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned) AS badge (code, earned)
+                WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                ON CONFLICT DO NOTHING;
+            END IF;
+            IF own.busy IS NOT NULL OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
+                PERFORM "public"."badges_record"(
+                    array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
+                    array_agg(CASE WHEN own.busy IS NULL AND badge.is_revocable THEN 'take back' ELSE 'check' END))
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned, '{f,f,f}'::bool[], '{t,t,t}'::bool[])
+                    AS badge (code, earned, leaves_check, is_revocable)
+                WHERE (badge.is_revocable OR NOT badge.earned) AND own.busy IS NOT NULL
+                   OR NOT badge.earned AND badge.leaves_check
+                   OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+            END IF;
+            -- Whoever has the lock settles a few of the checks that were left because of it.
+            IF own.has_checks THEN
+                PERFORM "public"."badges_settle"(own.buckets, 10);
+            END IF;
+
+        END IF;
+
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
+        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+            RAISE;
+        ELSIF SQLSTATE = '55P03' THEN
+            PERFORM set_config('badges.patience', 'spent', true);
+        END IF;
+        BEGIN
+            PERFORM "public"."badges_one_by_one"(
+                'state', '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "looked"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(NULL::jsonb),
+                '{generous-bronze,generous-gold,generous-silver}'::text[], '{t,t,t}'::bool[], '{t,t,t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
+            FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+            WHERE "looked"."user_id" IS NOT NULL;
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            END IF;
+            BEGIN
+                -- What is wrong concerns all of them: the column of the user is gone, say.
+                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+            EXCEPTION WHEN OTHERS THEN
+                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
+        END;
+
+    END;
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "96f6f024da8bcca7"}';
+REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
+
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
 -- The function behind one trigger: every badge that is checked after one kind of write to one table.
 CREATE OR REPLACE FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4"()
@@ -1361,7 +2278,7 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
--- Awards collector, first-sketch, prolific after insert on public.dummy_sketch.
+-- Awards collector, first-sketch, prolific, virtuoso after insert on public.dummy_sketch.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
 <<own>>
@@ -1386,7 +2303,7 @@ BEGIN
     END IF;
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "new"."user_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text)
+        SELECT "new"."user_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = ''::text)
         INTO own.the_user, own.the_thing, own.are_many, own.held
         FROM "badges_new" AS "new"
         LIMIT 1;
@@ -1404,7 +2321,7 @@ BEGIN
                 SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL
-                  AND cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text)) < 2
+                  AND cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = ''::text)) < 3
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -1422,15 +2339,18 @@ BEGIN
                 FROM (
         SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
     ) AS "new"
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = ''::text) AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = ''::text) AS codes OFFSET 0) AS held
+            CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ held.codes THEN (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
+                    ) FROM (SELECT "new"."user_id") AS "new") END AS value OFFSET 0) AS "progress_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Collector
                     ('collector', CASE WHEN 'collector' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END, false, false),
                     -- Prolific
-                    ('prolific', CASE WHEN 'prolific' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(*) >= 25 from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new"), false) END, false, false)
+                    ('prolific', CASE WHEN 'prolific' <> ALL (held.codes) THEN coalesce("progress_1".value >= 25, false) END, false, false),
+                    -- Virtuoso
+                    ('virtuoso', CASE WHEN 'virtuoso' <> ALL (held.codes) THEN coalesce("progress_1".value >= 100, false) END, false, false)
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
@@ -1455,7 +2375,7 @@ BEGIN
                 END IF;
             END IF;
 
-        ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND cardinality(own.held) < 2 THEN
+        ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND cardinality(own.held) < 3 THEN
             -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
             own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
             own.busy := NULL;
@@ -1464,15 +2384,16 @@ BEGIN
                OR pg_catalog.pg_trigger_depth() > 5
             THEN
                 own.busy := "public"."badges_wait"(own.buckets, own.buckets);
-                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('collector', 'prolific') AND b.thing = own.the_thing);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = own.the_thing);
             END IF;
             SELECT ARRAY[
                     -- Collector
                     CASE WHEN 'collector' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END,
                     -- Prolific
-                    CASE WHEN 'prolific' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(*) >= 25 from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new"), false) END
+                    CASE WHEN 'prolific' <> ALL (own.held) THEN coalesce("progress_1".value >= 25, false) END,
+                    -- Virtuoso
+                    CASE WHEN 'virtuoso' <> ALL (own.held) THEN coalesce("progress_1".value >= 100, false) END
                    ],
                    -- Its own checks are for those who run beside this transaction.
                    (SELECT true FROM "public"."badges_pendingcheck" AS p
@@ -1480,7 +2401,9 @@ BEGIN
                       AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
                     LIMIT 1)
             INTO own.earned, own.has_checks
-            FROM "badges_new" AS "new";
+            FROM "badges_new" AS "new"
+            CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ own.held THEN (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
+                    ) FROM (SELECT "new"."user_id") AS "new") END AS value OFFSET 0) AS "progress_1";
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
             -- pending check, as that transaction may be about to commit what is missing.
             IF true = ANY (own.earned) THEN
@@ -1490,7 +2413,7 @@ BEGIN
                 INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                 SELECT own.the_user, badge.code, own.the_thing, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id")), NULL::timestamptz
                 FROM "badges_new" AS "new"
-                CROSS JOIN unnest('{collector,prolific}'::text[], own.earned) AS badge (code, earned)
+                CROSS JOIN unnest('{collector,prolific,virtuoso}'::text[], own.earned) AS badge (code, earned)
                 WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                 ON CONFLICT DO NOTHING;
             END IF;
@@ -1499,7 +2422,7 @@ BEGIN
                     array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))),
                     array_agg(CASE WHEN own.busy IS NULL AND badge.is_revocable THEN 'take back' ELSE 'check' END))
                 FROM "badges_new" AS "new"
-                CROSS JOIN unnest('{collector,prolific}'::text[], own.earned, '{f,f}'::bool[], '{f,f}'::bool[])
+                CROSS JOIN unnest('{collector,prolific,virtuoso}'::text[], own.earned, '{f,f,f}'::bool[], '{f,f,f}'::bool[])
                     AS badge (code, earned, leaves_check, is_revocable)
                 WHERE (badge.is_revocable OR NOT badge.earned) AND own.busy IS NOT NULL
                    OR NOT badge.earned AND badge.leaves_check
@@ -1546,7 +2469,7 @@ BEGIN
         BEGIN
             PERFORM "public"."badges_one_by_one"(
                 'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{collector,first-sketch,prolific}'::text[], '{t,f,t}'::bool[], '{f,f,f}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": [], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
+                '{collector,first-sketch,prolific,virtuoso}'::text[], '{t,f,t,t}'::bool[], '{f,f,f,f}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": [], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
             FROM "badges_new" AS "new"
             WHERE "new"."user_id" IS NOT NULL;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -1555,7 +2478,7 @@ BEGIN
             END IF;
             BEGIN
                 -- What is wrong concerns all of them: the column of the user is gone, say.
-                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{collector,first-sketch,prolific}'::text[]) AS failed (code);
+                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{collector,first-sketch,prolific,virtuoso}'::text[]) AS failed (code);
             EXCEPTION WHEN OTHERS THEN
                 RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
             END;
@@ -1565,7 +2488,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["collector", "first-sketch", "prolific"], "body": "3975e34d88666377"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "d7cab3efc2c6b1a5"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -1580,7 +2503,7 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
--- Awards star after update on public.dummy_sketch.
+-- Awards hit, star after update on public.dummy_sketch.
 -- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
 <<own>>
@@ -1604,6 +2527,30 @@ BEGIN
         RETURN NULL;
     END IF;
     BEGIN
+        -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
+        IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT hit_views >= 250
+                    ) LIMIT 1) THEN
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
+                   array_agg('award'::text)
+            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
+            FROM (
+                SELECT DISTINCT ON ("new"."user_id", "new"."id"::text, badge.code)
+                       "new"."user_id" AS known_user, "new"."id"::text AS thing, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
+                FROM "badges_new" AS "new"
+                CROSS JOIN LATERAL (
+                    VALUES
+                    -- Hit
+                    ('hit', (SELECT hit_views >= 250
+                    ))
+                ) AS badge (code, earned)
+                WHERE badge.earned AND "new"."user_id" IS NOT NULL AND "new"."id"::text IS NOT NULL
+            ) AS found
+            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('hit') AND b.thing = found.thing));
+            IF own.users IS NOT NULL THEN
+                PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+            END IF;
+        END IF;
+
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
         IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT hit_views > 1000
                     ) LIMIT 1) THEN
@@ -1637,6 +2584,23 @@ BEGIN
         END IF;
         BEGIN
             PERFORM "public"."badges_one_by_one"(
+                'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg("new"."id"::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
+                '{hit}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
+            FROM "badges_new" AS "new"
+            WHERE "new"."user_id" IS NOT NULL;
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            END IF;
+            BEGIN
+                -- What is wrong concerns all of them: the column of the user is gone, say.
+                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{hit}'::text[]) AS failed (code);
+            EXCEPTION WHEN OTHERS THEN
+                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
+        END;
+        BEGIN
+            PERFORM "public"."badges_one_by_one"(
                 'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
                 '{star}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
             FROM "badges_new" AS "new"
@@ -1657,7 +2621,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["star"], "body": "bd31691d7ef4b0e5"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["hit", "star"], "body": "1ef1dcc4973f0d5c"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -1886,6 +2850,21 @@ WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
 -- create trigger badges_keep_events on public.badges_badgeevent: new: after update, row-level
 CREATE OR REPLACE TRIGGER "badges_keep_events" AFTER UPDATE ON "public"."badges_badgeevent"
 FOR EACH ROW EXECUTE FUNCTION "public"."badges_keep_events"();
+
+-- create trigger badges_delete_dummy_like_082699e7 on public.dummy_like: new: after delete, statement-level
+CREATE OR REPLACE TRIGGER "badges_delete_dummy_like_082699e7" AFTER DELETE ON "public"."dummy_like"
+REFERENCING OLD TABLE AS "badges_old"
+FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_delete_dummy_like_082699e7"();
+
+-- create trigger badges_insert_dummy_like_f1d6616a on public.dummy_like: new: after insert, statement-level
+CREATE OR REPLACE TRIGGER "badges_insert_dummy_like_f1d6616a" AFTER INSERT ON "public"."dummy_like"
+REFERENCING NEW TABLE AS "badges_new"
+FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_insert_dummy_like_f1d6616a"();
+
+-- create trigger badges_update_dummy_like_e0af39e4 on public.dummy_like: new: after update, statement-level
+CREATE OR REPLACE TRIGGER "badges_update_dummy_like_e0af39e4" AFTER UPDATE ON "public"."dummy_like"
+REFERENCING OLD TABLE AS "badges_old" NEW TABLE AS "badges_new"
+FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_update_dummy_like_e0af39e4"();
 
 -- create trigger badges_delete_dummy_sketch_f1ef14d4 on public.dummy_sketch: new: after delete, statement-level
 CREATE OR REPLACE TRIGGER "badges_delete_dummy_sketch_f1ef14d4" AFTER DELETE ON "public"."dummy_sketch"

@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -127,30 +128,35 @@ def write(dsn: str, psql: Path | None) -> None:
 
 
 def serve(port: int | None) -> None:
-    """Serve the site until Ctrl-C."""
-    from django.contrib.staticfiles.handlers import StaticFilesHandler  # noqa: PLC0415
-    from django.core.servers import basehttp  # noqa: PLC0415
-    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
+    """Serve the site under ASGI until Ctrl-C."""
+    import uvicorn  # noqa: PLC0415
+    from config.asgi import application  # noqa: PLC0415
+    from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: PLC0415
+    from dummy import people  # noqa: PLC0415
 
-    class QuietHandler(basehttp.WSGIRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
+    people.ensure()
+    with listen(port) as listener:
+        say(f"Serving http://127.0.0.1:{listener.getsockname()[1]}/ - Ctrl-C stops the page and PostgreSQL")
+        # Streams that are open must not keep the server from ending.
+        options = {"log_level": "warning", "lifespan": "off", "timeout_graceful_shutdown": 1}
+        server = uvicorn.Server(uvicorn.Config(ASGIStaticFilesHandler(application), **options))
+        server.run(sockets=[listener])
 
-    server = None
+
+def listen(port: int | None) -> socket.socket:
+    """A socket on that port; on 8000 or a free one if none is asked for."""
+    problem = ""
     for candidate in (8000, 0) if port is None else (port,):
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            server = basehttp.ThreadedWSGIServer(("127.0.0.1", candidate), QuietHandler)
-            break
-        except OSError as error:
-            problem = error.strerror
-    if server is None:
-        raise SystemExit(f"demo: port {port}: {problem}; choose another with --port")
-    server.set_app(StaticFilesHandler(get_wsgi_application()))
-    say(f"Serving http://127.0.0.1:{server.server_port}/ - Ctrl-C stops the page and PostgreSQL")
-    try:
-        server.serve_forever()
-    finally:
-        server.server_close()
+            listener.bind(("127.0.0.1", candidate))
+        except (OSError, OverflowError) as error:
+            listener.close()
+            problem = getattr(error, "strerror", None) or str(error)
+        else:
+            return listener
+    raise SystemExit(f"demo: port {port}: {problem}; choose another with --port")
 
 
 def say(text: str) -> None:

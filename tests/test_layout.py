@@ -107,15 +107,13 @@ def test_wheel():
     assert wheel == {"packages": ["src/badges"]}
     assert project["project"]["license-files"] == ["LICENSE"]
     for name in (
-        "py.typed",
-        "badge.schema.json",
-        "sql/body.sql",
-        "sql/runtime/record.sql",
-        "templates/admin/badges/pagination.html",
-    ):
+        "py.typed", "badge.schema.json", "sql/body.sql", "sql/runtime/record.sql", "templates/badges/base.html",
+        "templates/admin/badges/pagination.html", "static/badges/badges.css", "static/badges/live.js",
+        "locale/de/LC_MESSAGES/django.mo",
+    ):  # fmt: skip
         assert (REPOSITORY / "src" / "badges" / name).is_file()
     ignored = (REPOSITORY / ".gitignore").read_text("utf-8").split()
-    assert not [rule for rule in ignored if rule.endswith((".sql", ".json", ".typed"))]
+    assert not [rule for rule in ignored if rule.endswith((".sql", ".json", ".typed", ".html", ".css", ".svg", ".mo"))]
     assert not list(PACKAGE.rglob("test_*.py"))
 
 

@@ -16,3 +16,17 @@ class Sketch(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Like(models.Model):
+    """A user likes a sketch. The artist stands here too: a badge looks for its user in the row that changes."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="likes")
+    sketch = models.ForeignKey(Sketch, on_delete=models.CASCADE, related_name="likes")
+    artist = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="likes_got")
+
+    class Meta:
+        constraints = (models.UniqueConstraint("user", "sketch", name="dummy_like_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.user_id} likes {self.sketch_id}"

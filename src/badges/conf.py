@@ -170,6 +170,16 @@ class BadgesSettings:
             )
         return schedule
 
+    @property
+    def BADGES_BASE_TEMPLATE(self) -> str:  # noqa: N802
+        """The template that the pages extend: one with the blocks `title` and `content`. Default "badges/base.html"."""
+        name = getattr(settings, "BADGES_BASE_TEMPLATE", "badges/base.html")
+        if not isinstance(name, str) or not name:
+            raise exceptions.InvalidSetting(
+                f'BADGES_BASE_TEMPLATE is {name!r}; the name of a template is needed, such as "base.html".'
+            )
+        return name
+
 
 def _true_or_false(name: str, value: object) -> bool:
     if not isinstance(value, bool):

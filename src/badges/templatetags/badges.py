@@ -1,0 +1,58 @@
+"""`{% load badges %}`: badges in the templates of a site. Each tag has a template of its own below `badges/tags/`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.templatetags.static import static
+
+from badges import showcase
+
+register = template.Library()
+
+
+def viewer_of(context: template.Context) -> Any:
+    """Who looks at the page: the user of its request; None if there is none, who then sees no secret badge."""
+    return getattr(context.get("request"), "user", None) or context.get("user")
+
+
+@register.inclusion_tag("badges/tags/user_badges.html", takes_context=True)
+def user_badges(context: template.Context, user: Any) -> dict[str, Any]:
+    """The badges that a user holds. One query."""
+    return {"entries": showcase.held_by(user, viewer_of(context)), "person": user}
+
+
+@register.inclusion_tag("badges/tags/badge.html", takes_context=True)
+def badge(context: template.Context, code: str) -> dict[str, Any]:
+    """One badge by its code; nothing if there is no such badge, or if it is kept secret from the viewer. One query."""
+    definition = showcase.find(code, viewer_of(context))
+    return {"definition": definition}
+
+
+@register.inclusion_tag("badges/tags/badge_progress.html", takes_context=True)
+def badge_progress(context: template.Context, user: Any) -> dict[str, Any]:
+    """How far a user has come on the way to badges that have a goal. Three queries."""
+    entries = showcase.on_the_way(user, viewer_of(context))
+    return {"entries": [entry for entry in entries if entry.progress], "person": user}
+
+
+@register.inclusion_tag("badges/tags/newest_badges.html", takes_context=True)
+def newest_badges(context: template.Context, count: int = 10) -> dict[str, Any]:
+    """The newest awards, whoever earned them. One query."""
+    return {"awards": showcase.newest(count, viewer_of(context))}
+
+
+@register.inclusion_tag("badges/live.html", takes_context=True)
+def badges_live(context: template.Context) -> dict[str, Any]:
+    """The place where toasts appear for the badges that the viewer earns while the page is open."""
+    return {"user": viewer_of(context), "request": context.get("request"), "csp_nonce": context.get("csp_nonce")}
+
+
+@register.filter
+def badge_image(definition: Any) -> str:
+    """The URL of a badge's picture: `image` is an URL, a path from the root, or a static file; without one, a medal."""
+    image = str(definition.image or "badges/medal.svg")
+    if image.startswith(("https://", "http://", "data:", "/")):
+        return image
+    return static(image)

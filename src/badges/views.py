@@ -1,0 +1,139 @@
+"""The pages: all badges, one badge, a user's shelf, the leaderboard. Made to be subclassed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.core.exceptions import ValidationError
+from django.db import DataError
+from django.http import Http404
+from django.views.generic import TemplateView
+
+from badges import showcase
+from badges.conf import badges_settings
+
+#: Beyond that, a number of rows is no place in a list but an attempt at an error.
+MOST_ROWS = 2**31
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of a list that nobody has counted, as counting can cost more than the rows."""
+
+    rows: list[Any]
+    number: int
+    has_next: bool
+
+    @property
+    def previous(self) -> int | None:
+        return self.number - 1 if self.number > 1 else None
+
+    @property
+    def next(self) -> int | None:
+        return self.number + 1 if self.has_next else None
+
+
+class BadgesPage(TemplateView):
+    """What all pages have: the template that they extend, and who looks at them."""
+
+    page_size = 50
+
+    @property
+    def viewer(self) -> Any:
+        """The user who asks; None on a site without authentication."""
+        return getattr(self.request, "user", None)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(base_template=badges_settings.BADGES_BASE_TEMPLATE, **kwargs)
+
+    def page(self, rows: Callable[[int, int], list[Any]]) -> Page:
+        """The page that the query string asks for, of a list that gives its rows from one place to another.
+
+        :raises Http404: there is no such page.
+        """
+        asked = self.request.GET.get("page", "1")
+        if not (asked.isascii() and asked.isdecimal()) or not 0 < int(asked[:20]) * self.page_size < MOST_ROWS:
+            raise Http404
+        number = int(asked)
+        start = (number - 1) * self.page_size
+        # One more tells whether there is a next page.
+        found = rows(start, start + self.page_size + 1)
+        if not found and number > 1:
+            raise Http404
+        return Page(found[: self.page_size], number, len(found) > self.page_size)
+
+
+class AllBadges(BadgesPage):
+    """All badges by category, with how rare they are."""
+
+    template_name = "badges/index.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        categories = showcase.by_category(showcase.everything(self.viewer))
+        return super().get_context_data(categories=categories, **kwargs)
+
+
+class OneBadge(BadgesPage):
+    """One badge: who holds it, since when, and when it was awarded how often."""
+
+    template_name = "badges/badge.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        code = kwargs["code"]
+        definition = None if "\0" in code else showcase.find(code, self.viewer)
+        if definition is None:
+            raise Http404
+        return super().get_context_data(
+            entry=showcase.one(definition, self.viewer),
+            page=self.page(lambda start, stop: showcase.holders(definition, start, stop)),
+            chart=showcase.awards_over_time(definition),
+            **kwargs,
+        )
+
+
+class Shelf(BadgesPage):
+    """What a user holds, and how far the user has come on the way to more."""
+
+    template_name = "badges/shelf.html"
+
+    def get_person(self) -> Any:
+        """Whose shelf it is.
+
+        :raises Http404: there is no such user.
+        """
+        users = get_user_model()
+        try:
+            return users._default_manager.get(**{users.USERNAME_FIELD: self.kwargs["username"]})
+        # The name of a user may be of any type, and PostgreSQL refuses some texts.
+        except (users.DoesNotExist, ValueError, ValidationError, DataError) as error:
+            raise Http404 from error
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        person = self.get_person()
+        return super().get_context_data(
+            person=person,
+            is_own=showcase.key_of(self.viewer) == person.pk,
+            categories=showcase.by_category(showcase.held_by(person, self.viewer)),
+            on_the_way=showcase.on_the_way(person, self.viewer),
+            **kwargs,
+        )
+
+
+class OwnShelf(LoginRequiredMixin, Shelf):
+    """The shelf of whoever is logged in."""
+
+    def get_person(self) -> Any:
+        return self.viewer
+
+
+class Leaderboard(BadgesPage):
+    """Users by the points of their badges."""
+
+    template_name = "badges/leaderboard.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(page=self.page(showcase.leaderboard), **kwargs)

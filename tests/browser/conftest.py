@@ -1,0 +1,127 @@
+"""The system's Chromium, a site with badges, and pages that complain about everything that goes wrong in them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from importlib import resources
+from typing import Any
+
+import pytest
+from conftest import entry
+from django.contrib.auth.models import User
+from django.db import connection
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if CHROMIUM is None:
+        why = "NOT TESTED: no Chromium (on Debian: apt-get install chromium)"
+        for item in items:
+            if "browser" in item.path.parts:
+                item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The browser. Playwright runs an event loop in this thread, in which Django then refuses to ask the database."""
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def site(committed: Any, live_server: Any) -> Any:
+    """A running site where ada has drawn and grace has found what is secret."""
+    committed(
+        entry("first-sketch", condition="true", name="First sketch", category="Drawing", points=1,
+              description="Drew a first sketch."),
+        {"category": "Drawing", "progress": "count(id) from dummy_sketch where user_id = NEW.user_id",
+         "trigger_condition": "insert", "trigger_table": "dummy_sketch", "user_field": "user_id",
+         "levels": [{"code": "bronze", "goal": 2, "name": "Bronze", "points": 10},
+                    {"code": "silver", "goal": 50, "name": "Silver", "points": 20}]},
+        entry("hit", name="Hit", condition="NEW.hit_views >= 1000", per="id", points=3),
+        entry("hidden", name="Cabinet", condition="NEW.title = 'hidden'", secret=True, points=1),
+    )  # fmt: skip
+    for name in ("ada", "grace"):
+        User.objects.create_user(name)
+    User.objects.create_superuser("admin")
+    draw("ada", 37, 1000)
+    draw("grace", 1, 0, "hidden")
+    return live_server
+
+
+def draw(username: str, count: int = 1, views: int = 0, title: str = "By SQL") -> None:
+    """Write sketches by SQL, past Django's models."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO dummy_sketch (user_id, title, hit_views)"
+            " SELECT id, %s, %s FROM auth_user, generate_series(1, %s) WHERE username = %s",
+            [title, views, count, username],
+        )
+
+
+@pytest.fixture
+def open_as(browser: Browser, site: Any, client: Any) -> Iterator[Callable[..., Page]]:
+    """A page of a browser of its own, where that user is logged in. Whatever it complains about fails the test."""
+    complaints: list[str] = []
+    contexts = []
+
+    def told(message: ConsoleMessage) -> None:
+        # A policy that is violated is told on the console as an error, too.
+        # The admin site names no icon, so browsers ask for one.
+        if message.type in {"error", "warning"} and not message.location["url"].endswith("/favicon.ico"):
+            complaints.append(f"{message.text} ({message.location})")
+
+    def open_page(username: str | None = None, **options: Any) -> Page:
+        context = browser.new_context(base_url=site.url, reduced_motion="reduce", **options)
+        contexts.append(context)
+        if username:
+            client.force_login(User.objects.get(username=username))
+            session = client.cookies["sessionid"].value
+            context.add_cookies([{"name": "sessionid", "value": session, "url": site.url}])
+        page = context.new_page()
+        page.on("console", told)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("requestfailed", lambda request: complaints.append(f"{request.url}: {request.failure}"))
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def axe() -> Callable[[Page], list[str]]:
+    """What axe finds wrong with a page, by its rules for WCAG 2.2 AA and good practice."""
+    script = resources.files("axe_core_python").joinpath("axe.min.js").read_text("utf-8")
+
+    def violations(page: Page) -> list[str]:
+        # Evaluated by the debugger, which no policy of the page forbids.
+        page.evaluate(script)
+        found = page.evaluate("axe.run()")
+        assert found["passes"]
+        return [
+            f"{violation['id']}: {violation['help']}: {node['html']}"
+            for violation in found["violations"]
+            for node in violation["nodes"]
+        ]
+
+    return violations
+
+
+@pytest.fixture
+def screenshots() -> str | None:
+    """The folder where screenshots are to be kept, if the environment names one."""
+    return os.environ.get("BADGES_SCREENSHOTS")

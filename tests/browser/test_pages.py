@@ -1,0 +1,120 @@
+"""The pages in a real browser, under a policy that allows nothing inline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import expect
+from strict_csp import POLICY
+
+import badges
+
+from .conftest import draw
+
+PATHS = {
+    "index": "/badges/",
+    "badge": "/badges/badge/first-sketch/",
+    "things": "/badges/badge/hit/",
+    "shelf": "/badges/user/ada/",
+    "mine": "/badges/mine/",
+    "leaderboard": "/badges/leaderboard/",
+}
+LIVE = (Path(badges.__file__).parent / "templates" / "badges" / "live.html").read_text("utf-8")
+RIGHT_TO_LEFT = {"extra_http_headers": {"Accept-Language": "ar"}}
+
+looks = pytest.mark.parametrize(
+    ("look", "options"),
+    {
+        "light": {"color_scheme": "light"},
+        "dark": {"color_scheme": "dark"},
+        "right-to-left": RIGHT_TO_LEFT,
+        "narrow": {"viewport": {"width": 320, "height": 640}},
+        "german": {"extra_http_headers": {"Accept-Language": "de"}},
+    }.items(),
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+
+
+@looks
+def test_page(open_as, axe, screenshots, look, options):
+    """Each page loads under the policy without a complaint, axe finds nothing, and nothing sticks out at the side."""
+    page = open_as("ada", **options)
+    for name, path in PATHS.items():
+        response = page.goto(path)
+        assert response.status == 200
+        assert response.headers["content-security-policy"] == POLICY
+        expect(page.locator("h1")).to_have_count(1)
+        if page.locator("details").count():
+            page.locator("details").first.locator("summary").click()
+        assert axe(page) == [], name
+        sideways = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert sideways <= 0, name
+        assert page.evaluate("[...document.images].every(image => !image.complete || image.naturalWidth > 0)"), name
+        if screenshots:
+            page.screenshot(path=f"{screenshots}/{name}-{look}.png", full_page=True)
+
+
+def test_direction(open_as):
+    """In a language that is written from the right the page begins at the right."""
+    page = open_as("ada", **RIGHT_TO_LEFT)
+    page.goto("/badges/")
+    image, heading = page.locator(".badges-card img").first, page.locator(".badges-card h3").first
+    assert image.bounding_box()["x"] > heading.bounding_box()["x"]
+
+
+def test_way_through_the_pages(open_as):
+    """From all badges to one, to a holder's shelf, to the leaderboard, by links and without JavaScript."""
+    page = open_as("grace", java_script_enabled=False)
+    page.goto("/badges/")
+    page.get_by_role("link", name="First sketch").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("First sketch")
+    page.get_by_role("link", name="ada").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Badges of ada")
+    expect(page.get_by_role("progressbar", name="37 of 50")).to_have_count(1)
+    page.get_by_role("link", name="Leaderboard").click()
+    expect(page.get_by_role("row").nth(1)).to_contain_text("ada")
+    page.get_by_role("link", name="My badges").click()
+    expect(page.get_by_text("Cabinet")).to_be_visible()
+
+
+def test_secret(open_as):
+    """Who lacks a secret badge sees it nowhere."""
+    page = open_as("ada")
+    for path in ("/badges/", "/badges/user/grace/"):
+        page.goto(path)
+        expect(page.get_by_text("Cabinet")).to_have_count(0)
+
+
+def test_sketch_by_sql_fills_the_shelf(open_as):
+    """A sketch that plain SQL inserts is on the shelf when the page is loaded again."""
+    page = open_as("grace")
+    page.goto("/badges/mine/")
+    expect(page.get_by_role("progressbar", name="Bronze")).to_have_count(1)
+    draw("grace")
+    page.reload()
+    expect(page.locator(".badges-shelf").get_by_text("Bronze")).to_be_visible()
+
+
+def test_admin_login(open_as):
+    """The login of the admin site loads under the same policy."""
+    page = open_as()
+    page.goto("/admin/")
+    expect(page.get_by_label("Username")).to_be_visible()
+
+
+@pytest.mark.skipif("<script" not in LIVE, reason="badges/live.html has no script yet")
+def test_toasts(open_as):
+    """Two users in two browsers: a badge that an INSERT by SQL earns is told to its user at once, to nobody else."""
+    ada, grace = open_as("ada"), open_as("grace")
+    for page in (ada, grace):
+        page.goto("/badges/")
+        expect(page.locator("[role=status]")).to_have_count(1)
+    draw("grace")
+    expect(grace.locator("[role=status]")).to_contain_text("Bronze", timeout=5000)
+    expect(ada.locator("[role=status]")).not_to_contain_text("Bronze")
+    draw("ada", 13)
+    expect(ada.locator("[role=status]")).to_contain_text("Silver", timeout=5000)
+    expect(grace.locator("[role=status]")).not_to_contain_text("Silver")
+    assert User.objects.get(username="grace").badges.filter(code="bronze").exists()

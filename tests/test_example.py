@@ -1,0 +1,99 @@
+"""The site of the demo does what it shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.urls import reverse
+from dummy import drawing, people
+from dummy.models import Like, Sketch
+
+from badges import definitions, install
+from badges.models import Badge, BadgeDefinition
+
+pytestmark = pytest.mark.django_db
+
+EXAMPLE = Path(drawing.__file__).parent.parent
+STATIC = EXAMPLE / "dummy" / "static"
+
+
+@pytest.fixture
+def site(settings, badge_file):
+    """The example's URLs and badges, and its people."""
+    settings.ROOT_URLCONF = "config.urls"
+    settings.BADGES_BASE_TEMPLATE = "dummy/base.html"
+    path = badge_file(*json.loads((EXAMPLE / "badge.json").read_text("utf-8")))
+    install.apply(connection, definitions.load(path), path)
+    people.ensure()
+    return {person.username: person for person in people.artists()}
+
+
+@pytest.fixture
+def post(site, client):
+    def send(name, *args, **data):
+        response = client.post(reverse(name, args=args), data, follow=True)
+        assert response.status_code == 200
+        return response.content.decode()
+
+    return send
+
+
+def codes(person):
+    return set(Badge.objects.filter(user=person).values_list("code", flat=True))
+
+
+def test_one_click(site, post, client):
+    """One click makes one of the people of the demo, and nobody else."""
+    assert "My shelf" in post("become", username="ada")
+    assert "My shelf" not in post("leave")
+    post("become", username="user000001")
+    assert "_auth_user_id" not in client.session
+    assert "Site administration" in post("become", username="admin")
+
+
+def test_draw_look_like(site, post):
+    """Drawing, looking and liking earn what badge.json says; a like that is taken back takes its badge along."""
+    post("become", username="ada")
+    for _ in range(5):
+        post("draw", title="Still life")
+    assert {"first-sketch", "collector"} <= codes(site["ada"])
+    first = Sketch.objects.first()
+    post("look", first.pk, count=600)
+    assert {"viral", "hit"} <= codes(site["ada"])
+    post("become", username="grace")
+    sketches = list(Sketch.objects.all()[:3])
+    for sketch in sketches:
+        post("like", sketch.pk)
+    assert codes(site["grace"]) >= {"generous-bronze", "good-mood"}
+    assert "well-liked" in codes(site["ada"])
+    post("like", sketches[0].pk)
+    assert Like.objects.count() == 2
+    assert "generous-bronze" not in codes(site["grace"])
+
+
+def test_plain_sql(site, post):
+    """Whoever is not logged in may write by SQL for anybody, who earns badges all the same."""
+    page = post("draw-by-sql", artist=site["linus"].pk, count=25)
+    assert "INSERT INTO dummy_sketch" in page
+    assert {"collector", "prolific", "first-sketch"} <= codes(site["linus"])
+
+
+def test_nonsense(site, post):
+    """Numbers that are none do no harm."""
+    post("draw-by-sql", artist=site["linus"].pk, count="x" * 100)
+    post("look", 10**9, count="-5")
+    assert Sketch.objects.count() == 1
+
+
+def test_images(site):
+    """Each badge has its picture among the static files, by its name or by its code."""
+    for definition in BadgeDefinition.objects.all():
+        assert (STATIC / (definition.image or f"dummy/badges/{definition.code}.svg")).is_file()
+
+
+def test_drawing():
+    """A sketch always has the same picture, and another than the next."""
+    assert drawing.svg(1) == drawing.svg(1) != drawing.svg(2)
