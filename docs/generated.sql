@@ -780,7 +780,7 @@ AS $badges$
 #variable_conflict use_column
 BEGIN
     -- Beloved
-    IF badges_check.badge_code = 'beloved' AND badges_check.asks = 'insert' THEN
+    IF badges_check.badge_code = 'beloved' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
         IF NOT (badges_check.new_row ?& '{artist_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
         END IF;
@@ -789,6 +789,13 @@ BEGIN
                     ), false), jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
+        RETURN;
+    END IF;
+    -- Beloved
+    IF badges_check.badge_code = 'beloved' AND badges_check.checked_thing = '' THEN
+        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
+) >= 10
+                    ) FROM (SELECT badges_check.checked_user::integer AS "artist_id") AS "new"), false);
         RETURN;
     END IF;
     -- Clean-up
@@ -830,29 +837,35 @@ BEGIN
         FROM (SELECT) AS nothing;
         RETURN;
     END IF;
+    -- First sketch
+    IF badges_check.badge_code = 'first-sketch' AND badges_check.checked_thing = '' THEN
+        earned := coalesce((SELECT true FROM (SELECT  FROM "public"."dummy_sketch" AS badges_row WHERE badges_row."user_id" = badges_check.checked_user) AS "new" WHERE (SELECT true
+                    ) LIMIT 1), false);
+        RETURN;
+    END IF;
     -- Generous, bronze
-    IF badges_check.badge_code = 'generous-bronze' AND badges_check.asks = 'state' THEN
+    IF badges_check.badge_code = 'generous-bronze' AND badges_check.checked_thing = '' THEN
         earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
 ) >= 3
                     ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
     -- Generous, gold
-    IF badges_check.badge_code = 'generous-gold' AND badges_check.asks = 'state' THEN
+    IF badges_check.badge_code = 'generous-gold' AND badges_check.checked_thing = '' THEN
         earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
 ) >= 25
                     ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
     -- Generous, silver
-    IF badges_check.badge_code = 'generous-silver' AND badges_check.asks = 'state' THEN
+    IF badges_check.badge_code = 'generous-silver' AND badges_check.checked_thing = '' THEN
         earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
 ) >= 10
                     ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
     -- In a good mood
-    IF badges_check.badge_code = 'good-mood' AND badges_check.asks = 'insert' THEN
+    IF badges_check.badge_code = 'good-mood' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
         IF NOT (badges_check.new_row ?& '{}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
         END IF;
@@ -862,8 +875,14 @@ BEGIN
         FROM (SELECT) AS nothing;
         RETURN;
     END IF;
+    -- In a good mood
+    IF badges_check.badge_code = 'good-mood' AND badges_check.checked_thing = '' THEN
+        earned := coalesce((SELECT true FROM (SELECT  FROM "public"."dummy_like" AS badges_row WHERE badges_row."user_id" = badges_check.checked_user) AS "new" WHERE (SELECT true
+                    ) LIMIT 1), false);
+        RETURN;
+    END IF;
     -- Hit
-    IF badges_check.badge_code = 'hit' AND badges_check.asks = 'update' THEN
+    IF badges_check.badge_code = 'hit' AND badges_check.asks = 'update' AND true THEN
         IF NOT (badges_check.new_row ?& '{hit_views}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
@@ -871,6 +890,12 @@ BEGIN
                     ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
+        RETURN;
+    END IF;
+    -- Hit
+    IF badges_check.badge_code = 'hit' AND true THEN
+        earned := coalesce((SELECT true FROM (SELECT "badges_row"."hit_views" FROM "public"."dummy_sketch" AS badges_row WHERE badges_row."user_id" = badges_check.checked_user AND badges_row."id"::text = badges_check.checked_thing AND badges_row."id" = CASE WHEN badges_check.checked_thing ~ '^-?[0-9]{1,19}$' THEN badges_check.checked_thing::bigint END) AS "new" WHERE (SELECT hit_views >= 250
+                    ) LIMIT 1), false);
         RETURN;
     END IF;
     -- Pionner
@@ -904,7 +929,8 @@ BEGIN
     END IF;
     -- Prolific
     IF badges_check.badge_code = 'prolific' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT count(*) >= 25 from dummy_sketch where user_id = NEW.user_id
+        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
+) >= 25
                     ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
@@ -955,7 +981,7 @@ BEGIN
         RETURN;
     END IF;
     -- Virtuoso
-    IF badges_check.badge_code = 'virtuoso' AND badges_check.asks = 'insert' THEN
+    IF badges_check.badge_code = 'virtuoso' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
         IF NOT (badges_check.new_row ?& '{user_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
@@ -966,8 +992,15 @@ BEGIN
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
     END IF;
+    -- Virtuoso
+    IF badges_check.badge_code = 'virtuoso' AND badges_check.checked_thing = '' THEN
+        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
+) >= 100
+                    ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
+        RETURN;
+    END IF;
     -- Well liked
-    IF badges_check.badge_code = 'well-liked' AND badges_check.asks = 'insert' THEN
+    IF badges_check.badge_code = 'well-liked' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
         IF NOT (badges_check.new_row ?& '{artist_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
         END IF;
@@ -978,10 +1011,17 @@ BEGIN
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
         RETURN;
     END IF;
+    -- Well liked
+    IF badges_check.badge_code = 'well-liked' AND badges_check.checked_thing = '' THEN
+        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
+) >= 3
+                    ) FROM (SELECT badges_check.checked_user::integer AS "artist_id") AS "new"), false);
+        RETURN;
+    END IF;
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "cff54ea268f424ef"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "bc8b031349abae45"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -1050,7 +1090,7 @@ BEGIN
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 3, "badges": [], "body": "68a000586f051588"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "68a000586f051588"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -1075,6 +1115,49 @@ BEGIN
     awarded := 0;
     taken_back := 0;
     failed := 0;
+    -- In a good mood
+    BEGIN
+        DELETE FROM "public"."badges_badge" AS b WHERE b.code COLLATE "C" = 'good-mood' AND b.expires_at <= statement_timestamp();
+        INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+        SELECT found.user_id, found.code, found.thing, found.evidence, found.expires_at
+        FROM (
+-- The users whose rows meet the condition of one badge now, each once (once for each thing), with one such row as evidence.
+SELECT DISTINCT ON ("new"."user_id", ''::text)
+       "new"."user_id" AS user_id, 'good-mood' AS code, ''::text AS thing, jsonb_build_object('table', 'public.dummy_like', 'operation', 'award_badges') AS evidence, statement_timestamp() + '7 days'::interval AS expires_at
+FROM (
+    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about.
+    SELECT new.*
+    FROM (
+        SELECT DISTINCT "new"."user_id" FROM "public"."dummy_like" AS "new" WHERE "new"."user_id" IS NOT NULL
+    ) AS "new"
+    WHERE NOT EXISTS (
+      SELECT FROM "public"."badges_badge" AS b
+      WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" = 'good-mood' AND b.thing = ''::text
+        AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
+  )
+
+      AND ''::text IS NOT NULL
+      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")
+    OFFSET 0
+) AS new
+WHERE (SELECT true
+  )
+ORDER BY "new"."user_id", ''::text
+
+        ) AS found
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS added = ROW_COUNT;
+        awarded := awarded + added;
+    EXCEPTION
+        WHEN lock_not_available OR deadlock_detected THEN
+            failed := failed + 1;
+        WHEN OTHERS OR assert_failure THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            END IF;
+            PERFORM "public"."badges_note_failure"('good-mood', SQLSTATE, SQLERRM);
+            failed := failed + 1;
+    END;
     -- Pionner
     BEGIN
         INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
@@ -1126,7 +1209,7 @@ ORDER BY "new"."id", ''::text
         WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["pionner"], "body": "109bb07c56c91d36"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["good-mood", "pionner"], "body": "2c490f509a20e3c8"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -1469,7 +1552,9 @@ BEGIN
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
-                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
+                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed'
+                   OR pg_catalog.pg_trigger_depth() > 5
+                THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
                 -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -1520,8 +1605,12 @@ BEGIN
             own.busy := NULL;
             IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
                OR current_setting('transaction_isolation') <> 'read committed'
+               OR pg_catalog.pg_trigger_depth() > 5
             THEN
                 own.busy := "public"."badges_wait"(own.buckets, own.buckets);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
+            ELSE
+                -- It may have been awarded or taken back since it was looked up, as the lock was another's then.
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
             END IF;
             SELECT ARRAY[
@@ -1601,7 +1690,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "910539c053792a58"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "c40aa0c39458f05a"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -1663,7 +1752,9 @@ BEGIN
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
-                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
+                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed'
+                   OR pg_catalog.pg_trigger_depth() > 5
+                THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
                 -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -1714,6 +1805,7 @@ BEGIN
             own.busy := NULL;
             IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
                OR current_setting('transaction_isolation') <> 'read committed'
+               OR pg_catalog.pg_trigger_depth() > 5
             THEN
                 own.busy := "public"."badges_wait"(own.buckets, own.buckets);
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = own.the_thing);
@@ -1787,7 +1879,9 @@ BEGIN
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
-                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
+                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed'
+                   OR pg_catalog.pg_trigger_depth() > 5
+                THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
                 -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -1838,8 +1932,12 @@ BEGIN
             own.busy := NULL;
             IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
                OR current_setting('transaction_isolation') <> 'read committed'
+               OR pg_catalog.pg_trigger_depth() > 5
             THEN
                 own.busy := "public"."badges_wait"(own.buckets, own.buckets);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
+            ELSE
+                -- It may have been awarded or taken back since it was looked up, as the lock was another's then.
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
             END IF;
             SELECT ARRAY[
@@ -1977,7 +2075,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "790d0f1f1a72b1c1"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "243b0e270db26bd8"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -2039,7 +2137,9 @@ BEGIN
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
-                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed' THEN
+                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed'
+                   OR pg_catalog.pg_trigger_depth() > 5
+                THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
                 -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -2090,8 +2190,12 @@ BEGIN
             own.busy := NULL;
             IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
                OR current_setting('transaction_isolation') <> 'read committed'
+               OR pg_catalog.pg_trigger_depth() > 5
             THEN
                 own.busy := "public"."badges_wait"(own.buckets, own.buckets);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
+            ELSE
+                -- It may have been awarded or taken back since it was looked up, as the lock was another's then.
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
             END IF;
             SELECT ARRAY[
@@ -2171,7 +2275,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "96f6f024da8bcca7"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "2077992503cb5f5a"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -2488,7 +2592,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "d7cab3efc2c6b1a5"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "2eb0ff1e60748693"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -2621,7 +2725,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 3, "badges": ["hit", "star"], "body": "1ef1dcc4973f0d5c"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["hit", "star"], "body": "1ef1dcc4973f0d5c"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
