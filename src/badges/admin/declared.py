@@ -22,6 +22,7 @@ STATES = {
     State.MISSING: _("missing"),
     State.NOT_IN_LINE: _("not in line"),
     State.DISABLED: _("disabled"),
+    State.PAUSED: _("paused"),
     State.RETIRED: _("retired"),
     State.ENABLED: _("enabled"),
 }
