@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
 
 import pytest
+import uvicorn
 from conftest import entry
 from django.contrib.auth.models import User
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.asgi import get_asgi_application
 from django.db import connection
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from django.test import Client
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
@@ -41,8 +47,25 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def site(committed: Any, live_server: Any) -> Any:
-    """A running site where ada has drawn and grace has found what is secret."""
+def server(settings: Any, committed: Any) -> Iterator[str]:
+    """The address of the site under ASGI, which live badges need."""
+    settings.ALLOWED_HOSTS = ["127.0.0.1"]
+    application = ASGIStaticFilesHandler(get_asgi_application())
+    options = {"log_level": "error", "lifespan": "off", "timeout_graceful_shutdown": 1}
+    running = uvicorn.Server(uvicorn.Config(application, port=0, **options))
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    until = time.monotonic() + 20
+    while not running.started and time.monotonic() < until:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
+    running.should_exit = True
+    thread.join(20)
+
+
+@pytest.fixture
+def site(committed: Any, server: str) -> str:
+    """The address of a site where ada has drawn and grace has found what is secret."""
     committed(
         entry("first-sketch", condition="true", name="First sketch", category="Drawing", points=1,
               description="Drew a first sketch."),
@@ -58,7 +81,7 @@ def site(committed: Any, live_server: Any) -> Any:
     User.objects.create_superuser("admin")
     draw("ada", 37, 1000)
     draw("grace", 1, 0, "hidden")
-    return live_server
+    return server
 
 
 def draw(username: str, count: int = 1, views: int = 0, title: str = "By SQL") -> None:
@@ -72,7 +95,7 @@ def draw(username: str, count: int = 1, views: int = 0, title: str = "By SQL") -
 
 
 @pytest.fixture
-def open_as(browser: Browser, site: Any, client: Any) -> Iterator[Callable[..., Page]]:
+def open_as(browser: Browser, site: str) -> Iterator[Callable[..., Page]]:
     """A page of a browser of its own, where that user is logged in. Whatever it complains about fails the test."""
     complaints: list[str] = []
     contexts = []
@@ -83,17 +106,23 @@ def open_as(browser: Browser, site: Any, client: Any) -> Iterator[Callable[..., 
         if message.type in {"error", "warning"} and not message.location["url"].endswith("/favicon.ico"):
             complaints.append(f"{message.text} ({message.location})")
 
+    def failed(request: Request) -> None:
+        # A stream ends when its page is left.
+        if "/badges/live/" not in request.url:
+            complaints.append(f"{request.url}: {request.failure}")
+
     def open_page(username: str | None = None, **options: Any) -> Page:
-        context = browser.new_context(base_url=site.url, reduced_motion="reduce", **options)
+        context = browser.new_context(base_url=site, reduced_motion="reduce", **options)
         contexts.append(context)
         if username:
+            client = Client()
             client.force_login(User.objects.get(username=username))
             session = client.cookies["sessionid"].value
-            context.add_cookies([{"name": "sessionid", "value": session, "url": site.url}])
+            context.add_cookies([{"name": "sessionid", "value": session, "url": site}])
         page = context.new_page()
         page.on("console", told)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("requestfailed", lambda request: complaints.append(f"{request.url}: {request.failure}"))
+        page.on("requestfailed", failed)
         return page
 
     yield open_page
