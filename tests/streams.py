@@ -111,11 +111,17 @@ class Server:
 @contextlib.contextmanager
 def server(folder: Path, **settings: Any) -> Iterator[Server]:
     """uvicorn with the site, on a port of its own."""
+    with uvicorn("sites.listening.asgi:application", environment(folder / "received", **settings)) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def uvicorn(application: str, env: dict[str, str]) -> Iterator[Server]:
+    """uvicorn with an application, on a port of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    env = environment(folder / "received", **settings)
-    command = ("-m", "uvicorn", "sites.listening.asgi:application", "--port", str(port), "--log-level", "warning")
+    command = ("-m", "uvicorn", application, "--port", str(port), "--log-level", "warning")
     with process(*command, env=env) as running:
 
         def answers() -> bool:

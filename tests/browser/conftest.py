@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
-import time
 from collections.abc import Callable, Iterator
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from conftest import entry
 from django.contrib.auth.models import User
-from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
-from django.core.asgi import get_asgi_application
 from django.db import connection
 from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from processes import environment
+from streams import uvicorn
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
@@ -36,9 +34,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=why))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The browser. Playwright runs an event loop in this thread, in which Django then refuses to ask the database."""
+    """The browser. Playwright runs an event loop in this thread, in which Django refuses to ask the database,
+    and nobody else can run one: so it ends with these tests."""
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
@@ -47,20 +46,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def server(settings: Any, committed: Any) -> Iterator[str]:
-    """The address of the site under ASGI, which live badges need."""
-    settings.ALLOWED_HOSTS = ["127.0.0.1"]
-    application = ASGIStaticFilesHandler(get_asgi_application())
-    options = {"log_level": "error", "lifespan": "off", "timeout_graceful_shutdown": 1}
-    running = uvicorn.Server(uvicorn.Config(application, port=0, **options))
-    thread = threading.Thread(target=running.run, daemon=True)
-    thread.start()
-    until = time.monotonic() + 20
-    while not running.started and time.monotonic() < until:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
-    running.should_exit = True
-    thread.join(20)
+def server(settings: Any, committed: Any, tmp_path: Path) -> Iterator[str]:
+    """The address of the site under ASGI, which live badges need, in a process of its own."""
+    settings.BADGES_NOTIFY = True  # the tests' server may be one that is polled by default
+    env = {**environment(tmp_path / "log"), "DJANGO_SETTINGS_MODULE": "settings_of_pages"}
+    with uvicorn("asgi_of_pages:application", env) as running:
+        yield f"http://127.0.0.1:{running.port}"
 
 
 @pytest.fixture
