@@ -35,12 +35,12 @@ KINDS = {
     "goal of each thing": {"progress": "NEW.views", "goal": 100, "revocable": True, "per": "id"},
 }
 TABLES = {
-    "statement-level": "CREATE TABLE works (id bigint PRIMARY KEY, user_id bigint, views integer)",
+    "statement-level": "CREATE TABLE works (id bigint PRIMARY KEY, user_id integer, views integer)",
     "row-level": """
         CREATE TABLE works (id bigint, user_id bigint, views integer) PARTITION BY RANGE (id);
         CREATE TABLE works_rest PARTITION OF works DEFAULT
         """,
-    "other type": "CREATE TABLE works (id numeric, user_id smallint, views bigint)",
+    "other type": "CREATE TABLE works (id numeric, user_id bigint, views bigint)",
 }
 
 
