@@ -181,7 +181,7 @@ def test_unwatched_is_told_once(people, execute):
     assert told[0].startswith("The condition reads public.prices, and nothing tells whose rows those are: its changes")
     assert told[1].startswith("The condition depends on the time, which passes without a change.")
     create_badge_triggers.Command(stdout=(output := io.StringIO())).write_previews([found])
-    assert output.getvalue().count("manage.py award_badges pricey") == 1
+    assert output.getvalue().count("manage.py award_badges --late") == 1
 
 
 def test_rows_of_others_in_its_own_table(people):
@@ -635,7 +635,7 @@ def test_plan_of_all_keys(declare, badge_file, people, execute):
         "ends after 30 days, and can be earned again",
         "new-off: not counted, it is paused (active is false)",
         f"! The condition reads public.prices, and nothing tells whose rows those are: {name}",
-        "0 * * * * cd /path/to/site && python manage.py award_badges pricey",
+        "0 * * * * cd /path/to/site && python manage.py award_badges --late",
     ):
         assert line in told, line
     assert not any(line.startswith("off: ") for line in told)

@@ -138,7 +138,9 @@ def writer(request, execute):
         Q(hit_views__gt=Length(Lower("title")) * 1000),
         Q(hit_views__gt=1000, user__username="ada"),
         Q(hit_views__gt=1000, user__groups=None),
-        Exists(User.objects.filter(pk=OuterRef("user"), pk__lt=OuterRef("hit_views"), username__startswith="a"))
+        Exists(
+            User.objects.filter(pk=OuterRef("user"), pk__lt=OuterRef("hit_views") * 1_000_000, username__startswith="a")
+        )
         & Q(hit_views__gt=1000),
         Sketch.objects.filter(pk=OuterRef("pk"), hit_views__gt=1000),
         Sketch.objects.filter(user=New("user"), hit_views__gt=Old("hit_views") + 1000),
