@@ -367,7 +367,7 @@ REFUSED = "condition: Django cannot compile it: "
             {"condition": Q(hit_viewz__gt=1000)},
             (
                 f"{REFUSED}Cannot resolve keyword 'hit_viewz' into field. Choices are: created, "
-                'hit_views, id, title, user, user_id.\n    Did you mean "hit_views"?'
+                'hit_views, id, likes, title, user, user_id.\n    Did you mean "hit_views"?'
             ),
         ),
         (
