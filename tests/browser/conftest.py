@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,14 +10,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import config
 import pytest
 from conftest import entry
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
+from dummy.models import Sketch
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 from processes import environment
 from streams import uvicorn
+
+from badges.models import Badge
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
@@ -50,6 +55,17 @@ def server(settings: Any, committed: Any, tmp_path: Path) -> Iterator[str]:
     """The address of the site under ASGI, which live badges need, in a process of its own."""
     settings.BADGES_NOTIFY = True  # the tests' server may be one that is polled by default
     env = {**environment(tmp_path / "log"), "DJANGO_SETTINGS_MODULE": "settings_of_pages"}
+    with uvicorn("asgi_of_pages:application", env) as running:
+        yield f"http://127.0.0.1:{running.port}"
+
+
+@pytest.fixture
+def example(committed: Any, site: str, tmp_path: Path) -> Iterator[str]:
+    """The address of the example site, on the same database, with its own badges and no sketches."""
+    committed(*json.loads((Path(config.__file__).parent.parent / "badge.json").read_text("utf-8")))
+    Sketch.objects.all().delete()
+    Badge.objects.all().delete()
+    env = {**environment(tmp_path / "log"), "DJANGO_SETTINGS_MODULE": "settings_of_example"}
     with uvicorn("asgi_of_pages:application", env) as running:
         yield f"http://127.0.0.1:{running.port}"
 
@@ -102,14 +118,14 @@ def open_as(browser: Browser, site: str) -> Iterator[Callable[..., Page]]:
         if "/badges/live/" not in request.url:
             complaints.append(f"{request.url}: {request.failure}")
 
-    def open_page(username: str | None = None, **options: Any) -> Page:
-        context = browser.new_context(base_url=site, reduced_motion="reduce", **options)
+    def open_page(username: str | None = None, at: str = site, **options: Any) -> Page:
+        context = browser.new_context(base_url=at, reduced_motion="reduce", **options)
         contexts.append(context)
         if username:
             client = Client()
             client.force_login(User.objects.get(username=username))
             session = client.cookies["sessionid"].value
-            context.add_cookies([{"name": "sessionid", "value": session, "url": site}])
+            context.add_cookies([{"name": "sessionid", "value": session, "url": at}])
         page = context.new_page()
         page.on("console", told)
         page.on("pageerror", lambda error: complaints.append(str(error)))

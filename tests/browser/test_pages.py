@@ -114,3 +114,25 @@ def test_toasts(open_as):
     expect(ada.locator("[role=status]")).to_contain_text("Silver", timeout=5000)
     expect(grace.locator("[role=status]")).not_to_contain_text("Silver")
     assert User.objects.get(username="grace").badges.filter(code="bronze").exists()
+
+
+def test_toast_through_the_site(example, open_as):
+    """A sketch that is drawn in the page brings the toast of its badge to who drew it, in whichever page is open."""
+    ada, grace = (open_as(name, at=example) for name in ("ada", "grace"))
+    grace.goto("/badges/")
+    ada.goto("/")
+    ada.get_by_role("button", name="Draw a sketch").click()
+    expect(ada.locator("[role=status]")).to_contain_text("First sketch", timeout=5000)
+    expect(ada.locator("main")).to_contain_text("Still life")
+    expect(grace.locator("[role=status]")).not_to_contain_text("First sketch")
+
+
+def test_admin(open_as):
+    """Who looks after the site sees the badges and how they stand, under the same policy."""
+    page = open_as("admin")
+    page.goto("/admin/badges/badgedefinition/")
+    expect(page.get_by_role("link", name="First sketch")).to_be_visible()
+    page.goto("/admin/badges/badge/")
+    expect(page.locator("#result_list")).to_contain_text("ada")
+    page.goto("/admin/badges/badgeevent/")
+    expect(page.locator("#result_list")).to_contain_text("insert on public.dummy_sketch")
