@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 from conftest import entry
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import connection
 from dummy.models import Sketch
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -42,7 +42,7 @@ class Writes(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.outermost = transaction.savepoint()
+        self.outermost = connection.savepoint()
         self.savepoints: list[tuple[str, list[User]]] = []
         self.names = 0
         self.users = [self._user() for _ in range(3)]
@@ -126,20 +126,20 @@ class Writes(RuleBasedStateMachine):
 
     @rule()
     def savepoint(self) -> None:
-        self.savepoints.append((transaction.savepoint(), list(self.users)))
+        self.savepoints.append((connection.savepoint(), list(self.users)))
 
     @rule()
     def roll_back(self) -> None:
         if self.savepoints:
             savepoint, self.users = self.savepoints.pop()
-            transaction.savepoint_rollback(savepoint)
+            connection.savepoint_rollback(savepoint)
 
     @invariant()
     def fold_is_what_is_held(self) -> None:
         assert fold() == set(Badge.objects.values_list("user_id", "code"))
 
     def teardown(self) -> None:
-        transaction.savepoint_rollback(self.outermost)
+        connection.savepoint_rollback(self.outermost)
 
 
 @pytest.mark.django_db
