@@ -188,6 +188,14 @@ FAULTY_NAMES = {
         entry("x", per="titel"),
         'badge "x", per: public.dummy_sketch has no column "titel".\n    Did you mean "title"?',
     ),
+    "thing whose text differs": (
+        entry("x", per="created"),
+        (
+            'badge "x", per: public.dummy_sketch.created is of type timestamp with time zone, whose text is not the same '
+            "in every session: one thing could earn two badges.\n"
+            "    Name a column of whole numbers, text or UUIDs, such as a key."
+        ),
+    ),
     "first trigger": (
         triggered({**SKETCHES, "table": "dummy_skech"}),
         'badge "x", triggers 1, table: there is no table "dummy_skech".\n    Did you mean "dummy_sketch"?',

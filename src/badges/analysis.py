@@ -193,7 +193,7 @@ class _Analyser:
             written = definition.user_field
             user = self._found(definition, f"{place}user_field", names.user_column(self.site, table, written))
             if definition.per:
-                per = self._found(definition, "per", names.column(table, definition.per))
+                per = self._found(definition, "per", names.thing_column(table, definition.per))
         declared = []
         for number, watch in enumerate(definition.watches, start=2):
             watched = self._table(definition, f"triggers {number}, table", watch.table)

@@ -17,6 +17,22 @@ _SAME_TYPES = (
     frozenset({"text", "character varying", "character", "citext"}),
 )
 
+_TEXT_DEPENDS_ON_SESSION = frozenset(
+    {
+        "date",
+        "time without time zone",
+        "time with time zone",
+        "timestamp without time zone",
+        "timestamp with time zone",
+        "interval",
+        "bytea",
+        "real",
+        "double precision",
+        "money",
+    }  # fmt: skip
+)
+"""By DateStyle, TimeZone, IntervalStyle, bytea_output, extra_float_digits, lc_monetary."""
+
 
 def trigger_table(connection: BaseDatabaseWrapper, site: Site, written: str) -> Table | Complaint:
     """The table that is meant by `written`, if its changes can be watched."""
@@ -53,6 +69,18 @@ def column(table: Table, written: str) -> Column | Complaint:
     if found.is_virtual:
         message = f"{table.qualified_name}.{found.name} is a virtual generated column, which triggers do not see."
         return message, "Name another column, or make this one STORED."
+    return found
+
+
+def thing_column(table: Table, written: str) -> Column | Complaint:
+    """The same for a column that names the thing of which there is one badge each, by its text."""
+    found = column(table, written)
+    if isinstance(found, Column) and found.type in _TEXT_DEPENDS_ON_SESSION:
+        message = (
+            f"{table.qualified_name}.{found.name} is of type {found.type}, whose text is not the same in every session: "
+            "one thing could earn two badges."
+        )
+        return message, "Name a column of whole numbers, text or UUIDs, such as a key."
     return found
 
 
