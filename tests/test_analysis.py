@@ -191,8 +191,8 @@ FAULTY_NAMES = {
     "thing whose text differs": (
         entry("x", per="created"),
         (
-            'badge "x", per: public.dummy_sketch.created is of type timestamp with time zone, whose text is not the same '
-            "in every session: one thing could earn two badges.\n"
+            'badge "x", per: public.dummy_sketch.created is of type timestamp with time zone, whose text is not the '
+            "same in every session: one thing could earn two badges.\n"
             "    Name a column of whole numbers, text or UUIDs, such as a key."
         ),
     ),

@@ -17,20 +17,10 @@ _SAME_TYPES = (
     frozenset({"text", "character varying", "character", "citext"}),
 )
 
-_TEXT_DEPENDS_ON_SESSION = frozenset(
-    {
-        "date",
-        "time without time zone",
-        "time with time zone",
-        "timestamp without time zone",
-        "timestamp with time zone",
-        "interval",
-        "bytea",
-        "real",
-        "double precision",
-        "money",
-    }  # fmt: skip
-)
+_TEXT_DEPENDS_ON_SESSION = (
+    "date", "time without time zone", "time with time zone", "timestamp without time zone", "timestamp with time zone",
+    "interval", "bytea", "real", "double precision", "money",
+)  # fmt: skip
 """By DateStyle, TimeZone, IntervalStyle, bytea_output, extra_float_digits, lc_monetary."""
 
 
@@ -77,8 +67,8 @@ def thing_column(table: Table, written: str) -> Column | Complaint:
     found = column(table, written)
     if isinstance(found, Column) and found.type in _TEXT_DEPENDS_ON_SESSION:
         message = (
-            f"{table.qualified_name}.{found.name} is of type {found.type}, whose text is not the same in every session: "
-            "one thing could earn two badges."
+            f"{table.qualified_name}.{found.name} is of type {found.type}, whose text is not the same in every "
+            "session: one thing could earn two badges."
         )
         return message, "Name a column of whole numbers, text or UUIDs, such as a key."
     return found
