@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from badges.plan import Plan
 
 _server = contextlib.ExitStack()
 _facts = {}
+_tests = itertools.count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,6 +55,19 @@ def entry(code: str = "collector", **changes: Any) -> dict[str, Any]:
         "user_field": "user_id",
         **changes,
     }
+
+
+@pytest.fixture(autouse=True)
+def young_session(django_db_blocker: Any) -> Iterator[None]:
+    """A new session with the database every few tests.
+
+    A session keeps the plans of functions that are gone, and looks through all of them at each change of the catalog,
+    of which each test makes many.
+    """
+    yield
+    if next(_tests) % 10 == 0:
+        with django_db_blocker.unblock():
+            connection.close()
 
 
 @pytest.fixture
