@@ -214,7 +214,15 @@ def sites(users: int, folder: Path) -> Iterator[dict[str, Site]]:
             [users, ELDERS, ROWS_OF_ELDERS],
         )
         template.sql(
-            "INSERT INTO badges_badgedefinition VALUES ('collector', '', '', '', '', 0, 0, false, '', '[]', '', '')"
+            """
+            INSERT INTO badges_badgedefinition (
+                code, name, description, category, image, points, position, secret, translations, condition,
+                trigger_condition, trigger_table, user_field, progress, triggers, per, revocable, active, expires_after,
+                rule
+            ) VALUES (
+                'collector', '', '', '', '', 0, 0, false, '{}', '', '[]', '', '', '', '[]', '', false, true, '', ''
+            )
+            """
         )
         template.sql("VACUUM ANALYZE")
         template.close()
