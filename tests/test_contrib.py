@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 
+import django
 import pytest
 from conftest import entry
 from django.core import mail
@@ -88,8 +89,12 @@ def test_mail_server_is_gone(settings, ada, mails):
     """A mail that cannot be sent stays in the queue."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = closed.getsockname()
+        host, port = closed.getsockname()
+        backend = "django.core.mail.backends.smtp.EmailBackend"
+        if django.VERSION >= (6, 1):
+            settings.MAILERS = {"default": {"BACKEND": backend, "OPTIONS": {"host": host, "port": port}}}
+        else:
+            settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = backend, host, port
         Badge.objects.award(ada, "first")
         drain()
     assert "ConnectionRefusedError" in Delivery.objects.get().error

@@ -509,7 +509,8 @@ def test_code_in_two_modules(register, faults):
 def test_without_a_postgresql_database(register, monkeypatch):
     """Where there is no PostgreSQL to compile for, that is what is said."""
     register(rule())
-    monkeypatch.setattr(conditions.connections["default"], "vendor", "sqlite")
+    for each in conditions.connections.all():
+        monkeypatch.setattr(each, "vendor", "sqlite")
     with pytest.raises(exceptions.InvalidDefinitions, match="DATABASES names no PostgreSQL database"):
         declarations.load()
 
