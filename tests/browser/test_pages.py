@@ -18,6 +18,8 @@ PATHS = {
     "mine": "/badges/mine/",
     "leaderboard": "/badges/leaderboard/",
 }
+TOAST = 30_000
+"""Milliseconds; how soon a toast comes is for bench/live.py to say."""
 RIGHT_TO_LEFT = {"extra_http_headers": {"Accept-Language": "ar"}}
 
 looks = pytest.mark.parametrize(
@@ -100,18 +102,24 @@ def test_admin_login(open_as):
     expect(page.get_by_label("Username")).to_be_visible()
 
 
+def follow(page, path):
+    """Open a page, and wait until its stream is open."""
+    with page.expect_response(lambda response: "/badges/live/" in response.url):
+        page.goto(path)
+
+
 def test_toasts(open_as):
     """Two users in two browsers: a badge that SQL earns, or Django, is told to its user at once, and to nobody else."""
     ada, grace = open_as("ada"), open_as("grace")
     for page in (ada, grace):
-        page.goto("/badges/")
+        follow(page, "/badges/")
         expect(page.locator("[role=status]")).to_have_count(1)
     draw("grace")
-    expect(grace.locator("[role=status]")).to_contain_text("Bronze", timeout=5000)
+    expect(grace.locator("[role=status]")).to_contain_text("Bronze", timeout=TOAST)
     expect(ada.locator("[role=status]")).not_to_contain_text("Bronze")
     ada_herself = User.objects.get(username="ada")
     Sketch.objects.bulk_create(Sketch(user=ada_herself, title="By Django") for _ in range(13))
-    expect(ada.locator("[role=status]")).to_contain_text("Silver", timeout=5000)
+    expect(ada.locator("[role=status]")).to_contain_text("Silver", timeout=TOAST)
     expect(grace.locator("[role=status]")).not_to_contain_text("Silver")
     assert User.objects.get(username="grace").badges.filter(code="bronze").exists()
 
@@ -119,10 +127,10 @@ def test_toasts(open_as):
 def test_toast_through_the_site(example, open_as):
     """A sketch that is drawn in the page brings the toast of its badge to who drew it, in whichever page is open."""
     ada, grace = (open_as(name, at=example) for name in ("ada", "grace"))
-    grace.goto("/badges/")
-    ada.goto("/")
+    follow(grace, "/badges/")
+    follow(ada, "/")
     ada.get_by_role("button", name="Draw a sketch").click()
-    expect(ada.locator("[role=status]")).to_contain_text("First sketch", timeout=5000)
+    expect(ada.locator("[role=status]")).to_contain_text("First sketch", timeout=TOAST)
     expect(ada.locator("main")).to_contain_text("Still life")
     expect(grace.locator("[role=status]")).not_to_contain_text("First sketch")
 
