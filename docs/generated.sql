@@ -97,7 +97,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "46405c329bdffabb"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "46405c329bdffabb"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -138,7 +138,7 @@ BEGIN
     VALUES (failed_code, failed_sqlstate, failed_message, times);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "1698e24dbf4ff3d2"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "1698e24dbf4ff3d2"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -161,7 +161,7 @@ BEGIN
         SELECT array_agg(found.place)
         FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
         WHERE found.verdict = 'award'
-        GROUP BY (pg_catalog.hashtextextended(found.user_id::text, 0) & 1023)::integer
+        GROUP BY (found.user_id::bigint & 1023)::integer
     LOOP
         -- The milliseconds add up, so the rest is left as well after ten of them.
         IF vain = 10 THEN
@@ -219,7 +219,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "7b6ebbc248157e28"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "7c63d5546d147b43"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -287,7 +287,7 @@ BEGIN
         -- Two writers that make the table longer wait for each other a moment, which is no reason to give up.
         PERFORM set_config('lock_timeout', '0', true);
         INSERT INTO "public"."badges_pendingcheck" (bucket, user_id, code, thing, evidence)
-        SELECT (pg_catalog.hashtextextended(found.user_id::text, 0) & 1023)::integer, found.user_id, found.code, found.thing, found.evidence
+        SELECT (found.user_id::bigint & 1023)::integer, found.user_id, found.code, found.thing, found.evidence
         FROM unnest(users, things, codes, evidences, verdicts) WITH ORDINALITY
             AS found (user_id, thing, code, evidence, verdict, place)
         WHERE (found.verdict = 'check' OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL;
@@ -297,7 +297,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "fca4caf875be3c9e"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "3d5cac39edf35746"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -396,7 +396,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "5d28b581ca8af96d"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "5d28b581ca8af96d"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -442,7 +442,7 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     LOOP
         BEGIN
-            IF NOT pg_try_advisory_xact_lock(1650549863, (pg_catalog.hashtextextended(pending.user_id::text, 0) & 1023)::integer) THEN
+            IF NOT pg_try_advisory_xact_lock(1650549863, (pending.user_id::bigint & 1023)::integer) THEN
                 kept := kept + 1;
                 CONTINUE;
             END IF;
@@ -492,7 +492,7 @@ BEGIN
     PERFORM set_config('badges.cause', coalesce(told, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "c3f179ea6ce61170"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "8769c250de0e86eb"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -510,7 +510,7 @@ DECLARE
         current_setting('badges.cause', true), current_setting('badges.actor', true), current_setting('badges.reason', true)];
     has_changed boolean;
 BEGIN
-    PERFORM pg_advisory_xact_lock(1650549863, (pg_catalog.hashtextextended(awarded_user::text, 0) & 1023)::integer);
+    PERFORM pg_advisory_xact_lock(1650549863, (awarded_user::bigint & 1023)::integer);
     PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
             set_config('badges.reason', coalesce(reason, ''), true);
     DELETE FROM "public"."badges_badge" AS b
@@ -525,7 +525,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "9a41209271b6bc85"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "0ed312c56c86f513"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -543,11 +543,11 @@ DECLARE
         current_setting('badges.cause', true), current_setting('badges.actor', true), current_setting('badges.reason', true)];
     has_changed boolean;
 BEGIN
-    PERFORM pg_advisory_xact_lock(1650549863, (pg_catalog.hashtextextended(revoked_user::text, 0) & 1023)::integer);
+    PERFORM pg_advisory_xact_lock(1650549863, (revoked_user::bigint & 1023)::integer);
     PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
             set_config('badges.reason', coalesce(reason, ''), true);
     -- Settling the checks of earlier writes would award it again.
-    DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = (pg_catalog.hashtextextended(revoked_user::text, 0) & 1023)::integer AND p.user_id = revoked_user AND p.code = revoked_code
+    DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = (revoked_user::bigint & 1023)::integer AND p.user_id = revoked_user AND p.code = revoked_code
       AND p.thing = revoked_thing;
     DELETE FROM "public"."badges_badge" AS b WHERE b.user_id = revoked_user AND b.code = revoked_code AND b.thing = revoked_thing;
     has_changed := FOUND;
@@ -556,192 +556,8 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "5263c88f8d8e9aeb"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "a771adea1d82fa34"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
-
--- create function badges_add_events: new
--- Writes an event for each of these badges. Without a cause, an award's evidence tells it. Only for what is so now, as another
--- trigger of the same statement may have taken away again what had just come, or brought it back. Then leaves them to the
--- listeners, and wakes those; what is quiet is told to nobody.
-CREATE OR REPLACE FUNCTION "public"."badges_add_events"(event_kind text, event_cause text, users integer[], codes text[], things text[], evidences jsonb[])
-RETURNS void
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
-AS $badges$
-DECLARE
-    -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
-    told text := nullif(current_setting('badges.cause', true), '');
-    is_quiet CONSTANT boolean := coalesce(current_setting('badges.quiet', true), '') = 'on';
-    is_patient CONSTANT boolean := event_kind = 'revoked' AND current_setting('lock_timeout') = '0';
-    written uuid[];
-    written_users integer[];
-    written_at timestamptz[];
-BEGIN
-    IF is_patient THEN
-        -- Whoever deletes the user has its row and wants the badge, we the other way round: that would be a deadlock, and
-        -- the deletion might be its victim. So we give up before PostgreSQL looks for one.
-        PERFORM set_config('lock_timeout', '500ms', true);
-    END IF;
-    WITH event AS (
-        INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
-        SELECT found.user_id, found.code, found.thing, event_kind,
-               coalesce(
-                   CASE found.operation WHEN 'award_badges' THEN found.operation
-                   ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
-                       || CASE told WHEN 'settled' THEN ', settled' ELSE '' END
-                   END,
-                   told, event_cause, 'sql'),
-               found.evidence,
-               coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
-               -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
-               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
-               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
-               is_quiet
-        FROM (
-            SELECT each.user_id, each.code, each.thing, each.evidence,
-                   -- The evidence that loaddata brings along is of an earlier award.
-                   CASE WHEN event_cause IS NULL AND told IS DISTINCT FROM 'loaddata' THEN each.evidence ->> 'operation' END AS operation
-            FROM unnest(users, codes, things, evidences) AS each (user_id, code, thing, evidence)
-        ) AS found
-        WHERE (event_kind = 'awarded')
-              = ((SELECT true FROM "public"."badges_badge" AS b
-                  WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing) IS NOT NULL)
-          -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
-          AND (event_kind = 'awarded'
-               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
-        RETURNING id, user_id, at
-    )
-    SELECT array_agg(event.id), array_agg(event.user_id), array_agg(event.at) INTO written, written_users, written_at FROM event;
-    IF written IS NOT NULL AND NOT is_quiet THEN
-        IF false THEN
-            INSERT INTO "public"."badges_delivery" (event_id, user_id, at)
-            SELECT each.event_id, each.user_id, each.at
-            FROM unnest(written, written_users, written_at) AS each (event_id, user_id, at);
-        END IF;
-        IF current_setting('max_prepared_transactions') = '0' THEN
-            PERFORM pg_notify('badges', '');
-        END IF;
-    END IF;
-    IF is_patient THEN
-        PERFORM set_config('lock_timeout', '0', true);
-    END IF;
-END
-$badges$;
-COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "f7f08cdbe586ab9e"}';
-REVOKE ALL ON FUNCTION "public"."badges_add_events" FROM PUBLIC;
-
--- create function badges_add_awarded: new
--- Behind the trigger that sees each badge come: writes it into the history.
-CREATE OR REPLACE FUNCTION "public"."badges_add_awarded"()
-RETURNS trigger
-LANGUAGE plpgsql
-SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
-AS $badges$
-BEGIN
-    PERFORM "public"."badges_add_events"(
-        'awarded', NULL, array_agg(b.user_id), array_agg(b.code::text), array_agg(b.thing), array_agg(b.evidence))
-    FROM badges_new AS b
-    HAVING count(*) > 0;
-    RETURN NULL;
-END
-$badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "13170140be0f2ed8"}';
-REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
-
--- create function badges_add_revoked: new
--- Behind the trigger that sees each badge go: writes it into the history.
-CREATE OR REPLACE FUNCTION "public"."badges_add_revoked"()
-RETURNS trigger
-LANGUAGE plpgsql
-SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
-AS $badges$
-BEGIN
-    PERFORM "public"."badges_add_events"(
-        gone.kind, 'sql', array_agg(gone.user_id), array_agg(gone.code::text), array_agg(gone.thing), array_agg(gone.evidence))
-    FROM (
-        SELECT b.user_id, b.code, b.thing, b.evidence,
-               CASE WHEN b.expires_at <= statement_timestamp() THEN 'expired' ELSE 'revoked' END AS kind
-        FROM badges_old AS b
-    ) AS gone
-    GROUP BY gone.kind;
-    RETURN NULL;
-END
-$badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "9ba5b9ca0b6a735f"}';
-REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
-
--- create function badges_add_moved: new
--- Behind the trigger that sees badges change: one that has another user, code or thing has gone there and come here.
-CREATE OR REPLACE FUNCTION "public"."badges_add_moved"()
-RETURNS trigger
-LANGUAGE plpgsql
-SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
-AS $badges$
-BEGIN
-    -- Nobody holds a badge twice, so what is among the rows before and after has stayed.
-    PERFORM "public"."badges_add_events"(
-        moved.kind, 'moved',
-        array_agg(moved.user_id), array_agg(moved.code), array_agg(moved.thing), array_agg(moved.evidence))
-    FROM (
-        SELECT min(side.kind) AS kind, side.user_id, side.code, side.thing, (array_agg(side.evidence))[1] AS evidence
-        FROM (
-            SELECT 'revoked' AS kind, b.user_id, b.code::text AS code, b.thing AS thing, b.evidence FROM badges_old AS b
-            UNION ALL
-            SELECT 'awarded', b.user_id, b.code::text, b.thing, b.evidence FROM badges_new AS b
-        ) AS side
-        GROUP BY side.user_id, side.code, side.thing
-        HAVING count(*) = 1
-    ) AS moved
-    GROUP BY moved.kind
-    ORDER BY moved.kind DESC;
-    RETURN NULL;
-END
-$badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "fd113c86577d863e"}';
-REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
-
--- create function badges_add_truncated: new
--- Behind the trigger that sees the badges truncated: all that were held by the history are gone. If the history has been
--- truncated with them, there is nothing to write.
-CREATE OR REPLACE FUNCTION "public"."badges_add_truncated"()
-RETURNS trigger
-LANGUAGE plpgsql
-SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
-AS $badges$
-BEGIN
-    PERFORM "public"."badges_add_events"(
-        'revoked', 'truncate', array_agg(last.user_id), array_agg(last.code::text), array_agg(last.thing), array_agg(NULL::jsonb))
-    FROM (
-        SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
-        FROM "public"."badges_badgeevent" AS e
-        ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
-    ) AS last
-    WHERE last.kind = 'awarded'
-    HAVING count(*) > 0;
-    RETURN NULL;
-END
-$badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "a7afa54c30d72163"}';
-REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_keep_events: new
 -- Behind the trigger that keeps events as they were written. Loading a dump a second time changes nothing, and may.
@@ -760,8 +576,315 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "4d761144ebd66c4b"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "4d761144ebd66c4b"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
+
+-- create function badges_add_awarded: new
+-- Behind a trigger on the badges: writes each badge that comes into the history. Without a cause, an award's evidence tells it. Only for what
+-- is so now, as another trigger of the same statement may have taken away again what had just come, or brought it back. Then
+-- leaves the events to the listeners, and wakes those; what is quiet is told to nobody.
+CREATE OR REPLACE FUNCTION "public"."badges_add_awarded"()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $badges$
+DECLARE
+    is_patient CONSTANT boolean := false AND current_setting('lock_timeout') = '0';
+    is_news boolean;
+BEGIN
+    IF is_patient THEN
+        -- Whoever deletes the user has its row and wants the badge, we the other way round: that would be a deadlock, and
+        -- the deletion might be its victim. So we give up before PostgreSQL looks for one.
+        PERFORM set_config('lock_timeout', '500ms', true);
+    END IF;
+    WITH event AS (
+        INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
+        SELECT found.user_id, found.code, found.thing, found.kind,
+               coalesce(
+                   CASE found.operation WHEN 'award_badges' THEN found.operation
+                   ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
+                       || CASE found.told WHEN 'settled' THEN ', settled' ELSE '' END
+                   END,
+                   found.told, found.cause, 'sql'),
+               found.evidence,
+               coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
+               -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
+               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
+               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
+               coalesce(current_setting('badges.quiet', true), '') = 'on'
+        FROM (
+            SELECT happened.*,
+                   -- The evidence that loaddata brings along is of an earlier award.
+                   CASE WHEN happened.cause IS NULL AND happened.told IS DISTINCT FROM 'loaddata'
+                        THEN happened.evidence ->> 'operation' END AS operation
+            FROM (
+                -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
+                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS told
+                FROM (
+                    SELECT b.user_id, b.code::text AS code, b.thing, b.evidence, 'awarded' AS kind, NULL AS cause
+                    FROM badges_new AS b
+                ) AS each
+            ) AS happened
+        ) AS found
+        WHERE (found.kind = 'awarded')
+              = ((SELECT true FROM "public"."badges_badge" AS b
+                  WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing) IS NOT NULL)
+          -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
+          AND (found.kind = 'awarded'
+               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
+        RETURNING id, user_id, at, quiet
+    )
+    SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
+    IF is_news AND current_setting('max_prepared_transactions') = '0' THEN
+        PERFORM pg_notify('badges', '');
+    END IF;
+    IF is_patient THEN
+        PERFORM set_config('lock_timeout', '0', true);
+    END IF;
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "1fdb41bcf2a50375"}';
+REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
+
+-- create function badges_add_revoked: new
+-- Behind a trigger on the badges: writes each badge that goes into the history. Without a cause, an award's evidence tells it. Only for what
+-- is so now, as another trigger of the same statement may have taken away again what had just come, or brought it back. Then
+-- leaves the events to the listeners, and wakes those; what is quiet is told to nobody.
+CREATE OR REPLACE FUNCTION "public"."badges_add_revoked"()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $badges$
+DECLARE
+    is_patient CONSTANT boolean := true AND current_setting('lock_timeout') = '0';
+    is_news boolean;
+BEGIN
+    IF is_patient THEN
+        -- Whoever deletes the user has its row and wants the badge, we the other way round: that would be a deadlock, and
+        -- the deletion might be its victim. So we give up before PostgreSQL looks for one.
+        PERFORM set_config('lock_timeout', '500ms', true);
+    END IF;
+    WITH event AS (
+        INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
+        SELECT found.user_id, found.code, found.thing, found.kind,
+               coalesce(
+                   CASE found.operation WHEN 'award_badges' THEN found.operation
+                   ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
+                       || CASE found.told WHEN 'settled' THEN ', settled' ELSE '' END
+                   END,
+                   found.told, found.cause, 'sql'),
+               found.evidence,
+               coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
+               -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
+               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
+               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
+               coalesce(current_setting('badges.quiet', true), '') = 'on'
+        FROM (
+            SELECT happened.*,
+                   -- The evidence that loaddata brings along is of an earlier award.
+                   CASE WHEN happened.cause IS NULL AND happened.told IS DISTINCT FROM 'loaddata'
+                        THEN happened.evidence ->> 'operation' END AS operation
+            FROM (
+                -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
+                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS told
+                FROM (
+                    SELECT b.user_id, b.code::text AS code, b.thing, b.evidence,
+                           CASE WHEN b.expires_at <= statement_timestamp() THEN 'expired' ELSE 'revoked' END AS kind,
+                           'sql' AS cause
+                    FROM badges_old AS b
+                ) AS each
+            ) AS happened
+        ) AS found
+        WHERE (found.kind = 'awarded')
+              = ((SELECT true FROM "public"."badges_badge" AS b
+                  WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing) IS NOT NULL)
+          -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
+          AND (found.kind = 'awarded'
+               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
+        RETURNING id, user_id, at, quiet
+    )
+    SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
+    IF is_news AND current_setting('max_prepared_transactions') = '0' THEN
+        PERFORM pg_notify('badges', '');
+    END IF;
+    IF is_patient THEN
+        PERFORM set_config('lock_timeout', '0', true);
+    END IF;
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "8d0fc60765342f20"}';
+REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
+
+-- create function badges_add_moved: new
+-- Behind a trigger on the badges: writes each badge that is another one now into the history. Without a cause, an award's evidence tells it. Only for what
+-- is so now, as another trigger of the same statement may have taken away again what had just come, or brought it back. Then
+-- leaves the events to the listeners, and wakes those; what is quiet is told to nobody.
+CREATE OR REPLACE FUNCTION "public"."badges_add_moved"()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $badges$
+DECLARE
+    is_patient CONSTANT boolean := true AND current_setting('lock_timeout') = '0';
+    is_news boolean;
+BEGIN
+    IF is_patient THEN
+        -- Whoever deletes the user has its row and wants the badge, we the other way round: that would be a deadlock, and
+        -- the deletion might be its victim. So we give up before PostgreSQL looks for one.
+        PERFORM set_config('lock_timeout', '500ms', true);
+    END IF;
+    WITH event AS (
+        INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
+        SELECT found.user_id, found.code, found.thing, found.kind,
+               coalesce(
+                   CASE found.operation WHEN 'award_badges' THEN found.operation
+                   ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
+                       || CASE found.told WHEN 'settled' THEN ', settled' ELSE '' END
+                   END,
+                   found.told, found.cause, 'sql'),
+               found.evidence,
+               coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
+               -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
+               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
+               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
+               coalesce(current_setting('badges.quiet', true), '') = 'on'
+        FROM (
+            SELECT happened.*,
+                   -- The evidence that loaddata brings along is of an earlier award.
+                   CASE WHEN happened.cause IS NULL AND happened.told IS DISTINCT FROM 'loaddata'
+                        THEN happened.evidence ->> 'operation' END AS operation
+            FROM (
+                -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
+                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS told
+                FROM (
+                    -- Nobody holds a badge twice, so what is among the rows before and after has stayed. The others have
+                    -- another user, code or thing: each has gone there and come here.
+                    SELECT side.user_id, side.code, side.thing, (array_agg(side.evidence))[1] AS evidence,
+                           min(side.kind) AS kind, 'moved' AS cause
+                    FROM (
+                        SELECT b.user_id, b.code::text AS code, b.thing, b.evidence, 'revoked' AS kind FROM badges_old AS b
+                        UNION ALL
+                        SELECT b.user_id, b.code::text, b.thing, b.evidence, 'awarded' FROM badges_new AS b
+                    ) AS side
+                    GROUP BY side.user_id, side.code, side.thing
+                    HAVING count(*) = 1
+                    ORDER BY kind DESC
+                ) AS each
+            ) AS happened
+        ) AS found
+        WHERE (found.kind = 'awarded')
+              = ((SELECT true FROM "public"."badges_badge" AS b
+                  WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing) IS NOT NULL)
+          -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
+          AND (found.kind = 'awarded'
+               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
+        RETURNING id, user_id, at, quiet
+    )
+    SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
+    IF is_news AND current_setting('max_prepared_transactions') = '0' THEN
+        PERFORM pg_notify('badges', '');
+    END IF;
+    IF is_patient THEN
+        PERFORM set_config('lock_timeout', '0', true);
+    END IF;
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "a2a5ffd246745d2a"}';
+REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
+
+-- create function badges_add_truncated: new
+-- Behind a trigger on the badges: writes what is gone by TRUNCATE into the history. Without a cause, an award's evidence tells it. Only for what
+-- is so now, as another trigger of the same statement may have taken away again what had just come, or brought it back. Then
+-- leaves the events to the listeners, and wakes those; what is quiet is told to nobody.
+CREATE OR REPLACE FUNCTION "public"."badges_add_truncated"()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $badges$
+DECLARE
+    is_patient CONSTANT boolean := true AND current_setting('lock_timeout') = '0';
+    is_news boolean;
+BEGIN
+    IF is_patient THEN
+        -- Whoever deletes the user has its row and wants the badge, we the other way round: that would be a deadlock, and
+        -- the deletion might be its victim. So we give up before PostgreSQL looks for one.
+        PERFORM set_config('lock_timeout', '500ms', true);
+    END IF;
+    WITH event AS (
+        INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
+        SELECT found.user_id, found.code, found.thing, found.kind,
+               coalesce(
+                   CASE found.operation WHEN 'award_badges' THEN found.operation
+                   ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
+                       || CASE found.told WHEN 'settled' THEN ', settled' ELSE '' END
+                   END,
+                   found.told, found.cause, 'sql'),
+               found.evidence,
+               coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
+               -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
+               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
+               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
+               coalesce(current_setting('badges.quiet', true), '') = 'on'
+        FROM (
+            SELECT happened.*,
+                   -- The evidence that loaddata brings along is of an earlier award.
+                   CASE WHEN happened.cause IS NULL AND happened.told IS DISTINCT FROM 'loaddata'
+                        THEN happened.evidence ->> 'operation' END AS operation
+            FROM (
+                -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
+                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS told
+                FROM (
+                    -- All that was held by the history is gone. If that has been truncated as well, there is nothing to write.
+                    SELECT last.user_id, last.code::text AS code, last.thing, NULL::jsonb AS evidence,
+                           'revoked' AS kind, 'truncate' AS cause
+                    FROM (
+                        SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
+                        FROM "public"."badges_badgeevent" AS e
+                        ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
+                    ) AS last
+                    WHERE last.kind = 'awarded'
+                ) AS each
+            ) AS happened
+        ) AS found
+        WHERE (found.kind = 'awarded')
+              = ((SELECT true FROM "public"."badges_badge" AS b
+                  WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing) IS NOT NULL)
+          -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
+          AND (found.kind = 'awarded'
+               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
+        RETURNING id, user_id, at, quiet
+    )
+    SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
+    IF is_news AND current_setting('max_prepared_transactions') = '0' THEN
+        PERFORM pg_notify('badges', '');
+    END IF;
+    IF is_patient THEN
+        PERFORM set_config('lock_timeout', '0', true);
+    END IF;
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "106bfeb480cf7d89"}';
+REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new
 -- Looks at one badge: for one changed row whose values were kept, as it was looked at after the write that `asks` names;
@@ -1021,7 +1144,7 @@ BEGIN
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "bc8b031349abae45"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "bc8b031349abae45"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -1090,7 +1213,7 @@ BEGIN
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "68a000586f051588"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "68a000586f051588"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -1209,7 +1332,7 @@ ORDER BY "new"."id", ''::text
         WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["good-mood", "pionner"], "body": "2c490f509a20e3c8"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["good-mood", "pionner"], "body": "2c490f509a20e3c8"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -1231,12 +1354,15 @@ AS $badges$
 DECLARE
     the_user integer;
     the_thing text;
-    are_many boolean;
+    bucket integer;
     held text[];
+    are_many boolean;
+    is_busy boolean;
     earned boolean[];
+    has_checks boolean;
+    follows boolean;
     buckets integer[];
     busy integer[];
-    has_checks boolean;
     users integer[];
     things text[];
     codes text[];
@@ -1266,7 +1392,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('pionner') AND b.thing = found.thing));
+            WHERE found.code <> ALL (coalesce((SELECT '{pionner}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('pionner') AND b.thing = found.thing), '{}'));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -1301,7 +1427,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["pionner"], "body": "bdd50d6e9531f219"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["pionner"], "body": "869a961a134a52ab"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -1323,12 +1449,15 @@ AS $badges$
 DECLARE
     the_user integer;
     the_thing text;
-    are_many boolean;
+    bucket integer;
     held text[];
+    are_many boolean;
+    is_busy boolean;
     earned boolean[];
+    has_checks boolean;
+    follows boolean;
     buckets integer[];
     busy integer[];
-    has_checks boolean;
     users integer[];
     things text[];
     codes text[];
@@ -1341,8 +1470,8 @@ BEGIN
     END IF;
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "new"."user_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text)
-        INTO own.the_user, own.the_thing, own.are_many, own.held
+        SELECT "new"."user_id", ''::text, ("new"."user_id"::bigint & 1023)::integer, coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text), '{}'), (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1)
+        INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM "badges_new" AS "new"
         LIMIT 1;
         IF own.are_many THEN
@@ -1356,10 +1485,9 @@ BEGIN
                             LIMIT 1))
             INTO own.buckets, own.busy, own.has_checks
             FROM (
-                SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
-                FROM "badges_new" AS "new"
-                WHERE "new"."user_id" IS NOT NULL
-                  AND cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text)) < 1
+                SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id, ''::text AS thing FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL) AS each
+                WHERE cardinality(coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = each.user_id AND b.code COLLATE "C" IN ('three-badges') AND b.thing = each.thing), '{}')) < 1
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -1377,7 +1505,7 @@ BEGIN
                 FROM (
         SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
     ) AS "new"
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text) AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (SELECT coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text), '{}') AS codes OFFSET 0) AS held
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Three badges
@@ -1386,7 +1514,7 @@ BEGIN
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT ("new"."user_id"::bigint & 1023)::integer = ANY (own.busy) OR ("new"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
@@ -1409,54 +1537,58 @@ BEGIN
 
         ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND cardinality(own.held) < 1 THEN
             -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
-            own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
-            own.busy := NULL;
-            IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
-               OR current_setting('transaction_isolation') <> 'read committed'
-               OR pg_catalog.pg_trigger_depth() > 5
-            THEN
-                own.busy := "public"."badges_wait"(own.buckets, own.buckets);
-                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('three-badges') AND b.thing = own.the_thing);
+            own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
+                OR current_setting('transaction_isolation') <> 'read committed'
+                OR pg_catalog.pg_trigger_depth() > 5;
+            IF own.is_busy THEN
+                own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
+                own.held := coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('three-badges') AND b.thing = own.the_thing), '{}');
             END IF;
-            SELECT ARRAY[
+            SELECT found.earned, found.has_checks, found.has_checks OR true = ANY (found.earned) OR own.is_busy AND false = ANY (found.earned)
+            INTO own.earned, own.has_checks, own.follows
+            FROM (
+                SELECT ARRAY[
                     -- Three badges
-                    CASE WHEN 'three-badges' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new"), false) END
-                   ],
-                   -- Its own checks are for those who run beside this transaction.
-                   (SELECT true FROM "public"."badges_pendingcheck" AS p
-                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
-                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                    LIMIT 1)
-            INTO own.earned, own.has_checks
-            FROM "badges_new" AS "new";
+                    CASE WHEN 'three-badges' <> ALL (own.held) THEN coalesce((SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
+                    ), false) END
+                       ] AS earned,
+                       -- Its own checks are for those who run beside this transaction.
+                       (SELECT true FROM "public"."badges_pendingcheck" AS p
+                        WHERE p.bucket = own.bucket AND NOT own.is_busy
+                          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                        LIMIT 1) AS has_checks
+                FROM "badges_new" AS "new"
+                OFFSET 0
+            ) AS found;
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
             -- pending check, as that transaction may be about to commit what is missing.
-            IF true = ANY (own.earned) THEN
-                IF current_setting('badges.patience', true) = 'spent' THEN
-                    PERFORM set_config('lock_timeout', '1ms', true);
+            IF own.follows THEN
+                IF true = ANY (own.earned) THEN
+                    IF current_setting('badges.patience', true) = 'spent' THEN
+                        PERFORM set_config('lock_timeout', '1ms', true);
+                    END IF;
+                    INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+                    SELECT own.the_user, badge.code, own.the_thing, jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id")), NULL::timestamptz
+                    FROM "badges_new" AS "new"
+                    CROSS JOIN (VALUES ('three-badges', own.earned[1])) AS badge (code, earned)
+                    WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                    ON CONFLICT DO NOTHING;
                 END IF;
-                INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                SELECT own.the_user, badge.code, own.the_thing, jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id")), NULL::timestamptz
-                FROM "badges_new" AS "new"
-                CROSS JOIN unnest('{three-badges}'::text[], own.earned) AS badge (code, earned)
-                WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
-                ON CONFLICT DO NOTHING;
-            END IF;
-            IF false = ANY (own.earned) AND own.busy IS NOT NULL THEN
-                PERFORM "public"."badges_record"(
-                    array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))),
-                    array_agg(CASE WHEN own.busy IS NULL AND badge.is_revocable THEN 'take back' ELSE 'check' END))
-                FROM "badges_new" AS "new"
-                CROSS JOIN unnest('{three-badges}'::text[], own.earned, '{f}'::bool[], '{f}'::bool[])
-                    AS badge (code, earned, leaves_check, is_revocable)
-                WHERE (badge.is_revocable OR NOT badge.earned) AND own.busy IS NOT NULL
-                   OR NOT badge.earned AND badge.leaves_check
-                   OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
-            END IF;
-            -- Whoever has the lock settles a few of the checks that were left because of it.
-            IF own.has_checks THEN
-                PERFORM "public"."badges_settle"(own.buckets, 10);
+                IF own.is_busy AND false = ANY (own.earned) THEN
+                    PERFORM "public"."badges_record"(
+                        array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))),
+                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'take back' ELSE 'check' END))
+                    FROM "badges_new" AS "new"
+                    CROSS JOIN unnest('{three-badges}'::text[], own.earned, '{f}'::bool[], '{f}'::bool[])
+                        AS badge (code, earned, leaves_check, is_revocable)
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
+                       OR NOT badge.earned AND badge.leaves_check
+                       OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+                END IF;
+                -- Whoever has the lock settles a few of the checks that were left because of it.
+                IF own.has_checks THEN
+                    PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
+                END IF;
             END IF;
 
         END IF;
@@ -1490,7 +1622,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["three-badges"], "body": "e15eb1e0202b5642"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["three-badges"], "body": "ae491810e519f8a9"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -1512,12 +1644,15 @@ AS $badges$
 DECLARE
     the_user integer;
     the_thing text;
-    are_many boolean;
+    bucket integer;
     held text[];
+    are_many boolean;
+    is_busy boolean;
     earned boolean[];
+    has_checks boolean;
+    follows boolean;
     buckets integer[];
     busy integer[];
-    has_checks boolean;
     users integer[];
     things text[];
     codes text[];
@@ -1530,8 +1665,8 @@ BEGIN
     END IF;
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "looked"."user_id", ''::text, (SELECT true FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text)
-        INTO own.the_user, own.the_thing, own.are_many, own.held
+        SELECT "looked"."user_id", ''::text, ("looked"."user_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text), (SELECT true FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked OFFSET 1 LIMIT 1)
+        INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
         LIMIT 1;
         IF own.are_many THEN
@@ -1545,10 +1680,9 @@ BEGIN
                             LIMIT 1))
             INTO own.buckets, own.busy, own.has_checks
             FROM (
-                SELECT DISTINCT (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer AS bucket
-                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                WHERE "looked"."user_id" IS NOT NULL
-                  AND true
+                SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
+                FROM (SELECT DISTINCT "looked"."user_id" AS user_id, ''::text AS thing FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked WHERE "looked"."user_id" IS NOT NULL) AS each
+                WHERE true
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -1578,7 +1712,7 @@ BEGIN
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT ("looked"."user_id"::bigint & 1023)::integer = ANY (own.busy) OR ("looked"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
@@ -1601,62 +1735,66 @@ BEGIN
 
         ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND true THEN
             -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
-            own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
-            own.busy := NULL;
-            IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
-               OR current_setting('transaction_isolation') <> 'read committed'
-               OR pg_catalog.pg_trigger_depth() > 5
-            THEN
-                own.busy := "public"."badges_wait"(own.buckets, own.buckets);
+            own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
+                OR current_setting('transaction_isolation') <> 'read committed'
+                OR pg_catalog.pg_trigger_depth() > 5;
+            IF own.is_busy THEN
+                own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
             ELSE
                 -- It may have been awarded or taken back since it was looked up, as the lock was another's then.
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
             END IF;
-            SELECT ARRAY[
+            SELECT found.earned, found.has_checks, found.has_checks OR true = ANY (found.earned) OR own.is_busy OR false = ANY (found.earned) AND cardinality(own.held) > 0
+            INTO own.earned, own.has_checks, own.follows
+            FROM (
+                SELECT ARRAY[
                     -- Generous, bronze
                     CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
                     -- Generous, gold
                     CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
                     -- Generous, silver
                     CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
-                   ],
-                   -- Its own checks are for those who run beside this transaction.
-                   (SELECT true FROM "public"."badges_pendingcheck" AS p
-                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
-                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                    LIMIT 1)
-            INTO own.earned, own.has_checks
-            FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                       ] AS earned,
+                       -- Its own checks are for those who run beside this transaction.
+                       (SELECT true FROM "public"."badges_pendingcheck" AS p
+                        WHERE p.bucket = own.bucket AND NOT own.is_busy
+                          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                        LIMIT 1) AS has_checks
+                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
             CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1";
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1"
+                OFFSET 0
+            ) AS found;
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
             -- pending check, as that transaction may be about to commit what is missing.
-            IF true = ANY (own.earned) THEN
-                IF current_setting('badges.patience', true) = 'spent' THEN
-                    PERFORM set_config('lock_timeout', '1ms', true);
+            IF own.follows THEN
+                IF true = ANY (own.earned) THEN
+                    IF current_setting('badges.patience', true) = 'spent' THEN
+                        PERFORM set_config('lock_timeout', '1ms', true);
+                    END IF;
+                    INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+                    SELECT own.the_user, badge.code, own.the_thing, '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb, NULL::timestamptz
+                    FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                    CROSS JOIN (VALUES ('generous-bronze', own.earned[1]), ('generous-gold', own.earned[2]), ('generous-silver', own.earned[3])) AS badge (code, earned)
+                    WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                    ON CONFLICT DO NOTHING;
                 END IF;
-                INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                SELECT own.the_user, badge.code, own.the_thing, '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb, NULL::timestamptz
-                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned) AS badge (code, earned)
-                WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
-                ON CONFLICT DO NOTHING;
-            END IF;
-            IF own.busy IS NOT NULL OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
-                PERFORM "public"."badges_record"(
-                    array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
-                    array_agg(CASE WHEN own.busy IS NULL AND badge.is_revocable THEN 'take back' ELSE 'check' END))
-                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned, '{f,f,f}'::bool[], '{t,t,t}'::bool[])
-                    AS badge (code, earned, leaves_check, is_revocable)
-                WHERE (badge.is_revocable OR NOT badge.earned) AND own.busy IS NOT NULL
-                   OR NOT badge.earned AND badge.leaves_check
-                   OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
-            END IF;
-            -- Whoever has the lock settles a few of the checks that were left because of it.
-            IF own.has_checks THEN
-                PERFORM "public"."badges_settle"(own.buckets, 10);
+                IF own.is_busy OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
+                    PERFORM "public"."badges_record"(
+                        array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
+                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'take back' ELSE 'check' END))
+                    FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                    CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned, '{f,f,f}'::bool[], '{t,t,t}'::bool[])
+                        AS badge (code, earned, leaves_check, is_revocable)
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
+                       OR NOT badge.earned AND badge.leaves_check
+                       OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+                END IF;
+                -- Whoever has the lock settles a few of the checks that were left because of it.
+                IF own.has_checks THEN
+                    PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
+                END IF;
             END IF;
 
         END IF;
@@ -1690,7 +1828,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "c40aa0c39458f05a"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "28796b240995b0ab"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -1712,12 +1850,15 @@ AS $badges$
 DECLARE
     the_user integer;
     the_thing text;
-    are_many boolean;
+    bucket integer;
     held text[];
+    are_many boolean;
+    is_busy boolean;
     earned boolean[];
+    has_checks boolean;
+    follows boolean;
     buckets integer[];
     busy integer[];
-    has_checks boolean;
     users integer[];
     things text[];
     codes text[];
@@ -1730,8 +1871,8 @@ BEGIN
     END IF;
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "new"."artist_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."artist_id" AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = ''::text)
-        INTO own.the_user, own.the_thing, own.are_many, own.held
+        SELECT "new"."artist_id", ''::text, ("new"."artist_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."artist_id" AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = ''::text), (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1)
+        INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM "badges_new" AS "new"
         LIMIT 1;
         IF own.are_many THEN
@@ -1745,10 +1886,9 @@ BEGIN
                             LIMIT 1))
             INTO own.buckets, own.busy, own.has_checks
             FROM (
-                SELECT DISTINCT (pg_catalog.hashtextextended("new"."artist_id"::text, 0) & 1023)::integer AS bucket
-                FROM "badges_new" AS "new"
-                WHERE "new"."artist_id" IS NOT NULL
-                  AND cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."artist_id" AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = ''::text)) < 2
+                SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
+                FROM (SELECT DISTINCT "new"."artist_id" AS user_id, ''::text AS thing FROM "badges_new" AS "new" WHERE "new"."artist_id" IS NOT NULL) AS each
+                WHERE cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = each.user_id AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = each.thing)) < 2
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -1778,7 +1918,7 @@ BEGIN
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT (pg_catalog.hashtextextended("new"."artist_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."artist_id"::text, 0) & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT ("new"."artist_id"::bigint & 1023)::integer = ANY (own.busy) OR ("new"."artist_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
@@ -1801,64 +1941,68 @@ BEGIN
 
         ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND cardinality(own.held) < 2 THEN
             -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
-            own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
-            own.busy := NULL;
-            IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
-               OR current_setting('transaction_isolation') <> 'read committed'
-               OR pg_catalog.pg_trigger_depth() > 5
-            THEN
-                own.busy := "public"."badges_wait"(own.buckets, own.buckets);
+            own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
+                OR current_setting('transaction_isolation') <> 'read committed'
+                OR pg_catalog.pg_trigger_depth() > 5;
+            IF own.is_busy THEN
+                own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = own.the_thing);
             END IF;
-            SELECT ARRAY[
+            SELECT found.earned, found.has_checks, found.has_checks OR true = ANY (found.earned) OR own.is_busy AND false = ANY (found.earned)
+            INTO own.earned, own.has_checks, own.follows
+            FROM (
+                SELECT ARRAY[
                     -- Beloved
                     CASE WHEN 'beloved' <> ALL (own.held) THEN coalesce("progress_1".value >= 10, false) END,
                     -- Well liked
                     CASE WHEN 'well-liked' <> ALL (own.held) THEN coalesce("progress_1".value >= 3, false) END
-                   ],
-                   -- Its own checks are for those who run beside this transaction.
-                   (SELECT true FROM "public"."badges_pendingcheck" AS p
-                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
-                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                    LIMIT 1)
-            INTO own.earned, own.has_checks
-            FROM "badges_new" AS "new"
+                       ] AS earned,
+                       -- Its own checks are for those who run beside this transaction.
+                       (SELECT true FROM "public"."badges_pendingcheck" AS p
+                        WHERE p.bucket = own.bucket AND NOT own.is_busy
+                          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                        LIMIT 1) AS has_checks
+                FROM "badges_new" AS "new"
             CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ own.held THEN (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
-                    ) FROM (SELECT "new"."artist_id") AS "new") END AS value OFFSET 0) AS "progress_1";
+                    ) FROM (SELECT "new"."artist_id") AS "new") END AS value OFFSET 0) AS "progress_1"
+                OFFSET 0
+            ) AS found;
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
             -- pending check, as that transaction may be about to commit what is missing.
-            IF true = ANY (own.earned) THEN
-                IF current_setting('badges.patience', true) = 'spent' THEN
-                    PERFORM set_config('lock_timeout', '1ms', true);
+            IF own.follows THEN
+                IF true = ANY (own.earned) THEN
+                    IF current_setting('badges.patience', true) = 'spent' THEN
+                        PERFORM set_config('lock_timeout', '1ms', true);
+                    END IF;
+                    INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+                    SELECT own.the_user, badge.code, own.the_thing, jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id")), NULL::timestamptz
+                    FROM "badges_new" AS "new"
+                    CROSS JOIN (VALUES ('beloved', own.earned[1]), ('well-liked', own.earned[2])) AS badge (code, earned)
+                    WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                    ON CONFLICT DO NOTHING;
                 END IF;
-                INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                SELECT own.the_user, badge.code, own.the_thing, jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id")), NULL::timestamptz
-                FROM "badges_new" AS "new"
-                CROSS JOIN unnest('{beloved,well-liked}'::text[], own.earned) AS badge (code, earned)
-                WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
-                ON CONFLICT DO NOTHING;
-            END IF;
-            IF false = ANY (own.earned) AND own.busy IS NOT NULL THEN
-                PERFORM "public"."badges_record"(
-                    array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id"))),
-                    array_agg(CASE WHEN own.busy IS NULL AND badge.is_revocable THEN 'take back' ELSE 'check' END))
-                FROM "badges_new" AS "new"
-                CROSS JOIN unnest('{beloved,well-liked}'::text[], own.earned, '{f,f}'::bool[], '{f,f}'::bool[])
-                    AS badge (code, earned, leaves_check, is_revocable)
-                WHERE (badge.is_revocable OR NOT badge.earned) AND own.busy IS NOT NULL
-                   OR NOT badge.earned AND badge.leaves_check
-                   OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
-            END IF;
-            -- Whoever has the lock settles a few of the checks that were left because of it.
-            IF own.has_checks THEN
-                PERFORM "public"."badges_settle"(own.buckets, 10);
+                IF own.is_busy AND false = ANY (own.earned) THEN
+                    PERFORM "public"."badges_record"(
+                        array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id"))),
+                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'take back' ELSE 'check' END))
+                    FROM "badges_new" AS "new"
+                    CROSS JOIN unnest('{beloved,well-liked}'::text[], own.earned, '{f,f}'::bool[], '{f,f}'::bool[])
+                        AS badge (code, earned, leaves_check, is_revocable)
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
+                       OR NOT badge.earned AND badge.leaves_check
+                       OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+                END IF;
+                -- Whoever has the lock settles a few of the checks that were left because of it.
+                IF own.has_checks THEN
+                    PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
+                END IF;
             END IF;
 
         END IF;
 
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "looked"."user_id", ''::text, (SELECT true FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text)
-        INTO own.the_user, own.the_thing, own.are_many, own.held
+        SELECT "looked"."user_id", ''::text, ("looked"."user_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text), (SELECT true FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked OFFSET 1 LIMIT 1)
+        INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
         LIMIT 1;
         IF own.are_many THEN
@@ -1872,10 +2016,9 @@ BEGIN
                             LIMIT 1))
             INTO own.buckets, own.busy, own.has_checks
             FROM (
-                SELECT DISTINCT (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer AS bucket
-                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
-                WHERE "looked"."user_id" IS NOT NULL
-                  AND true
+                SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
+                FROM (SELECT DISTINCT "looked"."user_id" AS user_id, ''::text AS thing FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked WHERE "looked"."user_id" IS NOT NULL) AS each
+                WHERE true
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -1905,7 +2048,7 @@ BEGIN
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT ("looked"."user_id"::bigint & 1023)::integer = ANY (own.busy) OR ("looked"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
@@ -1928,62 +2071,66 @@ BEGIN
 
         ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND true THEN
             -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
-            own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
-            own.busy := NULL;
-            IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
-               OR current_setting('transaction_isolation') <> 'read committed'
-               OR pg_catalog.pg_trigger_depth() > 5
-            THEN
-                own.busy := "public"."badges_wait"(own.buckets, own.buckets);
+            own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
+                OR current_setting('transaction_isolation') <> 'read committed'
+                OR pg_catalog.pg_trigger_depth() > 5;
+            IF own.is_busy THEN
+                own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
             ELSE
                 -- It may have been awarded or taken back since it was looked up, as the lock was another's then.
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
             END IF;
-            SELECT ARRAY[
+            SELECT found.earned, found.has_checks, found.has_checks OR true = ANY (found.earned) OR own.is_busy OR false = ANY (found.earned) AND cardinality(own.held) > 0
+            INTO own.earned, own.has_checks, own.follows
+            FROM (
+                SELECT ARRAY[
                     -- Generous, bronze
                     CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
                     -- Generous, gold
                     CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
                     -- Generous, silver
                     CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
-                   ],
-                   -- Its own checks are for those who run beside this transaction.
-                   (SELECT true FROM "public"."badges_pendingcheck" AS p
-                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
-                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                    LIMIT 1)
-            INTO own.earned, own.has_checks
-            FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
+                       ] AS earned,
+                       -- Its own checks are for those who run beside this transaction.
+                       (SELECT true FROM "public"."badges_pendingcheck" AS p
+                        WHERE p.bucket = own.bucket AND NOT own.is_busy
+                          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                        LIMIT 1) AS has_checks
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
             CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1";
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1"
+                OFFSET 0
+            ) AS found;
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
             -- pending check, as that transaction may be about to commit what is missing.
-            IF true = ANY (own.earned) THEN
-                IF current_setting('badges.patience', true) = 'spent' THEN
-                    PERFORM set_config('lock_timeout', '1ms', true);
+            IF own.follows THEN
+                IF true = ANY (own.earned) THEN
+                    IF current_setting('badges.patience', true) = 'spent' THEN
+                        PERFORM set_config('lock_timeout', '1ms', true);
+                    END IF;
+                    INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+                    SELECT own.the_user, badge.code, own.the_thing, '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb, NULL::timestamptz
+                    FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
+                    CROSS JOIN (VALUES ('generous-bronze', own.earned[1]), ('generous-gold', own.earned[2]), ('generous-silver', own.earned[3])) AS badge (code, earned)
+                    WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                    ON CONFLICT DO NOTHING;
                 END IF;
-                INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                SELECT own.the_user, badge.code, own.the_thing, '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb, NULL::timestamptz
-                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
-                CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned) AS badge (code, earned)
-                WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
-                ON CONFLICT DO NOTHING;
-            END IF;
-            IF own.busy IS NOT NULL OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
-                PERFORM "public"."badges_record"(
-                    array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
-                    array_agg(CASE WHEN own.busy IS NULL AND badge.is_revocable THEN 'take back' ELSE 'check' END))
-                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
-                CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned, '{f,f,f}'::bool[], '{t,t,t}'::bool[])
-                    AS badge (code, earned, leaves_check, is_revocable)
-                WHERE (badge.is_revocable OR NOT badge.earned) AND own.busy IS NOT NULL
-                   OR NOT badge.earned AND badge.leaves_check
-                   OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
-            END IF;
-            -- Whoever has the lock settles a few of the checks that were left because of it.
-            IF own.has_checks THEN
-                PERFORM "public"."badges_settle"(own.buckets, 10);
+                IF own.is_busy OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
+                    PERFORM "public"."badges_record"(
+                        array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
+                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'take back' ELSE 'check' END))
+                    FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
+                    CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned, '{f,f,f}'::bool[], '{t,t,t}'::bool[])
+                        AS badge (code, earned, leaves_check, is_revocable)
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
+                       OR NOT badge.earned AND badge.leaves_check
+                       OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+                END IF;
+                -- Whoever has the lock settles a few of the checks that were left because of it.
+                IF own.has_checks THEN
+                    PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
+                END IF;
             END IF;
 
         END IF;
@@ -2006,7 +2153,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('good-mood') AND b.thing = found.thing AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())));
+            WHERE found.code <> ALL (coalesce((SELECT '{good-mood}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('good-mood') AND b.thing = found.thing AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())), '{}'));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -2075,7 +2222,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "243b0e270db26bd8"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "a7f8884d320bbdd0"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -2097,12 +2244,15 @@ AS $badges$
 DECLARE
     the_user integer;
     the_thing text;
-    are_many boolean;
+    bucket integer;
     held text[];
+    are_many boolean;
+    is_busy boolean;
     earned boolean[];
+    has_checks boolean;
+    follows boolean;
     buckets integer[];
     busy integer[];
-    has_checks boolean;
     users integer[];
     things text[];
     codes text[];
@@ -2115,8 +2265,8 @@ BEGIN
     END IF;
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "looked"."user_id", ''::text, (SELECT true FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text)
-        INTO own.the_user, own.the_thing, own.are_many, own.held
+        SELECT "looked"."user_id", ''::text, ("looked"."user_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text), (SELECT true FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked OFFSET 1 LIMIT 1)
+        INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
         LIMIT 1;
         IF own.are_many THEN
@@ -2130,10 +2280,9 @@ BEGIN
                             LIMIT 1))
             INTO own.buckets, own.busy, own.has_checks
             FROM (
-                SELECT DISTINCT (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer AS bucket
-                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                WHERE "looked"."user_id" IS NOT NULL
-                  AND true
+                SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
+                FROM (SELECT DISTINCT "looked"."user_id" AS user_id, ''::text AS thing FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked WHERE "looked"."user_id" IS NOT NULL) AS each
+                WHERE true
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -2163,7 +2312,7 @@ BEGIN
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("looked"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT ("looked"."user_id"::bigint & 1023)::integer = ANY (own.busy) OR ("looked"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
@@ -2186,62 +2335,66 @@ BEGIN
 
         ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND true THEN
             -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
-            own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
-            own.busy := NULL;
-            IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
-               OR current_setting('transaction_isolation') <> 'read committed'
-               OR pg_catalog.pg_trigger_depth() > 5
-            THEN
-                own.busy := "public"."badges_wait"(own.buckets, own.buckets);
+            own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
+                OR current_setting('transaction_isolation') <> 'read committed'
+                OR pg_catalog.pg_trigger_depth() > 5;
+            IF own.is_busy THEN
+                own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
             ELSE
                 -- It may have been awarded or taken back since it was looked up, as the lock was another's then.
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
             END IF;
-            SELECT ARRAY[
+            SELECT found.earned, found.has_checks, found.has_checks OR true = ANY (found.earned) OR own.is_busy OR false = ANY (found.earned) AND cardinality(own.held) > 0
+            INTO own.earned, own.has_checks, own.follows
+            FROM (
+                SELECT ARRAY[
                     -- Generous, bronze
                     CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
                     -- Generous, gold
                     CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
                     -- Generous, silver
                     CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
-                   ],
-                   -- Its own checks are for those who run beside this transaction.
-                   (SELECT true FROM "public"."badges_pendingcheck" AS p
-                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
-                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                    LIMIT 1)
-            INTO own.earned, own.has_checks
-            FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                       ] AS earned,
+                       -- Its own checks are for those who run beside this transaction.
+                       (SELECT true FROM "public"."badges_pendingcheck" AS p
+                        WHERE p.bucket = own.bucket AND NOT own.is_busy
+                          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                        LIMIT 1) AS has_checks
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
             CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1";
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1"
+                OFFSET 0
+            ) AS found;
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
             -- pending check, as that transaction may be about to commit what is missing.
-            IF true = ANY (own.earned) THEN
-                IF current_setting('badges.patience', true) = 'spent' THEN
-                    PERFORM set_config('lock_timeout', '1ms', true);
+            IF own.follows THEN
+                IF true = ANY (own.earned) THEN
+                    IF current_setting('badges.patience', true) = 'spent' THEN
+                        PERFORM set_config('lock_timeout', '1ms', true);
+                    END IF;
+                    INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+                    SELECT own.the_user, badge.code, own.the_thing, '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb, NULL::timestamptz
+                    FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                    CROSS JOIN (VALUES ('generous-bronze', own.earned[1]), ('generous-gold', own.earned[2]), ('generous-silver', own.earned[3])) AS badge (code, earned)
+                    WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                    ON CONFLICT DO NOTHING;
                 END IF;
-                INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                SELECT own.the_user, badge.code, own.the_thing, '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb, NULL::timestamptz
-                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned) AS badge (code, earned)
-                WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
-                ON CONFLICT DO NOTHING;
-            END IF;
-            IF own.busy IS NOT NULL OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
-                PERFORM "public"."badges_record"(
-                    array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
-                    array_agg(CASE WHEN own.busy IS NULL AND badge.is_revocable THEN 'take back' ELSE 'check' END))
-                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned, '{f,f,f}'::bool[], '{t,t,t}'::bool[])
-                    AS badge (code, earned, leaves_check, is_revocable)
-                WHERE (badge.is_revocable OR NOT badge.earned) AND own.busy IS NOT NULL
-                   OR NOT badge.earned AND badge.leaves_check
-                   OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
-            END IF;
-            -- Whoever has the lock settles a few of the checks that were left because of it.
-            IF own.has_checks THEN
-                PERFORM "public"."badges_settle"(own.buckets, 10);
+                IF own.is_busy OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
+                    PERFORM "public"."badges_record"(
+                        array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
+                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'take back' ELSE 'check' END))
+                    FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                    CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned, '{f,f,f}'::bool[], '{t,t,t}'::bool[])
+                        AS badge (code, earned, leaves_check, is_revocable)
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
+                       OR NOT badge.earned AND badge.leaves_check
+                       OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+                END IF;
+                -- Whoever has the lock settles a few of the checks that were left because of it.
+                IF own.has_checks THEN
+                    PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
+                END IF;
             END IF;
 
         END IF;
@@ -2275,7 +2428,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "2077992503cb5f5a"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "6c8a0a854b464a57"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -2297,12 +2450,15 @@ AS $badges$
 DECLARE
     the_user integer;
     the_thing text;
-    are_many boolean;
+    bucket integer;
     held text[];
+    are_many boolean;
+    is_busy boolean;
     earned boolean[];
+    has_checks boolean;
+    follows boolean;
     buckets integer[];
     busy integer[];
-    has_checks boolean;
     users integer[];
     things text[];
     codes text[];
@@ -2332,7 +2488,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "old"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('clean-up') AND b.thing = found.thing));
+            WHERE found.code <> ALL (coalesce((SELECT '{clean-up}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('clean-up') AND b.thing = found.thing), '{}'));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -2367,7 +2523,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["clean-up"], "body": "0cd03954d3bd110d"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["clean-up"], "body": "c9b0d9104b23975e"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -2389,12 +2545,15 @@ AS $badges$
 DECLARE
     the_user integer;
     the_thing text;
-    are_many boolean;
+    bucket integer;
     held text[];
+    are_many boolean;
+    is_busy boolean;
     earned boolean[];
+    has_checks boolean;
+    follows boolean;
     buckets integer[];
     busy integer[];
-    has_checks boolean;
     users integer[];
     things text[];
     codes text[];
@@ -2407,8 +2566,8 @@ BEGIN
     END IF;
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "new"."user_id", ''::text, (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1), ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = ''::text)
-        INTO own.the_user, own.the_thing, own.are_many, own.held
+        SELECT "new"."user_id", ''::text, ("new"."user_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = ''::text), (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1)
+        INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM "badges_new" AS "new"
         LIMIT 1;
         IF own.are_many THEN
@@ -2422,10 +2581,9 @@ BEGIN
                             LIMIT 1))
             INTO own.buckets, own.busy, own.has_checks
             FROM (
-                SELECT DISTINCT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer AS bucket
-                FROM "badges_new" AS "new"
-                WHERE "new"."user_id" IS NOT NULL
-                  AND cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = ''::text)) < 3
+                SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id, ''::text AS thing FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL) AS each
+                WHERE cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = each.user_id AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = each.thing)) < 3
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -2458,7 +2616,7 @@ BEGIN
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer = ANY (own.busy) OR (pg_catalog.hashtextextended("new"."user_id"::text, 0) & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT ("new"."user_id"::bigint & 1023)::integer = ANY (own.busy) OR ("new"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
@@ -2481,16 +2639,17 @@ BEGIN
 
         ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND cardinality(own.held) < 3 THEN
             -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
-            own.buckets := ARRAY[(pg_catalog.hashtextextended(own.the_user::text, 0) & 1023)::integer];
-            own.busy := NULL;
-            IF NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.buckets[1])
-               OR current_setting('transaction_isolation') <> 'read committed'
-               OR pg_catalog.pg_trigger_depth() > 5
-            THEN
-                own.busy := "public"."badges_wait"(own.buckets, own.buckets);
+            own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
+                OR current_setting('transaction_isolation') <> 'read committed'
+                OR pg_catalog.pg_trigger_depth() > 5;
+            IF own.is_busy THEN
+                own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = own.the_thing);
             END IF;
-            SELECT ARRAY[
+            SELECT found.earned, found.has_checks, found.has_checks OR true = ANY (found.earned) OR own.is_busy AND false = ANY (found.earned)
+            INTO own.earned, own.has_checks, own.follows
+            FROM (
+                SELECT ARRAY[
                     -- Collector
                     CASE WHEN 'collector' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END,
@@ -2498,43 +2657,46 @@ BEGIN
                     CASE WHEN 'prolific' <> ALL (own.held) THEN coalesce("progress_1".value >= 25, false) END,
                     -- Virtuoso
                     CASE WHEN 'virtuoso' <> ALL (own.held) THEN coalesce("progress_1".value >= 100, false) END
-                   ],
-                   -- Its own checks are for those who run beside this transaction.
-                   (SELECT true FROM "public"."badges_pendingcheck" AS p
-                    WHERE p.bucket = own.buckets[1] AND own.busy IS NULL
-                      AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                    LIMIT 1)
-            INTO own.earned, own.has_checks
-            FROM "badges_new" AS "new"
+                       ] AS earned,
+                       -- Its own checks are for those who run beside this transaction.
+                       (SELECT true FROM "public"."badges_pendingcheck" AS p
+                        WHERE p.bucket = own.bucket AND NOT own.is_busy
+                          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                        LIMIT 1) AS has_checks
+                FROM "badges_new" AS "new"
             CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ own.held THEN (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new") END AS value OFFSET 0) AS "progress_1";
+                    ) FROM (SELECT "new"."user_id") AS "new") END AS value OFFSET 0) AS "progress_1"
+                OFFSET 0
+            ) AS found;
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
             -- pending check, as that transaction may be about to commit what is missing.
-            IF true = ANY (own.earned) THEN
-                IF current_setting('badges.patience', true) = 'spent' THEN
-                    PERFORM set_config('lock_timeout', '1ms', true);
+            IF own.follows THEN
+                IF true = ANY (own.earned) THEN
+                    IF current_setting('badges.patience', true) = 'spent' THEN
+                        PERFORM set_config('lock_timeout', '1ms', true);
+                    END IF;
+                    INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
+                    SELECT own.the_user, badge.code, own.the_thing, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id")), NULL::timestamptz
+                    FROM "badges_new" AS "new"
+                    CROSS JOIN (VALUES ('collector', own.earned[1]), ('prolific', own.earned[2]), ('virtuoso', own.earned[3])) AS badge (code, earned)
+                    WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                    ON CONFLICT DO NOTHING;
                 END IF;
-                INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                SELECT own.the_user, badge.code, own.the_thing, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id")), NULL::timestamptz
-                FROM "badges_new" AS "new"
-                CROSS JOIN unnest('{collector,prolific,virtuoso}'::text[], own.earned) AS badge (code, earned)
-                WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
-                ON CONFLICT DO NOTHING;
-            END IF;
-            IF false = ANY (own.earned) AND own.busy IS NOT NULL THEN
-                PERFORM "public"."badges_record"(
-                    array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))),
-                    array_agg(CASE WHEN own.busy IS NULL AND badge.is_revocable THEN 'take back' ELSE 'check' END))
-                FROM "badges_new" AS "new"
-                CROSS JOIN unnest('{collector,prolific,virtuoso}'::text[], own.earned, '{f,f,f}'::bool[], '{f,f,f}'::bool[])
-                    AS badge (code, earned, leaves_check, is_revocable)
-                WHERE (badge.is_revocable OR NOT badge.earned) AND own.busy IS NOT NULL
-                   OR NOT badge.earned AND badge.leaves_check
-                   OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
-            END IF;
-            -- Whoever has the lock settles a few of the checks that were left because of it.
-            IF own.has_checks THEN
-                PERFORM "public"."badges_settle"(own.buckets, 10);
+                IF own.is_busy AND false = ANY (own.earned) THEN
+                    PERFORM "public"."badges_record"(
+                        array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))),
+                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'take back' ELSE 'check' END))
+                    FROM "badges_new" AS "new"
+                    CROSS JOIN unnest('{collector,prolific,virtuoso}'::text[], own.earned, '{f,f,f}'::bool[], '{f,f,f}'::bool[])
+                        AS badge (code, earned, leaves_check, is_revocable)
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
+                       OR NOT badge.earned AND badge.leaves_check
+                       OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+                END IF;
+                -- Whoever has the lock settles a few of the checks that were left because of it.
+                IF own.has_checks THEN
+                    PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
+                END IF;
             END IF;
 
         END IF;
@@ -2557,7 +2719,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('first-sketch') AND b.thing = found.thing));
+            WHERE found.code <> ALL (coalesce((SELECT '{first-sketch}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('first-sketch') AND b.thing = found.thing), '{}'));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -2592,7 +2754,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "2eb0ff1e60748693"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "409e4aea7b9fd6c8"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -2614,12 +2776,15 @@ AS $badges$
 DECLARE
     the_user integer;
     the_thing text;
-    are_many boolean;
+    bucket integer;
     held text[];
+    are_many boolean;
+    is_busy boolean;
     earned boolean[];
+    has_checks boolean;
+    follows boolean;
     buckets integer[];
     busy integer[];
-    has_checks boolean;
     users integer[];
     things text[];
     codes text[];
@@ -2649,7 +2814,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND "new"."id"::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('hit') AND b.thing = found.thing));
+            WHERE found.code <> ALL (coalesce((SELECT '{hit}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('hit') AND b.thing = found.thing), '{}'));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -2673,7 +2838,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('star') AND b.thing = found.thing));
+            WHERE found.code <> ALL (coalesce((SELECT '{star}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('star') AND b.thing = found.thing), '{}'));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -2725,7 +2890,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["hit", "star"], "body": "1ef1dcc4973f0d5c"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["hit", "star"], "body": "237a0f8105357f6f"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -2747,12 +2912,15 @@ AS $badges$
 DECLARE
     the_user integer;
     the_thing text;
-    are_many boolean;
+    bucket integer;
     held text[];
+    are_many boolean;
+    is_busy boolean;
     earned boolean[];
+    has_checks boolean;
+    follows boolean;
     buckets integer[];
     busy integer[];
-    has_checks boolean;
     users integer[];
     things text[];
     codes text[];
@@ -2784,7 +2952,7 @@ BEGIN
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('viral') AND b.thing = found.thing));
+            WHERE found.code <> ALL (coalesce((SELECT '{viral}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('viral') AND b.thing = found.thing), '{}'));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
@@ -2819,7 +2987,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["viral"], "body": "b2288a8b6f0820b6"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["viral"], "body": "51eb56cc50b80305"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

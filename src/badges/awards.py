@@ -111,6 +111,12 @@ class Group:
     def held(self, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
         return expressions.held(self.site, user, thing, self.badges)
 
+    def lacks_any(self, held: sql.Composable) -> sql.Composable:
+        """Whether a user who holds these of the badges is to be looked at."""
+        if any(badge.is_revocable for badge in self.badges):
+            return sql.SQL("true")
+        return sql.SQL("cardinality({}) < {}").format(held, sql.Literal(len(self.badges)))
+
     def progresses(self) -> dict[tuple[object, ...], sql.Identifier]:
         """The progresses that the badges have goals on, each under a name: it is worked out once for all levels."""
         keys = dict.fromkeys(badge.progress for badge in self.badges if badge.definition.progress)
@@ -133,7 +139,7 @@ class Group:
             )
         return sql.Composed(joined)
 
-    def earned(self, badge: CheckedBadge) -> sql.Composed:
+    def earned(self, badge: CheckedBadge, is_scoped: bool) -> sql.Composed:
         """Whether the condition of one of the badges holds; its progress is in sight, if it has one."""
         if badge.definition.progress:
             return sql.SQL("{}.value >= {}").format(
@@ -141,7 +147,7 @@ class Group:
             )
         if self.is_state:
             return expressions.state(badge, self.user, self.thing)
-        return expressions.condition_of(badge, self.is_scoped)
+        return expressions.condition_of(badge, is_scoped)
 
 
 def award(group: Group) -> sql.Composed:
@@ -163,18 +169,22 @@ def award(group: Group) -> sql.Composed:
     if not group.is_cross_row:
         return _row_local(group, shared)
     held = group.held(group.user, group.thing)
-    any_revocable = any(badge.is_revocable for badge in badges)
-    one_is_wanted: sql.Composable = sql.SQL("true")
-    if not any_revocable:
-        one_is_wanted = sql.SQL("cardinality(own.held) < {}").format(sql.Literal(len(badges)))
-    one = _one(group, shared)
+    bucket = routines.bucket(site, group.user)
+    first = {
+        "bucket": bucket,
+        "held": held,
+        "one_is_wanted": sql.SQL("own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND {}").format(
+            group.lacks_any(trusted("own.held"))
+        ),
+        "one": _one(group, shared),
+    }
     if group.level is Level.ROW and not group.is_state:
-        return template("award_cross_row_record.sql").format(one=one, held=held, one_is_wanted=one_is_wanted, **shared)
+        return template("award_cross_row_record.sql").format(**first, **shared)
+    each_user, each_thing = trusted("each.user_id"), trusted("each.thing")
     many = template("award_cross_row_many.sql").format(
-        bucket=routines.bucket(site, group.user),
-        is_wanted=sql.SQL("true")
-        if any_revocable
-        else sql.SQL("cardinality({}) < {}").format(held, sql.Literal(len(badges))),
+        bucket=bucket,
+        bucket_of_each=routines.bucket(site, each_user),
+        is_wanted=group.lacks_any(group.held(each_user, each_thing)),
         held=held,
         progresses=group.join_progresses(trusted("held.codes")),
         conditions=sql.SQL(",\n").join(
@@ -182,7 +192,7 @@ def award(group: Group) -> sql.Composed:
                 badge,
                 sql.SQL("({}, {}, {}, {})").format(
                     sql.Literal(badge.code),
-                    expressions.if_lacked(badge, group.earned(badge), trusted("held.codes")),
+                    expressions.if_lacked(badge, group.earned(badge, group.is_scoped), trusted("held.codes")),
                     sql.Literal(badge.leaves_check),
                     sql.Literal(badge.is_revocable),
                 ),
@@ -191,18 +201,19 @@ def award(group: Group) -> sql.Composed:
         ),
         **shared,
     )
-    return template("award_cross_row.sql").format(one=one, many=many, held=held, one_is_wanted=one_is_wanted, **shared)
+    return template("award_cross_row.sql").format(many=many, **first, **shared)
 
 
 def _one(group: Group, shared: dict[str, sql.Composable]) -> sql.Composed:
     site, badges = group.site, group.badges
     any_revocable = any(badge.is_revocable for badge in badges)
     # Common to all is the reason to look for what is not an award; the rest is for those that need it.
-    others = ["false = ANY (own.earned) AND own.busy IS NOT NULL"]
+    others = "own.is_busy AND false = ANY ({earned})"
     if any(badge.leaves_check for badge in badges):
-        others = ["false = ANY (own.earned)"]
+        others = "false = ANY ({earned})"
     elif any_revocable:
-        others = ["own.busy IS NOT NULL", "false = ANY (own.earned) AND cardinality(own.held) > 0"]
+        others = "own.is_busy OR false = ANY ({earned}) AND cardinality(own.held) > 0"
+    is_scoped = bool(group.progresses() or (group.new and group.old))
     held = group.held(_THE_USER, _THE_THING)
     held_by_now: sql.Composable = sql.SQL("")
     if any_revocable:
@@ -214,16 +225,20 @@ def _one(group: Group, shared: dict[str, sql.Composable]) -> sql.Composed:
             badges=site.badges.identifier, codes=expressions.codes(expiring)
         )
     return template("award_cross_row_one.sql").format(
-        bucket=routines.bucket(site, _THE_USER),
         held=held,
         held_by_now=held_by_now,
         exists=sql.SQL("{} IS NOT NULL").format(expressions.known_user(site, _THE_USER)),
         progresses=group.join_progresses(trusted("own.held")),
         conditions=sql.SQL(",\n").join(
-            expressions.named(badge, expressions.if_lacked(badge, group.earned(badge), trusted("own.held")))
+            expressions.named(badge, expressions.if_lacked(badge, group.earned(badge, is_scoped), trusted("own.held")))
             for badge in badges
         ),
-        others_are_wanted=trusted(" OR ".join(others)),
+        follows=trusted(f"true = ANY (found.earned) OR {others.format(earned='found.earned')}"),
+        others_are_wanted=trusted(others.format(earned="own.earned")),
+        earned=sql.SQL(", ").join(
+            sql.SQL("({}, own.earned[{}])").format(sql.Literal(badge.code), sql.Literal(number))
+            for number, badge in enumerate(badges, start=1)
+        ),
         forget_expired=forget_expired,
         expires_at=expressions.expires_at(badges),
         codes=expressions.array_of_codes(badges),

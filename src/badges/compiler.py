@@ -116,7 +116,7 @@ def _history(site: Site, functions: Sequence[Routine]) -> tuple[Trigger, ...]:
     Their functions do not depend on any badge. PostgreSQL fires triggers in the order of their names, and those that
     award come later: so the award that brought another one is written down before it.
     """
-    catch_up = template("catch_up_events.sql").format(**routines.placeholders(site, "add_events"))
+    catch_up = template("catch_up_events.sql").format(**routines.placeholders(site, "catch_up_events"))
     by_name = {function.name: function for function in functions}
     writers = (
         ("badges_add_awarded", "insert"),

@@ -12,7 +12,7 @@ from badges.checked import CheckedBadge
 from badges.database import trusted
 from badges.definitions import Event
 from badges.facts import Facts
-from badges.site import Column, Site, Table
+from badges.site import INTEGERS, Column, Site, Table
 
 FUNCTION_MAX_ARGUMENTS = 100
 """FUNC_MAX_ARGS of PostgreSQL."""
@@ -24,15 +24,17 @@ NO_THING = sql.SQL("''::text")
 def held(site: Site, user: sql.Composable, thing: sql.Composable, badges: Sequence[CheckedBadge]) -> sql.Composed:
     """The codes of those of the badges that a user holds."""
     can_expire = any(badge.definition.expires_after for badge in badges)
-    return sql.SQL(
-        'ARRAY(SELECT b.code::text FROM {} AS b WHERE b.user_id = {} AND b.code COLLATE "C" IN ({}) AND b.thing = {}{})'
-    ).format(
+    rows = sql.SQL('{} AS b WHERE b.user_id = {} AND b.code COLLATE "C" IN ({}) AND b.thing = {}{}').format(
         site.badges.identifier,
         user,
         codes(badges),
         thing,
         sql.SQL(" AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())" if can_expire else ""),
     )
+    if len(badges) == 1:
+        # An array that need not be built.
+        return sql.SQL("coalesce((SELECT {} FROM {}), '{{}}')").format(array_of_codes(badges), rows)
+    return sql.SQL("ARRAY(SELECT b.code::text FROM {})").format(rows)
 
 
 def codes(badges: Sequence[CheckedBadge]) -> sql.Composed:
@@ -129,7 +131,7 @@ def _of_user(
     of_thing: sql.Composable = sql.SQL("")
     if facts.per:
         of_thing = sql.SQL(" AND badges_row.{}::text = {}").format(sql.Identifier(facts.per.name), thing)
-        if facts.per.type in ("smallint", "integer", "bigint"):
+        if facts.per.type in INTEGERS:
             # Said once more so that an index on the column answers it; by hand, a badge is given for any text.
             of_thing += sql.SQL(" AND badges_row.{} = CASE WHEN {} ~ '^-?[0-9]{{1,19}}$' THEN {}::bigint END").format(
                 sql.Identifier(facts.per.name), thing, thing

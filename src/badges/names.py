@@ -7,13 +7,13 @@ from psycopg import sql
 
 from badges import site as sites
 from badges.database import trusted
-from badges.site import Column, Site, Table
+from badges.site import INTEGERS, Column, Site, Table
 
 Complaint = tuple[str, str]
 """A message and a remedy."""
 
 _SAME_TYPES = (
-    frozenset({"smallint", "integer", "bigint"}),
+    INTEGERS,
     frozenset({"text", "character varying", "character", "citext"}),
 )
 

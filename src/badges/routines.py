@@ -11,9 +11,9 @@ import re
 from psycopg import sql
 
 from badges.database import qualified, template, trusted
-from badges.site import Site
+from badges.site import INTEGERS, Site
 
-GENERATOR = 4
+GENERATOR = 5
 """Counts the changes of the generated SQL; it tells a plan's reader why a function is replaced that nobody edited."""
 
 MARKER = "Made by django-pg-badges; "
@@ -25,11 +25,16 @@ ADVISORY_LOCK_CLASS = 0x62616467
 DEEPEST = 5
 """How deep triggers may be nested; those below it count as without the lock, as badges about badges might never end."""
 
-RUNTIME = (
-    "wait", "note_failure", "record_parts", "record", "one_by_one", "settle", "award", "revoke",
-    "add_events", "add_awarded", "add_revoked", "add_moved", "add_truncated", "keep_events",
-)  # fmt: skip
-"""The functions in `sql/runtime/`."""
+RUNTIME = ("wait", "note_failure", "record_parts", "record", "one_by_one", "settle", "award", "revoke", "keep_events")
+"""The functions in `sql/runtime/`, each in a file of its name."""
+
+HISTORY = {
+    "add_awarded": ("events_awarded.sql", "each badge that comes"),
+    "add_revoked": ("events_revoked.sql", "each badge that goes"),
+    "add_moved": ("events_moved.sql", "each badge that is another one now"),
+    "add_truncated": ("events_truncated.sql", "what is gone by TRUNCATE"),
+}
+"""The functions that write events, all by `add_events.sql`: the file that tells what each finds, and what that is."""
 
 
 class Level(enum.StrEnum):
@@ -107,8 +112,29 @@ def routine(site: Site, name: str, file: str, **placeholders: sql.Composable) ->
 
 
 def runtime(site: Site) -> tuple[Routine, ...]:
-    """The functions that all trigger functions call, in an order in which each can be created."""
-    return tuple(routine(site, f"badges_{name}", f"runtime/{name}.sql", **placeholders(site, name)) for name in RUNTIME)
+    """The functions that do not depend on any badge, in an order in which each can be created."""
+    return (
+        *(routine(site, f"badges_{name}", f"runtime/{name}.sql", **placeholders(site, name)) for name in RUNTIME),
+        *(_adds_events(site, name) for name in HISTORY),
+    )
+
+
+def _adds_events(site: Site, name: str) -> Routine:
+    shared = placeholders(site, name)
+    file, what = HISTORY[name]
+    delivery: sql.Composable = sql.SQL("")
+    if site.sends_signals:
+        delivery = template("events_delivery.sql").format(**shared)
+    return routine(
+        site,
+        f"badges_{name}",
+        "add_events.sql",
+        what=trusted(what),
+        found=template(file).format(**shared),
+        something_goes=sql.Literal(name != "add_awarded"),
+        delivery=delivery,
+        **shared,
+    )
 
 
 def placeholders(site: Site, name: str) -> dict[str, sql.Composable]:
@@ -129,7 +155,6 @@ def placeholders(site: Site, name: str) -> dict[str, sql.Composable]:
             " FROM {} AS d WHERE d.code = found.code)"
         ).format(site.definitions.identifier),
         "timeout": sql.Literal(f"{site.wait}ms"),
-        "signals": sql.Literal(site.sends_signals),
         "notify": notifies(site),
         "lock": sql.Literal(ADVISORY_LOCK_CLASS),
         "deepest": sql.Literal(DEEPEST),
@@ -148,6 +173,9 @@ def notifies(site: Site) -> sql.Composable:
 
 def bucket(site: Site, user: sql.Composable) -> sql.Composed:
     """The bucket of a user: an expression that all who lock must agree on."""
+    if site.user_key.type in INTEGERS:
+        # Users are numbered one after the other, so their last bits spread as well as any hash.
+        return sql.SQL("({}::bigint & {})::integer").format(user, sql.Literal(site.buckets - 1))
     text = sql.SQL("{}::text").format(user)
     if site.user_key.type == "citext":
         text = sql.SQL("lower({})").format(text)

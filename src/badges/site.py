@@ -15,6 +15,9 @@ from badges import exceptions
 from badges.conf import badges_settings
 from badges.database import fetch, fetch_file, qualified
 
+INTEGERS = frozenset({"smallint", "integer", "bigint"})
+"""The types of whole numbers, by PostgreSQL's names."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Column:

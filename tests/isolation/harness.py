@@ -186,7 +186,7 @@ class Site:
                 FROM generate_series(1, %s * 3 + 10)
                 RETURNING id
             )
-            SELECT min(id) AS id FROM made GROUP BY hashtextextended(id::text, 0) & 1023 ORDER BY id LIMIT %s
+            SELECT min(id) AS id FROM made GROUP BY id & 1023 ORDER BY id LIMIT %s
             """,
             [number, number],
         )

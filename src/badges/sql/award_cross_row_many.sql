@@ -8,10 +8,9 @@
                             LIMIT 1))
             INTO own.buckets, own.busy, own.has_checks
             FROM (
-                SELECT DISTINCT {bucket} AS bucket
-                FROM {rows}
-                WHERE {user} IS NOT NULL
-                  AND {is_wanted}
+                SELECT DISTINCT {bucket_of_each} AS bucket
+                FROM (SELECT DISTINCT {user} AS user_id, {thing} AS thing FROM {rows} WHERE {user} IS NOT NULL) AS each
+                WHERE {is_wanted}
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN

@@ -6,12 +6,15 @@
 DECLARE
     the_user {key};
     the_thing text;
-    are_many boolean;
+    bucket integer;
     held text[];
+    are_many boolean;
+    is_busy boolean;
     earned boolean[];
+    has_checks boolean;
+    follows boolean;
     buckets integer[];
     busy integer[];
-    has_checks boolean;
     users {key}[];
     things text[];
     codes text[];
