@@ -18,8 +18,8 @@ FOUNDATION = ("exceptions", "conf", "database", "fields", "progress")
 STAGES = (
     "notation", "keys", "definitions", "conditions", "rules", "declarations", "site", "facts", "names", "watching",
     "complaints", "probes", "analysis", "routines", "checked", "expressions", "qualifying", "catch_up", "awards",
-    "compiler", "catalog", "mirror", "plan", "cron", "install", "awarding", "cost", "preview", "brake", "status", "explanation",
-    "explain"
+    "compiler", "catalog", "mirror", "plan", "cron", "install", "awarding", "cost", "preview", "brake", "status",
+    "explanation", "explain",
 )  # fmt: skip
 ORDER = (*FOUNDATION, *STAGES)
 MAX_LINES = 400
