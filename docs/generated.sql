@@ -97,7 +97,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "46405c329bdffabb"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "46405c329bdffabb"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -138,7 +138,7 @@ BEGIN
     VALUES (failed_code, failed_sqlstate, failed_message, times);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "1698e24dbf4ff3d2"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "1698e24dbf4ff3d2"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -219,7 +219,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "7b6ebbc248157e28"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "7b6ebbc248157e28"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -297,7 +297,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "fca4caf875be3c9e"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "fca4caf875be3c9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -396,7 +396,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "5d28b581ca8af96d"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "5d28b581ca8af96d"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -492,7 +492,7 @@ BEGIN
     PERFORM set_config('badges.cause', coalesce(told, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "c3f179ea6ce61170"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "c3f179ea6ce61170"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -525,7 +525,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "9a41209271b6bc85"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "9a41209271b6bc85"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -556,7 +556,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "5263c88f8d8e9aeb"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "5263c88f8d8e9aeb"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_add_events: new
@@ -630,7 +630,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "f7f08cdbe586ab9e"}';
+COMMENT ON FUNCTION "public"."badges_add_events" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "f7f08cdbe586ab9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -652,7 +652,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "13170140be0f2ed8"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "13170140be0f2ed8"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -678,7 +678,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "9ba5b9ca0b6a735f"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "9ba5b9ca0b6a735f"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -712,7 +712,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "fd113c86577d863e"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "fd113c86577d863e"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -740,7 +740,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "a7afa54c30d72163"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "a7afa54c30d72163"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -760,7 +760,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "4d761144ebd66c4b"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "4d761144ebd66c4b"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -1021,7 +1021,7 @@ BEGIN
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "bc8b031349abae45"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "bc8b031349abae45"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -1090,7 +1090,7 @@ BEGIN
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 4, "badges": [], "body": "68a000586f051588"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "68a000586f051588"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -1125,7 +1125,8 @@ BEGIN
 SELECT DISTINCT ON ("new"."user_id", ''::text)
        "new"."user_id" AS user_id, 'good-mood' AS code, ''::text AS thing, jsonb_build_object('table', 'public.dummy_like', 'operation', 'award_badges') AS evidence, statement_timestamp() + '7 days'::interval AS expires_at
 FROM (
-    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about.
+    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about; and in what looks up a user, from
+    -- joining: where it takes the holders of a new badge for few, it goes through all of them for each user, and finds them many.
     SELECT new.*
     FROM (
         SELECT DISTINCT "new"."user_id" FROM "public"."dummy_like" AS "new" WHERE "new"."user_id" IS NOT NULL
@@ -1134,10 +1135,11 @@ FROM (
       SELECT FROM "public"."badges_badge" AS b
       WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" = 'good-mood' AND b.thing = ''::text
         AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
+      OFFSET 0
   )
 
       AND ''::text IS NOT NULL
-      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")
+      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id" OFFSET 0)
     OFFSET 0
 ) AS new
 WHERE (SELECT true
@@ -1167,7 +1169,8 @@ ORDER BY "new"."user_id", ''::text
 SELECT DISTINCT ON ("new"."id", ''::text)
        "new"."id" AS user_id, 'pionner' AS code, ''::text AS thing, jsonb_build_object('table', 'public.auth_user', 'operation', 'award_badges', 'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence, NULL::timestamptz AS expires_at
 FROM (
-    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about.
+    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about; and in what looks up a user, from
+    -- joining: where it takes the holders of a new badge for few, it goes through all of them for each user, and finds them many.
     SELECT new.*
     FROM (
         SELECT DISTINCT "new"."id", "new"."date_joined" FROM "public"."auth_user" AS "new" WHERE "new"."id" IS NOT NULL
@@ -1176,10 +1179,11 @@ FROM (
       SELECT FROM "public"."badges_badge" AS b
       WHERE b.user_id = "new"."id" AND b.code COLLATE "C" = 'pionner' AND b.thing = ''::text
         AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
+      OFFSET 0
   )
 
       AND ''::text IS NOT NULL
-      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")
+      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."id" OFFSET 0)
     OFFSET 0
 ) AS new
 WHERE (SELECT age(NEW.date_joined) > interval '1 year'
@@ -1209,7 +1213,7 @@ ORDER BY "new"."id", ''::text
         WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["good-mood", "pionner"], "body": "2c490f509a20e3c8"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["good-mood", "pionner"], "body": "bb2e2dd7c30aa403"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -1301,7 +1305,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["pionner"], "body": "bdd50d6e9531f219"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["pionner"], "body": "bdd50d6e9531f219"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -1490,7 +1494,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["three-badges"], "body": "e15eb1e0202b5642"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["three-badges"], "body": "e15eb1e0202b5642"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -1690,7 +1694,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "c40aa0c39458f05a"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "c40aa0c39458f05a"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -2075,7 +2079,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "243b0e270db26bd8"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "243b0e270db26bd8"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -2275,7 +2279,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "2077992503cb5f5a"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "2077992503cb5f5a"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -2367,7 +2371,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["clean-up"], "body": "0cd03954d3bd110d"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["clean-up"], "body": "0cd03954d3bd110d"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -2592,7 +2596,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "2eb0ff1e60748693"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "2eb0ff1e60748693"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -2725,7 +2729,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["hit", "star"], "body": "1ef1dcc4973f0d5c"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["hit", "star"], "body": "1ef1dcc4973f0d5c"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -2819,7 +2823,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 4, "badges": ["viral"], "body": "b2288a8b6f0820b6"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["viral"], "body": "b2288a8b6f0820b6"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

@@ -6,10 +6,11 @@ import json
 
 import pytest
 from conftest import entry
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from badges import analysis, definitions, install, probes, site
+from badges import analysis, awarding, definitions, install, probes, qualifying, site
 from badges.exceptions import InvalidDefinitions
 
 pytestmark = pytest.mark.django_db
@@ -130,3 +131,21 @@ def test_what_is_locked_does_not_grow(monkeypatch):
     analyse(*badges(32))
     assert len(held) == 10
     assert max(held) - min(held) <= 4
+
+
+def test_users_are_looked_up_one_by_one(declare, execute, tmp_path):
+    """Who lacks a badge is no join: of a badge that is new since its statistics, PostgreSQL expects no holders."""
+    declare(entry("old", condition="true"), entry("new", condition="NEW.hit_views > 0"))
+    User.objects.bulk_create(User(pk=number, username=f"u{number}") for number in range(9001, 9501))
+    execute("INSERT INTO dummy_sketch (user_id, title) SELECT n, '' FROM generate_series(9001, 9500) AS n")
+    execute("SELECT badges_award(n, 'old') FROM generate_series(9001, 9500) AS n")
+    execute("ANALYZE badges_badge, auth_user, dummy_sketch")
+    execute("SELECT badges_award(n, 'new') FROM generate_series(9001, 9500) AS n")
+    here, [analysed] = awarding.prepare(connection, definitions.load(tmp_path / "badge.json"), "badge.json", ["new"])
+    query = qualifying.query(here, analysed, qualifying.facts_of_existing_rows(analysed))
+    plan = "\n".join(line for (line,) in execute(f"EXPLAIN {query.as_string()}"))
+    assert "badges_badge" in plan
+    assert "auth_user" in plan
+    assert "Join" not in plan
+    assert "Nested Loop" not in plan
+    assert execute(query.as_string()) == []

@@ -13,7 +13,7 @@ from psycopg import sql
 from badges.database import qualified, template, trusted
 from badges.site import Site
 
-GENERATOR = 4
+GENERATOR = 5
 """Counts the changes of the generated SQL; it tells a plan's reader why a function is replaced that nobody edited."""
 
 MARKER = "Made by django-pg-badges; "
