@@ -1125,8 +1125,7 @@ BEGIN
 SELECT DISTINCT ON ("new"."user_id", ''::text)
        "new"."user_id" AS user_id, 'good-mood' AS code, ''::text AS thing, jsonb_build_object('table', 'public.dummy_like', 'operation', 'award_badges') AS evidence, statement_timestamp() + '7 days'::interval AS expires_at
 FROM (
-    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about; and in what looks up a user, from
-    -- joining: where it takes the holders of a new badge for few, it goes through all of them for each user, and finds them many.
+    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about.
     SELECT new.*
     FROM (
         SELECT DISTINCT "new"."user_id" FROM "public"."dummy_like" AS "new" WHERE "new"."user_id" IS NOT NULL
@@ -1139,7 +1138,7 @@ FROM (
   )
 
       AND ''::text IS NOT NULL
-      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id" OFFSET 0)
+      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")
     OFFSET 0
 ) AS new
 WHERE (SELECT true
@@ -1169,8 +1168,7 @@ ORDER BY "new"."user_id", ''::text
 SELECT DISTINCT ON ("new"."id", ''::text)
        "new"."id" AS user_id, 'pionner' AS code, ''::text AS thing, jsonb_build_object('table', 'public.auth_user', 'operation', 'award_badges', 'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence, NULL::timestamptz AS expires_at
 FROM (
-    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about; and in what looks up a user, from
-    -- joining: where it takes the holders of a new badge for few, it goes through all of them for each user, and finds them many.
+    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about.
     SELECT new.*
     FROM (
         SELECT DISTINCT "new"."id", "new"."date_joined" FROM "public"."auth_user" AS "new" WHERE "new"."id" IS NOT NULL
@@ -1183,7 +1181,7 @@ FROM (
   )
 
       AND ''::text IS NOT NULL
-      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."id" OFFSET 0)
+      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")
     OFFSET 0
 ) AS new
 WHERE (SELECT age(NEW.date_joined) > interval '1 year'
@@ -1213,7 +1211,7 @@ ORDER BY "new"."id", ''::text
         WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["good-mood", "pionner"], "body": "bb2e2dd7c30aa403"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["good-mood", "pionner"], "body": "5bccaebeabe599a8"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new

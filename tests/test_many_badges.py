@@ -9,6 +9,7 @@ from conftest import entry
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from psycopg import sql
 
 from badges import analysis, awarding, definitions, install, probes, qualifying, site
 from badges.exceptions import InvalidDefinitions
@@ -142,7 +143,8 @@ def test_users_are_looked_up_one_by_one(declare, execute, tmp_path):
     execute("ANALYZE badges_badge, auth_user, dummy_sketch")
     execute("SELECT badges_award(n, 'new') FROM generate_series(9001, 9500) AS n")
     here, [analysed] = awarding.prepare(connection, definitions.load(tmp_path / "badge.json"), "badge.json", ["new"])
-    query = qualifying.query(here, analysed, qualifying.facts_of_existing_rows(analysed))
+    batch = [sql.SQL("new.user_id > 9000")]
+    query = qualifying.query(here, analysed, qualifying.facts_of_existing_rows(analysed), batch)
     plan = "\n".join(line for (line,) in execute(f"EXPLAIN {query.as_string()}"))
     assert "badges_badge" in plan
     assert "auth_user" in plan

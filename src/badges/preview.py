@@ -235,7 +235,9 @@ def count(
         return dataclasses.replace(counted, error=message)
     query = template("preview.sql").format(
         qualifying=qualifying.query(here, analysed, facts, lacking=only_new),
-        lacks=qualifying.lacks(
+        lacks=sql.SQL("true")
+        if only_new
+        else qualifying.lacks(
             here, definition, sql.Identifier("qualifying", "user_id"), sql.Identifier("qualifying", "thing")
         ),
         size=sql.Literal(EXAMPLES),

@@ -2,13 +2,12 @@
 SELECT DISTINCT ON ({user}, {thing})
        {user} AS user_id, {code} AS code, {thing} AS thing, {evidence} AS evidence, {expires_at} AS expires_at
 FROM (
-    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about; and in what looks up a user, from
-    -- joining: where it takes the holders of a new badge for few, it goes through all of them for each user, and finds them many.
+    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about.
     SELECT new.*
     FROM {rows}
     WHERE {lacks}
       AND {thing} IS NOT NULL
-      AND EXISTS (SELECT FROM {users} AS u WHERE u.{user_key} = {user} OFFSET 0)
+      AND EXISTS (SELECT FROM {users} AS u WHERE u.{user_key} = {user}{one_by_one})
     OFFSET 0
 ) AS new
 WHERE (SELECT {condition}
