@@ -1257,6 +1257,7 @@ FROM (
       SELECT FROM "public"."badges_badge" AS b
       WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" = 'good-mood' AND b.thing = ''::text
         AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
+      OFFSET 0
   )
 
       AND ''::text IS NOT NULL
@@ -1299,6 +1300,7 @@ FROM (
       SELECT FROM "public"."badges_badge" AS b
       WHERE b.user_id = "new"."id" AND b.code COLLATE "C" = 'pionner' AND b.thing = ''::text
         AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
+      OFFSET 0
   )
 
       AND ''::text IS NOT NULL
@@ -1332,7 +1334,7 @@ ORDER BY "new"."id", ''::text
         WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["good-mood", "pionner"], "body": "2c490f509a20e3c8"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["good-mood", "pionner"], "body": "5bccaebeabe599a8"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new

@@ -17,9 +17,9 @@ PACKAGE = Path(badges.__file__).parent
 FOUNDATION = ("exceptions", "conf", "database", "fields", "progress")
 STAGES = (
     "notation", "keys", "definitions", "conditions", "rules", "declarations", "site", "facts", "names", "watching",
-    "complaints", "analysis", "routines", "checked", "expressions", "qualifying", "catch_up", "awards", "compiler",
-    "catalog", "mirror", "plan", "cron", "install", "awarding", "cost", "preview", "brake", "status", "explanation",
-    "explain"
+    "complaints", "probes", "analysis", "routines", "checked", "expressions", "qualifying", "catch_up", "awards",
+    "compiler", "catalog", "mirror", "plan", "cron", "install", "awarding", "cost", "preview", "brake", "status",
+    "explanation", "explain",
 )  # fmt: skip
 ORDER = (*FOUNDATION, *STAGES)
 MAX_LINES = 400

@@ -589,6 +589,18 @@ def test_installation_that_would_revoke(declare, badge_file, people, database_un
     assert "Done" in run("create_badge_triggers", "--yes")
 
 
+def test_installed_rules_are_not_counted(declare, badge_file, people, settings):
+    """An installation takes nothing back under a rule that is installed already: that is not asked, nor waited for."""
+    settings.BADGES_PREVIEW_TIMEOUT = 1000
+    revocable = {**ENDLESS, "revocable": True}
+    badge_file(revocable)
+    assert "endless: not counted within 1000 ms (BADGES_PREVIEW_TIMEOUT)" in fail("create_badge_triggers")[1]
+    run("create_badge_triggers", "--yes")
+    assert "Nothing to do" in run("create_badge_triggers")
+    badge_file(revocable, FIRST)
+    assert "add definition first" in run("create_badge_triggers")
+
+
 @pytest.mark.parametrize("value", [-0.1, 1.5, "0.2", True, None])
 def test_bad_share(declare, people, settings, value):
     """A share that is none is refused by name."""

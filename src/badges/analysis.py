@@ -1,30 +1,31 @@
 """Asks PostgreSQL what each condition reads and returns. Takes a connection; leaves nothing behind.
 
-The server is the only parser here. A condition is parsed on its own first, then as a view on empty copies of its
-trigger table (the probes), inside a transaction that is rolled back; what the view reads stands in the catalog.
+The server is the only parser here. `probes` has it parse a condition on its own first, then as a view on empty copies
+of its trigger table, inside a transaction that is rolled back; what the view reads stands in the catalog.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg import pq, sql
+from psycopg import sql
 
-from badges import complaints, declarations, names, watching
+from badges import complaints, declarations, names, probes, watching
 from badges import site as sites
 from badges.complaints import Noun
-from badges.database import fetch, fetch_file, rolled_back, trusted
+from badges.database import fetch, fetch_file, rolled_back
 from badges.declarations import Declarations
 from badges.definitions import Definition, Event
 from badges.exceptions import Fault, InvalidDefinitions, NotMigrated
 from badges.facts import AnalysedDefinition, Facts, ReadTable, Watched
+from badges.probes import Probe, Refusal
 from badges.site import Column, Site, Table
 
 __all__ = ("AnalysedDefinition", "Facts", "ReadTable", "Watched", "analyse", "load")
@@ -84,9 +85,11 @@ class _Analyser:
         self.noted: set[tuple[int, str, str]] = set()
         self.tables: dict[str, Table | names.Complaint] = {}
         self.read: dict[int, Table] = {}
-        self.probed: set[int] = set()
+        self.copied: set[int] = set()
+        self.expiries: dict[str, names.Complaint | None] = {}
         self.named: dict[str, _Named] = {}
-        self.views: dict[str, tuple[Definition, Event, Table, _Named]] = {}
+        self.asked: dict[Probe, list[tuple[Definition, _Named]]] = {}
+        self.facts: dict[tuple[str, Event], Facts] = {}
 
     def analyse(self, definitions: Iterable[Definition]) -> Iterator[AnalysedDefinition]:
         definitions = tuple(definitions)
@@ -94,12 +97,18 @@ class _Analyser:
             # The conditions are read as the generated functions will read them.
             cursor.execute(f"SET LOCAL search_path = {self.site.function_search_path}")
         self._check_rights()
+        refused = probes.parse(self.connection, (definition.question for definition in definitions))
         for definition in definitions:
-            self._prepare(definition)
-        facts = self._facts()
+            self._prepare(definition, refused.get(definition.question))
+        asked = list(self.asked)
+        for first in range(0, len(asked), probes.AT_ONCE):
+            with rolled_back(self.connection):
+                self._try({f"badges_view_{n}": p for n, p in enumerate(asked[first : first + probes.AT_ONCE])})
         for definition in definitions:
             of_definition = {
-                event: facts[definition.code, event] for event in definition.events if (definition.code, event) in facts
+                event: self.facts[definition.code, event]
+                for event in definition.events
+                if (definition.code, event) in self.facts
             }
             if of_definition and len(of_definition) == len(definition.events):
                 for key, message, remedy in watching.faults(definition, of_definition.values(), definition.events):
@@ -118,24 +127,17 @@ class _Analyser:
             self.noted.add((definition.number, key, message))
             self.faults.append(Fault(f"{definition.place}, {key}", message, remedy, definition.number))
 
-    def _refused(
-        self,
-        definition: Definition,
-        error: DatabaseError,
-        start: int,
-        event: Event | None = None,
-        table: Table | None = None,
-    ) -> None:
-        """Note that PostgreSQL refused the question, which begins at `start` of the statement."""
+    def _refused(self, definition: Definition, refusal: Refusal, probe: Probe | None = None) -> None:
+        """Note that PostgreSQL refused the question: alone, or as this probe."""
         message, remedy = complaints.about_condition(
             self.connection,
             self.site,
             Noun(definition.question_key),
             definition.question,
-            _cause(error),
-            start,
-            event,
-            table,
+            refusal.error,
+            refusal.start,
+            probe.event if probe else None,
+            probe.table if probe else None,
         )
         self._fault(definition, definition.question_key, message, remedy)
 
@@ -174,15 +176,15 @@ class _Analyser:
                 )
             )
 
-    def _prepare(self, definition: Definition) -> None:
-        """Make the probe views of one definition, or note why that cannot be."""
+    def _prepare(self, definition: Definition, refusal: Refusal | None) -> None:
+        """Note what is to be tried for one definition, or why that cannot be."""
         named = self.named[definition.code] = self._look_up(definition)
-        if not self._check_syntax(definition) or not named.table or not self._make_probes(definition, named.table):
-            return
-        for event in definition.events:
-            name = f"badges_view_{len(self.views)}"
-            if self._make_view(name, definition, event, named.table):
-                self.views[name] = (definition, event, named.table, named)
+        if refusal:
+            self._refused(definition, refusal)
+        elif named.table and self._copy(definition, named.table):
+            for event in definition.events:
+                probe = Probe(definition.question, event, named.table)
+                self.asked.setdefault(probe, []).append((definition, named))
 
     def _look_up(self, definition: Definition) -> _Named:
         place = "triggers 1, " if definition.has_triggers else ""
@@ -222,11 +224,16 @@ class _Analyser:
         return None
 
     def _check_expiry(self, definition: Definition) -> bool:
-        """Ask whether a badge that is awarded now would end at a time that PostgreSQL knows, and that is to come."""
         written = definition.expires_after
-        if not written:
-            return True
-        message, remedy = "", 'Write an interval as PostgreSQL reads it, such as "90 days" or "1 year".'
+        if written and written not in self.expiries:
+            self.expiries[written] = self._about_expiry(written)
+        complaint = self.expiries.get(written)
+        if complaint:
+            self._fault(definition, "expires_after", *complaint)
+        return not complaint
+
+    def _about_expiry(self, written: str) -> names.Complaint | None:
+        """Ask whether a badge that is awarded now would end at a time that PostgreSQL knows, and that is to come."""
         try:
             with transaction.atomic(using=self.connection.alias):
                 [(is_positive,)] = fetch(
@@ -234,111 +241,97 @@ class _Analyser:
                     "SELECT isfinite(now() + %s::interval) AND now() + %s::interval > now()",
                     [written, written],
                 )
-            if not is_positive:
-                message = f'after "{written}" no badge would be left.'
-                remedy = "Write an interval that is longer than nothing and has an end; without one, badges stay."
         except DatabaseError as error:
-            message = f"{_cause(error).diag.message_primary}."
-        if message:
-            self._fault(definition, "expires_after", message, remedy)
-        return not message
+            message = f"{probes.cause(error).diag.message_primary}."
+            return message, 'Write an interval as PostgreSQL reads it, such as "90 days" or "1 year".'
+        if is_positive:
+            return None
+        remedy = "Write an interval that is longer than nothing and has an end; without one, badges stay."
+        return f'after "{written}" no badge would be left.', remedy
 
-    def _check_syntax(self, definition: Definition) -> bool:
-        """Parse the question alone. What closes a parenthesis that it did not open fails here, whatever follows it."""
-        prefix = "CREATE VIEW badges_syntax AS SELECT "
-        raw = self.connection.connection
-        try:
-            # Only prepared, never run; and the extended protocol refuses several statements.
-            with rolled_back(self.connection), self.connection.wrap_database_errors:
-                result = raw.pgconn.prepare(b"", f"{prefix}{definition.question}\n".encode())
-                if result.status != pq.ExecStatus.COMMAND_OK:
-                    raise psycopg.errors.error_from_result(result, encoding="utf-8")
-        except DatabaseError as error:
-            self._refused(definition, error, len(prefix))
-            return False
-        return True
-
-    def _make_probes(self, definition: Definition, table: Table) -> bool:
+    def _copy(self, definition: Definition, table: Table) -> bool:
+        """Make the copies of a table that conditions are tried on, once; whether they are there."""
         if not self.site.can_create_temporary:
             return False
-        if table.oid in self.probed:
+        if table.oid in self.copied:
             return True
-        try:
-            with transaction.atomic(using=self.connection.alias), self.connection.cursor() as cursor:
-                for row in ("new", "old"):
-                    cursor.execute(
-                        sql.SQL("CREATE TEMPORARY TABLE {} (LIKE {})").format(
-                            sql.Identifier(f"badges_{row}_{table.oid}"), table.identifier
-                        )
-                    )
-        except DatabaseError as error:
-            cause = _cause(error)
+        error = probes.copy(self.connection, table)
+        if error:
             remedy = ""
-            if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+            if isinstance(error, psycopg.errors.InsufficientPrivilege):
                 grant = sql.SQL("GRANT USAGE ON SCHEMA {} TO {};").format(
                     sql.Identifier(table.schema), sql.Identifier(self.site.role)
                 )
                 remedy = f"Needed: {grant.as_string()}"
-            message = f"the condition cannot be tried on a copy of the table: {cause.diag.message_primary}."
+            message = f"the condition cannot be tried on a copy of the table: {error.diag.message_primary}."
             key = "triggers 1, table" if definition.has_triggers else "trigger_table"
             self._fault(definition, key, message, remedy)
             return False
-        self.probed.add(table.oid)
+        self.copied.add(table.oid)
         return True
 
-    def _make_view(self, name: str, definition: Definition, event: Event, table: Table) -> bool:
-        """Make a view in which the question sees `new` and `old` as it will in the generated function."""
-        statement, start = _view(name, definition, event, table)
-        try:
-            with transaction.atomic(using=self.connection.alias), self.connection.cursor() as cursor:
-                cursor.execute(statement)
-        except DatabaseError as error:
-            self._refused(definition, error, start, event, table)
-            return False
-        return True
-
-    def _facts(self) -> dict[tuple[str, Event], Facts]:
-        facts = {}
-        site, owner = self.site, self.site.badges_owner
-        for name, type_, new, old, *rest in fetch_file(
-            self.connection, "probe_facts.sql", owner=owner, users=site.users.oid, user_key=site.user_key.name
+    def _try(self, views: Mapping[str, Probe]) -> None:
+        """Make these views, and note what PostgreSQL refuses, and what it says about the others."""
+        refused = probes.make(self.connection, views)
+        for name, refusal in refused.items():
+            for definition, _ in self.asked[views[name]]:
+                self._refused(definition, refusal, views[name])
+        site = self.site
+        for name, *found in fetch_file(
+            self.connection,
+            "probe_facts.sql",
+            owner=site.badges_owner,
+            users=site.users.oid,
+            user_key=site.user_key.name,
         ):
-            definition, event, table, named = self.views[name]
-            noun = Noun(definition.question_key)
-            system_column, locks_rows, one_row, dangling, tables, lacking, reads, volatile, clock, opaque = rest
-            faults = complaints.about_type(noun, type_, dangling)
-            faults += complaints.about_reading(noun, system_column, locks_rows, one_row, volatile)
-            faults += [
-                (
-                    f'the {noun} runs with the rights of the owner of the badges, "{owner}", who lacks {right}.',
-                    f"Needed: GRANT {right} TO {sql.Identifier(owner).as_string()};",
-                )
-                for right in lacking
-            ]
-            faults += [
-                (
-                    f"the {noun} reads {column.name}, a virtual generated column, which triggers do not see.",
-                    "Write its expression out, or make the column STORED.",
-                )
-                for column in table.columns
-                if column.is_virtual and column.name in {*new, *old}
-            ]
-            for message, remedy in faults:
-                self._fault(definition, definition.question_key, message, remedy)
-            if faults or named.user is None or not named.is_sound:
-                continue
-            facts[definition.code, event] = Facts(
-                table=table,
-                user=named.user,
-                new_columns=table.in_order(new),
-                old_columns=table.in_order(old),
-                tables=tuple(sorted(tables)),
-                is_time_dependent=clock or opaque,
-                is_opaque=opaque,
-                reads=tuple(self._read_tables(reads, table, named.user)),
-                per=named.per,
+            for definition, named in self.asked[views[name]]:
+                self._note(definition, named, views[name], *found)
+
+    def _note(
+        self,
+        definition: Definition,
+        named: _Named,
+        probe: Probe,
+        type_: str,
+        new: list[str],
+        old: list[str],
+        *rest: Any,
+    ) -> None:
+        """Note what PostgreSQL says about the question of one definition, as a row of probe_facts.sql has it."""
+        noun, table, owner = Noun(definition.question_key), probe.table, self.site.badges_owner
+        system_column, locks_rows, one_row, dangling, tables, lacking, reads, volatile, clock, opaque = rest
+        faults = complaints.about_type(noun, type_, dangling)
+        faults += complaints.about_reading(noun, system_column, locks_rows, one_row, volatile)
+        faults += [
+            (
+                f'the {noun} runs with the rights of the owner of the badges, "{owner}", who lacks {right}.',
+                f"Needed: GRANT {right} TO {sql.Identifier(owner).as_string()};",
             )
-        return facts
+            for right in lacking
+        ]
+        faults += [
+            (
+                f"the {noun} reads {column.name}, a virtual generated column, which triggers do not see.",
+                "Write its expression out, or make the column STORED.",
+            )
+            for column in table.columns
+            if column.is_virtual and column.name in {*new, *old}
+        ]
+        for message, remedy in faults:
+            self._fault(definition, definition.question_key, message, remedy)
+        if faults or named.user is None or not named.is_sound:
+            return
+        self.facts[definition.code, probe.event] = Facts(
+            table=table,
+            user=named.user,
+            new_columns=table.in_order(new),
+            old_columns=table.in_order(old),
+            tables=tuple(sorted(tables)),
+            is_time_dependent=clock or opaque,
+            is_opaque=opaque,
+            reads=tuple(self._read_tables(reads, table, named.user)),
+            per=named.per,
+        )
 
     def _read_tables(self, reads: Any, table: Table, user: Column) -> Iterator[ReadTable]:
         """What a condition reads beside the changed row of `table`, whose users are in the column `user`."""
@@ -349,33 +342,3 @@ class _Analyser:
             candidates = [user.name] if oid == table.oid and user.name in columns else of_users
             of_user = self.read[oid].column(candidates[0]) if oid in self.read and len(candidates) == 1 else None
             yield ReadTable(f"{schema}.{name}", oid, tuple(columns), of_user)
-
-
-def _view(name: str, definition: Definition, event: Event, table: Table) -> tuple[str, int]:
-    """The statement that makes a probe view, and where in it the question begins.
-
-    A bare column is looked for in the changed row first; so OLD of an update stands one query level further out.
-    """
-    query = sql.SQL("SELECT c.value FROM {} AS {} CROSS JOIN LATERAL (SELECT (SELECT {}\n) AS value) AS c").format(
-        sql.Identifier("pg_temp", f"badges_{event.changed_row}_{table.oid}"),
-        sql.Identifier(event.changed_row),
-        trusted(definition.question),
-    )
-    if event is Event.UPDATE:
-        query = sql.SQL("SELECT o.value FROM {} AS old CROSS JOIN LATERAL ({}) AS o").format(
-            sql.Identifier("pg_temp", f"badges_old_{table.oid}"), query
-        )
-    statement = sql.SQL("CREATE TEMPORARY VIEW {} AS {}").format(sql.Identifier(name), query).as_string()
-    before = "(SELECT (SELECT "
-    return statement, statement.index(before) + len(before)
-
-
-def _cause(error: DatabaseError) -> psycopg.Error:
-    """What PostgreSQL says against a condition; what no condition can be blamed for, a lock timeout say, is raised."""
-    cause = error.__cause__
-    if not isinstance(cause, psycopg.Error):
-        raise error
-    # Class 54 is about limits: nested too deeply, too many columns.
-    if isinstance(cause, psycopg.OperationalError) and (cause.sqlstate or "")[:2] != "54":
-        raise error
-    return cause

@@ -44,7 +44,10 @@ def before_install(
     if not chosen:
         return
     here = site.describe(connection)
-    users = _users(connection, here)
+    if not backfill:
+        # Under a rule that is installed already, an installation takes nothing back that is not taken back without it.
+        chosen = preview.changed(connection, chosen)
+    users = _users(connection, here) if chosen else 0
     if users:
         _check(connection, here, analysis.analyse(connection, here, chosen, str(source)), users, awards=backfill)
 

@@ -109,11 +109,19 @@ def rolled_back(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def read_only(connection: BaseDatabaseWrapper, timeout: int, lock_timeout: int) -> Iterator[None]:
-    """A block that can change nothing, whatever it calls; each statement may take and wait these milliseconds."""
-    settings = {"transaction_read_only": "on", "statement_timeout": str(timeout), "lock_timeout": str(lock_timeout)}
+def read_only(connection: BaseDatabaseWrapper, timeout: int, lock_timeout: int, **others: str) -> Iterator[None]:
+    """A block that can change nothing, whatever it calls; each statement may take and wait these milliseconds.
+
+    :param others: further settings that hold in it.
+    """
+    settings = {
+        "transaction_read_only": "on",
+        "statement_timeout": str(timeout),
+        "lock_timeout": str(lock_timeout),
+        **others,
+    }
     with rolled_back(connection):
         with connection.cursor() as cursor:
-            for name, value in settings.items():
-                cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
+            values = ", ".join(["set_config(%s, %s, true)"] * len(settings))
+            cursor.execute(f"SELECT {values}", [text for setting in settings.items() for text in setting])
         yield

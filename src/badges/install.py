@@ -92,6 +92,8 @@ def _apply_once(connection: BaseDatabaseWrapper, definitions: Sequence[Definitio
             [(role, _)] = fetch(connection, "SELECT current_user, pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
             at_work_on = "a transaction that locks a table which the badges need"
             carried_out = draft(connection, definitions, source)
+            if carried_out.is_empty:
+                return carried_out
             for step in carried_out.steps:
                 for statement in step.statements:
                     cursor.execute(statement.as_string())

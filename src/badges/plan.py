@@ -213,14 +213,15 @@ def _definition_steps(
     for definition in definitions:
         values = mirror.row(definition)
         old = stored.get(definition.code)
+        changed = [name for name, value in values.items() if old and old[name] != value]
+        if old and not changed:
+            continue
         columns = sql.SQL(", ").join(map(sql.Identifier, values))
         literals = sql.SQL(", ").join(mirror.literal(name, value) for name, value in values.items())
         if old is None:
             statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(table, columns, literals)
             yield Step(Action.ADD_DEFINITION, definition.code, "new", NO_LOCK, (statement,), rights)
-            continue
-        changed = [name for name, value in values.items() if old[name] != value]
-        if changed:
+        else:
             reason = mirror.reason(definition, changed)
             statement = sql.SQL("UPDATE {} SET ({}) = ROW ({}) WHERE code = {}").format(
                 table, columns, literals, sql.Literal(definition.code)

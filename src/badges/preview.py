@@ -140,15 +140,21 @@ def _some(people: Sequence[Person], number: int) -> str:
 def of_changed(
     connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path
 ) -> tuple[Preview, ...]:
-    """The badges that are new in the database, or whose rule differs from what is installed."""
+    """The badges that `changed` gives."""
+    chosen = changed(connection, definitions)
+    here = site.describe(connection)
+    return of(connection, here, analysis.analyse(connection, here, chosen, str(source)))
+
+
+def changed(connection: BaseDatabaseWrapper, definitions: Sequence[Definition]) -> list[Definition]:
+    """Those that are new in the database, or whose rule differs from what is installed."""
     stored = catalog.stored_definitions(connection)
-    changed = []
+    found = []
     for definition in definitions:
         row, old = mirror.row(definition), stored.get(definition.code)
         if old is None or any(old[name] != row[name] for name in RULE):
-            changed.append(definition)
-    here = site.describe(connection)
-    return of(connection, here, analysis.analyse(connection, here, changed, str(source)))
+            found.append(definition)
+    return found
 
 
 def of_chosen(
@@ -229,7 +235,9 @@ def count(
         return dataclasses.replace(counted, error=message)
     query = template("preview.sql").format(
         qualifying=qualifying.query(here, analysed, facts, lacking=only_new),
-        lacks=qualifying.lacks(
+        lacks=sql.SQL("true")
+        if only_new
+        else qualifying.lacks(
             here, definition, sql.Identifier("qualifying", "user_id"), sql.Identifier("qualifying", "thing")
         ),
         size=sql.Literal(EXAMPLES),
@@ -264,10 +272,8 @@ def count(
 def _looking(connection: BaseDatabaseWrapper, here: Site) -> Iterator[None]:
     """A block in which conditions run as they will in the generated functions, but can change and hang nothing."""
     timeout = badges_settings.BADGES_PREVIEW_TIMEOUT
-    with read_only(connection, timeout, min(timeout, badges_settings.BADGES_LOCK_TIMEOUT)):
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL search_path = {here.function_search_path}")
-            cursor.execute("SET LOCAL jit = off")
+    lock_timeout = min(timeout, badges_settings.BADGES_LOCK_TIMEOUT)
+    with read_only(connection, timeout, lock_timeout, search_path=here.function_search_path, jit="off"):
         yield
 
 
@@ -288,6 +294,8 @@ def _reason(failure: DatabaseError, verb: str) -> tuple[str, bool]:
 
 
 def _names(connection: BaseDatabaseWrapper, here: Site, keys: Sequence[str]) -> dict[str, Person]:
+    if not keys:
+        return {}
     model = get_user_model()
     names: dict[str, str] = {}
     try:

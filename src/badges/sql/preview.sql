@@ -2,8 +2,8 @@
 WITH qualifying AS MATERIALIZED (
 {qualifying}
 ), marked AS MATERIALIZED (
-    SELECT user_id, bool_or({lacks}) AS is_new, count(*) FILTER (WHERE {lacks}) AS lacking
-    FROM qualifying
+    SELECT user_id, bool_or(is_lacking) AS is_new, count(*) FILTER (WHERE is_lacking) AS lacking
+    FROM (SELECT qualifying.user_id, {lacks} AS is_lacking FROM qualifying OFFSET 0) AS looked_up
     GROUP BY user_id
 )
 SELECT (SELECT count(*) FROM marked),

@@ -1,4 +1,11 @@
 -- What the probe views of analysis.py read, one row for each view, from PostgreSQL's own record of their rules.
+-- MATERIALIZED, as the tree of a rule is long, and would become text again for each column that is looked for in it.
+WITH rule AS MATERIALIZED (
+    SELECT r.oid, r.ev_class, r.ev_action::text AS tree
+    FROM pg_catalog.pg_rewrite r
+    JOIN pg_catalog.pg_class view ON view.oid = r.ev_class
+    WHERE view.relnamespace = pg_catalog.pg_my_temp_schema() AND view.relname LIKE 'badges\_view\_%'
+)
 SELECT view.relname,
        pg_catalog.format_type(value.atttypid, NULL),
        columns.new,
@@ -13,8 +20,8 @@ SELECT view.relname,
        functions.volatile,
        tree.reads_clock OR functions.read_clock,
        functions.are_opaque
-FROM pg_catalog.pg_class view
-JOIN pg_catalog.pg_rewrite rule ON rule.ev_class = view.oid
+FROM rule
+JOIN pg_catalog.pg_class view ON view.oid = rule.ev_class
 JOIN pg_catalog.pg_attribute value ON value.attrelid = view.oid AND value.attnum = 1
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(DISTINCT a.attname::text) FILTER (WHERE probe.relname LIKE 'badges\_new\_%'), '{{}}') AS new,
@@ -22,10 +29,10 @@ CROSS JOIN LATERAL (
     FROM pg_catalog.pg_depend d
     JOIN pg_catalog.pg_class probe ON probe.oid = d.refobjid AND probe.relnamespace = view.relnamespace
     -- Nothing depends on the columns of a row that is read as a whole; its variable has number 0.
-    CROSS JOIN LATERAL (SELECT rule.ev_action::text ~ (':varattno 0 :vartype ' || probe.reltype || ' ') AS is_read) AS whole
     JOIN pg_catalog.pg_attribute a
         ON a.attrelid = probe.oid AND NOT a.attisdropped
-           AND (a.attnum = d.refobjsubid OR whole.is_read AND a.attnum > 0)
+           AND (a.attnum = d.refobjsubid
+                OR a.attnum > 0 AND pg_catalog.strpos(rule.tree, ':varattno 0 :vartype ' || probe.reltype || ' ') > 0)
     WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = rule.oid
       AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid >= 0
 ) AS columns
@@ -61,7 +68,7 @@ CROSS JOIN LATERAL (
                ), '{{}}') AS of_users
         FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-          AND (rule.ev_action::text ~ (':varattno 0 :vartype ' || c.reltype || ' ')
+          AND (pg_catalog.strpos(rule.tree, ':varattno 0 :vartype ' || c.reltype || ' ') > 0
                OR EXISTS (
                    SELECT FROM pg_catalog.pg_depend d
                    WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = rule.oid
@@ -77,13 +84,13 @@ CROSS JOIN LATERAL (
       )
 ) AS reads
 CROSS JOIN LATERAL (
-    SELECT rule.ev_action::text ~ ':varattno -' AS reads_system_column,
-           rule.ev_action::text ~ ':rowMarks \(' AS locks_rows,
-           rule.ev_action::text ~ ':(?:hasAggs|hasWindowFuncs) true [^{{}}]*:rtable <>' AS aggregates_one_row,
+    SELECT rule.tree ~ ':varattno -' AS reads_system_column,
+           rule.tree ~ ':rowMarks \(' AS locks_rows,
+           rule.tree ~ ':(?:hasAggs|hasWindowFuncs) true [^{{}}]*:rtable <>' AS aggregates_one_row,
            -- SELECT true AND is legal: AND names the column then.
-           pg_catalog.substring(rule.ev_action::text, ':resname (and|or|not|is|in) ') AS dangling_word,
+           pg_catalog.substring(rule.tree, ':resname (and|or|not|is|in) ') AS dangling_word,
            -- Operations 0 to 8 of SQLValueFunctionOp are CURRENT_DATE to LOCALTIMESTAMP(n); those after name a role.
-           rule.ev_action::text ~ '\{{SQLVALUEFUNCTION :op [0-8] ' AS reads_clock
+           rule.tree ~ '\{{SQLVALUEFUNCTION :op [0-8] ' AS reads_clock
 ) AS tree
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(DISTINCT p.oid::regprocedure::text) FILTER (WHERE p.provolatile = 'v'), '{{}}') AS volatile,
@@ -94,8 +101,7 @@ CROSS JOIN LATERAL (
            coalesce(bool_or(p.provolatile <> 'i' AND p.pronamespace <> 'pg_catalog'::regnamespace
                             AND l.lanname NOT IN ('internal', 'c')), false) AS are_opaque
     FROM pg_catalog.regexp_matches(
-        rule.ev_action::text, ':(?:funcid|opfuncid|aggfnoid|winfnoid|tsmhandler) (\d+)', 'g') AS called (oid)
+        rule.tree, ':(?:funcid|opfuncid|aggfnoid|winfnoid|tsmhandler) (\d+)', 'g') AS called (oid)
     JOIN pg_catalog.pg_proc p ON p.oid = called.oid[1]::oid
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 ) AS functions
-WHERE view.relnamespace = pg_catalog.pg_my_temp_schema() AND view.relname LIKE 'badges\_view\_%'

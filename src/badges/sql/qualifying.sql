@@ -7,7 +7,7 @@ FROM (
     FROM {rows}
     WHERE {lacks}
       AND {thing} IS NOT NULL
-      AND EXISTS (SELECT FROM {users} AS u WHERE u.{user_key} = {user})
+      AND EXISTS (SELECT FROM {users} AS u WHERE u.{user_key} = {user}{one_by_one})
     OFFSET 0
 ) AS new
 WHERE (SELECT {condition}

@@ -1,0 +1,9 @@
+
+-- Carries out statements, one after another.
+DECLARE
+    statement text;
+BEGIN
+    FOREACH statement IN ARRAY {statements}::text[] LOOP
+        EXECUTE statement;
+    END LOOP;
+END
