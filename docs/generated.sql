@@ -1702,15 +1702,15 @@ BEGIN
                 FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
                 CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS held
             CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1"
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Generous, bronze
-                    ('generous-bronze', CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (held.codes), false) ELSE false END, false, true),
+                    ('generous-bronze', CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (held.codes), false) ELSE false END, false, true),
                     -- Generous, gold
-                    ('generous-gold', CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (held.codes), false) ELSE false END, false, true),
+                    ('generous-gold', CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (held.codes), false) ELSE false END, false, true),
                     -- Generous, silver
-                    ('generous-silver', CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (held.codes), false) ELSE false END, false, true)
+                    ('generous-silver', CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (held.codes), false) ELSE false END, false, true)
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
@@ -1752,11 +1752,11 @@ BEGIN
             FROM (
                 SELECT ARRAY[
                     -- Generous, bronze
-                    CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
+                    CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
                     -- Generous, gold
-                    CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
+                    CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
                     -- Generous, silver
-                    CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
+                    CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
                        ] AS earned,
                        -- Its own checks are for those who run beside this transaction.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
@@ -1765,7 +1765,7 @@ BEGIN
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
             CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1"
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
                 OFFSET 0
             ) AS found;
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -1830,7 +1830,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "28796b240995b0ab"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "509c19351ce763d0"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -1910,13 +1910,13 @@ BEGIN
     ) AS "new"
                 CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."artist_id" AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = ''::text) AS codes OFFSET 0) AS held
             CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ held.codes THEN (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
-                    ) FROM (SELECT "new"."artist_id") AS "new") END AS value OFFSET 0) AS "progress_1"
+                    ) FROM (SELECT "new"."artist_id") AS "new") END AS value OFFSET 0) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Beloved
-                    ('beloved', CASE WHEN 'beloved' <> ALL (held.codes) THEN coalesce("progress_1".value >= 10, false) END, false, false),
+                    ('beloved', CASE WHEN 'beloved' <> ALL (held.codes) THEN coalesce("shared_1".value >= 10, false) END, false, false),
                     -- Well liked
-                    ('well-liked', CASE WHEN 'well-liked' <> ALL (held.codes) THEN coalesce("progress_1".value >= 3, false) END, false, false)
+                    ('well-liked', CASE WHEN 'well-liked' <> ALL (held.codes) THEN coalesce("shared_1".value >= 3, false) END, false, false)
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
@@ -1955,9 +1955,9 @@ BEGIN
             FROM (
                 SELECT ARRAY[
                     -- Beloved
-                    CASE WHEN 'beloved' <> ALL (own.held) THEN coalesce("progress_1".value >= 10, false) END,
+                    CASE WHEN 'beloved' <> ALL (own.held) THEN coalesce("shared_1".value >= 10, false) END,
                     -- Well liked
-                    CASE WHEN 'well-liked' <> ALL (own.held) THEN coalesce("progress_1".value >= 3, false) END
+                    CASE WHEN 'well-liked' <> ALL (own.held) THEN coalesce("shared_1".value >= 3, false) END
                        ] AS earned,
                        -- Its own checks are for those who run beside this transaction.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
@@ -1966,7 +1966,7 @@ BEGIN
                         LIMIT 1) AS has_checks
                 FROM "badges_new" AS "new"
             CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ own.held THEN (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
-                    ) FROM (SELECT "new"."artist_id") AS "new") END AS value OFFSET 0) AS "progress_1"
+                    ) FROM (SELECT "new"."artist_id") AS "new") END AS value OFFSET 0) AS "shared_1"
                 OFFSET 0
             ) AS found;
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -2038,15 +2038,15 @@ BEGIN
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
                 CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS held
             CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1"
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Generous, bronze
-                    ('generous-bronze', CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (held.codes), false) ELSE false END, false, true),
+                    ('generous-bronze', CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (held.codes), false) ELSE false END, false, true),
                     -- Generous, gold
-                    ('generous-gold', CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (held.codes), false) ELSE false END, false, true),
+                    ('generous-gold', CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (held.codes), false) ELSE false END, false, true),
                     -- Generous, silver
-                    ('generous-silver', CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (held.codes), false) ELSE false END, false, true)
+                    ('generous-silver', CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (held.codes), false) ELSE false END, false, true)
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
@@ -2088,11 +2088,11 @@ BEGIN
             FROM (
                 SELECT ARRAY[
                     -- Generous, bronze
-                    CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
+                    CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
                     -- Generous, gold
-                    CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
+                    CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
                     -- Generous, silver
-                    CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
+                    CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
                        ] AS earned,
                        -- Its own checks are for those who run beside this transaction.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
@@ -2101,7 +2101,7 @@ BEGIN
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
             CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1"
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
                 OFFSET 0
             ) AS found;
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -2224,7 +2224,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "a7f8884d320bbdd0"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "24c0238f87292a4c"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -2302,15 +2302,15 @@ BEGIN
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
                 CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS held
             CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1"
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Generous, bronze
-                    ('generous-bronze', CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (held.codes), false) ELSE false END, false, true),
+                    ('generous-bronze', CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (held.codes), false) ELSE false END, false, true),
                     -- Generous, gold
-                    ('generous-gold', CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (held.codes), false) ELSE false END, false, true),
+                    ('generous-gold', CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (held.codes), false) ELSE false END, false, true),
                     -- Generous, silver
-                    ('generous-silver', CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (held.codes), false) ELSE false END, false, true)
+                    ('generous-silver', CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (held.codes), false) ELSE false END, false, true)
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
@@ -2352,11 +2352,11 @@ BEGIN
             FROM (
                 SELECT ARRAY[
                     -- Generous, bronze
-                    CASE WHEN "progress_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
+                    CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
                     -- Generous, gold
-                    CASE WHEN "progress_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
+                    CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
                     -- Generous, silver
-                    CASE WHEN "progress_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
+                    CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
                        ] AS earned,
                        -- Its own checks are for those who run beside this transaction.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
@@ -2365,7 +2365,7 @@ BEGIN
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
             CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "progress_1"
+                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
                 OFFSET 0
             ) AS found;
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -2430,7 +2430,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "6c8a0a854b464a57"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "e953534fa9b1580e"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -2605,16 +2605,16 @@ BEGIN
     ) AS "new"
                 CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = ''::text) AS codes OFFSET 0) AS held
             CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ held.codes THEN (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new") END AS value OFFSET 0) AS "progress_1"
+                    ) FROM (SELECT "new"."user_id") AS "new") END AS value OFFSET 0) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Collector
                     ('collector', CASE WHEN 'collector' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END, false, false),
                     -- Prolific
-                    ('prolific', CASE WHEN 'prolific' <> ALL (held.codes) THEN coalesce("progress_1".value >= 25, false) END, false, false),
+                    ('prolific', CASE WHEN 'prolific' <> ALL (held.codes) THEN coalesce("shared_1".value >= 25, false) END, false, false),
                     -- Virtuoso
-                    ('virtuoso', CASE WHEN 'virtuoso' <> ALL (held.codes) THEN coalesce("progress_1".value >= 100, false) END, false, false)
+                    ('virtuoso', CASE WHEN 'virtuoso' <> ALL (held.codes) THEN coalesce("shared_1".value >= 100, false) END, false, false)
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
@@ -2656,9 +2656,9 @@ BEGIN
                     CASE WHEN 'collector' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END,
                     -- Prolific
-                    CASE WHEN 'prolific' <> ALL (own.held) THEN coalesce("progress_1".value >= 25, false) END,
+                    CASE WHEN 'prolific' <> ALL (own.held) THEN coalesce("shared_1".value >= 25, false) END,
                     -- Virtuoso
-                    CASE WHEN 'virtuoso' <> ALL (own.held) THEN coalesce("progress_1".value >= 100, false) END
+                    CASE WHEN 'virtuoso' <> ALL (own.held) THEN coalesce("shared_1".value >= 100, false) END
                        ] AS earned,
                        -- Its own checks are for those who run beside this transaction.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
@@ -2667,7 +2667,7 @@ BEGIN
                         LIMIT 1) AS has_checks
                 FROM "badges_new" AS "new"
             CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ own.held THEN (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new") END AS value OFFSET 0) AS "progress_1"
+                    ) FROM (SELECT "new"."user_id") AS "new") END AS value OFFSET 0) AS "shared_1"
                 OFFSET 0
             ) AS found;
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
@@ -2756,7 +2756,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "409e4aea7b9fd6c8"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "7b0a8cdd27ae6cce"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new

@@ -90,6 +90,7 @@ class _Analyser:
         self.named: dict[str, _Named] = {}
         self.asked: dict[Probe, list[tuple[Definition, _Named]]] = {}
         self.facts: dict[tuple[str, Event], Facts] = {}
+        self.halves: dict[str, tuple[str, str]] = {}
 
     def analyse(self, definitions: Iterable[Definition]) -> Iterator[AnalysedDefinition]:
         definitions = tuple(definitions)
@@ -98,6 +99,10 @@ class _Analyser:
             cursor.execute(f"SET LOCAL search_path = {self.site.function_search_path}")
         self._check_rights()
         refused = probes.parse(self.connection, (definition.question for definition in definitions))
+        self.halves = probes.halve(
+            self.connection,
+            (each.condition for each in definitions if not each.progress and each.question not in refused),
+        )
         for definition in definitions:
             self._prepare(definition, refused.get(definition.question))
         asked = list(self.asked)
@@ -299,7 +304,8 @@ class _Analyser:
     ) -> None:
         """Note what PostgreSQL says about the question of one definition, as a row of probe_facts.sql has it."""
         noun, table, owner = Noun(definition.question_key), probe.table, self.site.badges_owner
-        system_column, locks_rows, one_row, dangling, tables, lacking, reads, volatile, clock, opaque = rest
+        system_column, locks_rows, one_row, dangling, tables, lacking, reads, volatile, clock, opaque, *last = rest
+        aggregates, queries = last
         faults = complaints.about_type(noun, type_, dangling)
         faults += complaints.about_reading(noun, system_column, locks_rows, one_row, volatile)
         faults += [
@@ -321,6 +327,9 @@ class _Analyser:
             self._fault(definition, definition.question_key, message, remedy)
         if faults or named.user is None or not named.is_sound:
             return
+        select_list, from_clause = "", ""
+        if aggregates and queries == probes.own_queries(probe) + 1:
+            select_list, from_clause = self.halves.get(definition.question, ("", ""))
         self.facts[definition.code, probe.event] = Facts(
             table=table,
             user=named.user,
@@ -331,6 +340,8 @@ class _Analyser:
             is_opaque=opaque,
             reads=tuple(self._read_tables(reads, table, named.user)),
             per=named.per,
+            select_list=select_list,
+            from_clause=from_clause,
         )
 
     def _read_tables(self, reads: Any, table: Table, user: Column) -> Iterator[ReadTable]:

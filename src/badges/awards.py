@@ -117,37 +117,56 @@ class Group:
             return sql.SQL("true")
         return sql.SQL("cardinality({}) < {}").format(held, sql.Literal(len(self.badges)))
 
-    def progresses(self) -> dict[tuple[object, ...], sql.Identifier]:
-        """The progresses that the badges have goals on, each under a name: it is worked out once for all levels."""
-        keys = dict.fromkeys(badge.progress for badge in self.badges if badge.definition.progress)
-        return {key: sql.Identifier(f"progress_{number}") for number, key in enumerate(keys, start=1)}
+    def shared(self) -> dict[tuple[object, ...], list[CheckedBadge]]:
+        """The badges that can be asked about by one query, of each such query: the levels of one progress, and what
+        is counted over the same rows.
+        """
+        found: dict[tuple[object, ...], list[CheckedBadge]] = {}
+        for badge in self.badges:
+            if badge.shared:
+                found.setdefault(badge.shared, []).append(badge)
+        return {key: badges for key, badges in found.items() if len(badges) > 1 or badges[0].definition.progress}
 
-    def join_progresses(self, held: sql.Composable) -> sql.Composed:
-        """Items of FROM with the progresses, each asked for only if one of its levels is lacked."""
+    def join_shared(self, held: sql.Composable) -> sql.Composed:
+        """Items of FROM with the answers of these queries, each asked only if one of its badges is lacked."""
         joined = []
-        for key, name in self.progresses().items():
-            badges = [badge for badge in self.badges if badge.progress == key]
-            value = expressions.progress_of(badges[0], self.is_scoped)
-            if self.is_state:
-                value = expressions.state_of_progress(badges[0], self.user, self.thing)
+        for number, badges in enumerate(self.shared().values(), start=1):
+            value = self._asked(badges)
             if not any(badge.is_revocable for badge in badges):
                 value = sql.SQL("CASE WHEN NOT {} <@ {} THEN {} END").format(
                     expressions.array_of_codes(badges), held, value
                 )
             joined.append(
-                sql.SQL("{}CROSS JOIN LATERAL (SELECT {} AS value OFFSET 0) AS {}").format(sql.SQL(_LINE), value, name)
+                sql.SQL("{}CROSS JOIN LATERAL (SELECT {} AS value OFFSET 0) AS {}").format(
+                    sql.SQL(_LINE), value, _name_of_shared(number)
+                )
             )
         return sql.Composed(joined)
 
+    def _asked(self, badges: Sequence[CheckedBadge]) -> sql.Composed:
+        if badges[0].definition.progress:
+            if self.is_state:
+                return expressions.state_of_progress(badges[0], self.user, self.thing)
+            return expressions.progress_of(badges[0], self.is_scoped)
+        if self.is_state:
+            return expressions.state_of_answers(badges, self.user, self.thing)
+        return expressions.answers_of(badges, self.is_scoped)
+
     def earned(self, badge: CheckedBadge, is_scoped: bool) -> sql.Composed:
-        """Whether the condition of one of the badges holds; its progress is in sight, if it has one."""
-        if badge.definition.progress:
-            return sql.SQL("{}.value >= {}").format(
-                self.progresses()[badge.progress], trusted(f"{badge.definition.goal:f}")
-            )
+        """Whether the condition of one of the badges holds; the answers of the shared queries are in sight."""
+        for number, (key, badges) in enumerate(self.shared().items(), start=1):
+            if badge.shared == key:
+                value = sql.SQL("{}.value").format(_name_of_shared(number))
+                if badge.definition.progress:
+                    return sql.SQL("{} >= {}").format(value, trusted(f"{badge.definition.goal:f}"))
+                return sql.SQL("{}[{}]").format(value, sql.Literal(badges.index(badge) + 1))
         if self.is_state:
             return expressions.state(badge, self.user, self.thing)
         return expressions.condition_of(badge, is_scoped)
+
+
+def _name_of_shared(number: int) -> sql.Identifier:
+    return sql.Identifier(f"shared_{number}")
 
 
 def award(group: Group) -> sql.Composed:
@@ -186,7 +205,7 @@ def award(group: Group) -> sql.Composed:
         bucket_of_each=routines.bucket(site, each_user),
         is_wanted=group.lacks_any(group.held(each_user, each_thing)),
         held=held,
-        progresses=group.join_progresses(trusted("held.codes")),
+        shared=group.join_shared(trusted("held.codes")),
         conditions=sql.SQL(",\n").join(
             expressions.named(
                 badge,
@@ -213,7 +232,7 @@ def _one(group: Group, shared: dict[str, sql.Composable]) -> sql.Composed:
         others = "false = ANY ({earned})"
     elif any_revocable:
         others = "own.is_busy OR false = ANY ({earned}) AND cardinality(own.held) > 0"
-    is_scoped = bool(group.progresses() or (group.new and group.old))
+    is_scoped = bool(group.shared() or (group.new and group.old))
     held = group.held(_THE_USER, _THE_THING)
     held_by_now: sql.Composable = sql.SQL("")
     if any_revocable:
@@ -228,7 +247,7 @@ def _one(group: Group, shared: dict[str, sql.Composable]) -> sql.Composed:
         held=held,
         held_by_now=held_by_now,
         exists=sql.SQL("{} IS NOT NULL").format(expressions.known_user(site, _THE_USER)),
-        progresses=group.join_progresses(trusted("own.held")),
+        shared=group.join_shared(trusted("own.held")),
         conditions=sql.SQL(",\n").join(
             expressions.named(badge, expressions.if_lacked(badge, group.earned(badge, is_scoped), trusted("own.held")))
             for badge in badges

@@ -59,6 +59,17 @@ class CheckedBadge:
         return (self.definition.progress, self.facts.table.oid, self.facts.user.name, self.row)
 
     @property
+    def shared(self) -> tuple[object, ...] | None:
+        """Badges with the same can be asked about together, by one query; None if it cannot be shared."""
+        facts = self.facts
+        if self.definition.progress:
+            return self.progress
+        if facts.from_clause and not (self.is_state and facts.decided_by == "row"):
+            read = (facts.new_columns, facts.old_columns)
+            return (facts.from_clause, facts.table.oid, facts.user.name, self.row, *read)
+        return None
+
+    @property
     def row(self) -> str:
         """The name that the condition knows its row by, where that is the only one."""
         return self.decided_after.changed_row

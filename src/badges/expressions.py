@@ -17,6 +17,8 @@ from badges.site import INTEGERS, Column, Site, Table
 FUNCTION_MAX_ARGUMENTS = 100
 """FUNC_MAX_ARGS of PostgreSQL."""
 
+_ANY_ROW = sql.SQL("(SELECT true FROM {} WHERE {} LIMIT 1)")
+
 NO_THING = sql.SQL("''::text")
 """What a badge is for that is not for one thing among others."""
 
@@ -94,6 +96,16 @@ def progress_of(badge: CheckedBadge, is_scoped: bool) -> sql.Composed:
     return _seen(badge, trusted(badge.definition.progress), is_scoped)
 
 
+def answers_of(badges: Sequence[CheckedBadge], is_scoped: bool) -> sql.Composed:
+    """The conditions of badges with the same FROM clause as one query, whose row is an array of the answers."""
+    return _seen(badges[0], _answers(badges), is_scoped)
+
+
+def _answers(badges: Sequence[CheckedBadge]) -> sql.SQL:
+    answers = ",\n".join(named(badge, trusted(badge.facts.select_list)).as_string() for badge in badges)
+    return trusted(f"ARRAY[\n{answers}\n                    ] {badges[0].facts.from_clause}")
+
+
 def _seen(badge: CheckedBadge, text: sql.SQL, is_scoped: bool) -> sql.Composed:
     row, facts = badge.row, badge.facts
     question = sql.SQL("(SELECT {}\n                    )").format(text)
@@ -107,15 +119,18 @@ def _seen(badge: CheckedBadge, text: sql.SQL, is_scoped: bool) -> sql.Composed:
 
 def state(badge: CheckedBadge, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
     """Whether the condition holds for a user as a whole, by the rows that exist."""
-    return _of_user(
-        badge, user, thing, trusted(badge.definition.condition), sql.SQL("(SELECT true FROM {} WHERE {} LIMIT 1)")
-    )
+    return _of_user(badge, user, thing, trusted(badge.definition.condition), _ANY_ROW)
 
 
 def state_of_progress(badge: CheckedBadge, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
     """How far a user has come: where rows decide, in the best of them."""
     best = sql.SQL("(SELECT max(found.value) FROM {} CROSS JOIN LATERAL (SELECT {} AS value) AS found)")
     return _of_user(badge, user, thing, trusted(badge.definition.progress), best)
+
+
+def state_of_answers(badges: Sequence[CheckedBadge], user: sql.Composable, thing: sql.Composable) -> sql.Composed:
+    """The same for a user as a whole."""
+    return _of_user(badges[0], user, thing, _answers(badges), _ANY_ROW)
 
 
 def _of_user(

@@ -40,6 +40,9 @@ class Facts:
     """The same as `tables`, in the same order, with what it reads of them."""
     per: Column | None = None
     """The column that names the thing of which there is one badge each."""
+    select_list: str = ""
+    from_clause: str = ""
+    """The two halves of a condition that is one row of aggregates, if another condition has the same FROM clause."""
 
     @property
     def is_cross_row(self) -> bool:

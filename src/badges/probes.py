@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import psycopg
@@ -62,6 +63,27 @@ def parse(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str
     return refused
 
 
+def halve(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The SELECT list and the FROM clause of each question that has the same FROM clause as another one.
+
+    Where the word FROM stands is only a guess. PostgreSQL decides: what stands before it must be an expression, between
+    parentheses, and of one FROM at most that is so. (In a comment to the end of a line the word would deceive.)
+    """
+    guesses: dict[str, list[tuple[str, str]]] = {}
+    for question in dict.fromkeys(questions):
+        for word in () if "--" in question else re.finditer(r"\bfrom\b", question, re.IGNORECASE):
+            halves = question[: word.start()].strip(), question[word.start() :].strip()
+            guesses.setdefault(halves[1], []).append((question, halves[0]))
+    tried = {
+        f"({select_list}) {from_clause}": (question, select_list, from_clause)
+        for from_clause, parts in guesses.items()
+        if len(parts) > 1
+        for question, select_list in parts
+    }
+    refused = parse(connection, tried)
+    return {question: halves for text, (question, *halves) in tried.items() if text not in refused}
+
+
 def copy(connection: BaseDatabaseWrapper, table: Table) -> psycopg.Error | None:
     """Make the empty copies of a table that stand for its new and its old rows; or else tell what is against it."""
     try:
@@ -105,6 +127,11 @@ def cause(error: DatabaseError) -> psycopg.Error:
     if isinstance(found, psycopg.OperationalError) and (found.sqlstate or "")[:2] != "54":
         raise error
     return found
+
+
+def own_queries(probe: Probe) -> int:
+    """How many queries its view has around the question."""
+    return 3 if probe.event is Event.UPDATE else 2
 
 
 def _execute(connection: BaseDatabaseWrapper, statement: str) -> None:

@@ -26,7 +26,7 @@
                        array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM {distinct_rows}
-                CROSS JOIN LATERAL (SELECT {held} AS codes OFFSET 0) AS held{progresses}
+                CROSS JOIN LATERAL (SELECT {held} AS codes OFFSET 0) AS held{shared}
                 CROSS JOIN LATERAL (
                     VALUES
 {conditions}

@@ -17,7 +17,7 @@
                         WHERE p.bucket = own.bucket AND NOT own.is_busy
                           AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
                         LIMIT 1) AS has_checks
-                FROM {rows}{progresses}
+                FROM {rows}{shared}
                 OFFSET 0
             ) AS found;
             -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a

@@ -19,7 +19,9 @@ SELECT view.relname,
        reads.of_tables,
        functions.volatile,
        tree.reads_clock OR functions.read_clock,
-       functions.are_opaque
+       functions.are_opaque,
+       tree.aggregates,
+       tree.queries
 FROM rule
 JOIN pg_catalog.pg_class view ON view.oid = rule.ev_class
 JOIN pg_catalog.pg_attribute value ON value.attrelid = view.oid AND value.attnum = 1
@@ -90,7 +92,13 @@ CROSS JOIN LATERAL (
            -- SELECT true AND is legal: AND names the column then.
            pg_catalog.substring(rule.tree, ':resname (and|or|not|is|in) ') AS dangling_word,
            -- Operations 0 to 8 of SQLValueFunctionOp are CURRENT_DATE to LOCALTIMESTAMP(n); those after name a role.
-           rule.tree ~ '\{{SQLVALUEFUNCTION :op [0-8] ' AS reads_clock
+           rule.tree ~ '\{{SQLVALUEFUNCTION :op [0-8] ' AS reads_clock,
+           -- One row comes of it, whatever the SELECT list says.
+           rule.tree ~ ':hasAggs true'
+               AND rule.tree !~ ':(?:hasWindowFuncs|hasTargetSRFs) true'
+               AND rule.tree !~ ':(?:groupClause|groupingSets|distinctClause|sortClause) \('
+               AND rule.tree !~ ':(?:havingQual|limitOffset|limitCount|setOperations) \{{' AS aggregates,
+           cardinality(pg_catalog.string_to_array(rule.tree, '{{QUERY ')) - 1 AS queries
 ) AS tree
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(DISTINCT p.oid::regprocedure::text) FILTER (WHERE p.provolatile = 'v'), '{{}}') AS volatile,
