@@ -34,6 +34,12 @@ class Group:
         self.old = {column for badge in badges for column in badge.facts.old_columns}
         read = {self.first.user.name} | ({self.first.facts.per.name} if self.first.facts.per else set())
         (self.new if event.has_new else self.old).update(read)
+        self.shared = self._shared()
+        self.answers = {
+            badge.code: (number, place)
+            for number, badges in enumerate(self.shared, start=1)
+            for place, badge in enumerate(badges, start=1)
+        }
         self.rows: sql.Composable
         self.distinct_rows: sql.Composable
         self.user: sql.Composable
@@ -117,20 +123,18 @@ class Group:
             return sql.SQL("true")
         return sql.SQL("cardinality({}) < {}").format(held, sql.Literal(len(self.badges)))
 
-    def shared(self) -> dict[tuple[object, ...], list[CheckedBadge]]:
-        """The badges that can be asked about by one query, of each such query: the levels of one progress, and what
-        is counted over the same rows.
-        """
+    def _shared(self) -> list[list[CheckedBadge]]:
+        """Badges that are asked about by one query: levels of a progress, and what is counted over the same rows."""
         found: dict[tuple[object, ...], list[CheckedBadge]] = {}
         for badge in self.badges:
             if badge.shared:
                 found.setdefault(badge.shared, []).append(badge)
-        return {key: badges for key, badges in found.items() if len(badges) > 1 or badges[0].definition.progress}
+        return [badges for badges in found.values() if len(badges) > 1 or badges[0].definition.progress]
 
     def join_shared(self, held: sql.Composable) -> sql.Composed:
         """Items of FROM with the answers of these queries, each asked only if one of its badges is lacked."""
         joined = []
-        for number, badges in enumerate(self.shared().values(), start=1):
+        for number, badges in enumerate(self.shared, start=1):
             value = self._asked(badges)
             if not any(badge.is_revocable for badge in badges):
                 value = sql.SQL("CASE WHEN NOT {} <@ {} THEN {} END").format(
@@ -154,12 +158,12 @@ class Group:
 
     def earned(self, badge: CheckedBadge, is_scoped: bool) -> sql.Composed:
         """Whether the condition of one of the badges holds; the answers of the shared queries are in sight."""
-        for number, (key, badges) in enumerate(self.shared().items(), start=1):
-            if badge.shared == key:
-                value = sql.SQL("{}.value").format(_name_of_shared(number))
-                if badge.definition.progress:
-                    return sql.SQL("{} >= {}").format(value, trusted(f"{badge.definition.goal:f}"))
-                return sql.SQL("{}[{}]").format(value, sql.Literal(badges.index(badge) + 1))
+        if badge.code in self.answers:
+            number, place = self.answers[badge.code]
+            value = sql.SQL("{}.value").format(_name_of_shared(number))
+            if badge.definition.progress:
+                return sql.SQL("{} >= {}").format(value, trusted(f"{badge.definition.goal:f}"))
+            return sql.SQL("{}[{}]").format(value, sql.Literal(place))
         if self.is_state:
             return expressions.state(badge, self.user, self.thing)
         return expressions.condition_of(badge, is_scoped)
@@ -232,7 +236,7 @@ def _one(group: Group, shared: dict[str, sql.Composable]) -> sql.Composed:
         others = "false = ANY ({earned})"
     elif any_revocable:
         others = "own.is_busy OR false = ANY ({earned}) AND cardinality(own.held) > 0"
-    is_scoped = bool(group.shared() or (group.new and group.old))
+    is_scoped = bool(group.shared or (group.new and group.old))
     held = group.held(_THE_USER, _THE_THING)
     held_by_now: sql.Composable = sql.SQL("")
     if any_revocable:

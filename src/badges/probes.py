@@ -81,7 +81,11 @@ def halve(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str
         for question, select_list in parts
     }
     refused = parse(connection, tried)
-    return {question: halves for text, (question, *halves) in tried.items() if text not in refused}
+    return {
+        question: (select_list, from_clause)
+        for text, (question, select_list, from_clause) in tried.items()
+        if text not in refused
+    }
 
 
 def copy(connection: BaseDatabaseWrapper, table: Table) -> psycopg.Error | None:
