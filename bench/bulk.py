@@ -40,7 +40,7 @@ def _load(
     each_has = bench.sizes.rows // bench.sizes.users
     is_endless = rows * (rows / users / 2 + each_has) > PATIENCE
     patient = {key: value for key, value in databases.items() if not (is_endless and key in (BY_HAND, OLD))}
-    times = 1 if rows >= 10_000 else max(1, min(50, 5_000 // rows))
+    times = 1 if rows >= 10_000 else max(1, min(50, 1_000 // rows))
     work = Work(
         lambda _: [(users, rows)] * times, measure.statements(INSERT), reset=lambda database: database.remove_new_rows()
     )

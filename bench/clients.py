@@ -35,7 +35,7 @@ def connections(bench: Bench, name: str) -> Iterator[Figure]:
     for number in sizes.connections:
         with bench.contest(names, [contestants.count(contestants.NEVER)]) as databases:
             samples: dict[str, list[Sample]] = {each: [] for each in names}
-            for turn in range(max(2, sizes.bulk_rounds)):
+            for turn in range(sizes.bulk_rounds):
                 order = list(names)
                 random.Random(turn).shuffle(order)
                 for each in order:

@@ -115,7 +115,8 @@ def awards(bench: Bench, name: str) -> Iterator[Figure]:
                     raise AssertionError(f"{awarded} of {users // 2} users were awarded")
                 for way, sample in found.items():
                     memory = told[way]
-                    note = f"{memory['wall']:.1f} s for {memory['users']:,} users, process {memory['process_kb'] / 1024:.0f} MB"
+                    megabytes = memory["process_kb"] / 1024
+                    note = f"{memory['wall']:.1f} s for {memory['users']:,} users, process {megabytes:.0f} MB"
                     yield Figure(
                         name, f"{users:,} users", way, "user",
                         cpu=None if sample.cpu is None else Spread.of([sample.cpu]),
@@ -147,10 +148,9 @@ def scans(bench: Bench, name: str) -> Iterator[Figure]:
             samples = measure.compare(databases, work, 3)
             cost = Spread.of([each.cost for each in samples[NONE]]).median
             note = f"every minute {cost / 6e7:.2%} of a processor; half a minute late on average"
-            for figure in measure.figures(
+            yield from measure.figures(
                 name, f"{rows:,} rows", {"scan": samples[NONE]}, unit="run", notes={"scan": note}
-            ):
-                yield figure
+            )
 
 
 def _seconds(name: str, step: str, number: int, found: Figures) -> float:

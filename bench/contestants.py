@@ -126,13 +126,14 @@ def by_hand(rules: Sequence[Rule], lock: str) -> str:
 
 def _arms(rules: Sequence[Rule]) -> str:
     award = "INSERT INTO badges_badge (user_id, code) VALUES (NEW.user_id, '{}') ON CONFLICT DO NOTHING;"
-    # Not joined by AND if it counts: that would be one expression, whose subquery is started in any case.
-    arms = [
-        f"    IF NOT '{rule.code}' = ANY (held) {f'THEN IF (SELECT {rule.test})' if rule.counts else f'AND {rule.test}'}"
-        f" THEN {award.format(rule.code)} END IF;{' END IF;' if rule.counts else ''}"
-        for rule in rules
-        if rule.condition
-    ]
+    arms = []
+    for rule in (each for each in rules if each.condition):
+        given = award.format(rule.code)
+        if rule.counts:
+            # Not joined by AND: that would be one expression, whose subquery is started in any case.
+            given = f"IF (SELECT {rule.test}) THEN {given} END IF;"
+        also = "" if rule.counts else f" AND {rule.test}"
+        arms.append(f"    IF NOT '{rule.code}' = ANY (held){also} THEN {given} END IF;")
     for progress in dict.fromkeys(each.progress for each in rules if each.progress):
         levels = [rule for rule in rules if rule.progress == progress]
         codes = ",".join(rule.code for rule in levels)

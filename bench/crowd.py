@@ -43,12 +43,13 @@ def crowds(
     for size in bench.sizes.crowds:
         rules = [make(number) for number in range(1, size + 1)]
         holding = [make(number) for number in range(1, size + 1) if held(number)]
-        with bench.contest((NONE, BADGES, BY_HAND, OLD), rules) as databases:
+        users = min(1_000, bench.sizes.users)
+        with bench.contest((NONE, BADGES, BY_HAND, OLD), rules, users=users, rows=10 * users) as databases:
             if holding:
                 for database in databases.values():
                     contestants.hold(database, holding)
             statements = max(10, bench.sizes.statements // (1 + size // 10))
-            work = Work(writes.any_of(bench.sizes.users, statements), measure.statements(writes.INSERT))
+            work = Work(writes.any_of(users, statements), measure.statements(writes.INSERT))
             samples = measure.compare(databases, work, bench.sizes.rounds, warm=2)
             yield from measure.figures(name, case_of(size), samples, databases)
 

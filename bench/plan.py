@@ -37,13 +37,13 @@ class Sizes:
 
 
 TINY = Sizes(
-    "tiny", users=400, rows=2_000, rounds=2, statements=10, bulk_rows=(10, 500), bulk_rounds=1, crowds=(1, 10, 20),
-    table_rows=(2_000, 4_000), user_rows=(10, 100), held=(1, 10), connections=(1, 2), seconds=1, badges=(2, 10),
-    award_users=(100, 200), sample=20,
+    "tiny", users=100, rows=1_000, rounds=2, statements=10, bulk_rows=(10, 500), bulk_rounds=1, crowds=(1, 20),
+    table_rows=(1_000,), user_rows=(10,), held=(1, 10), connections=(2,), seconds=1, badges=(2,),
+    award_users=(100,), sample=20,
 )  # fmt: skip
 QUICK = Sizes(
     "quick", users=5_000, rows=50_000, rounds=11, statements=100, bulk_rows=(10, 1_000, 20_000), bulk_rounds=3,
-    crowds=(1, 10, 20, 100), table_rows=(10_000, 100_000), user_rows=(10, 1_000), held=(1, 100), connections=(1, 16),
+    crowds=(1, 10, 20, 100), table_rows=(10_000, 100_000), user_rows=(10, 1_000), held=(1, 100), connections=(16,),
     seconds=1, badges=(10, 100), award_users=(5_000, 20_000), sample=200,
 )  # fmt: skip
 DEFAULT = Sizes(

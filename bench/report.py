@@ -139,8 +139,8 @@ def facts_text(facts: dict[str, Any]) -> str:
     before, after = facts["load_at_start"][0], facts["load_at_end"][0]
     return (
         f"PostgreSQL {facts['postgresql']}, Python {facts['python']}, Django {facts['django']}, psycopg"
-        f" {facts['psycopg']}; {facts['cpus']} processors ({facts['machine']}), load {before} at the start and {after} at"
-        f" the end; sizes: {facts['sizes']}; {facts['minutes']} minutes. {settings}."
+        f" {facts['psycopg']}; {facts['cpus']} processors ({facts['machine']}), load {before} at the start and {after}"
+        f" at the end; sizes: {facts['sizes']}; {facts['minutes']} minutes. {settings}."
     )
 
 

@@ -31,10 +31,11 @@ def huge_after_small(bench: Bench, name: str, *, is_young: bool = False) -> Iter
                     database.fresh_session()
                     if kind == USED:
                         _small(database, users, statements)
-                    sample = measure.timed(
-                        database.pid,
-                        lambda: database.session.execute(bulk.INSERT, [users, rows]),  # noqa: B023
-                    )
+                    with measure.undisturbed():
+                        sample = measure.timed(
+                            database.pid,
+                            lambda: database.session.execute(bulk.INSERT, [users, rows]),  # noqa: B023
+                        )
                     if number:
                         samples[kind].append(sample)
                     if is_young:
@@ -61,7 +62,8 @@ def small_after_huge(bench: Bench, name: str) -> Iterator[Figure]:
                     _small(database, users, WARM)
                     block = writes.any_of(users, bench.sizes.statements)(random.Random(number))
                     send = measure.statements(writes.INSERT)
-                    sample = measure.timed(database.pid, lambda: send(database, block), len(block))  # noqa: B023
+                    with measure.on_one_processor({each: database}), measure.undisturbed():
+                        sample = measure.timed(database.pid, lambda: send(database, block), len(block))  # noqa: B023
                     if number:
                         samples[kind].append(sample)
                     database.remove_new_rows()
