@@ -34,9 +34,9 @@ def connections(bench: Bench, name: str) -> Iterator[Figure]:
     names = (NONE, BADGES, BY_HAND, UNSAFE)
     for number in sizes.connections:
         with bench.contest(names, [contestants.count(contestants.NEVER)]) as databases:
-            samples: dict[str, list[Sample]] = {each: [] for each in names}
+            samples: dict[str, list[Sample]] = {each: [] for each in databases}
             for turn in range(sizes.bulk_rounds):
-                order = list(names)
+                order = list(databases)
                 random.Random(turn).shuffle(order)
                 for each in order:
                     samples[each].append(_turn(bench.server, databases[each], script, number, sizes.seconds))

@@ -99,7 +99,8 @@ def awards(bench: Bench, name: str) -> Iterator[Figure]:
         file.write_text(json.dumps(contestants.entries([rule])), "utf-8")
         for users in sizes.award_users:
             # Each has a row, and every other one a second.
-            with bench.contest((BADGES, NONE), [rule], users=users, rows=users + users // 2) as databases:
+            rows = users + users // 2
+            with bench.contest((BADGES, NONE), [rule], users=users, rows=rows, all_of_them=True) as databases:
                 found: dict[str, Sample] = {}
                 told: dict[str, dict[str, Any]] = {}
                 for each, way, number in ((BADGES, "award_badges", users), (NONE, "loop", min(users, sizes.sample))):
@@ -126,7 +127,7 @@ def awards(bench: Bench, name: str) -> Iterator[Figure]:
                         memory_kb=memory["backend_kb"], count=memory["process_kb"], note=note,
                     )  # fmt: skip
             if users > sizes.rows:
-                bench.server.forget(users, users + users // 2)
+                bench.server.forget(users, rows)
 
 
 def _in_a_process(database: Database, way: str, file: str, users: int) -> dict[str, Any]:

@@ -29,12 +29,12 @@ SETTINGS = {
     "full_page_writes": "on",
     "autovacuum": "off",
     "shared_buffers": "1GB",
-    "max_wal_size": "16GB",
+    "max_wal_size": "4GB",
     "checkpoint_timeout": "1h",
 }
 
 #: Larger templates are copied as files, the others through the log: that leaves them in memory.
-LARGE = 500_000_000
+LARGE = 100_000_000
 
 NAMES = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
 

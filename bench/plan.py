@@ -115,12 +115,16 @@ class Bench:
 
     server: Server
     sizes: Sizes
+    only: Sequence[str] = ()
+    """Contestants, if not all are to take part."""
 
     @contextlib.contextmanager
     def contest(
-        self, names: Sequence[str], rules: Sequence[Rule], *, users: int = 0, rows: int = 0
+        self, names: Sequence[str], rules: Sequence[Rule], *, users: int = 0, rows: int = 0, all_of_them: bool = False
     ) -> Iterator[dict[str, Database]]:
         """A database for each contestant, with what it awards these badges with."""
+        if self.only and not all_of_them:
+            names = [name for name in names if name in (contestants.NONE, *self.only)]
         users, rows = users or self.sizes.users, rows or self.sizes.rows
         with self.server.contest(names, users, rows) as databases:
             for name, database in databases.items():

@@ -49,7 +49,7 @@ def _ratio(figure: Figure) -> str:
 def cells(figure: Figure) -> tuple[str, ...]:
     memory = "" if figure.memory_kb is None else f"{figure.memory_kb / 1024:.1f} MB"
     name = figure.contestant + (f": {figure.note}" if figure.note else "")
-    client = time_of(figure.client.median) if figure.client else ""
+    client = time_of(figure.client.median) if figure.client and figure.client.median else ""
     return (
         name,
         _spread(figure.cpu),
@@ -121,6 +121,22 @@ def targets_table(targets: Sequence[dict[str, Any]]) -> str:
             f": {_value(each['value'])} (at most {_value(each['at_most'])}{floor})" if each["value"] is not None else ""
         )
         lines.append(f"  {each['verdict']:12} {each['target']}{value}")
+    return "\n".join(lines)
+
+
+def comparison(before: Sequence[dict[str, Any]], figures: Sequence[Figure]) -> str:
+    """How the ratios have changed since the figures of an earlier run, for the terminal."""
+    keys = ("measurement", "case", "contestant")
+    known = {tuple(each[key] for key in keys): each["ratio"] for each in before}
+    lines = ["", "Ratios, before and now"]
+    for figure in figures:
+        old = known.get((figure.measurement, figure.case, figure.contestant))
+        if old and figure.ratio and figure.baseline != figure.contestant:
+            name = ", ".join(filter(None, (figure.measurement, figure.case, figure.contestant)))
+            change = figure.ratio.median / old["median"] - 1
+            is_clear = figure.ratio.high < old["low"] or figure.ratio.low > old["high"]
+            shown = f"{_three(old['median']):>7} {_three(figure.ratio.median):>7} {change:+8.1%}"
+            lines.append(f"  {name:60} {shown}{'' if is_clear else '  (within the spread)'}")
     return "\n".join(lines)
 
 

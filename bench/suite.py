@@ -43,11 +43,12 @@ def main() -> None:
         facts = {"command": command(sys.argv[1:]), "sizes": arguments.sizes, **server.facts()}
         if not server.is_local:
             print("The server runs elsewhere: no processor's time of the backend, no memory.", file=sys.stderr)
+        bench = plan.Bench(server, sizes, arguments.contestant)
         figures: list[plan.Figure] = []
         seconds = {}
         for measurement in chosen:
             began = time.monotonic()
-            found = list(measurement.run(plan.Bench(server, sizes), measurement.name))
+            found = list(measurement.run(bench, measurement.name))
             seconds[measurement.name] = round(time.monotonic() - began, 1)
             print(report.table(found), f"\n  [{seconds[measurement.name]:.0f} s]", flush=True)
             figures += found
@@ -57,6 +58,8 @@ def main() -> None:
         "minutes": round(sum(seconds.values()) / 60, 1),
     }
     print(report.targets_table(report.judged(chosen, figures)))
+    if arguments.against:
+        print(report.comparison(json.loads(Path(arguments.against).read_text("utf-8"))["figures"], figures))
     print(f"\n{report.facts_text(facts)}")
     if arguments.json:
         text = json.dumps(report.as_json(facts, chosen, figures), indent=2, ensure_ascii=False)
@@ -77,6 +80,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--only", action="append", default=[], metavar="NAME",
         help="only measurements whose name holds this, * for anything; can be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--contestant", action="append", default=[], metavar="NAME",
+        help="only this one beside `none`, where several are compared; can be repeated",
+    )  # fmt: skip
     sizes = parser.add_mutually_exclusive_group()
     for name, text in (
         ("quick", "small sizes and few rounds: less than three minutes"),
@@ -86,6 +93,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         sizes.add_argument(f"--{name}", dest="sizes", action="store_const", const=name, help=text)
     parser.set_defaults(sizes="default")
     parser.add_argument("--json", metavar="FILE", help="write the figures and targets into this file, too")
+    parser.add_argument("--against", metavar="FILE", help="then show what has changed since such a file was written")
     parser.add_argument(
         "--markdown", metavar="FILE", help="put the tables between the two marks of this document, docs/performance.md"
     )
