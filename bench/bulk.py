@@ -105,7 +105,7 @@ def _ratio(name: str, contestant: str, found: Figures) -> float:
 
 def _faster(found: Figures) -> float:
     case = _largest(found, "bulk insert")
-    return found("bulk insert", BADGES, case).cost / found("bulk insert", BY_HAND, case).cost
+    return found.extra("bulk insert", BADGES, case) / found.extra("bulk insert", BY_HAND, case)
 
 
 MEASUREMENTS = (
@@ -120,7 +120,7 @@ MEASUREMENTS = (
                 functools.partial(_ratio, "bulk insert", BADGES),
                 functools.partial(_ratio, "bulk insert", STATEMENT),
             ),
-            Target("the same: at most a tenth of the hand-written row trigger", 0.1, _faster),
+            Target("the same: at most a tenth of what the hand-written row trigger adds", 0.1, _faster),
         ),
     ),
     Measurement("bulk insert, held", "the same for users who hold it", held),

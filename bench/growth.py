@@ -30,12 +30,14 @@ def heavy_users(bench: Bench, name: str) -> Iterator[Figure]:
     """Users with ever more rows, who lack a count badge and then hold it."""
     rule = contestants.count(NEVER)
     for rows in bench.sizes.user_rows:
+        # So many that what is measured does not make them much heavier.
+        heavy = max(2, min(500, 50_000 // rows, bench.sizes.users))
         with bench.contest(NAMES, [rule]) as databases:
             for database in databases.values():
-                database.prepare(statement("bulk"), [1, rows])
+                database.prepare(statement("bulk"), [heavy, heavy * rows])
                 database.prepare("VACUUM ANALYZE dummy_sketch")
             statements = max(5, min(bench.sizes.statements, 200_000 // rows))
-            work = Work(lambda _: [(1,)] * statements, measure.statements(writes.INSERT))  # noqa: B023
+            work = Work(writes.any_of(heavy, statements), measure.statements(writes.INSERT))
             for state in ("lacked", "held"):
                 if state == "held":
                     for database in databases.values():
