@@ -40,7 +40,7 @@ def main() -> None:
         sys.exit(f"bench: no measurement is called {' or '.join(arguments.only)}; see --list")
     sizes = {"tiny": plan.TINY, "quick": plan.QUICK, "default": plan.DEFAULT, "full": plan.FULL}[arguments.sizes]
     with databases.run() as server:
-        facts = {"command": command(sys.argv[1:]), "sizes": arguments.sizes, **server.facts()}
+        facts = {"command": command(arguments), "sizes": arguments.sizes, **server.facts()}
         if not server.is_local:
             print("The server runs elsewhere: no processor's time of the backend, no memory.", file=sys.stderr)
         bench = plan.Bench(server, sizes, arguments.contestant)
@@ -105,9 +105,13 @@ def is_chosen(name: str, only: Sequence[str]) -> bool:
     return not only or any(fnmatch.fnmatch(name, f"*{each}*") for each in only)
 
 
-def command(arguments: Sequence[str]) -> str:
-    """The command line that makes these figures; files do not matter for them."""
-    return " ".join(["python3 run.py bench", *(f'"{each}"' if " " in each else each for each in arguments)])
+def command(arguments: argparse.Namespace) -> str:
+    """The command line that makes these figures."""
+    words = ["python3 run.py bench"]
+    words += [f"--{arguments.sizes}"] if arguments.sizes != "default" else []
+    words += [f'--only "{each}"' for each in arguments.only]
+    words += [f'--contestant "{each}"' for each in arguments.contestant]
+    return " ".join(words)
 
 
 if __name__ == "__main__":
