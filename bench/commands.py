@@ -122,12 +122,16 @@ def awards(bench: Bench, name: str) -> Iterator[Figure]:
                         name, f"{users:,} users", way, "user",
                         cpu=None if sample.cpu is None else Spread.of([sample.cpu]),
                         wall=Spread.of([sample.wall]), client=Spread.of([sample.client]),
-                        # Of the wall: the loop's own time is the client's.
-                        ratio=Spread.of([sample.wall / found["loop"].wall]), baseline="loop",
-                        memory_kb=memory["backend_kb"], count=memory["process_kb"], note=note,
+                        ratio=Spread.of([_both_sides(sample) / _both_sides(found["loop"])]), baseline="loop",
+                        memory_kb=memory["backend_kb"], process_kb=memory["process_kb"], note=note,
                     )  # fmt: skip
             if users > sizes.rows:
                 bench.server.forget(users, rows)
+
+
+def _both_sides(sample: Sample) -> float:
+    """What a user takes of the processor, here and in the backend; the loop's own time is mostly here."""
+    return sample.wall if sample.cpu is None else sample.cpu + sample.client
 
 
 def _in_a_process(database: Database, way: str, file: str, users: int) -> dict[str, Any]:
@@ -168,7 +172,7 @@ def _faster(found: Figures) -> float:
 def _memory(found: Figures) -> float:
     """The larger of the two ratios between the most users and the fewest: of this process and of the backend."""
     few, many = (found("award_badges", "award_badges", found.cases("award_badges")[place]) for place in (0, -1))
-    pairs = ((many.count, few.count), (many.memory_kb, few.memory_kb))
+    pairs = ((many.process_kb, few.process_kb), (many.memory_kb, few.memory_kb))
     return max(after / before for after, before in pairs if after and before)
 
 

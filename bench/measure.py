@@ -71,6 +71,8 @@ class Figure:
     baseline: str = ""
     memory_kb: int | None = None
     """The most that the process took beside the memory that PostgreSQL shares."""
+    process_kb: int | None = None
+    """The most memory that the client's process took, where it has one of its own."""
     count: int | None = None
     note: str = ""
 

@@ -28,7 +28,7 @@ def main() -> None:
     arguments = parse(sys.argv[1:])
     django.setup()
     # They import models.
-    from bench import databases, plan, report  # noqa: PLC0415
+    from bench import contestants, databases, plan, report  # noqa: PLC0415
     from bench.everything import MEASUREMENTS  # noqa: PLC0415
 
     if arguments.list:
@@ -38,6 +38,8 @@ def main() -> None:
     chosen = [each for each in MEASUREMENTS if is_chosen(each.name, arguments.only)]
     if not chosen:
         sys.exit(f"bench: no measurement is called {' or '.join(arguments.only)}; see --list")
+    if unknown := set(arguments.contestant) - set(contestants.ALL):
+        sys.exit(f"bench: nobody is called {' or '.join(unknown)}; there are {'; '.join(contestants.ALL)}")
     sizes = {"tiny": plan.TINY, "quick": plan.QUICK, "default": plan.DEFAULT, "full": plan.FULL}[arguments.sizes]
     with databases.run() as server:
         facts = {"command": command(arguments), "sizes": arguments.sizes, **server.facts()}

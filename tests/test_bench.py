@@ -110,9 +110,15 @@ def test_only_some(tmp_path):
     file = tmp_path / "figures.json"
     run("--tiny", "--only", "scan", "--json", str(file))
     assert {each["measurement"] for each in json.loads(file.read_text("utf-8"))["figures"]} == {"scan"}
-    refused = subprocess.run([*SUITE, "--only", "nothing"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
-    assert "no measurement is called nothing; see --list" in refused.stderr
+    for option, complaint in (
+        ("--only", "no measurement is called nothing; see --list"),
+        ("--contestant", "nobody is called nothing; there are none; "),
+    ):
+        refused = subprocess.run(
+            [*SUITE, option, "nothing"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
+        assert refused.returncode == 1
+        assert complaint in refused.stderr
 
 
 def test_options():
