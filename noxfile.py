@@ -25,7 +25,7 @@ MATRIX = (
 #: Tests whose outcome no version of Django or PostgreSQL changes; `run.py test` runs them.
 SAME_EVERYWHERE = (
     "browser", "test_docs.py", "test_layout.py", "test_translations.py", "test_schema.py", "test_protocol_model.py",
-    "test_revocation_model.py"
+    "test_revocation_model.py", "test_bench.py"
 )  # fmt: skip
 
 #: What runs on any Python that run.py accepts.

@@ -36,10 +36,12 @@ PIP = (25, 1)
 
 def main() -> None:
     """Do what the command line asks for."""
-    # Only help is ours in `test`: everything behind it is pytest's.
-    pytest_arguments = sys.argv[2:] if sys.argv[1:2] == ["test"] and sys.argv[2:3] not in (["-h"], ["--help"]) else None
-    arguments = parse(sys.argv[1:] if pytest_arguments is None else ["test"])
-    groups = {"demo": ["demo"], "test": ["test"], "lint": ["test", "lint"], "matrix": ["matrix"]}
+    # Only help is ours in `test`: everything behind it is pytest's. In `bench` not even that is.
+    is_test = sys.argv[1:2] == ["test"] and sys.argv[2:3] not in (["-h"], ["--help"])
+    is_handed_on = is_test or sys.argv[1:2] == ["bench"]
+    arguments = parse(sys.argv[1:2] if is_handed_on else sys.argv[1:])
+    handed_on = sys.argv[2:] if is_handed_on else []
+    groups = {"demo": ["demo"], "test": ["test"], "bench": ["test"], "lint": ["test", "lint"], "matrix": ["matrix"]}
     python = environment(groups[arguments.command])
     os.chdir(REPOSITORY)
     if arguments.command == "demo":
@@ -48,7 +50,9 @@ def main() -> None:
         execute([python, "example/demo.py", *given, *port])
     elif arguments.command == "test":
         browser()
-        execute([python, "-m", "pytest", *(pytest_arguments or [])])
+        execute([python, "-m", "pytest", *handed_on])
+    elif arguments.command == "bench":
+        execute([python, "-m", "bench.suite", *handed_on])
     elif arguments.command == "matrix":
         execute([python, "-m", "nox", *(["--list"] if arguments.list else [])])
     else:
@@ -77,6 +81,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "test",
         help="run the tests; what follows goes to pytest",
         description="Runs the tests. What follows goes to pytest, for example: run.py test -k concurrency -x",
+    )
+    commands.add_parser(
+        "bench",
+        help="measure what badges cost; `run.py bench --help` has the options",
+        description="Measures what badges cost, beside other ways to award them; bench/suite.py has the options.",
     )
     commands.add_parser("lint", help="ruff check, ruff format --check, mypy")
     matrix = commands.add_parser("matrix", help="the tests on other versions of Python, Django and PostgreSQL (nox)")

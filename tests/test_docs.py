@@ -174,9 +174,9 @@ def test_run_py():
     run = load_run()
     calls = [words[2:] for _, words in command_lines() if words[:2] == ["python3", "run.py"]]
     for call in calls:
-        assert run.parse(call[:1] if call[0] == "test" else call).command == call[0]
+        assert run.parse(call[:1] if call[0] in ("test", "bench") else call).command == call[0]
     assert calls[:2] == [["demo"], ["test"]]
-    assert {call[0] for call in calls} == {"demo", "test", "lint", "matrix"}
+    assert {call[0] for call in calls} == {"demo", "test", "bench", "lint", "matrix"}
     for call in ("python3 run.py demo", "python3 run.py test"):
         assert f"$ {call}\n" in TEXTS["README.md"]
 

@@ -1,0 +1,122 @@
+"""Several connections at once, by pgbench."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import postgres_binaries
+from psycopg.conninfo import conninfo_to_dict
+
+from bench import contestants, measure
+from bench.contestants import BADGES, BY_HAND, NONE, UNSAFE
+from bench.databases import Database, Server
+from bench.measure import Figure, Sample
+from bench.plan import Bench, Measurement
+
+INSERT = "\\set user random(1, {users})\nINSERT INTO dummy_sketch (user_id, title) VALUES (:user, 'Sketch');\n"
+NAMES = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+
+
+def connections(bench: Bench, name: str) -> Iterator[Figure]:
+    """Single-row INSERTs from so many connections; the processor's time is the server's."""
+    sizes = bench.sizes
+    script = INSERT.format(users=sizes.users)
+    names = (NONE, BADGES, BY_HAND, UNSAFE)
+    for number in sizes.connections:
+        with bench.contest(names, [contestants.count(contestants.NEVER)]) as databases:
+            samples: dict[str, list[Sample]] = {each: [] for each in databases}
+            for turn in range(sizes.bulk_rounds):
+                order = list(databases)
+                random.Random(turn).shuffle(order)
+                for each in order:
+                    samples[each].append(_turn(bench.server, databases[each], script, number, sizes.seconds))
+            notes = {each: _rate(own, number) for each, own in samples.items()}
+            yield from measure.figures(
+                name, f"{number} connection{'s' if number > 1 else ''}", samples, unit="transaction", notes=notes
+            )
+
+
+def _rate(samples: list[Sample], number: int) -> str:
+    median = measure.Spread.of([each.wall for each in samples]).median
+    return f"{number * 1e6 / median:,.0f} per second"
+
+
+def _turn(server: Server, database: Database, script: str, number: int, seconds: float) -> Sample:
+    """One turn; wall is how long a transaction took."""
+    # The data are the same at the beginning of each turn.
+    database.remove_new_rows()
+    before = _ended_backends(server, database)
+    threads = min(number, os.cpu_count() or 1, 4)
+    options = [
+        "-n",
+        "-M",
+        "prepared",
+        "-c",
+        str(number),
+        "-j",
+        str(threads),
+        "-T",
+        str(max(1, round(seconds))),
+        "-f",
+        "-",
+    ]
+    done = subprocess.run(
+        [_pgbench(), *options], input=script, capture_output=True, text=True, check=False, env=_environment(database)
+    )
+    if done.returncode:
+        sys.exit(f"pgbench: {done.stderr}")
+    processed = re.search(r"actually processed: (\d+)", done.stdout)
+    rate = re.search(r"tps = ([\d.]+)", done.stdout)
+    if not processed or not rate:
+        sys.exit(f"pgbench says what nobody understands: {done.stdout}")
+    after = _ended_backends(server, database)
+    cpu = None if before is None or after is None else 1e6 * (after - before) / int(processed[1])
+    return Sample(wall=1e6 * number / float(rate[1]), cpu=cpu)
+
+
+def _ended_backends(server: Server, database: Database) -> float | None:
+    """Seconds of the processor's time that backends which have ended took."""
+    if not server.is_local:
+        return None
+    database.fresh_session()
+    busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> %s"
+    while server.admin.execute(busy, [database.name, database.admin.info.backend_pid]).fetchone()[0]:
+        time.sleep(0.01)
+    # The process itself ends a moment later.
+    time.sleep(0.1)
+    try:
+        folder = Path(server.admin.execute("SHOW data_directory").fetchone()[0])
+        pid = (folder / "postmaster.pid").read_text().split("\n")[0]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
+@functools.cache
+def _pgbench() -> str:
+    path = shutil.which("pgbench")
+    with contextlib.suppress(postgres_binaries.PostgresError):
+        bundled = postgres_binaries.binaries() / "pgbench"
+        path = str(bundled) if bundled.exists() else path
+    return path or sys.exit("pgbench is needed; it comes with PostgreSQL")
+
+
+def _environment(database: Database) -> dict[str, str]:
+    options = conninfo_to_dict(database.conninfo)
+    return {**os.environ, **{NAMES[key]: str(value) for key, value in options.items() if key in NAMES}}
+
+
+MEASUREMENTS = (
+    Measurement("connections", "single-row INSERT from several connections, a count badge that is lacked", connections),
+)

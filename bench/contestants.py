@@ -1,0 +1,173 @@
+"""Who takes part, and what each installs for the same badges.
+
+none             no trigger
+floor, row       an empty row trigger: nothing that is done for each row can be cheaper
+floor, statement an empty statement trigger with the rows of the statement
+badges           django-pg-badges, with evidence and history
+by hand          the row trigger that a careful engineer writes: who holds the badge is left alone, who lacks it is
+                 locked, counted and given it; all badges of a table in one function
+unsafe by hand   the same without the lock, as it is mostly written: transactions at the same time lose badges
+0.1 style        one row trigger for each badge
+orm, post_save   Django's save(), and with a receiver that looks, counts and creates in Python
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models.signals import post_save
+from dummy.models import Sketch
+
+from badges import definitions, install
+from badges.models import Badge
+from bench.databases import Database, statement
+
+NONE, ROW, STATEMENT, BADGES, BY_HAND, UNSAFE, OLD, ORM, POST_SAVE = ALL = (
+    "none", "floor, row", "floor, statement", "badges", "by hand", "unsafe by hand", "0.1 style", "orm", "post_save"
+)  # fmt: skip
+
+LOCK = "PERFORM pg_advisory_xact_lock(NEW.user_id);"
+
+#: What nobody reaches.
+NEVER = 1_000_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A badge that all contestants award, after writes to dummy_sketch."""
+
+    code: str = "collector"
+    event: str = "insert"
+    condition: str = ""
+    progress: str = ""
+    """In the place of a condition: SQL for a number, one for several levels."""
+    goal: int = NEVER
+
+    @property
+    def counts(self) -> bool:
+        """Whether other rows decide."""
+        return " from " in (self.condition or self.progress)
+
+    @property
+    def test(self) -> str:
+        """The condition in SQL, to follow SELECT."""
+        return self.condition or f"(SELECT {self.progress}) >= {self.goal}"
+
+
+COUNT = "count(*) from dummy_sketch where user_id = NEW.user_id"
+
+
+def count(at_least: int) -> Rule:
+    """A badge for so many rows."""
+    return Rule(condition=COUNT.replace("count(*)", f"count(*) >= {at_least}"))
+
+
+def views(at_least: int) -> Rule:
+    """A badge that the changed row decides, after an update."""
+    return Rule(code="star", event="update", condition=f"NEW.hit_views > {at_least}")
+
+
+def entries(rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    """The rules as in badge.json."""
+    common = {"trigger_table": "dummy_sketch", "user_field": "user_id"}
+    found: list[dict[str, Any]] = []
+    levels: dict[str, list[dict[str, Any]]] = {}
+    for rule in rules:
+        shared = {"name": rule.code.title(), "trigger_condition": rule.event, **common}
+        if rule.condition:
+            found.append({**shared, "code": rule.code, "condition": rule.condition})
+        else:
+            if rule.progress not in levels:
+                levels[rule.progress] = []
+                found.append({**shared, "progress": rule.progress, "levels": levels[rule.progress]})
+            levels[rule.progress].append({"code": rule.code, "goal": rule.goal})
+    return found
+
+
+def put_in(database: Database, name: str, rules: Sequence[Rule]) -> None:
+    """Give this contestant what it awards these badges with, in a database that has nothing yet."""
+    if name == BADGES:
+        install.apply(database.django, definitions.parse(json.dumps(entries(rules))), "bench")
+        database.django.close()
+        return
+    if not rules:
+        return
+    database.prepare(statement("definitions"), [[rule.code for rule in rules]])
+    event = rules[0].event
+    if name in (ROW, STATEMENT):
+        database.prepare(statement("floor_row" if name == ROW else "floor_statement").format(event=event))
+    elif name in (BY_HAND, UNSAFE):
+        database.prepare(by_hand(rules, LOCK if name == BY_HAND else ""))
+    elif name == OLD:
+        for rule in rules:
+            database.prepare(statement("as_0_1").format(code=rule.code, event=event, condition=rule.test))
+    elif name == POST_SAVE:
+        receive(database, rules)
+
+
+def by_hand(rules: Sequence[Rule], lock: str) -> str:
+    """The trigger that one writes for these badges."""
+    event = rules[0].event
+    if not any(rule.counts for rule in rules):
+        values = ", ".join(f"('{rule.code}', {rule.test})" for rule in rules)
+        return statement("by_hand_row").format(
+            values=values, any=" OR ".join(f"{rule.test}" for rule in rules), event=event
+        )
+    if len(rules) == 1:
+        return statement("by_hand_count").format(code=rules[0].code, condition=rules[0].test, lock=lock, event=event)
+    counting = ",".join(rule.code for rule in rules if rule.counts)
+    return statement("by_hand_many").format(
+        counting=f"{{{counting}}}", lock=lock or "NULL;", event=event, arms=_arms(rules)
+    )
+
+
+def _arms(rules: Sequence[Rule]) -> str:
+    award = "INSERT INTO badges_badge (user_id, code) VALUES (NEW.user_id, '{}') ON CONFLICT DO NOTHING;"
+    arms = []
+    for rule in (each for each in rules if each.condition):
+        given = award.format(rule.code)
+        if rule.counts:
+            # Not joined by AND: that would be one expression, whose subquery is started in any case.
+            given = f"IF (SELECT {rule.test}) THEN {given} END IF;"
+        also = "" if rule.counts else f" AND {rule.test}"
+        arms.append(f"    IF NOT '{rule.code}' = ANY (held){also} THEN {given} END IF;")
+    for progress in dict.fromkeys(each.progress for each in rules if each.progress):
+        levels = [rule for rule in rules if rule.progress == progress]
+        codes = ",".join(rule.code for rule in levels)
+        inner = " ".join(
+            f"IF reached >= {rule.goal} AND NOT '{rule.code}' = ANY (held) THEN {award.format(rule.code)} END IF;"
+            for rule in levels
+        )
+        arms.append(f"    IF NOT held @> '{{{codes}}}'::text[] THEN reached := (SELECT {progress}); {inner} END IF;")
+    return "\n".join(arms)
+
+
+def receive(database: Database, rules: Sequence[Rule]) -> None:
+    """Connect a receiver that does what most apps for badges do, to what is saved in this database."""
+    [rule] = rules
+    alias = database.name
+    threshold = int(rule.condition.split(">")[1].lstrip("=").split()[0])
+
+    def award(sender: type[Sketch], instance: Sketch, using: str, **_: Any) -> None:
+        if using != alias:
+            return
+        if not rule.counts and instance.hit_views <= threshold:
+            return
+        held = Badge.objects.using(alias).filter(user_id=instance.user_id, code=rule.code)
+        if held.exists():
+            return
+        if rule.counts and Sketch.objects.using(alias).filter(user_id=instance.user_id).count() < threshold:
+            return
+        Badge.objects.using(alias).get_or_create(user_id=instance.user_id, code=rule.code)
+
+    post_save.disconnect(sender=Sketch, dispatch_uid="bench")
+    post_save.connect(award, sender=Sketch, weak=False, dispatch_uid="bench")
+
+
+def hold(database: Database, rules: Sequence[Rule]) -> None:
+    """Let everybody hold these badges."""
+    database.prepare(statement("held"), [[rule.code for rule in rules]])
+    database.prepare("VACUUM ANALYZE badges_badge")

@@ -1,0 +1,11 @@
+"""All measurements, in the order in which they are made."""
+
+from __future__ import annotations
+
+from bench import bulk, clients, commands, crowd, growth, sessions, writes
+
+MEASUREMENTS = tuple(
+    measurement
+    for module in (writes, bulk, crowd, growth, sessions, clients, commands)
+    for measurement in module.MEASUREMENTS
+)

@@ -1,0 +1,135 @@
+"""The suite of measurements runs, and what it yields makes sense. No time decides."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+SUITE = [sys.executable, "-m", "bench.suite"]
+
+
+def run(*arguments: str) -> str:
+    # A server of its own, whose settings it chooses.
+    environment = {name: value for name, value in os.environ.items() if name != "BADGES_DSN"}
+    done = subprocess.run(
+        [*SUITE, *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def names() -> list[str]:
+    """All measurements."""
+    return [line.split("  ")[0] for line in run("--list").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    """A document with the two marks."""
+    path = tmp_path_factory.mktemp("bench") / "page.md"
+    marks = re.search(
+        r"<!-- figures.*?<!-- end[^>]*>", (REPOSITORY / "docs/performance.md").read_text("utf-8"), re.DOTALL
+    )
+    path.write_text(f"Before\n\n{marks[0]}\n\nAfter\n", "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def result(page) -> dict:
+    """Everything at the smallest sizes."""
+    file = page.with_suffix(".json")
+    run("--tiny", "--json", str(file), "--markdown", str(page))
+    return json.loads(file.read_text("utf-8"))
+
+
+def test_every_measurement_runs(names, result):
+    """Each measurement yields figures, of badges or of what they replace."""
+    assert list(dict.fromkeys(each["measurement"] for each in result["figures"])) == names
+    assert set(result["seconds"]) == set(names)
+
+
+def test_figures_are_sane(result):
+    """Times, ratios and memory are positive, quartiles enclose the median, and whoever is compared is there."""
+    known = {(each["measurement"], each["case"], each["contestant"]) for each in result["figures"]}
+    assert len(known) == len(result["figures"])
+    for figure in result["figures"]:
+        for key in ("cpu", "wall", "ratio"):
+            if spread := figure[key]:
+                assert 0 < spread["low"] <= spread["median"] <= spread["high"] < 1e9, figure
+        assert figure["wall"] or figure["count"] is not None
+        assert figure["memory_kb"] is None or 1_000 < figure["memory_kb"] < 1_000_000
+        if figure["ratio"]:
+            assert (figure["measurement"], figure["case"], figure["baseline"]) in known
+        if figure["contestant"] == figure["baseline"]:
+            assert figure["ratio"]["median"] == 1
+
+
+def test_contestants_do_the_same_work(result):
+    """Nothing is told while nothing is awarded, and each award is told once."""
+    heard = {
+        (each["case"], each["contestant"]): each["count"]
+        for each in result["figures"]
+        if each["measurement"] == "notifications"
+    }
+    assert heard == {
+        ("nothing is awarded", "none"): 0, ("nothing is awarded", "badges"): 0,
+        ("each write awards", "none"): 0, ("each write awards", "badges"): 50,
+    }  # fmt: skip
+
+
+def test_targets(result, names):
+    """Each target is judged by what was measured, or is said not to have been."""
+    assert result["targets"]
+    for target in result["targets"]:
+        assert target["measurement"] in names
+        if target["value"] is None:
+            assert target["verdict"] == "not measured"
+        else:
+            assert target["verdict"] == ("reached" if target["value"] <= target["at_most"] else "missed")
+
+
+def test_document(result, page):
+    """The tables come between the marks, and what stands around them stays."""
+    text = page.read_text("utf-8")
+    assert text.startswith("Before\n")
+    assert text.endswith("After\n")
+    for target in result["targets"]:
+        assert f"| {target['target']} |" in text
+
+
+def test_only_some(tmp_path):
+    """What is asked for is measured, and nothing else; a name that nothing has is refused."""
+    file = tmp_path / "figures.json"
+    run("--tiny", "--only", "scan", "--json", str(file))
+    assert {each["measurement"] for each in json.loads(file.read_text("utf-8"))["figures"]} == {"scan"}
+    for option, complaint in (
+        ("--only", "no measurement is called nothing; see --list"),
+        ("--contestant", "nobody is called nothing; there are none; "),
+    ):
+        refused = subprocess.run(
+            [*SUITE, option, "nothing"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
+        assert refused.returncode == 1
+        assert complaint in refused.stderr
+
+
+def test_options():
+    """The options in performance.md are those of --help."""
+    table = re.findall(r"^\| `(--\w+)", (REPOSITORY / "docs/performance.md").read_text("utf-8"), re.MULTILINE)
+    assert set(table) == set(re.findall(r"(?<!-)--[a-z]+", run("--help"))) - {"--help"}
+
+
+def test_against(tmp_path):
+    """The ratios of an earlier run are put beside those of this one, and nobody takes part who was not asked."""
+    file = tmp_path / "figures.json"
+    chosen = ("--tiny", "--only", "bulk awards", "--contestant", "badges")
+    assert "by hand" not in run(*chosen, "--json", str(file))
+    assert re.search(r"bulk awards, 50 awards, badges +[\d.]+ +[\d.]+ +[+-]\d", run(*chosen, "--against", str(file)))
