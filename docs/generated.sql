@@ -926,7 +926,7 @@ BEGIN
         IF NOT (badges_check.new_row ?& '{}'::text[] AND badges_check.old_row ?& '{hit_views}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT OLD.hit_views < 10
+        SELECT coalesce((OLD.hit_views < 10
                     ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'delete', 'old', jsonb_build_object('hit_views', "old"."hit_views"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
@@ -954,7 +954,7 @@ BEGIN
         IF NOT (badges_check.new_row ?& '{}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT true
+        SELECT coalesce((true
                     ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert')
         INTO earned, evidence
         FROM (SELECT) AS nothing;
@@ -992,7 +992,7 @@ BEGIN
         IF NOT (badges_check.new_row ?& '{}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
         END IF;
-        SELECT coalesce((SELECT true
+        SELECT coalesce((true
                     ), false), jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert')
         INTO earned, evidence
         FROM (SELECT) AS nothing;
@@ -1009,7 +1009,7 @@ BEGIN
         IF NOT (badges_check.new_row ?& '{hit_views}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT hit_views >= 250
+        SELECT coalesce((hit_views >= 250
                     ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
@@ -1026,7 +1026,7 @@ BEGIN
         IF NOT (badges_check.new_row ?& '{date_joined}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.auth_user';
         END IF;
-        SELECT coalesce((SELECT age(NEW.date_joined) > interval '1 year'
+        SELECT coalesce((age(NEW.date_joined) > interval '1 year'
                     ), false), jsonb_build_object('table', 'public.auth_user', 'operation', 'update', 'new', jsonb_build_object('date_joined', "new"."date_joined"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("date_joined" timestamp with time zone);
@@ -1062,7 +1062,7 @@ BEGIN
         IF NOT (badges_check.new_row ?& '{hit_views}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT hit_views > 1000
+        SELECT coalesce((hit_views > 1000
                     ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
@@ -1096,7 +1096,7 @@ BEGIN
         IF NOT (badges_check.new_row ?& '{hit_views}'::text[] AND badges_check.old_row ?& '{hit_views}'::text[]) THEN
             RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT (SELECT NEW.hit_views - OLD.hit_views >= 500
+        SELECT coalesce((SELECT (NEW.hit_views - OLD.hit_views >= 500
                     ) FROM (SELECT "new"."hit_views") AS "new"), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"), 'old', jsonb_build_object('hit_views', "old"."hit_views"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer)
@@ -1144,7 +1144,7 @@ BEGIN
 
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "bc8b031349abae45"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "f9e5327ff1818479"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -1371,14 +1371,11 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows.
-    IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'auth_user') THEN
-        RETURN NULL;
-    END IF;
+    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
     BEGIN
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT age(NEW.date_joined) > interval '1 year'
-                    ) LIMIT 1) THEN
+        IF (SELECT true FROM "badges_new" AS "new" WHERE (age(NEW.date_joined) > interval '1 year'
+                    ) LIMIT 1) AND ("badges_update_auth_user_3116e76a"."tg_table_schema" = 'public' AND "badges_update_auth_user_3116e76a"."tg_table_name" = 'auth_user') THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
                    array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
@@ -1389,7 +1386,7 @@ BEGIN
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Pionner
-                    ('pionner', (SELECT age(NEW.date_joined) > interval '1 year'
+                    ('pionner', (age(NEW.date_joined) > interval '1 year'
                     ))
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."id" IS NOT NULL AND ''::text IS NOT NULL
@@ -1407,29 +1404,31 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        BEGIN
-            PERFORM "public"."badges_one_by_one"(
-                'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{pionner}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["date_joined"], "old": []}'::jsonb])
-            FROM "badges_new" AS "new"
-            WHERE "new"."id" IS NOT NULL;
-        EXCEPTION WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                RAISE;
-            END IF;
+        IF ("badges_update_auth_user_3116e76a"."tg_table_schema" = 'public' AND "badges_update_auth_user_3116e76a"."tg_table_name" = 'auth_user') THEN
             BEGIN
-                -- What is wrong concerns all of them: the column of the user is gone, say.
-                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{pionner}'::text[]) AS failed (code);
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                PERFORM "public"."badges_one_by_one"(
+                    'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
+                    '{pionner}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["date_joined"], "old": []}'::jsonb])
+                FROM "badges_new" AS "new"
+                WHERE "new"."id" IS NOT NULL;
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                BEGIN
+                    -- What is wrong concerns all of them: the column of the user is gone, say.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{pionner}'::text[]) AS failed (code);
+                EXCEPTION WHEN OTHERS THEN
+                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                END;
             END;
-        END;
 
+        END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["pionner"], "body": "869a961a134a52ab"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["pionner"], "body": "37d13e02dcad3c9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -1466,15 +1465,13 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows.
-    IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'badges_badge') THEN
-        RETURN NULL;
-    END IF;
+    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
         SELECT "new"."user_id", ''::text, ("new"."user_id"::bigint & 1023)::integer, coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text), '{}'), (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM "badges_new" AS "new"
+        WHERE ("badges_insert_badges_badge_d2690b9b"."tg_table_schema" = 'public' AND "badges_insert_badges_badge_d2690b9b"."tg_table_name" = 'badges_badge')
         LIMIT 1;
         IF own.are_many THEN
             -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
@@ -1602,29 +1599,31 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        BEGIN
-            PERFORM "public"."badges_one_by_one"(
-                'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{three-badges}'::text[], '{t}'::bool[], '{f}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb])
-            FROM "badges_new" AS "new"
-            WHERE "new"."user_id" IS NOT NULL;
-        EXCEPTION WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                RAISE;
-            END IF;
+        IF ("badges_insert_badges_badge_d2690b9b"."tg_table_schema" = 'public' AND "badges_insert_badges_badge_d2690b9b"."tg_table_name" = 'badges_badge') THEN
             BEGIN
-                -- What is wrong concerns all of them: the column of the user is gone, say.
-                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{three-badges}'::text[]) AS failed (code);
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                PERFORM "public"."badges_one_by_one"(
+                    'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
+                    '{three-badges}'::text[], '{t}'::bool[], '{f}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb])
+                FROM "badges_new" AS "new"
+                WHERE "new"."user_id" IS NOT NULL;
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                BEGIN
+                    -- What is wrong concerns all of them: the column of the user is gone, say.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{three-badges}'::text[]) AS failed (code);
+                EXCEPTION WHEN OTHERS THEN
+                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                END;
             END;
-        END;
 
+        END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["three-badges"], "body": "ae491810e519f8a9"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["three-badges"], "body": "986195a00ad1b81c"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -1661,15 +1660,13 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows.
-    IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'dummy_like') THEN
-        RETURN NULL;
-    END IF;
+    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
         SELECT "looked"."user_id", ''::text, ("looked"."user_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text), (SELECT true FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+        WHERE ("badges_delete_dummy_like_082699e7"."tg_table_schema" = 'public' AND "badges_delete_dummy_like_082699e7"."tg_table_name" = 'dummy_like')
         LIMIT 1;
         IF own.are_many THEN
             -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
@@ -1808,29 +1805,31 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        BEGIN
-            PERFORM "public"."badges_one_by_one"(
-                'state', '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "looked"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(NULL::jsonb),
-                '{generous-bronze,generous-gold,generous-silver}'::text[], '{t,t,t}'::bool[], '{t,t,t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
-            FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-            WHERE "looked"."user_id" IS NOT NULL;
-        EXCEPTION WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                RAISE;
-            END IF;
+        IF ("badges_delete_dummy_like_082699e7"."tg_table_schema" = 'public' AND "badges_delete_dummy_like_082699e7"."tg_table_name" = 'dummy_like') THEN
             BEGIN
-                -- What is wrong concerns all of them: the column of the user is gone, say.
-                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                PERFORM "public"."badges_one_by_one"(
+                    'state', '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "looked"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(NULL::jsonb),
+                    '{generous-bronze,generous-gold,generous-silver}'::text[], '{t,t,t}'::bool[], '{t,t,t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
+                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                WHERE "looked"."user_id" IS NOT NULL;
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                BEGIN
+                    -- What is wrong concerns all of them: the column of the user is gone, say.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                EXCEPTION WHEN OTHERS THEN
+                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                END;
             END;
-        END;
 
+        END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "509c19351ce763d0"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "db53fd6e465a217e"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -1867,15 +1866,13 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows.
-    IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'dummy_like') THEN
-        RETURN NULL;
-    END IF;
+    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
         SELECT "new"."artist_id", ''::text, ("new"."artist_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."artist_id" AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = ''::text), (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM "badges_new" AS "new"
+        WHERE ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public' AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like')
         LIMIT 1;
         IF own.are_many THEN
             -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
@@ -2006,6 +2003,7 @@ BEGIN
         SELECT "looked"."user_id", ''::text, ("looked"."user_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text), (SELECT true FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
+        WHERE ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public' AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like')
         LIMIT 1;
         IF own.are_many THEN
             -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
@@ -2138,8 +2136,8 @@ BEGIN
         END IF;
 
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT true
-                    ) LIMIT 1) THEN
+        IF (SELECT true FROM "badges_new" AS "new" WHERE (true
+                    ) LIMIT 1) AND ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public' AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like') THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
                    array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
@@ -2150,7 +2148,7 @@ BEGIN
                 CROSS JOIN LATERAL (
                     VALUES
                     -- In a good mood
-                    ('good-mood', (SELECT true
+                    ('good-mood', (true
                     ))
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
@@ -2168,63 +2166,65 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        BEGIN
-            PERFORM "public"."badges_one_by_one"(
-                'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."artist_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{beloved,well-liked}'::text[], '{t,t}'::bool[], '{f,f}'::bool[], ARRAY['{"new": ["artist_id"], "old": []}'::jsonb, '{"new": ["artist_id"], "old": []}'::jsonb])
-            FROM "badges_new" AS "new"
-            WHERE "new"."artist_id" IS NOT NULL;
-        EXCEPTION WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                RAISE;
-            END IF;
+        IF ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public' AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like') THEN
             BEGIN
-                -- What is wrong concerns all of them: the column of the user is gone, say.
-                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{beloved,well-liked}'::text[]) AS failed (code);
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                PERFORM "public"."badges_one_by_one"(
+                    'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."artist_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
+                    '{beloved,well-liked}'::text[], '{t,t}'::bool[], '{f,f}'::bool[], ARRAY['{"new": ["artist_id"], "old": []}'::jsonb, '{"new": ["artist_id"], "old": []}'::jsonb])
+                FROM "badges_new" AS "new"
+                WHERE "new"."artist_id" IS NOT NULL;
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                BEGIN
+                    -- What is wrong concerns all of them: the column of the user is gone, say.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{beloved,well-liked}'::text[]) AS failed (code);
+                EXCEPTION WHEN OTHERS THEN
+                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                END;
             END;
-        END;
-        BEGIN
-            PERFORM "public"."badges_one_by_one"(
-                'state', '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "looked"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(NULL::jsonb),
-                '{generous-bronze,generous-gold,generous-silver}'::text[], '{t,t,t}'::bool[], '{t,t,t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
-            FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
-            WHERE "looked"."user_id" IS NOT NULL;
-        EXCEPTION WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                RAISE;
-            END IF;
             BEGIN
-                -- What is wrong concerns all of them: the column of the user is gone, say.
-                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                PERFORM "public"."badges_one_by_one"(
+                    'state', '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "looked"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(NULL::jsonb),
+                    '{generous-bronze,generous-gold,generous-silver}'::text[], '{t,t,t}'::bool[], '{t,t,t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
+                WHERE "looked"."user_id" IS NOT NULL;
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                BEGIN
+                    -- What is wrong concerns all of them: the column of the user is gone, say.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                EXCEPTION WHEN OTHERS THEN
+                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                END;
             END;
-        END;
-        BEGIN
-            PERFORM "public"."badges_one_by_one"(
-                'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{good-mood}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": [], "old": []}'::jsonb])
-            FROM "badges_new" AS "new"
-            WHERE "new"."user_id" IS NOT NULL;
-        EXCEPTION WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                RAISE;
-            END IF;
             BEGIN
-                -- What is wrong concerns all of them: the column of the user is gone, say.
-                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{good-mood}'::text[]) AS failed (code);
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                PERFORM "public"."badges_one_by_one"(
+                    'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
+                    '{good-mood}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": [], "old": []}'::jsonb])
+                FROM "badges_new" AS "new"
+                WHERE "new"."user_id" IS NOT NULL;
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                BEGIN
+                    -- What is wrong concerns all of them: the column of the user is gone, say.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{good-mood}'::text[]) AS failed (code);
+                EXCEPTION WHEN OTHERS THEN
+                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                END;
             END;
-        END;
 
+        END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "24c0238f87292a4c"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "0accfb3fa0565b1d"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -2261,15 +2261,13 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows.
-    IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'dummy_like') THEN
-        RETURN NULL;
-    END IF;
+    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
         SELECT "looked"."user_id", ''::text, ("looked"."user_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text), (SELECT true FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+        WHERE ("badges_update_dummy_like_e0af39e4"."tg_table_schema" = 'public' AND "badges_update_dummy_like_e0af39e4"."tg_table_name" = 'dummy_like')
         LIMIT 1;
         IF own.are_many THEN
             -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
@@ -2408,29 +2406,31 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        BEGIN
-            PERFORM "public"."badges_one_by_one"(
-                'state', '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "looked"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(NULL::jsonb),
-                '{generous-bronze,generous-gold,generous-silver}'::text[], '{t,t,t}'::bool[], '{t,t,t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
-            FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-            WHERE "looked"."user_id" IS NOT NULL;
-        EXCEPTION WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                RAISE;
-            END IF;
+        IF ("badges_update_dummy_like_e0af39e4"."tg_table_schema" = 'public' AND "badges_update_dummy_like_e0af39e4"."tg_table_name" = 'dummy_like') THEN
             BEGIN
-                -- What is wrong concerns all of them: the column of the user is gone, say.
-                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                PERFORM "public"."badges_one_by_one"(
+                    'state', '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "looked"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(NULL::jsonb),
+                    '{generous-bronze,generous-gold,generous-silver}'::text[], '{t,t,t}'::bool[], '{t,t,t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
+                WHERE "looked"."user_id" IS NOT NULL;
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                BEGIN
+                    -- What is wrong concerns all of them: the column of the user is gone, say.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                EXCEPTION WHEN OTHERS THEN
+                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                END;
             END;
-        END;
 
+        END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "e953534fa9b1580e"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "14c85022bab1f79e"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -2467,14 +2467,11 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows.
-    IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'dummy_sketch') THEN
-        RETURN NULL;
-    END IF;
+    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
     BEGIN
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        IF (SELECT true FROM "badges_old" AS "old" WHERE (SELECT OLD.hit_views < 10
-                    ) LIMIT 1) THEN
+        IF (SELECT true FROM "badges_old" AS "old" WHERE (OLD.hit_views < 10
+                    ) LIMIT 1) AND ("badges_delete_dummy_sketch_f1ef14d4"."tg_table_schema" = 'public' AND "badges_delete_dummy_sketch_f1ef14d4"."tg_table_name" = 'dummy_sketch') THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
                    array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
@@ -2485,7 +2482,7 @@ BEGIN
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Clean-up
-                    ('clean-up', (SELECT OLD.hit_views < 10
+                    ('clean-up', (OLD.hit_views < 10
                     ))
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "old"."user_id" IS NOT NULL AND ''::text IS NOT NULL
@@ -2503,29 +2500,31 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        BEGIN
-            PERFORM "public"."badges_one_by_one"(
-                'delete', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "old"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(to_jsonb(old.*)),
-                '{clean-up}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": [], "old": ["hit_views"]}'::jsonb])
-            FROM "badges_old" AS "old"
-            WHERE "old"."user_id" IS NOT NULL;
-        EXCEPTION WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                RAISE;
-            END IF;
+        IF ("badges_delete_dummy_sketch_f1ef14d4"."tg_table_schema" = 'public' AND "badges_delete_dummy_sketch_f1ef14d4"."tg_table_name" = 'dummy_sketch') THEN
             BEGIN
-                -- What is wrong concerns all of them: the column of the user is gone, say.
-                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{clean-up}'::text[]) AS failed (code);
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                PERFORM "public"."badges_one_by_one"(
+                    'delete', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "old"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(to_jsonb(old.*)),
+                    '{clean-up}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": [], "old": ["hit_views"]}'::jsonb])
+                FROM "badges_old" AS "old"
+                WHERE "old"."user_id" IS NOT NULL;
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                BEGIN
+                    -- What is wrong concerns all of them: the column of the user is gone, say.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{clean-up}'::text[]) AS failed (code);
+                EXCEPTION WHEN OTHERS THEN
+                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                END;
             END;
-        END;
 
+        END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["clean-up"], "body": "c9b0d9104b23975e"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["clean-up"], "body": "9e0d31a6d4c7df58"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -2562,15 +2561,13 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows.
-    IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'dummy_sketch') THEN
-        RETURN NULL;
-    END IF;
+    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
     BEGIN
         -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
         SELECT "new"."user_id", ''::text, ("new"."user_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = ''::text), (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM "badges_new" AS "new"
+        WHERE ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" = 'public' AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" = 'dummy_sketch')
         LIMIT 1;
         IF own.are_many THEN
             -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
@@ -2704,8 +2701,8 @@ BEGIN
         END IF;
 
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT true
-                    ) LIMIT 1) THEN
+        IF (SELECT true FROM "badges_new" AS "new" WHERE (true
+                    ) LIMIT 1) AND ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" = 'public' AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" = 'dummy_sketch') THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
                    array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
@@ -2716,7 +2713,7 @@ BEGIN
                 CROSS JOIN LATERAL (
                     VALUES
                     -- First sketch
-                    ('first-sketch', (SELECT true
+                    ('first-sketch', (true
                     ))
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
@@ -2734,29 +2731,31 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        BEGIN
-            PERFORM "public"."badges_one_by_one"(
-                'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{collector,first-sketch,prolific,virtuoso}'::text[], '{t,f,t,t}'::bool[], '{f,f,f,f}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": [], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
-            FROM "badges_new" AS "new"
-            WHERE "new"."user_id" IS NOT NULL;
-        EXCEPTION WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                RAISE;
-            END IF;
+        IF ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" = 'public' AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" = 'dummy_sketch') THEN
             BEGIN
-                -- What is wrong concerns all of them: the column of the user is gone, say.
-                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{collector,first-sketch,prolific,virtuoso}'::text[]) AS failed (code);
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                PERFORM "public"."badges_one_by_one"(
+                    'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
+                    '{collector,first-sketch,prolific,virtuoso}'::text[], '{t,f,t,t}'::bool[], '{f,f,f,f}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": [], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
+                FROM "badges_new" AS "new"
+                WHERE "new"."user_id" IS NOT NULL;
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                BEGIN
+                    -- What is wrong concerns all of them: the column of the user is gone, say.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{collector,first-sketch,prolific,virtuoso}'::text[]) AS failed (code);
+                EXCEPTION WHEN OTHERS THEN
+                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                END;
             END;
-        END;
 
+        END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "7b0a8cdd27ae6cce"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "9803e20f620d4009"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -2793,14 +2792,11 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows.
-    IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'dummy_sketch') THEN
-        RETURN NULL;
-    END IF;
+    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
     BEGIN
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT hit_views >= 250
-                    ) LIMIT 1) THEN
+        IF (SELECT true FROM "badges_new" AS "new" WHERE (hit_views >= 250
+                    ) LIMIT 1) AND ("badges_update_dummy_sketch_f5317487"."tg_table_schema" = 'public' AND "badges_update_dummy_sketch_f5317487"."tg_table_name" = 'dummy_sketch') THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
                    array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
@@ -2811,7 +2807,7 @@ BEGIN
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Hit
-                    ('hit', (SELECT hit_views >= 250
+                    ('hit', (hit_views >= 250
                     ))
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND "new"."id"::text IS NOT NULL
@@ -2823,8 +2819,8 @@ BEGIN
         END IF;
 
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        IF (SELECT true FROM "badges_new" AS "new" WHERE (SELECT hit_views > 1000
-                    ) LIMIT 1) THEN
+        IF (SELECT true FROM "badges_new" AS "new" WHERE (hit_views > 1000
+                    ) LIMIT 1) AND ("badges_update_dummy_sketch_f5317487"."tg_table_schema" = 'public' AND "badges_update_dummy_sketch_f5317487"."tg_table_name" = 'dummy_sketch') THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
                    array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
@@ -2835,7 +2831,7 @@ BEGIN
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Star
-                    ('star', (SELECT hit_views > 1000
+                    ('star', (hit_views > 1000
                     ))
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
@@ -2853,46 +2849,48 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        BEGIN
-            PERFORM "public"."badges_one_by_one"(
-                'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg("new"."id"::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{hit}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
-            FROM "badges_new" AS "new"
-            WHERE "new"."user_id" IS NOT NULL;
-        EXCEPTION WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                RAISE;
-            END IF;
+        IF ("badges_update_dummy_sketch_f5317487"."tg_table_schema" = 'public' AND "badges_update_dummy_sketch_f5317487"."tg_table_name" = 'dummy_sketch') THEN
             BEGIN
-                -- What is wrong concerns all of them: the column of the user is gone, say.
-                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{hit}'::text[]) AS failed (code);
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                PERFORM "public"."badges_one_by_one"(
+                    'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg("new"."id"::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
+                    '{hit}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
+                FROM "badges_new" AS "new"
+                WHERE "new"."user_id" IS NOT NULL;
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                BEGIN
+                    -- What is wrong concerns all of them: the column of the user is gone, say.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{hit}'::text[]) AS failed (code);
+                EXCEPTION WHEN OTHERS THEN
+                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                END;
             END;
-        END;
-        BEGIN
-            PERFORM "public"."badges_one_by_one"(
-                'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                '{star}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
-            FROM "badges_new" AS "new"
-            WHERE "new"."user_id" IS NOT NULL;
-        EXCEPTION WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                RAISE;
-            END IF;
             BEGIN
-                -- What is wrong concerns all of them: the column of the user is gone, say.
-                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{star}'::text[]) AS failed (code);
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                PERFORM "public"."badges_one_by_one"(
+                    'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
+                    '{star}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
+                FROM "badges_new" AS "new"
+                WHERE "new"."user_id" IS NOT NULL;
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                BEGIN
+                    -- What is wrong concerns all of them: the column of the user is gone, say.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{star}'::text[]) AS failed (code);
+                EXCEPTION WHEN OTHERS THEN
+                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                END;
             END;
-        END;
 
+        END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["hit", "star"], "body": "237a0f8105357f6f"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["hit", "star"], "body": "84e1f0f1f1298a6b"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -2929,15 +2927,12 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows.
-    IF NOT (TG_TABLE_SCHEMA = 'public' AND TG_TABLE_NAME = 'dummy_sketch') THEN
-        RETURN NULL;
-    END IF;
+    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
     BEGIN
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
         IF (SELECT true FROM (SELECT NEW."hit_views", NEW."user_id") AS "new"
-    CROSS JOIN (SELECT OLD."hit_views") AS "old" WHERE (SELECT (SELECT NEW.hit_views - OLD.hit_views >= 500
-                    ) FROM (SELECT "new"."hit_views") AS "new") LIMIT 1) THEN
+    CROSS JOIN (SELECT OLD."hit_views") AS "old" WHERE (SELECT (NEW.hit_views - OLD.hit_views >= 500
+                    ) FROM (SELECT "new"."hit_views") AS "new") LIMIT 1) AND ("badges_update_row_dummy_sketch_9e149d12"."tg_table_schema" = 'public' AND "badges_update_row_dummy_sketch_9e149d12"."tg_table_name" = 'dummy_sketch') THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
                    array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
@@ -2949,7 +2944,7 @@ BEGIN
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Viral
-                    ('viral', (SELECT (SELECT NEW.hit_views - OLD.hit_views >= 500
+                    ('viral', (SELECT (NEW.hit_views - OLD.hit_views >= 500
                     ) FROM (SELECT "new"."hit_views") AS "new"))
                 ) AS badge (code, earned)
                 WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
@@ -2967,29 +2962,31 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        BEGIN
-            PERFORM "public"."badges_one_by_one"(
-                'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = changed.user_id)), array_agg(changed.thing), array_agg(to_jsonb(NEW)), array_agg(to_jsonb(OLD)),
-                '{viral}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": ["hit_views"]}'::jsonb])
-            FROM (SELECT NEW."user_id" AS user_id, ''::text AS thing) AS changed
-            WHERE changed.user_id IS NOT NULL;
-        EXCEPTION WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                RAISE;
-            END IF;
+        IF ("badges_update_row_dummy_sketch_9e149d12"."tg_table_schema" = 'public' AND "badges_update_row_dummy_sketch_9e149d12"."tg_table_name" = 'dummy_sketch') THEN
             BEGIN
-                -- What is wrong concerns all of them: the column of the user is gone, say.
-                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{viral}'::text[]) AS failed (code);
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                PERFORM "public"."badges_one_by_one"(
+                    'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = changed.user_id)), array_agg(changed.thing), array_agg(to_jsonb(NEW)), array_agg(to_jsonb(OLD)),
+                    '{viral}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": ["hit_views"]}'::jsonb])
+                FROM (SELECT NEW."user_id" AS user_id, ''::text AS thing) AS changed
+                WHERE changed.user_id IS NOT NULL;
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                BEGIN
+                    -- What is wrong concerns all of them: the column of the user is gone, say.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{viral}'::text[]) AS failed (code);
+                EXCEPTION WHEN OTHERS THEN
+                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                END;
             END;
-        END;
 
+        END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["viral"], "body": "51eb56cc50b80305"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["viral"], "body": "778ba48300b47d89"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

@@ -90,6 +90,7 @@ class _Analyser:
         self.named: dict[str, _Named] = {}
         self.asked: dict[Probe, list[tuple[Definition, _Named]]] = {}
         self.facts: dict[tuple[str, Event], Facts] = {}
+        self.expressions: set[str] = set()
         self.halves: dict[str, tuple[str, str]] = {}
 
     def analyse(self, definitions: Iterable[Definition]) -> Iterator[AnalysedDefinition]:
@@ -99,10 +100,9 @@ class _Analyser:
             cursor.execute(f"SET LOCAL search_path = {self.site.function_search_path}")
         self._check_rights()
         refused = probes.parse(self.connection, (definition.question for definition in definitions))
-        self.halves = probes.halve(
-            self.connection,
-            (each.condition for each in definitions if not each.progress and each.question not in refused),
-        )
+        conditions = [each.condition for each in definitions if not each.progress and each.question not in refused]
+        self.expressions = probes.expressions(self.connection, conditions)
+        self.halves = probes.halve(self.connection, conditions)
         for definition in definitions:
             self._prepare(definition, refused.get(definition.question))
         asked = list(self.asked)
@@ -340,6 +340,7 @@ class _Analyser:
             is_opaque=opaque,
             reads=tuple(self._read_tables(reads, table, named.user)),
             per=named.per,
+            is_expression=definition.question in self.expressions,
             select_list=select_list,
             from_clause=from_clause,
         )

@@ -173,10 +173,11 @@ def _name_of_shared(number: int) -> sql.Identifier:
     return sql.Identifier(f"shared_{number}")
 
 
-def award(group: Group) -> sql.Composed:
-    """What a trigger function does about a group."""
+def award(group: Group, function: str) -> sql.Composed:
+    """What the trigger function of that name does about a group."""
     site, badges = group.site, group.badges
     shared: dict[str, sql.Composable] = {
+        "is_own_table": expressions.is_own_table(group.table, function, group.level),
         "rows": group.rows,
         "distinct_rows": group.distinct_rows,
         "user": group.user,

@@ -161,6 +161,7 @@ def _trigger(site: Site, event: Event, level: Level, badges: Sequence[CheckedBad
     groups: dict[tuple[object, ...], list[CheckedBadge]] = {}
     for badge in badges:
         groups.setdefault(badge.group, []).append(badge)
+    name = name_for(table, event, level)
     alike: dict[tuple[object, ...], list[CheckedBadge]] = {}
     for badge in badges:
         per = badge.facts.per.name if badge.facts.per else ""
@@ -170,11 +171,12 @@ def _trigger(site: Site, event: Event, level: Level, badges: Sequence[CheckedBad
         event=trusted(event),
         table=expressions.comment(table.qualified_name),
         key=trusted(site.user_key.type),
-        is_own_table=_is_own_table(table, level),
-        awards=sql.SQL("\n").join(awards.award(awards.Group(site, event, level, group)) for group in groups.values()),
+        is_own_table=expressions.is_own_table(table, name, level),
+        awards=sql.SQL("\n").join(
+            awards.award(awards.Group(site, event, level, group), name) for group in groups.values()
+        ),
         one_by_one=sql.SQL("").join(awards.one_by_one(site, event, level, group) for group in alike.values()),
     )
-    name = name_for(table, event, level)
     create = template("function.sql").format(
         function=qualified(site.schema, name),
         search_path=trusted(site.function_search_path),
@@ -306,16 +308,4 @@ def _progress(site: Site, analysed: Sequence[AnalysedDefinition]) -> Routine:
         key=trusted(site.user_key.type),
         search_path=trusted(site.function_search_path),
         body=trusted(dollar_quoted(body.as_string())),
-    )
-
-
-def _is_own_table(table: Table, level: Level) -> sql.Composed:
-    if level is Level.ROW and table.is_partitioned:
-        # On a partition the trigger is a copy, and TG_RELID is the partition.
-        return sql.SQL(
-            "EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors(TG_RELID) AS a (relid) "
-            "WHERE a.relid = pg_catalog.to_regclass({}))"
-        ).format(sql.Literal(table.identifier.as_string()))
-    return sql.SQL("(TG_TABLE_SCHEMA = {} AND TG_TABLE_NAME = {})").format(
-        sql.Literal(table.schema), sql.Literal(table.name)
     )

@@ -12,6 +12,7 @@ from badges.checked import CheckedBadge
 from badges.database import trusted
 from badges.definitions import Event
 from badges.facts import Facts
+from badges.routines import Level
 from badges.site import INTEGERS, Column, Site, Table
 
 FUNCTION_MAX_ARGUMENTS = 100
@@ -21,6 +22,20 @@ _ANY_ROW = sql.SQL("(SELECT true FROM {} WHERE {} LIMIT 1)")
 
 NO_THING = sql.SQL("''::text")
 """What a badge is for that is not for one thing among others."""
+
+
+def is_own_table(table: Table, function: str, level: Level) -> sql.Composed:
+    """Whether a trigger function runs for its own table. Its variables go by its name, as columns may have theirs."""
+    relation, schema, name = (
+        sql.Identifier(function, f"tg_{each}") for each in ("relid", "table_schema", "table_name")
+    )
+    if level is Level.ROW and table.is_partitioned:
+        # On a partition the trigger is a copy, and TG_RELID is the partition.
+        return sql.SQL(
+            "EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors({}) AS a (relid) "
+            "WHERE a.relid = pg_catalog.to_regclass({}))"
+        ).format(relation, sql.Literal(table.identifier.as_string()))
+    return sql.SQL("({} = {} AND {} = {})").format(schema, sql.Literal(table.schema), name, sql.Literal(table.name))
 
 
 def held(site: Site, user: sql.Composable, thing: sql.Composable, badges: Sequence[CheckedBadge]) -> sql.Composed:
@@ -88,7 +103,7 @@ def source(event: Event) -> sql.Composable:
 
 def condition_of(badge: CheckedBadge, is_scoped: bool) -> sql.Composed:
     """The condition as its author wrote it, seeing `new` and `old` as it did when it was analysed."""
-    return _seen(badge, trusted(badge.definition.condition), is_scoped)
+    return _seen(badge, trusted(badge.definition.condition), is_scoped, badge.facts.is_expression)
 
 
 def progress_of(badge: CheckedBadge, is_scoped: bool) -> sql.Composed:
@@ -106,9 +121,11 @@ def _answers(badges: Sequence[CheckedBadge]) -> sql.SQL:
     return trusted(f"ARRAY[\n{answers}\n                    ] {badges[0].facts.from_clause}")
 
 
-def _seen(badge: CheckedBadge, text: sql.SQL, is_scoped: bool) -> sql.Composed:
+def _seen(badge: CheckedBadge, text: sql.SQL, is_scoped: bool, is_expression: bool = False) -> sql.Composed:
     row, facts = badge.row, badge.facts
-    question = sql.SQL("(SELECT {}\n                    )").format(text)
+    question = sql.SQL("({}\n                    )" if is_expression else "(SELECT {}\n                    )").format(
+        text
+    )
     read = facts.new_columns if badge.decided_after.has_new else facts.old_columns
     if is_scoped and read:
         question = sql.SQL("(SELECT {} FROM (SELECT {}) AS {})").format(

@@ -40,6 +40,8 @@ class Facts:
     """The same as `tables`, in the same order, with what it reads of them."""
     per: Column | None = None
     """The column that names the thing of which there is one badge each."""
+    is_expression: bool = False
+    """The condition stands between parentheses as well as behind SELECT."""
     select_list: str = ""
     from_clause: str = ""
     """The two halves of a condition that is one row of aggregates, if another condition has the same FROM clause."""

@@ -63,6 +63,13 @@ def parse(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str
     return refused
 
 
+def expressions(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> set[str]:
+    """Those of the questions that are expressions, and no more of a query than that."""
+    tried = {f"({question}\n)": question for question in questions}
+    refused = parse(connection, tried)
+    return {question for text, question in tried.items() if text not in refused}
+
+
 def halve(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str, tuple[str, str]]:
     """The SELECT list and the FROM clause of each question that has the same FROM clause as another one.
 

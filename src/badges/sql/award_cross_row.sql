@@ -2,6 +2,7 @@
         SELECT {known_user}, {thing}, {bucket}, {held}, (SELECT true FROM {rows} OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM {rows}
+        WHERE {is_own_table}
         LIMIT 1;
         IF own.are_many THEN
 {many}

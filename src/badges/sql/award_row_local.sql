@@ -1,5 +1,5 @@
         -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        IF (SELECT true FROM {rows} WHERE {any_condition} LIMIT 1) THEN
+        IF (SELECT true FROM {rows} WHERE {any_condition} LIMIT 1) AND {is_own_table} THEN
             SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
                    array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
