@@ -19,6 +19,11 @@ def different_count(number: int) -> Rule:
     )
 
 
+def threshold(number: int) -> Rule:
+    """All of them count the same."""
+    return Rule(f"threshold-{number}", condition=contestants.count(NEVER + number).condition)
+
+
 def of_the_row(number: int) -> Rule:
     return Rule(f"row-{number}", condition=f"NEW.hit_views > {NEVER - number}")
 
@@ -86,6 +91,18 @@ MEASUREMENTS = (
                 "100 badges: at most 6 times what 10 add",
                 6,
                 functools.partial(_growth, "badges on one table, mixed"),
+            ),
+        ),
+    ),
+    Measurement(
+        "badges on one table, thresholds",
+        "the same with one count and different thresholds, none of which is reached",
+        functools.partial(crowds, make=threshold),
+        (
+            Target(
+                "20 thresholds of one count, single-row: at most a third of what 20 row triggers add",
+                1 / 3,
+                functools.partial(_against, OLD, "badges on one table, thresholds", 20),
             ),
         ),
     ),

@@ -22,9 +22,9 @@ from bench import measure
 
 SQL = Path(__file__).parent / "sql"
 
-#: What a server in production does is done here too, but waiting for the disk, and nothing happens by itself.
+#: What a server in production does is done here too, waiting for the disk included; but nothing happens by itself.
 SETTINGS = {
-    "fsync": "off",
+    "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "autovacuum": "off",
@@ -212,9 +212,9 @@ def processor() -> str:
 
 
 @contextlib.contextmanager
-def run() -> Iterator[Server]:
+def run(*, waits_for_disk: bool = True) -> Iterator[Server]:
     """A server with the settings above, or the one that BADGES_DSN names."""
-    with embedded_postgres.database(settings=SETTINGS) as dsn:
+    with embedded_postgres.database(settings=SETTINGS | {"fsync": "on" if waits_for_disk else "off"}) as dsn:
         options = conninfo_to_dict(dsn)
         django_settings.DATABASES["default"].update({key: str(options.get(value, "")) for key, value in NAMES.items()})
         server = Server(dsn)

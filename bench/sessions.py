@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 
 from bench import bulk, contestants, measure, writes
-from bench.contestants import BADGES, BY_HAND, NONE
+from bench.contestants import BADGES, NONE
 from bench.databases import Database
 from bench.measure import Figure, Sample
 from bench.plan import Bench, Figures, Measurement, Target
@@ -21,7 +21,7 @@ def huge_after_small(bench: Bench, name: str, *, is_young: bool = False) -> Iter
     rows = bench.sizes.bulk_rows[-1]
     users = min(1_000, bench.sizes.users)
     statements = bench.sizes.statements * 2
-    with bench.contest((NONE, BADGES, BY_HAND), [contestants.count(contestants.NEVER)]) as databases:
+    with bench.contest((NONE, BADGES), [contestants.count(contestants.NEVER)]) as databases:
         for each, database in databases.items():
             if is_young:
                 database.prepare("TRUNCATE dummy_sketch CASCADE; UPDATE bench_template SET rows = 0")
@@ -49,7 +49,7 @@ def small_after_huge(bench: Bench, name: str) -> Iterator[Figure]:
     """Statements of one row in a session that has begun with a few of them, and after a huge one."""
     rows = bench.sizes.bulk_rows[-1]
     users = min(1_000, bench.sizes.users)
-    with bench.contest((NONE, BADGES, BY_HAND), [contestants.count(contestants.NEVER)]) as databases:
+    with bench.contest((NONE, BADGES), [contestants.count(contestants.NEVER)]) as databases:
         for each, database in databases.items():
             samples: dict[str, list[Sample]] = {FRESH: [], USED: []}
             for number in range(bench.sizes.bulk_rounds * 2 + 1):

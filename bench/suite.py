@@ -41,7 +41,7 @@ def main() -> None:
     if unknown := set(arguments.contestant) - set(contestants.ALL):
         sys.exit(f"bench: nobody is called {' or '.join(unknown)}; there are {'; '.join(contestants.ALL)}")
     sizes = {"tiny": plan.TINY, "quick": plan.QUICK, "default": plan.DEFAULT, "full": plan.FULL}[arguments.sizes]
-    with databases.run() as server:
+    with databases.run(waits_for_disk=not arguments.no_fsync) as server:
         facts = {"command": command(arguments), "sizes": arguments.sizes, **server.facts()}
         if not server.is_local:
             print("The server runs elsewhere: no processor's time of the backend, no memory.", file=sys.stderr)
@@ -94,6 +94,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     ):
         sizes.add_argument(f"--{name}", dest="sizes", action="store_const", const=name, help=text)
     parser.set_defaults(sizes="default")
+    parser.add_argument(
+        "--no-fsync", action="store_true", help="COMMIT does not wait for the disk, so that all else weighs more"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the figures and targets into this file, too")
     parser.add_argument("--against", metavar="FILE", help="then show what has changed since such a file was written")
     parser.add_argument(
@@ -111,6 +114,7 @@ def command(arguments: argparse.Namespace) -> str:
     """The command line that makes these figures."""
     words = ["python3 run.py bench"]
     words += [f"--{arguments.sizes}"] if arguments.sizes != "default" else []
+    words += ["--no-fsync"] if arguments.no_fsync else []
     words += [f'--only "{each}"' for each in arguments.only]
     words += [f'--contestant "{each}"' for each in arguments.contestant]
     return " ".join(words)

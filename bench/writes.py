@@ -54,8 +54,9 @@ def inserts(bench: Bench, name: str, *, rule: Rule, is_held: bool = False, is_ea
     if is_earned:
         statements = min(statements, sizes.users // (rounds + 1))
     with bench.contest(EVERYBODY, [rule]) as databases:
-        if is_held:
-            for database in databases.values():
+        for database in databases.values():
+            contestants.hold_another(database)
+            if is_held:
                 contestants.hold(database, [rule])
         choose = (others_each_time if is_earned else any_of)(sizes.users, statements)
         work = Work(choose, measure.statements(INSERT), insert_by_orm)

@@ -46,7 +46,7 @@ def page(tmp_path_factory) -> Path:
 def result(page) -> dict:
     """Everything at the smallest sizes."""
     file = page.with_suffix(".json")
-    run("--tiny", "--json", str(file), "--markdown", str(page))
+    run("--tiny", "--no-fsync", "--json", str(file), "--markdown", str(page))
     return json.loads(file.read_text("utf-8"))
 
 
