@@ -183,9 +183,9 @@ MEASUREMENTS = (
         commits,
         (
             Target(
-                "COMMIT after a write for a badge that is held: unaffected (at most 1.05)",
+                "COMMIT after a write for a badge that is held: no more than by hand (at most 1.05)",
                 1.05,
-                lambda found: found.ratio("commit", BADGES, "held"),
+                lambda found: found("commit", BADGES, "held").cost / found("commit", BY_HAND, "held").cost,
             ),
             Target(
                 "COMMIT after a write for a badge that is lacked: no more than by hand, with its lock (at most 1.05)",

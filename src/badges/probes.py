@@ -20,6 +20,8 @@ from badges.database import rolled_back, template, trusted
 from badges.definitions import Event
 from badges.site import Table
 
+_FROM = re.compile(r"\bfrom\b", re.IGNORECASE)
+
 AT_ONCE = 200
 """Views that stand at the same time. Each is locked while it does, and all sessions share the room for locks."""
 
@@ -64,8 +66,11 @@ def parse(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str
 
 
 def expressions(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> set[str]:
-    """Those of the questions that are expressions, and no more of a query than that."""
-    tried = {f"({question}\n)": question for question in questions}
+    """Those of the questions that are expressions, and no more of a query than that.
+
+    Those with the word FROM are not asked about, as most are queries.
+    """
+    tried = {f"({question}\n)": question for question in questions if not _FROM.search(question)}
     refused = parse(connection, tried)
     return {question for text, question in tried.items() if text not in refused}
 
@@ -78,7 +83,7 @@ def halve(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str
     """
     guesses: dict[str, list[tuple[str, str]]] = {}
     for question in dict.fromkeys(questions):
-        for word in () if "--" in question else re.finditer(r"\bfrom\b", question, re.IGNORECASE):
+        for word in () if "--" in question else _FROM.finditer(question):
             halves = question[: word.start()].strip(), question[word.start() :].strip()
             guesses.setdefault(halves[1], []).append((question, halves[0]))
     tried = {
