@@ -390,6 +390,16 @@ def test_generated_sql():
     assert GENERATED.read_text("utf-8") == text, "renew it with BADGES_UPDATE_DOCS=1"
 
 
+def test_figures_are_measured():
+    """The figures of the README stand in performance.md, where the suite of measurements has put them."""
+    measured = TEXTS["docs/performance.md"]
+    rows = re.findall(r"^\| ([^|]+) \| ([\d.]*) \| ([\d.]*) \|(?: ([\d.]*) )?\|$", TEXTS["README.md"], re.MULTILINE)
+    assert len(rows) == 7
+    for row in rows:
+        for contestant, figure in zip(("badges", "by hand", "post_save"), row[1:], strict=True):
+            assert not figure or re.search(rf"^\| {contestant} \| .* \| {re.escape(figure)} \(", measured, re.MULTILINE)
+
+
 def test_shown_sql_is_generated():
     """What how-it-works.md quotes stands in docs/generated.sql."""
     generated = in_one_line(GENERATED.read_text("utf-8"))
