@@ -546,9 +546,8 @@ BEGIN
     PERFORM pg_advisory_xact_lock(1650549863, (revoked_user::bigint & 1023)::integer);
     PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
             set_config('badges.reason', coalesce(reason, ''), true);
-    -- Settling the checks of earlier writes would award it again.
-    DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.bucket = (revoked_user::bigint & 1023)::integer AND p.user_id = revoked_user AND p.code = revoked_code
-      AND p.thing = revoked_thing;
+    -- Settling the checks of earlier writes would award it again. (Their bucket may be of another number of buckets.)
+    DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.user_id = revoked_user AND p.code = revoked_code AND p.thing = revoked_thing;
     DELETE FROM "public"."badges_badge" AS b WHERE b.user_id = revoked_user AND b.code = revoked_code AND b.thing = revoked_thing;
     has_changed := FOUND;
     PERFORM set_config('badges.cause', coalesce(told[1], ''), true), set_config('badges.actor', coalesce(told[2], ''), true),
@@ -556,7 +555,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "a771adea1d82fa34"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "ae9b03b531b6af96"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -593,7 +592,7 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $badges$
 DECLARE
-    is_patient CONSTANT boolean := false AND current_setting('lock_timeout') = '0';
+    is_patient CONSTANT boolean := current_setting('lock_timeout') = '0' AND false;
     is_news boolean;
 BEGIN
     IF is_patient THEN
@@ -648,7 +647,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "1fdb41bcf2a50375"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "5c03fe7c428e1e4f"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -665,7 +664,7 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $badges$
 DECLARE
-    is_patient CONSTANT boolean := true AND current_setting('lock_timeout') = '0';
+    is_patient CONSTANT boolean := current_setting('lock_timeout') = '0' AND EXISTS (SELECT FROM badges_old AS b WHERE b.expires_at IS NULL OR b.expires_at > statement_timestamp());
     is_news boolean;
 BEGIN
     IF is_patient THEN
@@ -722,7 +721,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "8d0fc60765342f20"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "7956ca336cfa2784"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -739,7 +738,7 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $badges$
 DECLARE
-    is_patient CONSTANT boolean := true AND current_setting('lock_timeout') = '0';
+    is_patient CONSTANT boolean := current_setting('lock_timeout') = '0' AND true;
     is_news boolean;
 BEGIN
     IF is_patient THEN
@@ -804,7 +803,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "a2a5ffd246745d2a"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "5b58dc259d5bcb48"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -821,7 +820,7 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $badges$
 DECLARE
-    is_patient CONSTANT boolean := true AND current_setting('lock_timeout') = '0';
+    is_patient CONSTANT boolean := current_setting('lock_timeout') = '0' AND true;
     is_news boolean;
 BEGIN
     IF is_patient THEN
@@ -883,7 +882,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "106bfeb480cf7d89"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "20709eefa36f4b76"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -1404,7 +1403,7 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        IF ("badges_update_auth_user_3116e76a"."tg_table_schema" = 'public' AND "badges_update_auth_user_3116e76a"."tg_table_name" = 'auth_user') THEN
+        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'auth_user') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
@@ -1428,7 +1427,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["pionner"], "body": "37d13e02dcad3c9e"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["pionner"], "body": "3c2eae4be6ff1dc7"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -1504,11 +1503,11 @@ BEGIN
                 FROM (
         SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
     ) AS "new"
-                CROSS JOIN LATERAL (SELECT coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text), '{}') AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (SELECT coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text), '{}') AS codes OFFSET 0) AS badges_held
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Three badges
-                    ('three-badges', CASE WHEN 'three-badges' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
+                    ('three-badges', CASE WHEN 'three-badges' <> ALL (badges_held.codes) THEN coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END, false, false)
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
@@ -1522,7 +1521,7 @@ BEGIN
                     WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
                     SELECT 'take back'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (held.codes) AND lock.is_busy IS NOT TRUE
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes) AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict)
                 WHERE ''::text IS NOT NULL;
                 IF own.users IS NOT NULL THEN
@@ -1599,7 +1598,7 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        IF ("badges_insert_badges_badge_d2690b9b"."tg_table_schema" = 'public' AND "badges_insert_badges_badge_d2690b9b"."tg_table_name" = 'badges_badge') THEN
+        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'badges_badge') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
@@ -1623,7 +1622,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["three-badges"], "body": "986195a00ad1b81c"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["three-badges"], "body": "76ea288224561540"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -1697,17 +1696,17 @@ BEGIN
                        array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS badges_held
             CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
                     ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Generous, bronze
-                    ('generous-bronze', CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (held.codes), false) ELSE false END, false, true),
+                    ('generous-bronze', CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (badges_held.codes), false) ELSE false END, false, true),
                     -- Generous, gold
-                    ('generous-gold', CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (held.codes), false) ELSE false END, false, true),
+                    ('generous-gold', CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (badges_held.codes), false) ELSE false END, false, true),
                     -- Generous, silver
-                    ('generous-silver', CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (held.codes), false) ELSE false END, false, true)
+                    ('generous-silver', CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (badges_held.codes), false) ELSE false END, false, true)
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
@@ -1720,7 +1719,7 @@ BEGIN
                     WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
                     SELECT 'take back'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (held.codes) AND lock.is_busy IS NOT TRUE
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes) AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict)
                 WHERE ''::text IS NOT NULL;
                 IF own.users IS NOT NULL THEN
@@ -1805,7 +1804,7 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        IF ("badges_delete_dummy_like_082699e7"."tg_table_schema" = 'public' AND "badges_delete_dummy_like_082699e7"."tg_table_name" = 'dummy_like') THEN
+        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_like') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'state', '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "looked"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(NULL::jsonb),
@@ -1829,7 +1828,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "db53fd6e465a217e"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "4993ce4baec265f6"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -1905,15 +1904,15 @@ BEGIN
                 FROM (
         SELECT DISTINCT "new"."artist_id" FROM "badges_new" AS "new" WHERE "new"."artist_id" IS NOT NULL
     ) AS "new"
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."artist_id" AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = ''::text) AS codes OFFSET 0) AS held
-            CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ held.codes THEN (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."artist_id" AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = ''::text) AS codes OFFSET 0) AS badges_held
+            CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ badges_held.codes THEN (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
                     ) FROM (SELECT "new"."artist_id") AS "new") END AS value OFFSET 0) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Beloved
-                    ('beloved', CASE WHEN 'beloved' <> ALL (held.codes) THEN coalesce("shared_1".value >= 10, false) END, false, false),
+                    ('beloved', CASE WHEN 'beloved' <> ALL (badges_held.codes) THEN coalesce("shared_1".value >= 10, false) END, false, false),
                     -- Well liked
-                    ('well-liked', CASE WHEN 'well-liked' <> ALL (held.codes) THEN coalesce("shared_1".value >= 3, false) END, false, false)
+                    ('well-liked', CASE WHEN 'well-liked' <> ALL (badges_held.codes) THEN coalesce("shared_1".value >= 3, false) END, false, false)
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
@@ -1926,7 +1925,7 @@ BEGIN
                     WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
                     SELECT 'take back'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (held.codes) AND lock.is_busy IS NOT TRUE
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes) AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict)
                 WHERE ''::text IS NOT NULL;
                 IF own.users IS NOT NULL THEN
@@ -2034,17 +2033,17 @@ BEGIN
                        array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS badges_held
             CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
                     ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Generous, bronze
-                    ('generous-bronze', CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (held.codes), false) ELSE false END, false, true),
+                    ('generous-bronze', CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (badges_held.codes), false) ELSE false END, false, true),
                     -- Generous, gold
-                    ('generous-gold', CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (held.codes), false) ELSE false END, false, true),
+                    ('generous-gold', CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (badges_held.codes), false) ELSE false END, false, true),
                     -- Generous, silver
-                    ('generous-silver', CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (held.codes), false) ELSE false END, false, true)
+                    ('generous-silver', CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (badges_held.codes), false) ELSE false END, false, true)
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
@@ -2057,7 +2056,7 @@ BEGIN
                     WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
                     SELECT 'take back'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (held.codes) AND lock.is_busy IS NOT TRUE
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes) AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict)
                 WHERE ''::text IS NOT NULL;
                 IF own.users IS NOT NULL THEN
@@ -2166,7 +2165,7 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        IF ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public' AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like') THEN
+        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_like') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."artist_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
@@ -2224,7 +2223,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "0accfb3fa0565b1d"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "2ba55dc64d2925f1"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -2298,17 +2297,17 @@ BEGIN
                        array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS held
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS badges_held
             CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
                     ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Generous, bronze
-                    ('generous-bronze', CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (held.codes), false) ELSE false END, false, true),
+                    ('generous-bronze', CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (badges_held.codes), false) ELSE false END, false, true),
                     -- Generous, gold
-                    ('generous-gold', CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (held.codes), false) ELSE false END, false, true),
+                    ('generous-gold', CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (badges_held.codes), false) ELSE false END, false, true),
                     -- Generous, silver
-                    ('generous-silver', CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (held.codes), false) ELSE false END, false, true)
+                    ('generous-silver', CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (badges_held.codes), false) ELSE false END, false, true)
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
@@ -2321,7 +2320,7 @@ BEGIN
                     WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
                     SELECT 'take back'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (held.codes) AND lock.is_busy IS NOT TRUE
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes) AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict)
                 WHERE ''::text IS NOT NULL;
                 IF own.users IS NOT NULL THEN
@@ -2406,7 +2405,7 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        IF ("badges_update_dummy_like_e0af39e4"."tg_table_schema" = 'public' AND "badges_update_dummy_like_e0af39e4"."tg_table_name" = 'dummy_like') THEN
+        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_like') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'state', '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "looked"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(NULL::jsonb),
@@ -2430,7 +2429,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "14c85022bab1f79e"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "6f9b54a062e2e3b5"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -2500,7 +2499,7 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        IF ("badges_delete_dummy_sketch_f1ef14d4"."tg_table_schema" = 'public' AND "badges_delete_dummy_sketch_f1ef14d4"."tg_table_name" = 'dummy_sketch') THEN
+        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'delete', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "old"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(to_jsonb(old.*)),
@@ -2524,7 +2523,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["clean-up"], "body": "9e0d31a6d4c7df58"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["clean-up"], "body": "0472025c333781cb"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -2600,18 +2599,18 @@ BEGIN
                 FROM (
         SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
     ) AS "new"
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = ''::text) AS codes OFFSET 0) AS held
-            CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ held.codes THEN (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
+                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = ''::text) AS codes OFFSET 0) AS badges_held
+            CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ badges_held.codes THEN (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new") END AS value OFFSET 0) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Collector
-                    ('collector', CASE WHEN 'collector' <> ALL (held.codes) THEN coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
+                    ('collector', CASE WHEN 'collector' <> ALL (badges_held.codes) THEN coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
                     ) FROM (SELECT "new"."user_id") AS "new"), false) END, false, false),
                     -- Prolific
-                    ('prolific', CASE WHEN 'prolific' <> ALL (held.codes) THEN coalesce("shared_1".value >= 25, false) END, false, false),
+                    ('prolific', CASE WHEN 'prolific' <> ALL (badges_held.codes) THEN coalesce("shared_1".value >= 25, false) END, false, false),
                     -- Virtuoso
-                    ('virtuoso', CASE WHEN 'virtuoso' <> ALL (held.codes) THEN coalesce("shared_1".value >= 100, false) END, false, false)
+                    ('virtuoso', CASE WHEN 'virtuoso' <> ALL (badges_held.codes) THEN coalesce("shared_1".value >= 100, false) END, false, false)
                     OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
@@ -2624,7 +2623,7 @@ BEGIN
                     WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
                     SELECT 'take back'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (held.codes) AND lock.is_busy IS NOT TRUE
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes) AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict)
                 WHERE ''::text IS NOT NULL;
                 IF own.users IS NOT NULL THEN
@@ -2731,7 +2730,7 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        IF ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" = 'public' AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" = 'dummy_sketch') THEN
+        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
@@ -2755,7 +2754,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "9803e20f620d4009"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "3659b5aa895e5fc6"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -2849,7 +2848,7 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        IF ("badges_update_dummy_sketch_f5317487"."tg_table_schema" = 'public' AND "badges_update_dummy_sketch_f5317487"."tg_table_name" = 'dummy_sketch') THEN
+        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg("new"."id"::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
@@ -2890,7 +2889,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["hit", "star"], "body": "84e1f0f1f1298a6b"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["hit", "star"], "body": "d853448e5cff66ed"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -2962,7 +2961,7 @@ BEGIN
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
-        IF ("badges_update_row_dummy_sketch_9e149d12"."tg_table_schema" = 'public' AND "badges_update_row_dummy_sketch_9e149d12"."tg_table_name" = 'dummy_sketch') THEN
+        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = changed.user_id)), array_agg(changed.thing), array_agg(to_jsonb(NEW)), array_agg(to_jsonb(OLD)),
@@ -2986,7 +2985,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["viral"], "body": "778ba48300b47d89"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["viral"], "body": "cd66cf9c00ae5368"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

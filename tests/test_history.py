@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -10,6 +13,7 @@ from conftest import entry
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connection, transaction
+from django.utils import timezone
 from dummy.models import Sketch
 from isolation.harness import conninfo
 
@@ -366,6 +370,25 @@ def test_user_who_is_being_deleted(committed, agree):
         other.execute("DELETE FROM auth_user WHERE id = %s", [ada.pk])
     assert not Badge.objects.revoke(ada, "first")
     assert (agree(), BadgeEvent.objects.count()) == ([], 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_user_whose_badge_has_ended_is_busy(committed):
+    """What has ended goes as soon as the row of its user is free, as ever: only a revocation gives up."""
+    committed(FIRST)
+    ada = User.objects.create(username="ada")
+    Badge.objects.award(ada, "first")
+    Badge.objects.update(expires_at=timezone.now() - timedelta(days=1))
+    name = conninfo(connection.settings_dict["NAME"])
+    with psycopg.connect(name) as other, psycopg.connect(name, autocommit=True) as session:
+        other.execute("SELECT FROM auth_user WHERE id = %s FOR UPDATE", [ada.pk])
+        with ThreadPoolExecutor(1) as thread:
+            gone = thread.submit(session.execute, "DELETE FROM badges_badge")
+            # Longer than a revocation waits.
+            time.sleep(0.7)
+            other.rollback()
+            assert gone.result().rowcount == 1
+    assert BadgeEvent.objects.get(kind="expired").user == ada
 
 
 def test_lock_timeout_stays(declare, execute, user):

@@ -157,6 +157,15 @@ def test_trigger_function_on_a_table_of_ones_own(declare, execute, writer, actin
     assert execute("SELECT has_function_privilege(%s, %s, 'EXECUTE')", [writer, f"{function}()"]) == [(False,)]
 
 
+def test_trigger_function_under_another_name(declare, execute, ada):
+    """Somebody who renames a trigger function loses badges, and no write."""
+    declare(FIRST, COUNTED)
+    [(function,)] = execute("SELECT tgfoid::regproc::text FROM pg_trigger WHERE tgname LIKE 'badges_insert%'")
+    execute(f"ALTER FUNCTION {function} RENAME TO renamed")
+    execute(insert(ada, "dummy_sketch"))
+    assert execute("SELECT count(*) FROM dummy_sketch WHERE user_id = %s", [ada.pk]) == [(1,)]
+
+
 def test_default_privileges_give_nobody_the_functions(declare, execute, writer, acting_as, refused, ada):
     """Where new functions belong to everybody by default, as some hosts have it, ours still belong to nobody else."""
     execute("CREATE ROLE badges_test_anonymous")

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from badges import analysis, definitions, probes, site
-from badges.models import Badge, Failure
+from badges.models import Badge, Failure, PendingCheck
 
 pytestmark = pytest.mark.django_db
 
@@ -156,3 +156,53 @@ def test_taken_back(declare, execute, user, held):
     assert held(user) == ["sketches_1", "sketches_2", "sketches_3"]
     execute("DELETE FROM dummy_sketch WHERE id IN (SELECT id FROM dummy_sketch WHERE user_id = %s LIMIT 1)", [user.pk])
     assert held(user) == ["sketches_1", "sketches_2"]
+
+
+def test_one_that_is_held_and_fails(declare, execute, user, held):
+    """What is held is not asked, so that its error is no reason to leave checks."""
+    declare(
+        entry("few", condition=f"sqrt(4 - count(*)) < 2 {OWN}"),
+        entry("hundred", condition=f"count(*) >= 100 {OWN}"),
+    )
+    for _ in range(7):
+        execute("INSERT INTO dummy_sketch (user_id, title) VALUES (%s, 'A')", [user.pk])
+    assert held(user) == ["few"]
+    assert not Failure.objects.exists()
+    assert not PendingCheck.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "condition", ["regexp_matches(NEW.title, 'gold') IS NOT NULL", "unnest(ARRAY[NEW.title = 'gold'])", "(NEW.medal).*"]
+)
+def test_what_is_no_expression(declare, execute, user, held, condition):
+    """What SELECT makes one value of, and parentheses do not, is asked behind SELECT."""
+    execute(
+        "CREATE TYPE medal AS (is_golden boolean);"
+        "ALTER TABLE dummy_sketch ADD medal medal;"
+        "ALTER TABLE dummy_sketch ADD CHECK (((medal).is_golden) = (title = 'gold'))"
+    )
+    declare(entry("golden", condition=condition))
+    for titles in (["A"], ["gold"]):
+        execute(
+            "INSERT INTO dummy_sketch (user_id, title, medal) SELECT %s, title, ROW(title = 'gold')::medal"
+            " FROM unnest(%s::text[]) AS title",
+            [user.pk, titles],
+        )
+    assert held(user) == ["golden"]
+    assert not Failure.objects.exists()
+
+
+def test_names_of_ours(declare, execute, user, held):
+    """A FROM clause may use the names that our own SQL uses."""
+    declare(
+        *(
+            entry(
+                f"{name}_{n}", condition=f"count(*) >= {n} from dummy_sketch {name} where {name}.user_id = NEW.user_id"
+            )
+            for name in ("own", "badges_held", "held", "badge", "shared_1")
+            for n in (1, 2)
+        )
+    )
+    execute("INSERT INTO dummy_sketch (user_id, title) VALUES (%s, 'A'), (%s, 'B')", [user.pk, user.pk])
+    assert len(held(user)) == 10
+    assert not Failure.objects.exists()

@@ -305,7 +305,7 @@ class _Analyser:
         """Note what PostgreSQL says about the question of one definition, as a row of probe_facts.sql has it."""
         noun, table, owner = Noun(definition.question_key), probe.table, self.site.badges_owner
         system_column, locks_rows, one_row, dangling, tables, lacking, reads, volatile, clock, opaque, *last = rest
-        aggregates, queries = last
+        returns_set, aggregates, queries = last
         faults = complaints.about_type(noun, type_, dangling)
         faults += complaints.about_reading(noun, system_column, locks_rows, one_row, volatile)
         faults += [
@@ -340,7 +340,7 @@ class _Analyser:
             is_opaque=opaque,
             reads=tuple(self._read_tables(reads, table, named.user)),
             per=named.per,
-            is_expression=definition.question in self.expressions,
+            is_expression=definition.question in self.expressions and not returns_set,
             select_list=select_list,
             from_clause=from_clause,
         )

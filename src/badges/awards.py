@@ -135,7 +135,7 @@ class Group:
         """Items of FROM with the answers of these queries, each asked only if one of its badges is lacked."""
         joined = []
         for number, badges in enumerate(self.shared, start=1):
-            value = self._asked(badges)
+            value = self._asked(badges, held)
             if not any(badge.is_revocable for badge in badges):
                 value = sql.SQL("CASE WHEN NOT {} <@ {} THEN {} END").format(
                     expressions.array_of_codes(badges), held, value
@@ -147,26 +147,32 @@ class Group:
             )
         return sql.Composed(joined)
 
-    def _asked(self, badges: Sequence[CheckedBadge]) -> sql.Composed:
+    def _asked(self, badges: Sequence[CheckedBadge], held: sql.Composable) -> sql.Composed:
         if badges[0].definition.progress:
             if self.is_state:
                 return expressions.state_of_progress(badges[0], self.user, self.thing)
             return expressions.progress_of(badges[0], self.is_scoped)
         if self.is_state:
-            return expressions.state_of_answers(badges, self.user, self.thing)
-        return expressions.answers_of(badges, self.is_scoped)
+            return expressions.state_of_answers(badges, held, self.user, self.thing)
+        return expressions.answers_of(badges, held, self.is_scoped)
 
-    def earned(self, badge: CheckedBadge, is_scoped: bool) -> sql.Composed:
-        """Whether the condition of one of the badges holds; the answers of the shared queries are in sight."""
+    def earned(self, badge: CheckedBadge, held: sql.Composable, is_scoped: bool) -> sql.Composed:
+        """Whether one of the badges is earned, as `if_lacked` tells; the answers of the shared queries are in sight."""
+        answer: sql.Composed
         if badge.code in self.answers:
             number, place = self.answers[badge.code]
-            value = sql.SQL("{}.value").format(_name_of_shared(number))
+            answer = sql.SQL("{}.value").format(_name_of_shared(number))
             if badge.definition.progress:
-                return sql.SQL("{} >= {}").format(value, trusted(f"{badge.definition.goal:f}"))
-            return sql.SQL("{}[{}]").format(value, sql.Literal(place))
-        if self.is_state:
-            return expressions.state(badge, self.user, self.thing)
-        return expressions.condition_of(badge, is_scoped)
+                answer = sql.SQL("{} >= {}").format(answer, trusted(f"{badge.definition.goal:f}"))
+            else:
+                answer = sql.SQL("{}[{}]").format(answer, sql.Literal(place))
+                if not badge.is_revocable:
+                    return answer
+        elif self.is_state:
+            answer = expressions.state(badge, self.user, self.thing)
+        else:
+            answer = expressions.condition_of(badge, is_scoped)
+        return expressions.if_lacked(badge, answer, held)
 
 
 def _name_of_shared(number: int) -> sql.Identifier:
@@ -177,7 +183,7 @@ def award(group: Group, function: str) -> sql.Composed:
     """What the trigger function of that name does about a group."""
     site, badges = group.site, group.badges
     shared: dict[str, sql.Composable] = {
-        "is_own_table": expressions.is_own_table(group.table, function, group.level),
+        "is_own_table": expressions.is_own_table(group.table, group.level, function),
         "rows": group.rows,
         "distinct_rows": group.distinct_rows,
         "user": group.user,
@@ -210,13 +216,13 @@ def award(group: Group, function: str) -> sql.Composed:
         bucket_of_each=routines.bucket(site, each_user),
         is_wanted=group.lacks_any(group.held(each_user, each_thing)),
         held=held,
-        shared=group.join_shared(trusted("held.codes")),
+        shared=group.join_shared(trusted("badges_held.codes")),
         conditions=sql.SQL(",\n").join(
             expressions.named(
                 badge,
                 sql.SQL("({}, {}, {}, {})").format(
                     sql.Literal(badge.code),
-                    expressions.if_lacked(badge, group.earned(badge, group.is_scoped), trusted("held.codes")),
+                    group.earned(badge, trusted("badges_held.codes"), group.is_scoped),
                     sql.Literal(badge.leaves_check),
                     sql.Literal(badge.is_revocable),
                 ),
@@ -254,8 +260,7 @@ def _one(group: Group, shared: dict[str, sql.Composable]) -> sql.Composed:
         exists=sql.SQL("{} IS NOT NULL").format(expressions.known_user(site, _THE_USER)),
         shared=group.join_shared(trusted("own.held")),
         conditions=sql.SQL(",\n").join(
-            expressions.named(badge, expressions.if_lacked(badge, group.earned(badge, is_scoped), trusted("own.held")))
-            for badge in badges
+            expressions.named(badge, group.earned(badge, trusted("own.held"), is_scoped)) for badge in badges
         ),
         follows=trusted(f"true = ANY (found.earned) OR {others.format(earned='found.earned')}"),
         others_are_wanted=trusted(others.format(earned="own.earned")),

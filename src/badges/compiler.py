@@ -171,7 +171,7 @@ def _trigger(site: Site, event: Event, level: Level, badges: Sequence[CheckedBad
         event=trusted(event),
         table=expressions.comment(table.qualified_name),
         key=trusted(site.user_key.type),
-        is_own_table=expressions.is_own_table(table, name, level),
+        is_own_table=expressions.is_own_table(table, level),
         awards=sql.SQL("\n").join(
             awards.award(awards.Group(site, event, level, group), name) for group in groups.values()
         ),

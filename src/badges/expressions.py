@@ -24,11 +24,13 @@ NO_THING = sql.SQL("''::text")
 """What a badge is for that is not for one thing among others."""
 
 
-def is_own_table(table: Table, function: str, level: Level) -> sql.Composed:
-    """Whether a trigger function runs for its own table. Its variables go by its name, as columns may have theirs."""
-    relation, schema, name = (
-        sql.Identifier(function, f"tg_{each}") for each in ("relid", "table_schema", "table_name")
-    )
+def is_own_table(table: Table, level: Level, function: str = "") -> sql.Composed:
+    """Whether a trigger function runs for its own table.
+
+    With its name, its variables go by that, where columns may have theirs.
+    """
+    label = [function] if function else []
+    relation, schema, name = (sql.Identifier(*label, f"tg_{each}") for each in ("relid", "table_schema", "table_name"))
     if level is Level.ROW and table.is_partitioned:
         # On a partition the trigger is a copy, and TG_RELID is the partition.
         return sql.SQL(
@@ -111,13 +113,20 @@ def progress_of(badge: CheckedBadge, is_scoped: bool) -> sql.Composed:
     return _seen(badge, trusted(badge.definition.progress), is_scoped)
 
 
-def answers_of(badges: Sequence[CheckedBadge], is_scoped: bool) -> sql.Composed:
-    """The conditions of badges with the same FROM clause as one query, whose row is an array of the answers."""
-    return _seen(badges[0], _answers(badges), is_scoped)
+def answers_of(badges: Sequence[CheckedBadge], held: sql.Composable, is_scoped: bool) -> sql.Composed:
+    """The conditions of badges with the same FROM clause as one query, whose row is an array of the answers.
+
+    What is held is not asked, as by itself: it may be what fails. A badge that may be taken back is asked always.
+    """
+    return _seen(badges[0], _answers(badges, held), is_scoped)
 
 
-def _answers(badges: Sequence[CheckedBadge]) -> sql.SQL:
-    answers = ",\n".join(named(badge, trusted(badge.facts.select_list)).as_string() for badge in badges)
+def _answers(badges: Sequence[CheckedBadge], held: sql.Composable) -> sql.SQL:
+    conditions = ((badge, trusted(badge.facts.select_list)) for badge in badges)
+    answers = ",\n".join(
+        named(badge, condition if badge.is_revocable else if_lacked(badge, condition, held)).as_string()
+        for badge, condition in conditions
+    )
     return trusted(f"ARRAY[\n{answers}\n                    ] {badges[0].facts.from_clause}")
 
 
@@ -145,9 +154,11 @@ def state_of_progress(badge: CheckedBadge, user: sql.Composable, thing: sql.Comp
     return _of_user(badge, user, thing, trusted(badge.definition.progress), best)
 
 
-def state_of_answers(badges: Sequence[CheckedBadge], user: sql.Composable, thing: sql.Composable) -> sql.Composed:
+def state_of_answers(
+    badges: Sequence[CheckedBadge], held: sql.Composable, user: sql.Composable, thing: sql.Composable
+) -> sql.Composed:
     """The same for a user as a whole."""
-    return _of_user(badges[0], user, thing, _answers(badges), _ANY_ROW)
+    return _of_user(badges[0], user, thing, _answers(badges, held), _ANY_ROW)
 
 
 def _of_user(

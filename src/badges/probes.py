@@ -22,6 +22,15 @@ from badges.site import Table
 
 _FROM = re.compile(r"\bfrom\b", re.IGNORECASE)
 
+_EXPANDS = re.compile(r"\.\s*\*")
+"""A row whose columns SELECT puts in its place."""
+
+_DECEIVES = re.compile(r"--|\b(?:own|badges_held)\b", re.IGNORECASE)
+"""A comment to the end of a line, in which FROM would be no clause; and the names that a shared query asks by."""
+
+_SPACE = " \t\n\r\f\v"
+"""What PostgreSQL takes for space between words."""
+
 AT_ONCE = 200
 """Views that stand at the same time. Each is locked while it does, and all sessions share the room for locks."""
 
@@ -68,9 +77,11 @@ def parse(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str
 def expressions(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> set[str]:
     """Those of the questions that are expressions, and no more of a query than that.
 
-    Those with the word FROM are not asked about, as most are queries.
+    Those with the word FROM are not asked about, as most are queries. (What returns a set is one that only the probe
+    view tells from the others.)
     """
-    tried = {f"({question}\n)": question for question in questions if not _FROM.search(question)}
+    hopeful = (each for each in questions if not _FROM.search(each) and not _EXPANDS.search(each))
+    tried = {f"({question}\n)": question for question in hopeful}
     refused = parse(connection, tried)
     return {question for text, question in tried.items() if text not in refused}
 
@@ -79,12 +90,12 @@ def halve(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str
     """The SELECT list and the FROM clause of each question that has the same FROM clause as another one.
 
     Where the word FROM stands is only a guess. PostgreSQL decides: what stands before it must be an expression, between
-    parentheses, and of one FROM at most that is so. (In a comment to the end of a line the word would deceive.)
+    parentheses, and of one FROM at most that is so.
     """
     guesses: dict[str, list[tuple[str, str]]] = {}
     for question in dict.fromkeys(questions):
-        for word in () if "--" in question else _FROM.finditer(question):
-            halves = question[: word.start()].strip(), question[word.start() :].strip()
+        for word in () if _DECEIVES.search(question) else _FROM.finditer(question):
+            halves = question[: word.start()].strip(_SPACE), question[word.start() :].strip(_SPACE)
             guesses.setdefault(halves[1], []).append((question, halves[0]))
     tried = {
         f"({select_list}) {from_clause}": (question, select_list, from_clause)

@@ -29,12 +29,17 @@ RUNTIME = ("wait", "note_failure", "record_parts", "record", "one_by_one", "sett
 """The functions in `sql/runtime/`, each in a file of its name."""
 
 HISTORY = {
-    "add_awarded": ("events_awarded.sql", "each badge that comes"),
-    "add_revoked": ("events_revoked.sql", "each badge that goes"),
-    "add_moved": ("events_moved.sql", "each badge that is another one now"),
-    "add_truncated": ("events_truncated.sql", "what is gone by TRUNCATE"),
+    "add_awarded": ("events_awarded.sql", "each badge that comes", "false"),
+    "add_revoked": (
+        "events_revoked.sql",
+        "each badge that goes",
+        "EXISTS (SELECT FROM badges_old AS b WHERE b.expires_at IS NULL OR b.expires_at > statement_timestamp())",
+    ),
+    "add_moved": ("events_moved.sql", "each badge that is another one now", "true"),
+    "add_truncated": ("events_truncated.sql", "what is gone by TRUNCATE", "true"),
 }
-"""The functions that write events, all by `add_events.sql`: the file that tells what each finds, and what that is."""
+"""The functions that write events, all by `add_events.sql`: the file that tells what each finds, what that is, and an
+expression for whether a badge is revoked with it."""
 
 
 class Level(enum.StrEnum):
@@ -121,7 +126,7 @@ def runtime(site: Site) -> tuple[Routine, ...]:
 
 def _adds_events(site: Site, name: str) -> Routine:
     shared = placeholders(site, name)
-    file, what = HISTORY[name]
+    file, what, is_revoked = HISTORY[name]
     delivery: sql.Composable = sql.SQL("")
     if site.sends_signals:
         delivery = template("events_delivery.sql").format(**shared)
@@ -131,7 +136,7 @@ def _adds_events(site: Site, name: str) -> Routine:
         "add_events.sql",
         what=trusted(what),
         found=template(file).format(**shared),
-        something_goes=sql.Literal(name != "add_awarded"),
+        is_revoked=trusted(is_revoked),
         delivery=delivery,
         **shared,
     )

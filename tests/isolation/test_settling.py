@@ -99,6 +99,22 @@ def test_check_stays_while_the_twin_is_uncommitted(site, s1, s2, s3, level):
     assert site.settled_badges() == [(ada, "pair")]
 
 
+def test_revoked_whatever_the_number_of_buckets(site, s1):
+    """What is revoked by hand does not come again by a check that was left when there were other buckets."""
+    [ada] = site.users(1)
+    s1.insert(ada)
+    s1.begin("REPEATABLE READ")
+    s1.insert(ada)
+    s1.commit()
+    site.sql(
+        "INSERT INTO badges_pendingcheck (bucket, user_id, code, thing, evidence)"
+        " SELECT 4095, user_id, code, '', evidence FROM badges_badge"
+    )
+    assert s1.revoke(ada, "pair")
+    assert site.pending() == 0
+    assert site.settled_badges() == []
+
+
 def test_holder_of_the_bucket_keeps_the_check_of_a_twin(site, s1, s2, s3):
     """Even with the bucket in hand, a writer and a settler that meet an uncommitted award leave a check."""
     [ada] = site.users(1)

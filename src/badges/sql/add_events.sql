@@ -11,7 +11,7 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $badges$
 DECLARE
-    is_patient CONSTANT boolean := {something_goes} AND current_setting('lock_timeout') = '0';
+    is_patient CONSTANT boolean := current_setting('lock_timeout') = '0' AND {is_revoked};
     is_news boolean;
 BEGIN
     IF is_patient THEN

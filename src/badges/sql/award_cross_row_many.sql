@@ -26,7 +26,7 @@
                        array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM {distinct_rows}
-                CROSS JOIN LATERAL (SELECT {held} AS codes OFFSET 0) AS held{shared}
+                CROSS JOIN LATERAL (SELECT {held} AS codes OFFSET 0) AS badges_held{shared}
                 CROSS JOIN LATERAL (
                     VALUES
 {conditions}
@@ -42,7 +42,7 @@
                     WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
                     SELECT 'take back'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (held.codes) AND lock.is_busy IS NOT TRUE
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes) AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict)
                 WHERE {thing} IS NOT NULL;
                 IF own.users IS NOT NULL THEN

@@ -20,6 +20,7 @@ SELECT view.relname,
        functions.volatile,
        tree.reads_clock OR functions.read_clock,
        functions.are_opaque,
+       tree.returns_set,
        tree.aggregates,
        tree.queries
 FROM rule
@@ -93,6 +94,7 @@ CROSS JOIN LATERAL (
            pg_catalog.substring(rule.tree, ':resname (and|or|not|is|in) ') AS dangling_word,
            -- Operations 0 to 8 of SQLValueFunctionOp are CURRENT_DATE to LOCALTIMESTAMP(n); those after name a role.
            rule.tree ~ '\{{SQLVALUEFUNCTION :op [0-8] ' AS reads_clock,
+           rule.tree ~ ':hasTargetSRFs true' AS returns_set,
            -- One row comes of it, whatever the SELECT list says.
            rule.tree ~ ':hasAggs true'
                AND rule.tree !~ ':(?:hasWindowFuncs|hasTargetSRFs) true'

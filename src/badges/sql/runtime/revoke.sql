@@ -15,9 +15,8 @@ BEGIN
     PERFORM pg_advisory_xact_lock({lock}, {bucket});
     PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
             set_config('badges.reason', coalesce(reason, ''), true);
-    -- Settling the checks of earlier writes would award it again.
-    DELETE FROM {pending} AS p WHERE p.bucket = {bucket} AND p.user_id = revoked_user AND p.code = revoked_code
-      AND p.thing = revoked_thing;
+    -- Settling the checks of earlier writes would award it again. (Their bucket may be of another number of buckets.)
+    DELETE FROM {pending} AS p WHERE p.user_id = revoked_user AND p.code = revoked_code AND p.thing = revoked_thing;
     DELETE FROM {badges} AS b WHERE b.user_id = revoked_user AND b.code = revoked_code AND b.thing = revoked_thing;
     has_changed := FOUND;
     PERFORM set_config('badges.cause', coalesce(told[1], ''), true), set_config('badges.actor', coalesce(told[2], ''), true),
