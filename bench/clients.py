@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import os
 import random
 import re
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
-import postgres_binaries
-from psycopg.conninfo import conninfo_to_dict
-
-from bench import contestants, measure
+from bench import contestants, measure, pgbench
 from bench.contestants import BADGES, BY_HAND, NONE, UNSAFE
 from bench.databases import Database, Server
 from bench.measure import Figure, Sample
 from bench.plan import Bench, Measurement
 
 INSERT = "\\set user random(1, {users})\nINSERT INTO dummy_sketch (user_id, title) VALUES (:user, 'Sketch');\n"
-NAMES = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
 
 
 def connections(bench: Bench, name: str) -> Iterator[Figure]:
@@ -58,7 +49,6 @@ def _turn(server: Server, database: Database, script: str, number: int, seconds:
     before = _ended_backends(server, database)
     threads = min(number, os.cpu_count() or 1, 4)
     options = [
-        "-n",
         "-M",
         "prepared",
         "-c",
@@ -70,15 +60,11 @@ def _turn(server: Server, database: Database, script: str, number: int, seconds:
         "-f",
         "-",
     ]
-    done = subprocess.run(
-        [_pgbench(), *options], input=script, capture_output=True, text=True, check=False, env=_environment(database)
-    )
-    if done.returncode:
-        sys.exit(f"pgbench: {done.stderr}")
-    processed = re.search(r"actually processed: (\d+)", done.stdout)
-    rate = re.search(r"tps = ([\d.]+)", done.stdout)
+    printed = pgbench.run(database.conninfo, options, script)
+    processed = re.search(r"actually processed: (\d+)", printed)
+    rate = re.search(r"tps = ([\d.]+)", printed)
     if not processed or not rate:
-        sys.exit(f"pgbench says what nobody understands: {done.stdout}")
+        sys.exit(f"pgbench says what nobody understands: {printed}")
     after = _ended_backends(server, database)
     cpu = None if before is None or after is None else 1e6 * (after - before) / int(processed[1])
     return Sample(wall=1e6 * number / float(rate[1]), cpu=cpu)
@@ -94,27 +80,7 @@ def _ended_backends(server: Server, database: Database) -> float | None:
         time.sleep(0.01)
     # The process itself ends a moment later.
     time.sleep(0.1)
-    try:
-        folder = Path(server.admin.execute("SHOW data_directory").fetchone()[0])
-        pid = (folder / "postmaster.pid").read_text().split("\n")[0]
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
-
-
-@functools.cache
-def _pgbench() -> str:
-    path = shutil.which("pgbench")
-    with contextlib.suppress(postgres_binaries.PostgresError):
-        bundled = postgres_binaries.binaries() / "pgbench"
-        path = str(bundled) if bundled.exists() else path
-    return path or sys.exit("pgbench is needed; it comes with PostgreSQL")
-
-
-def _environment(database: Database) -> dict[str, str]:
-    options = conninfo_to_dict(database.conninfo)
-    return {**os.environ, **{NAMES[key]: str(value) for key, value in options.items() if key in NAMES}}
+    return pgbench.ended_backends(server.admin.execute("SHOW data_directory").fetchone()[0])
 
 
 MEASUREMENTS = (

