@@ -32,6 +32,8 @@ REPOSITORY = Path(__file__).resolve().parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # The first pip that knows `--group`.
 PIP = (25, 1)
+# How long to wait for another installation that holds the lock of apt-get.
+APT_SECONDS = 600
 
 
 def main() -> None:
@@ -127,7 +129,7 @@ def browser() -> None:
         steps = (["install"], ["update"], ["install"])
         for step in steps:
             packages = ["--no-install-recommends", "chromium"] if step == ["install"] else []
-            done = run(["apt-get", "-q", "-y", *step, *packages])
+            done = run(["apt-get", "-q", "-y", "-o", f"DPkg::Lock::Timeout={APT_SECONDS}", *step, *packages])
             if step == ["install"] and done.returncode == 0:
                 return
     say("NOT TESTED: pages in a browser, as there is no Chromium (on Debian: apt-get install chromium)")

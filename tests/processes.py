@@ -24,7 +24,7 @@ def environment(log: Path, **settings: Any) -> dict[str, str]:
     return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "settings_of_a_process",
-        "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent / "example")]),
+        "PYTHONPATH": os.pathsep.join(str(TESTS.parent / name) for name in ("tests", "example", "tools")),
         "BADGES_TEST_SITE": json.dumps({"database": database, **settings}),
         "BADGES_TEST_LOG": str(log),
     }

@@ -119,7 +119,7 @@ def test_every_page_is_reached_from_the_readme():
 @every_page
 def test_files(page):
     """Every file and folder of the repository that a document names is there."""
-    pattern = r"(?<![\w/])((?:src|docs|tests|example|bench|\.ci)/[\w./-]*\w|run\.py|noxfile\.py)"
+    pattern = r"(?<![\w/])((?:src|docs|tests|example|tools|bench|\.ci)/[\w./-]*\w|run\.py|noxfile\.py)"
     for name in re.findall(pattern, TEXTS[page]):
         assert (REPOSITORY / name).exists(), name
 
@@ -202,7 +202,9 @@ def test_no_other_settings():
     """Each name like a setting's is a setting, or an environment variable of the example or of this test."""
     table = section("docs/settings.md", "The environment of the demo and the tests")
     variables = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
-    code = "".join(path.read_text("utf-8") for path in (REPOSITORY / "example").glob("*.py"))
+    code = "".join(
+        path.read_text("utf-8") for name in ("example", "tools") for path in (REPOSITORY / name).glob("*.py")
+    )
     assert variables == set(re.findall(r"BADGES_[A-Z_]+[A-Z]", code)) - set(own_settings()) | {UPDATE}
     assert set(re.findall(r"\bBADGES_[A-Z_]+[A-Z]\b", ALL)) == variables | set(own_settings())
 

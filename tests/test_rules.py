@@ -338,7 +338,7 @@ def test_same_rule_same_sql():
     folder = Path(__file__).parent
     outputs = set()
     for seed in ("1", "2", "3"):
-        path = os.pathsep.join(map(str, (folder, folder.parent / "example", folder.parent / "src")))
+        path = os.pathsep.join(str(folder.parent / name) for name in ("tests", "example", "src"))
         environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": path, "PYTHONHASHSEED": seed}
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
         outputs.add(done.stdout)
