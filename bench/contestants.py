@@ -21,7 +21,8 @@ from typing import Any
 from django.db.models.signals import post_save
 from dummy.models import Sketch
 
-from badges import definitions, install
+from badges import definitions
+from badges.installation import executor
 from badges.models import Badge
 from bench.databases import Database, statement
 
@@ -90,7 +91,7 @@ def entries(rules: Sequence[Rule]) -> list[dict[str, Any]]:
 def put_in(database: Database, name: str, rules: Sequence[Rule]) -> None:
     """Give this contestant what it awards these badges with, in a database that has nothing yet."""
     if name == BADGES:
-        install.apply(database.django, definitions.parse(json.dumps(entries(rules))), "bench")
+        executor.apply(database.django, definitions.parse(json.dumps(entries(rules))), "bench")
         database.django.close()
         return
     if not rules:

@@ -133,12 +133,13 @@ def run(arguments: argparse.Namespace, dsn: str, folder: Path) -> list[dict[str,
     from django.db import connection, connections  # noqa: PLC0415
     from streams import server  # noqa: PLC0415
 
-    from badges import definitions, install  # noqa: PLC0415
+    from badges import definitions  # noqa: PLC0415
+    from badges.installation import executor  # noqa: PLC0415
 
     call_command("migrate", verbosity=0)
     badge = {"name": "X", "code": "x", "condition": "false", "trigger_condition": "insert"}
     text = json.dumps([{**badge, "trigger_table": "dummy_sketch", "user_field": "user_id"}])
-    install.apply(connection, definitions.parse(text), "bench")
+    executor.apply(connection, definitions.parse(text), "bench")
     made = [get_user_model()(username=f"u{number}") for number in range(max(arguments.streams))]
     users = get_user_model().objects.bulk_create(made)
     connections.close_all()

@@ -18,8 +18,9 @@ from django.db import connection
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from badges import definitions, install
-from badges.plan import Plan
+from badges import definitions
+from badges.installation import executor
+from badges.installation.types import Plan
 
 _server = contextlib.ExitStack()
 _facts = {}
@@ -90,7 +91,7 @@ def declare(db: None, badge_file: Callable[..., Path]) -> Callable[..., Plan]:
 
     def install_entries(*entries: Any) -> Plan:
         path = badge_file(*entries)
-        return install.apply(connection, definitions.load(path), path)
+        return executor.apply(connection, definitions.load(path), path)
 
     return install_entries
 
@@ -101,11 +102,11 @@ def committed(transactional_db: None, badge_file: Callable[..., Path]) -> Iterat
 
     def install_entries(*entries: Any) -> Path:
         path = badge_file(*entries)
-        install.apply(connection, definitions.load(path), path)
+        executor.apply(connection, definitions.load(path), path)
         return path
 
     yield install_entries
-    install.apply(connection, (), "nothing")
+    executor.apply(connection, (), "nothing")
     with connection.cursor() as cursor:
         cursor.execute(
             "TRUNCATE badges_badge, badges_badgedefinition, badges_badgeevent, badges_failure, badges_pendingcheck, "

@@ -14,8 +14,9 @@ from django.db import connections
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from badges import definitions, install
-from badges.plan import Plan
+from badges import definitions
+from badges.installation import executor
+from badges.installation.types import Plan
 
 PARAMETERS = {"dbname": "NAME", "host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
 
@@ -51,7 +52,7 @@ class Database:
         """Write a badge file and install its badges."""
         path = folder / f"{self.alias}.json"
         path.write_text(json.dumps(entries), "utf-8")
-        return install.apply(self.connection, definitions.load(path), path)
+        return executor.apply(self.connection, definitions.load(path), path)
 
     def users(self, count: int) -> None:
         """The users 1, 2, 3 and so on."""

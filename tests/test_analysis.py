@@ -10,9 +10,11 @@ from bad_input_cases import SKETCHES, counted, levelled, triggered
 from conftest import entry
 from django.db import connection
 
-from badges import analysis, definitions, site
-from badges.definitions import Event
+from badges import definitions
+from badges.definitions.types import TriggerEvent
 from badges.exceptions import InvalidDefinitions
+from badges.facts import analysis
+from badges.facts.target import describe_target
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +24,7 @@ COUNT = "count(id) from dummy_sketch where user_id = NEW.user_id"
 def analyse(*entries):
     """The badges of these entries by code."""
     declared = definitions.parse(json.dumps(entries))
-    return {each.definition.code: each for each in analysis.analyse(connection, site.describe(connection), declared)}
+    return {each.definition.code: each for each in analysis.analyse(connection, describe_target(connection), declared)}
 
 
 def report(*entries):
@@ -59,7 +61,7 @@ def test_condition_of_a_progress_has_facts():
     """The condition that follows from progress and goal is read like any other, after each event."""
     badge = counted(progress=COUNT, trigger_condition=["insert", "update"])
     analysed = analyse(badge)["x"]
-    assert set(analysed.facts) == {Event.INSERT, Event.UPDATE}
+    assert set(analysed.facts) == {TriggerEvent.INSERT, TriggerEvent.UPDATE}
     for facts in analysed.facts.values():
         assert (facts.new_columns, facts.tables, facts.is_cross_row) == (("user_id",), ("public.dummy_sketch",), True)
 

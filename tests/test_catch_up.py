@@ -14,8 +14,12 @@ from django.db import connection, transaction
 from dummy.models import Sketch
 from test_commands import connect
 
-from badges import analysis, catch_up, definitions, exceptions, install, site
+from badges import definitions, exceptions
 from badges.conf import badges_settings
+from badges.facts import analysis
+from badges.facts.target import describe_target
+from badges.functions import catch_up
+from badges.installation import executor
 from badges.models import Badge, BadgeEvent, Failure, PendingCheck
 
 pytestmark = pytest.mark.django_db
@@ -85,7 +89,7 @@ def test_which_come_late(badge_file, execute, badge, is_late):
     """Late is what asks for the time, ends, or reads what fires no trigger; what its triggers see is not."""
     execute("CREATE FUNCTION seen(bigint) RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN true; END $$")
     declared = definitions.load(badge_file(badge))
-    [analysed] = analysis.analyse(connection, site.describe(connection), declared)
+    [analysed] = analysis.analyse(connection, describe_target(connection), declared)
     assert analysed.comes_late is is_late
 
 
@@ -355,7 +359,7 @@ def test_edited_by_hand(declare, badge_file, execute, caught_up):
         "LANGUAGE plpgsql AS 'BEGIN END'"
     )
     path = badge_file(PIONNER)
-    [step] = install.draft(connection, definitions.load(path), path).steps
+    [step] = executor.draft(connection, definitions.load(path), path).steps
     assert (step.action, step.target) == ("replace function", "badges_catch_up")
     declare(PIONNER)
     assert caught_up() == (0, 0, 0)

@@ -10,9 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
-from badges import chart, timeline
 from badges.models import BadgeEvent
-from badges.timeline import Unit
+from badges.queries import chart, timeline
+from badges.queries.timeline import Unit
 
 COLUMNS = [chart.Column("1 May", 3), chart.Column("<2 May>", 0), chart.Column("3 May", 1234)]
 WORDS = {"key": "awards", "title": "Awards of <Star>", "description": "1,237 awards", "headings": ("Day", "Awards")}

@@ -16,8 +16,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from dummy.models import Sketch
 
-from badges import awarding, definitions, install
+from badges import definitions
+from badges.installation import executor
 from badges.models import Badge, BadgeDefinition
+from badges.operations import backfill
 
 pytestmark = pytest.mark.django_db
 
@@ -62,7 +64,7 @@ def impatient(settings, monkeypatch):
     """Do not wait long for locks."""
     settings.BADGES_LOCK_TIMEOUT = 100
     settings.BADGES_LOCK_RETRIES = 1
-    monkeypatch.setattr(install, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(executor, "_FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture
@@ -512,7 +514,7 @@ def test_two_runs_at_the_same_time(committed, badge_file, triggers):
 def test_waits_for_another_run(committed, badge_file, impatient, database_unchanged):
     """A run that waits too long for another one says what it waited for."""
     badge_file(FIRST)
-    with transaction_that(f"SELECT pg_advisory_xact_lock({install.ADVISORY_LOCK})"), database_unchanged():
+    with transaction_that(f"SELECT pg_advisory_xact_lock({executor.ADVISORY_LOCK})"), database_unchanged():
         _, output = fail("create_badge_triggers")
     assert "Waited 100 ms (BADGES_LOCK_TIMEOUT) for another create_badge_triggers; nothing was changed." in output
 
@@ -612,11 +614,11 @@ def test_award_without_rows_of_a_user(declare, execute, ada):
 
 def test_award_in_batches(declare, monkeypatch, execute):
     """However small the batches are, everybody is looked at once."""
-    monkeypatch.setattr(awarding, "BATCH", 2)
+    monkeypatch.setattr(backfill, "BATCH", 2)
     users = User.objects.bulk_create(User(username=f"u{number}") for number in range(5))
     Sketch.objects.bulk_create(Sketch(user=user, title="Sketch") for user in users)
     declare(FIRST)
-    progress = list(awarding.award(connection, definitions.parse(json.dumps([FIRST])), "badge.json"))
+    progress = list(backfill.award(connection, definitions.parse(json.dumps([FIRST])), "badge.json"))
     assert [(each.awarded, each.users_seen, each.is_done) for each in progress] == [
         (2, 2, False), (4, 4, False), (5, 5, False), (5, 5, True)
     ]  # fmt: skip
@@ -626,19 +628,19 @@ def test_award_in_batches(declare, monkeypatch, execute):
 @pytest.mark.django_db(transaction=True)
 def test_interrupted(committed, badge_file, monkeypatch):
     """What a batch awarded before Ctrl-C stays, others see it at once, and the next run does the rest."""
-    monkeypatch.setattr(awarding, "BATCH", 2)
+    monkeypatch.setattr(backfill, "BATCH", 2)
     users = User.objects.bulk_create(User(username=f"u{number}") for number in range(5))
     Sketch.objects.bulk_create(Sketch(user=user, title="Sketch") for user in users)
     badge_file(FIRST)
     run("create_badge_triggers")
-    award = awarding.award
+    award = backfill.award
 
     def interrupted(*args, **options):
         yield next(award(*args, **options))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(awarding, "award", interrupted)
+        patch.setattr(backfill, "award", interrupted)
         assert "run the command again" in fail("award_badges")[1]
     with connect() as other:
         assert other.execute("SELECT count(*) FROM badges_badge").fetchone() == (2,)

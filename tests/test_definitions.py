@@ -22,8 +22,9 @@ from conftest import entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from badges import definitions, keys
-from badges.definitions import Definition, Event, Watch
+from badges import definitions
+from badges.definitions import validation
+from badges.definitions.types import Definition, TriggerEvent, Watch
 from badges.exceptions import Fault, InvalidDefinitions
 
 
@@ -98,7 +99,7 @@ def test_definition_holds_what_the_file_says():
             code="x",
             name="X",
             condition=first["condition"],
-            events=(Event.INSERT, Event.UPDATE),
+            events=(TriggerEvent.INSERT, TriggerEvent.UPDATE),
             trigger_table="dummy_sketch",
             user_field="user_id",
             description="D",
@@ -113,7 +114,7 @@ def test_definition_holds_what_the_file_says():
             code="y",
             name="Y",
             condition=second["condition"],
-            events=(Event.INSERT,),
+            events=(TriggerEvent.INSERT,),
             trigger_table="dummy_sketch",
             user_field="user_id",
             position=-5,
@@ -146,7 +147,7 @@ def test_levels_become_definitions():
     common = {"category": "C", "per": "id", "revocable": True, "expires_after": "1 day", "progress": "1"}
     for level in (first, second):
         assert {name: getattr(level, name) for name in common} == common
-        assert (level.number, level.trigger_table, level.events) == (1, "dummy_sketch", (Event.INSERT,))
+        assert (level.number, level.trigger_table, level.events) == (1, "dummy_sketch", (TriggerEvent.INSERT,))
     shown = ("code", "goal", "name", "description", "image", "points", "position", "secret", "translations")
     assert [getattr(first, name) for name in shown] == [
         "a", 1, "X", "D", "", 1, 1, False, {"fr": {"name": "X"}}
@@ -163,9 +164,9 @@ def test_triggers_become_the_first_and_the_watches():
     likes = {"table": "likes", "on": ["update", "INSERT"], "user_field": "liker"}
     [definition] = definitions.parse(json.dumps([triggered(SKETCHES, likes)]))
     assert (definition.trigger_table, definition.events, definition.user_field) == (
-        "dummy_sketch", (Event.INSERT,), "user_id"
+        "dummy_sketch", (TriggerEvent.INSERT,), "user_id"
     )  # fmt: skip
-    assert definition.watches == (Watch("likes", (Event.INSERT, Event.UPDATE), "liker"),)
+    assert definition.watches == (Watch("likes", (TriggerEvent.INSERT, TriggerEvent.UPDATE), "liker"),)
     [alone] = definitions.parse(json.dumps([triggered(SKETCHES)]))
     assert alone.watches == ()
     [same] = definitions.parse(json.dumps([entry("x")]))
@@ -228,7 +229,8 @@ BADGES = st.dictionaries(st.sampled_from([*definitions.KEYS, "trigger_contition"
 PARTS = {
     key: st.dictionaries(st.sampled_from([*allowed, "gaol"]), VALUES | st.decimals().map(str) | st.integers(1, 9))
     for key, allowed in {
-        "levels": keys.LEVEL_KEYS, "triggers": keys.TRIGGER_KEYS, "translations": keys.TRANSLATION_KEYS
+        "levels": validation.LEVEL_KEYS, "triggers": validation.TRIGGER_KEYS,
+        "translations": validation.TRANSLATION_KEYS,
     }.items()
 }  # fmt: skip
 RULES = st.fixed_dictionaries(

@@ -20,10 +20,13 @@ from django.core.management import call_command, get_commands, load_command_clas
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from dummy.models import Sketch
-from test_layout import ORDER
 
-from badges import analysis, compiler, definitions, exceptions, plan, routines, site
+from badges import definitions, exceptions
 from badges.conf import BadgesSettings
+from badges.facts import analysis
+from badges.facts.target import describe_target
+from badges.functions import compiler, runtime
+from badges.installation import diff
 from badges.models import Badge
 
 REPOSITORY = Path(__file__).parent.parent
@@ -125,14 +128,11 @@ def test_files(page):
 
 
 def test_map():
-    """The map in design.md has every module and folder of the package, and no other; the stages in their order."""
-    rows = re.findall(r"^\| `([\w./]+)` \|", section("docs/design.md", "The map"), re.MULTILINE)
-    assert [name for name in rows if name.removesuffix(".py") in ORDER] == [f"{stage}.py" for stage in ORDER]
-    mapped = set(rows)
-    modules = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
-    modules = {name for name in modules if not name.startswith("migrations/")}
-    folders = {f"{path.relative_to(PACKAGE).parent.as_posix()}/" for path in PACKAGE.rglob("*.sql")} | {"migrations/"}
-    assert mapped == modules | folders | {path.name for path in PACKAGE.glob("*.json")}
+    """The map in design.md has every folder and every module at the top of the package, and no other."""
+    mapped = set(re.findall(r"`([a-z_]+(?:/|\.py))`", section("docs/design.md", "The map")))
+    modules = {path.name for path in PACKAGE.glob("[!_]*.py")}
+    folders = {f"{path.name}/" for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert mapped == modules | folders
 
 
 # Commands
@@ -232,7 +232,7 @@ def _is_error(value: type) -> bool:
 def test_functions_of_the_database():
     """A function that a document calls from SQL is installed."""
     called = set(re.findall(r"\b(badges_[a-z_]+)\(", ALL))
-    assert called <= {f"badges_{name}" for name in (*routines.RUNTIME, "check", "catch_up")}
+    assert called <= {f"badges_{name}" for name in (*runtime.RUNTIME, "check", "catch_up")}
     assert called >= {"badges_award", "badges_revoke", "badges_settle"}
 
 
@@ -379,9 +379,9 @@ def test_output_of_things(execute, badge_file):
 def test_generated_sql():
     """docs/generated.sql is what the example's badge.json compiles to; BADGES_UPDATE_DOCS=1 renews it."""
     declared = definitions.load(REPOSITORY / "example" / "badge.json")
-    here = site.describe(connection)
+    here = describe_target(connection)
     compiled = compiler.compile_definitions(here, analysis.analyse(connection, here, declared))
-    script = plan.compare(here, declared, compiled, {}, {}).as_sql()
+    script = diff.compare(here, declared, compiled, {}, {}).as_sql()
     text = (
         "-- What `create_badge_triggers --sql` prints for example/badge.json on a database without badges.\n"
         "-- Renewed by: BADGES_UPDATE_DOCS=1 python3 run.py test tests/test_docs.py\n\n"

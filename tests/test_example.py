@@ -11,7 +11,8 @@ from django.urls import reverse
 from dummy import drawing, people
 from dummy.models import Like, Sketch
 
-from badges import definitions, install
+from badges import definitions
+from badges.installation import executor
 from badges.models import Badge, BadgeDefinition
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +27,7 @@ def site(settings, badge_file):
     settings.ROOT_URLCONF = "config.urls"
     settings.BADGES_BASE_TEMPLATE = "dummy/base.html"
     path = badge_file(*json.loads((EXAMPLE / "badge.json").read_text("utf-8")))
-    install.apply(connection, definitions.load(path), path)
+    executor.apply(connection, definitions.load(path), path)
     people.ensure()
     return {person.username: person for person in people.artists()}
 

@@ -14,8 +14,11 @@ from django.db.models import Q
 from dummy.models import Sketch
 from isolation.harness import conninfo
 
-from badges import declarations, definitions, exceptions, explain, install, rules
+from badges import definitions, exceptions, rules
+from badges.definitions import declarations, python_rules
+from badges.installation import executor
 from badges.models import Badge, PendingCheck
+from badges.operations import explain
 
 pytestmark = pytest.mark.django_db
 
@@ -541,11 +544,11 @@ def test_earlier_rule_names_that_of_today(declare, ask, user):
 def test_rule_in_python(db, user, settings, monkeypatch):
     """A badge that is declared in Python gets the same reasons and remedies, which name its module."""
     settings.BADGES_FILE = None
-    monkeypatch.setattr(rules, "_modules", {})
+    monkeypatch.setattr(python_rules, "_modules", {})
     star = {"name": "Star", "code": "star", "model": Sketch, "on": "update", "user_field": "user"}
 
     def declare(**keys):
-        rules._modules.clear()
+        python_rules._modules.clear()
         module = {"__name__": "shop.badges", "__spec__": object(), "rules": rules, "rule": rules.Rule(**star, **keys)}
         exec("rules.register(rule)", module)
         declared = declarations.load()
@@ -555,7 +558,7 @@ def test_rule_in_python(db, user, settings, monkeypatch):
     found = explain.explain(connection, *declared, "star", "ada")
     assert [problem.message for problem in found.problems] == ["shop/badges.py declares it, but it is not installed."]
     assert found.remedies == ("python manage.py create_badge_triggers",)
-    install.apply(connection, *declared)
+    executor.apply(connection, *declared)
     sketches(user, 1, hit_views=20)
     found = explain.explain(connection, *declared, "star", "ada")
     assert ([row.value for row in found.rows], found.remedies) == ([True], ("python manage.py award_badges star",))
@@ -568,7 +571,7 @@ def test_rule_in_python(db, user, settings, monkeypatch):
     declared = declare(condition="1 / NEW.odd > 0")
     [problem] = explain.explain(connection, *declared, "star", "ada").problems
     assert problem.message == "shop/badges.py says something else than what is installed: condition."
-    install.apply(connection, *declared)
+    executor.apply(connection, *declared)
     found = explain.explain(connection, *declared, "star", "ada")
     assert found.error == "division by zero"
     assert found.remedies[0] == "Mend the condition in shop/badges.py; then python manage.py create_badge_triggers"

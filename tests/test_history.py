@@ -17,7 +17,8 @@ from django.utils import timezone
 from dummy.models import Sketch
 from isolation.harness import conninfo
 
-from badges import definitions, exceptions, install
+from badges import definitions, exceptions
+from badges.installation import executor
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 
 pytestmark = pytest.mark.django_db
@@ -258,7 +259,7 @@ def test_installation_catches_up(badge_file, execute, user, events, agree):
     Badge.objects.create(user=user, code="first", awarded_at="2026-01-01 00:00Z", evidence=evidence)
     execute("INSERT INTO badges_badge (user_id, code, awarded_at) VALUES (%s, 'other', NULL)", [user.pk])
     BadgeEvent.objects.create(user=user, code="gone", kind="awarded", cause="sql", at="2026-02-01 00:00Z")
-    install.apply(connection, definitions.load(path), path)
+    executor.apply(connection, definitions.load(path), path)
     assert events() == [
         ("awarded", "other", "found", "", ""),
         ("awarded", "first", "insert on public.dummy_sketch", "", ""),
@@ -268,7 +269,7 @@ def test_installation_catches_up(badge_file, execute, user, events, agree):
     assert BadgeEvent.objects.get(code="first").at == Badge.objects.get(code="first").awarded_at
     assert BadgeEvent.objects.get(code="other").at is None
     assert len(agree()) == 2
-    assert install.apply(connection, definitions.load(path), path).is_empty
+    assert executor.apply(connection, definitions.load(path), path).is_empty
     assert len(events()) == 4
 
 

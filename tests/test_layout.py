@@ -14,16 +14,6 @@ import badges
 REPOSITORY = Path(__file__).parent.parent
 PACKAGE = Path(badges.__file__).parent
 
-FOUNDATION = ("exceptions", "conf", "database", "fields", "progress")
-STAGES = (
-    "notation", "keys", "definitions", "conditions", "rules", "declarations", "site", "facts", "names", "watching",
-    "complaints", "probes", "analysis", "routines", "checked", "expressions", "qualifying", "catch_up", "awards",
-    "compiler", "catalog", "mirror", "plan", "cron", "install", "awarding", "cost", "preview", "brake", "status",
-    "explanation", "explain",
-)  # fmt: skip
-ORDER = (*FOUNDATION, *STAGES)
-MAX_LINES = 400
-
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
 modules = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 
@@ -50,38 +40,13 @@ def imported(path: Path, *, deferred: bool = True) -> Iterator[str]:
                 yield node.module.removeprefix("badges.")
 
 
-def test_stages_exist():
-    """Each stage is a module."""
-    assert {path.stem for path in PACKAGE.glob("*.py")} >= set(ORDER)
-
-
-@pytest.mark.parametrize("stage", ORDER)
-def test_stage_imports_only_earlier_stages(stage):
-    """The data flow one way; models, which need loaded apps, are imported where they are used."""
-    place = ORDER.index(stage)
-    found = set(imported(PACKAGE / f"{stage}.py", deferred=False))
-    assert found <= set(ORDER[:place])
-    assert set(imported(PACKAGE / f"{stage}.py")) - found <= {"models"}
-
-
-@modules
-def test_what_follows_does_not_compile(path):
-    """Models, checks, commands and whatever comes later leave the compiler to the stages."""
-    if path.stem not in ORDER:
-        assert not {"compiler", "expressions", "routines"} & set(imported(path))
-
-
-@modules
-def test_length(path):
-    """A module is short enough to be read at once."""
-    assert len(path.read_text("utf-8").splitlines()) <= MAX_LINES
-
-
 def test_pure_stages_take_no_connection():
     """What is said to be pure runs without a database."""
     for stage in (
-        "notation", "keys", "definitions", "facts", "watching", "routines", "expressions", "qualifying", "catch_up",
-        "compiler", "mirror", "plan",
+        "definitions/json_text", "definitions/types", "definitions/validation", "definitions/parser", "facts/types",
+        "facts/watches", "functions/types", "functions/expressions", "functions/runtime", "functions/qualifying",
+        "functions/trigger", "functions/check", "functions/progress", "functions/history", "functions/catch_up",
+        "functions/compiler", "installation/types", "installation/diff",
     ):  # fmt: skip
         source = (PACKAGE / f"{stage}.py").read_text("utf-8")
         assert "connection" not in {node.arg for node in ast.walk(ast.parse(source)) if isinstance(node, ast.arg)}
@@ -91,12 +56,12 @@ def test_pure_stages_take_no_connection():
 def test_every_sql_file_is_used():
     """No file of sql/ is left over, as its name stands in some module."""
     code = "".join(path.read_text("utf-8") for path in MODULES)
-    runtime = (PACKAGE / "routines.py").read_text("utf-8")
+    runtime = (PACKAGE / "functions" / "runtime.py").read_text("utf-8")
     for path in (PACKAGE / "sql").rglob("*.sql"):
         if path.parent.name == "runtime":
             assert f'"{path.stem}"' in runtime
         else:
-            assert path.name in code
+            assert f'"{path.parent.name}/{path.name}"' in code
 
 
 def test_wheel():
@@ -107,9 +72,9 @@ def test_wheel():
     assert wheel == {"packages": ["src/badges"]}
     assert project["project"]["license-files"] == ["LICENSE"]
     for name in (
-        "py.typed", "badge.schema.json", "sql/body.sql", "sql/runtime/record.sql", "templates/badges/base.html",
-        "templates/admin/badges/pagination.html", "static/badges/badges.css", "static/badges/live.js",
-        "locale/de/LC_MESSAGES/django.mo",
+        "py.typed", "badge.schema.json", "sql/functions/body.sql", "sql/runtime/record.sql",
+        "templates/badges/base.html", "templates/admin/badges/pagination.html",
+        "static/badges/badges.css", "static/badges/live.js", "locale/de/LC_MESSAGES/django.mo",
     ):  # fmt: skip
         assert (REPOSITORY / "src" / "badges" / name).is_file()
     ignored = (REPOSITORY / ".gitignore").read_text("utf-8").split()

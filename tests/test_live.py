@@ -18,8 +18,8 @@ from processes import eventually
 from psycopg.conninfo import make_conninfo
 from streams import Stream, server
 
+from badges.live.position import Position, Snapshot, StreamedEvent
 from badges.models import Badge, BadgeDefinition
-from badges.positions import Event, Position, Snapshot
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -269,10 +269,10 @@ def test_positions():
     for _ in range(500):
         commits = chance.sample(range(10, 22), 12)
         events = [
-            Event(str(number), xid, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(microseconds=chance.randrange(9)), 1,
-                  "x", "", "awarded", {})
-            for xid in commits for number in (f"{xid}{'0' * 34}", f"{xid}{'1' * 34}")
-        ]  # fmt: skip
+            StreamedEvent(str(number), xid, _moment(chance.randrange(9)), 1, "x", "", "awarded", {})
+            for xid in commits
+            for number in (f"{xid}{'0' * 34}", f"{xid}{'1' * 34}")
+        ]
         position, seen, done = Position(Snapshot(10, 10, frozenset())), [], 0
         while done < 12 or len(seen) < 24:
             done = min(12, done + chance.randrange(4))

@@ -11,8 +11,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from psycopg import sql
 
-from badges import analysis, awarding, definitions, install, probes, qualifying, site
+from badges import definitions
 from badges.exceptions import InvalidDefinitions
+from badges.facts import analysis, probes
+from badges.facts.target import describe_target
+from badges.functions import qualifying
+from badges.installation import executor
+from badges.operations import backfill
 
 pytestmark = pytest.mark.django_db
 
@@ -33,7 +38,7 @@ def badges(number):
 
 def analyse(*entries):
     declared = definitions.parse(json.dumps(entries))
-    return analysis.analyse(connection, site.describe(connection), declared)
+    return analysis.analyse(connection, describe_target(connection), declared)
 
 
 def queries_of(work, *args):
@@ -54,7 +59,7 @@ def test_nothing_to_do_is_found_out_once(declare, tmp_path):
     declared = definitions.load(path)
     facts = [
         len([query for query in queries_of(work, connection, declared, path) if "pg_rewrite" in query])
-        for work in (install.draft, install.apply)
+        for work in (executor.draft, executor.apply)
     ]
     assert facts == [1, 1]
 
@@ -142,7 +147,7 @@ def test_users_are_looked_up_one_by_one(declare, execute, tmp_path):
     execute("SELECT badges_award(n, 'old') FROM generate_series(9001, 9500) AS n")
     execute("ANALYZE badges_badge, auth_user, dummy_sketch")
     execute("SELECT badges_award(n, 'new') FROM generate_series(9001, 9500) AS n")
-    here, [analysed] = awarding.prepare(connection, definitions.load(tmp_path / "badge.json"), "badge.json", ["new"])
+    here, [analysed] = backfill.prepare(connection, definitions.load(tmp_path / "badge.json"), "badge.json", ["new"])
     batch = [sql.SQL("new.user_id > 9000")]
     query = qualifying.query(here, analysed, qualifying.facts_of_existing_rows(analysed), batch)
     plan = "\n".join(line for (line,) in execute(f"EXPLAIN {query.as_string()}"))

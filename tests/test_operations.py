@@ -20,8 +20,11 @@ from django.test import TransactionTestCase
 from dummy.models import Sketch
 from other_databases import alias_for, new_database
 
-from badges import awarding, definitions, exceptions, install
+from badges import definitions, exceptions
+from badges.installation import executor
 from badges.models import Badge, BadgeDefinition
+from badges.operations import backfill
+from badges.operations.settle import settle
 
 FIRST = entry("first", condition="NEW.hit_views >= 0")
 PAIR = entry("pair", condition="count(*) >= 2 FROM dummy_sketch WHERE user_id = NEW.user_id")
@@ -222,7 +225,7 @@ def test_setting_that_is_no_list_of_aliases(settings, value):
     """BADGES_SUBSCRIBERS is a list of names and nothing else."""
     settings.BADGES_SUBSCRIBERS = value
     with pytest.raises(exceptions.InvalidSetting, match="BADGES_SUBSCRIBERS"):
-        _ = install.badges_settings.BADGES_SUBSCRIBERS
+        _ = executor.badges_settings.BADGES_SUBSCRIBERS
 
 
 def test_subscriber(databases, settings, tmp_path):
@@ -313,9 +316,9 @@ def committed_for_a_test_case(django_db_setup, django_db_blocker, tmp_path_facto
     path = tmp_path_factory.mktemp("case") / "badge.json"
     path.write_text(json.dumps([FIRST]))
     with django_db_blocker.unblock():
-        install.apply(connection, definitions.load(path), path)
+        executor.apply(connection, definitions.load(path), path)
         yield
-        install.apply(connection, (), "nothing")
+        executor.apply(connection, (), "nothing")
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE badges_badge, badges_badgedefinition")
 
@@ -386,7 +389,7 @@ def test_two_deploys_at_once(committed, tmp_path):
             try:
                 connection.ensure_connection()
                 start.wait()
-                install.apply(connection, definitions.load(path), path)
+                executor.apply(connection, definitions.load(path), path)
             except Exception as error:
                 errors.append(error)
             finally:
@@ -398,7 +401,7 @@ def test_two_deploys_at_once(committed, tmp_path):
         for thread in threads:
             thread.join()
         assert errors == []
-        in_line = [install.draft(connection, definitions.load(path), path).is_empty for path in files]
+        in_line = [executor.draft(connection, definitions.load(path), path).is_empty for path in files]
         assert sorted(in_line) == [False, True]
 
 
@@ -423,13 +426,13 @@ def test_deploy_behind_a_long_transaction(committed, badge_file, settings, monke
             if ends_in_time and len(pauses) == 2:
                 other.commit()
 
-        monkeypatch.setattr(install.time, "sleep", sleep)
-        before = install.draft(connection, definitions.load(path), path)
+        monkeypatch.setattr(executor.time, "sleep", sleep)
+        before = executor.draft(connection, definitions.load(path), path)
         if ends_in_time:
-            install.apply(connection, definitions.load(path), path)
+            executor.apply(connection, definitions.load(path), path)
         else:
             with pytest.raises(exceptions.LockNotAvailable) as caught:
-                install.apply(connection, definitions.load(path), path)
+                executor.apply(connection, definitions.load(path), path)
             message = str(caught.value)
             pid = other.info.backend_pid
             assert "Waited 50 ms (BADGES_LOCK_TIMEOUT) for public.dummy_sketch" in message
@@ -437,11 +440,11 @@ def test_deploy_behind_a_long_transaction(committed, badge_file, settings, monke
                 rf"process {pid} \(nightly report, idle in transaction, transaction open for [\d:]+\)", message
             )
             assert "nothing was changed" in message
-            assert install.draft(connection, definitions.load(path), path) == before
-    assert pauses == [install._FIRST_PAUSE, 2 * install._FIRST_PAUSE]
+            assert executor.draft(connection, definitions.load(path), path) == before
+    assert pauses == [executor._FIRST_PAUSE, 2 * executor._FIRST_PAUSE]
     assert len(caplog.records) == 2
     if not ends_in_time:
-        install.apply(connection, definitions.load(path), path)
+        executor.apply(connection, definitions.load(path), path)
     Sketch.objects.create(user=ada, title="Sketch")
     assert held(ada) == ["first", "pair"]
 
@@ -514,7 +517,7 @@ def test_crash_in_a_bulk_write(server, databases, tmp_path):
 
 def test_crash_in_a_backfill(server, databases, tmp_path, monkeypatch):
     """The server is killed within a batch of award_badges: whole batches stay, and the next run does the rest."""
-    monkeypatch.setattr(awarding, "BATCH", 10)
+    monkeypatch.setattr(backfill, "BATCH", 10)
     site = databases("crashing")
     site.users(30)
     site.execute(BULK, [1, 30])
@@ -523,7 +526,7 @@ def test_crash_in_a_backfill(server, databases, tmp_path, monkeypatch):
     twin.execute("INSERT INTO badges_badge (user_id, code) VALUES (15, 'first')")
     [(pid,)] = site.execute("SELECT pg_backend_pid()")
     path = tmp_path / "crashing.json"
-    progress = awarding.award(site.connection, definitions.load(path), path)
+    progress = backfill.award(site.connection, definitions.load(path), path)
     assert next(progress).users_seen == 10
 
     def kill():
@@ -562,7 +565,7 @@ def test_crash_before_pending_checks_are_settled(server, databases, tmp_path, ho
     crash(server, site)
     assert site.execute("SELECT user_id, code FROM badges_pendingcheck") == [(1, "pair")]
     if how == "award_badges":
-        assert awarding.settle(site.connection) == (1, 0)
+        assert settle(site.connection) == (1, 0)
     else:
         site.execute("DELETE FROM dummy_sketch WHERE id = (SELECT min(id) FROM dummy_sketch)")
         site.execute(INSERT, [1])

@@ -19,8 +19,8 @@ from django.utils.html import escape
 from dummy.models import Sketch
 
 import badges
-from badges import bars, showcase
 from badges.models import Badge, BadgeDefinition, BadgeEvent
+from badges.queries import bars, pages
 
 pytestmark = pytest.mark.django_db
 
@@ -101,7 +101,7 @@ def test_one_mark_for_what_the_viewer_holds(people, get):
 def test_rare(people, execute):
     """A share that would be rounded to nothing is told as less than something."""
     User.objects.bulk_create(User(username=f"u{number}") for number in range(3000))
-    [hidden] = [each for each in showcase.everything(people[1]) if each.definition.code == "hidden"]
+    [hidden] = [each for each in pages.everything(people[1]) if each.definition.code == "hidden"]
     assert hidden.holders == 1
     client_page = render('{% include "badges/share.html" %}', entry=hidden)
     assert "less than 0.1% of users" in client_page
@@ -113,7 +113,7 @@ def test_things_count_once_in_the_share(people):
     Sketch.objects.create(user=ada, title="Three", hit_views=1000)
     Sketch.objects.create(user=ada, title="Four", hit_views=1000)
     Badge.objects.award(ada, "hit")
-    found = {entry.definition.code: entry.holders for entry in showcase.everything(None)}
+    found = {entry.definition.code: entry.holders for entry in pages.everything(None)}
     assert found == {"first": 2, "bronze": 1, "silver": 0, "gold": 0, "hit": 1}
 
 
@@ -289,7 +289,7 @@ def test_expired_badges_are_not_shown(people, get, execute):
     assert "Bronze" not in re.split("On the way", get("shelf", "ada"))[0]
     assert "0 holders" in get("badge", "bronze")
     assert "Bronze" not in render("{% user_badges ada %}{% newest_badges 50 %}", ada=ada)
-    [place] = [place for place in showcase.leaderboard(0, 9) if place.user == ada]
+    [place] = [place for place in pages.leaderboard(0, 9) if place.user == ada]
     assert (place.points, place.badges) == (5, 1)
 
 
@@ -299,13 +299,13 @@ def test_expired_badges_are_not_shown(people, get, execute):
 def test_leaderboard(people, get):
     """Users stand in the order of the points of their badges; equal points share a rank; without points nobody."""
     ada, grace, eve = people
-    assert [(place.rank, place.user, place.points, place.badges) for place in showcase.leaderboard(0, 9)] == [
+    assert [(place.rank, place.user, place.points, place.badges) for place in pages.leaderboard(0, 9)] == [
         (1, ada, 15, 2),
         (2, grace, 6, 2),
     ]
     Sketch.objects.create(user=eve, title="hidden")
-    assert [place.rank for place in showcase.leaderboard(0, 9)] == [1, 2, 2]
-    assert [place.rank for place in showcase.leaderboard(2, 9)] == [2]
+    assert [place.rank for place in pages.leaderboard(0, 9)] == [1, 2, 2]
+    assert [place.rank for place in pages.leaderboard(2, 9)] == [2]
     assert 'class="badges-held" aria-current="true"' in get("leaderboard", by=ada)
 
 

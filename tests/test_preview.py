@@ -13,9 +13,12 @@ from django.db import connection
 from dummy.models import Sketch
 from test_commands import connect, fail, run
 
-from badges import analysis, brake, cost, definitions, preview, site
+from badges import definitions
+from badges.facts import analysis
+from badges.facts.target import describe_target
 from badges.management.commands import create_badge_triggers
 from badges.models import Badge
+from badges.operations import brake, cost, preview
 
 pytestmark = pytest.mark.django_db
 
@@ -59,7 +62,7 @@ def many_sketches(people, execute):
 def look(*entries):
     """The previews of these badges, by code."""
     declared = definitions.parse(json.dumps(entries))
-    here = site.describe(connection)
+    here = describe_target(connection)
     return {each.code: each for each in preview.of(connection, here, analysis.analyse(connection, here, declared))}
 
 
@@ -439,7 +442,7 @@ def test_locked_table(committed, people, settings, execute):
         with connect() as other:
             badge = entry("visitor", condition="true", trigger_table="visit")
             declared = definitions.parse(json.dumps([badge]))
-            here = site.describe(connection)
+            here = describe_target(connection)
             analysed = analysis.analyse(connection, here, declared)
             other.execute("LOCK TABLE visit")
             [found] = preview.of(connection, here, analysed)

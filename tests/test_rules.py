@@ -28,8 +28,11 @@ from django.test.utils import isolate_apps
 from django.utils.translation import gettext_lazy
 from dummy.models import Sketch
 
-from badges import analysis, conditions, declarations, definitions, exceptions, rules, site
-from badges.definitions import Event
+from badges import definitions, exceptions, rules
+from badges.definitions import declarations, django_expressions, python_rules
+from badges.definitions.types import TriggerEvent
+from badges.facts import analysis
+from badges.facts.target import describe_target
 from badges.models import Badge, BadgeDefinition
 from badges.rules import Aggregated, New, Old, Rule
 
@@ -51,7 +54,7 @@ def rule(code="star", **changes):
 @pytest.fixture
 def register(monkeypatch):
     """Register rules as a module would while it is imported."""
-    monkeypatch.setattr(rules, "_modules", {})
+    monkeypatch.setattr(python_rules, "_modules", {})
 
     def run(*declared, module="shop.badges", spec=None):
         caller = {"__name__": module, "__spec__": spec, "register": rules.register, "declared": declared}
@@ -295,8 +298,8 @@ def test_manager_that_filters_does_not_hide_the_changed_row(install, monkeypatch
 def test_row_local_and_cross_row(register, db):
     """A field of the row reads no table, a relation reads the related one, a queryset its own."""
     register(rule("row"), rule("related", condition=Q(user__is_staff=True)), rule("counted", condition=Exists(MINE)))
-    analysed = analysis.analyse(connection, site.describe(connection), declarations.load().definitions)
-    facts = {each.definition.code: each.facts[Event.UPDATE] for each in analysed}
+    analysed = analysis.analyse(connection, describe_target(connection), declarations.load().definitions)
+    facts = {each.definition.code: each.facts[TriggerEvent.UPDATE] for each in analysed}
     assert {code: each.tables for code, each in facts.items()} == {
         "row": (),
         "related": ("public.auth_user",),
@@ -310,7 +313,9 @@ def test_row_local_and_cross_row(register, db):
 
 
 def compiled(condition, *events, model=Sketch):
-    return conditions.compile_condition(model, events or (Event.UPDATE,), condition).replace('"new"', "new")
+    return django_expressions.compile_condition(model, events or (TriggerEvent.UPDATE,), condition).replace(
+        '"new"', "new"
+    )
 
 
 def test_compiles_without_a_database():
@@ -348,10 +353,13 @@ def test_same_rule_same_sql():
 
 def test_progress_is_a_value():
     """Where a number is wanted, an expression gives one."""
-    value = conditions.compile_value(Sketch, [Event.INSERT], Aggregated(MINE, Count("id")))
+    value = django_expressions.compile_value(Sketch, [TriggerEvent.INSERT], Aggregated(MINE, Count("id")))
     assert value.startswith("(SELECT COUNT(")
-    assert conditions.compile_value(Sketch, [Event.INSERT], F("hit_views")).replace('"new"', "new") == 'new."hit_views"'
-    assert "auth_user" in conditions.compile_value(Sketch, [Event.INSERT], F("user__username"))
+    assert (
+        django_expressions.compile_value(Sketch, [TriggerEvent.INSERT], F("hit_views")).replace('"new"', "new")
+        == 'new."hit_views"'
+    )
+    assert "auth_user" in django_expressions.compile_value(Sketch, [TriggerEvent.INSERT], F("user__username"))
 
 
 # Faults
@@ -509,7 +517,7 @@ def test_code_in_two_modules(register, faults):
 def test_without_a_postgresql_database(register, monkeypatch):
     """Where there is no PostgreSQL to compile for, that is what is said."""
     register(rule())
-    for each in conditions.connections.all():
+    for each in django_expressions.connections.all():
         monkeypatch.setattr(each, "vendor", "sqlite")
     with pytest.raises(exceptions.InvalidDefinitions, match="DATABASES names no PostgreSQL database"):
         declarations.load()
@@ -545,7 +553,7 @@ def test_rules_are_a_definition_like_any_other(register):
     star, model, key = declarations.load().definitions
     source = definitions.Source("shop/badges.py")
     assert star == definitions.Definition(
-        code="star", name="Star", condition="hit_views > 1000", events=(Event.INSERT, Event.UPDATE),
+        code="star", name="Star", condition="hit_views > 1000", events=(TriggerEvent.INSERT, TriggerEvent.UPDATE),
         trigger_table="dummy_sketch", user_field="user_id", description="d", category="c",
             image="i", points=5,
         position=-2, secret=True, number=1, source=source,
@@ -607,17 +615,17 @@ def test_autodiscover(register, app, settings, user, held):
         assert triggers().startswith("  add definition shop") or "Done: 1 badge" in triggers()
         Sketch.objects.create(user=user, title="shop")
         assert held(user) == ["shop"]
-        assert rules.modules() == ["badge_shop.badges"]
+        assert python_rules.modules() == ["badge_shop.badges"]
         rules.autodiscover()
         assert [each.code for each in declarations.load().definitions] == ["shop"]
 
 
 def test_autodiscover_leaves_our_own_app_alone(register, monkeypatch):
     """The package is called like the modules that are looked for, and has none."""
-    monkeypatch.setattr(rules, "module_has_submodule", lambda module, name: module.__name__ == "badges")
+    monkeypatch.setattr(python_rules, "module_has_submodule", lambda module, name: module.__name__ == "badges")
     rules.autodiscover()
     assert "badges" in [each.name for each in apps.get_app_configs()]
-    assert rules.modules() == []
+    assert python_rules.modules() == []
 
 
 def test_autodiscover_raises_what_a_module_raises(register, app, settings):
@@ -775,7 +783,9 @@ def test_tables_called_like_the_row():
             db_table = "old"
 
     assert compiled(Q(size=1), model=Newer) == 'new."size" = 1'
-    found = conditions.compile_condition(Owner, [Event.UPDATE], Q(newer__size=1, id=5)).replace('"T2"', "T2")
+    found = django_expressions.compile_condition(Owner, [TriggerEvent.UPDATE], Q(newer__size=1, id=5)).replace(
+        '"T2"', "T2"
+    )
     assert 'JOIN "new" T2 ON ("new"."newer_id" = T2."id") WHERE ("new"."id" = 5 AND T2."size" = 1)' in found
 
 

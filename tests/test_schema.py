@@ -11,7 +11,9 @@ import pytest
 from bad_input_cases import FAULTY_BADGES, NOT_A_LIST, SOUND
 from conftest import entry
 
-from badges import definitions, keys
+from badges import definitions
+from badges.definitions import validation
+from badges.definitions.types import TriggerEvent
 
 SCHEMA = json.loads(resources.files("badges").joinpath("badge.schema.json").read_text("utf-8"))
 BADGE = SCHEMA["$defs"]["badge"]
@@ -28,17 +30,17 @@ def test_schema_is_valid():
 
 def test_keys_are_those_of_the_parser():
     """An editor offers exactly the keys that the command takes, in the same order, also within levels and triggers."""
-    assert tuple(BADGE["properties"]) == keys.KEYS
-    assert tuple(SCHEMA["$defs"]["level"]["properties"]) == keys.LEVEL_KEYS
-    assert tuple(SCHEMA["$defs"]["trigger"]["properties"]) == keys.TRIGGER_KEYS
-    assert tuple(SCHEMA["$defs"]["translations"]["additionalProperties"]["properties"]) == keys.TRANSLATION_KEYS
+    assert tuple(BADGE["properties"]) == validation.KEYS
+    assert tuple(SCHEMA["$defs"]["level"]["properties"]) == validation.LEVEL_KEYS
+    assert tuple(SCHEMA["$defs"]["trigger"]["properties"]) == validation.TRIGGER_KEYS
+    assert tuple(SCHEMA["$defs"]["translations"]["additionalProperties"]["properties"]) == validation.TRANSLATION_KEYS
     for kind in (BADGE, *(SCHEMA["$defs"][name] for name in ("level", "trigger"))):
         assert kind["additionalProperties"] is False
 
 
 def test_events_are_those_of_the_parser():
     """An editor offers exactly the events that the command takes."""
-    assert SCHEMA["$defs"]["event"]["anyOf"][0]["enum"] == list(definitions.Event)
+    assert SCHEMA["$defs"]["event"]["anyOf"][0]["enum"] == list(TriggerEvent)
 
 
 def fitting_entry(key):
@@ -47,7 +49,7 @@ def fitting_entry(key):
         "progress": {"condition"},
         "goal": {"condition"},
         "levels": {"condition", "code"},
-        "triggers": set(keys.ONE_TRIGGER_KEYS),
+        "triggers": set(validation.ONE_TRIGGER_KEYS),
     }
     badge = {name: value for name, value in entry("x").items() if name not in replaced.get(key, ())}
     added = {"progress": {"goal": 5}, "goal": {"progress": "1"}, "levels": {"progress": "1"}}

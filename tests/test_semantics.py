@@ -13,8 +13,9 @@ from django.test import TestCase
 from django.utils import timezone
 from dummy.models import Sketch
 
-from badges import definitions, install
+from badges import definitions
 from badges.exceptions import InvalidDefinitions
+from badges.installation import executor
 from badges.models import Badge
 
 pytestmark = pytest.mark.django_db
@@ -852,10 +853,10 @@ def committed(transactional_db, badge_file, execute):
 
     def declare(*entries):
         path = badge_file(*entries)
-        return install.apply(connection, definitions.load(path), path)
+        return executor.apply(connection, definitions.load(path), path)
 
     yield declare
-    install.apply(connection, (), "nothing")
+    executor.apply(connection, (), "nothing")
     execute("TRUNCATE badges_badge, badges_badgedefinition")
 
 
@@ -879,7 +880,7 @@ class InDjangosTestCase(TestCase):
     def setUpTestData(cls):
         cls.user = User.objects.create(username="ada")
         badges = definitions.parse(THREE_SHAPES)
-        install.apply(connection, badges, "badge.json")
+        executor.apply(connection, badges, "badge.json")
 
     def test_award_is_visible_inside_the_transaction(self):
         """The badge is there without a commit."""

@@ -9,7 +9,9 @@ from conftest import entry
 from django.contrib.auth.models import User
 from django.db import connection
 
-from badges import analysis, definitions, probes, site
+from badges import definitions
+from badges.facts import analysis, probes
+from badges.facts.target import describe_target
 from badges.models import Badge, Failure, PendingCheck
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +29,7 @@ COUNTS = {
 def facts(*conditions, **changes):
     entries = [entry(f"badge_{n}", condition=condition, **changes) for n, condition in enumerate(conditions)]
     declared = definitions.parse(json.dumps(entries))
-    analysed = analysis.analyse(connection, site.describe(connection), declared)
+    analysed = analysis.analyse(connection, describe_target(connection), declared)
     return [next(iter(each.facts.values())) for each in analysed]
 
 

@@ -19,9 +19,8 @@ from other_databases import PARAMETERS
 from processes import environment, eventually, process
 from psycopg.conninfo import make_conninfo
 
-from badges import delivering, listener
 from badges.models import Badge, BadgeEvent, Delivery, Failure, PendingCheck
-from badges.signals import badge_awarded, badge_revoked
+from badges.signals import badge_awarded, badge_revoked, dispatch, listener
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -247,7 +246,7 @@ def test_retry_calls_only_who_raised(committed, ada, receive, received):
     waiting = Delivery.objects.get()
     assert waiting.attempts == 1
     assert "ConnectionError: no route" in waiting.error
-    assert timedelta(0) < waiting.next_at - timezone.now() <= timedelta(seconds=delivering.FIRST_PAUSE)
+    assert timedelta(0) < waiting.next_at - timezone.now() <= timedelta(seconds=dispatch.FIRST_PAUSE)
     drain()
     assert len(calls) == 1
     at_once()

@@ -14,9 +14,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from dummy.models import Sketch
 
-from badges import definitions, status
-from badges.catalog import InstalledTrigger
+from badges import definitions
+from badges.installation.types import InstalledTrigger
 from badges.models import Badge, PendingCheck
+from badges.operations import status
 
 pytestmark = pytest.mark.django_db
 

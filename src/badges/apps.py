@@ -9,6 +9,7 @@ class BadgesConfig(AppConfig):
 
     def ready(self) -> None:
         # Once the apps are loaded. Importing registers the checks.
-        from badges import checks, rules  # noqa: F401, PLC0415
+        from badges import checks  # noqa: F401, PLC0415
+        from badges.definitions import python_rules  # noqa: PLC0415
 
-        rules.autodiscover()
+        python_rules.autodiscover()

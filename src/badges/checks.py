@@ -13,8 +13,13 @@ from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
 from django.db import DatabaseError, connections, router, transaction
 
-from badges import catalog, database, declarations, exceptions, install, plan, site
+from badges import database, exceptions
 from badges.conf import badges_settings
+from badges.definitions import declarations
+from badges.facts.target import describe_target
+from badges.installation import catalog, executor
+from badges.installation.types import EDITED, RecordedFailure
+from badges.signals import dispatch
 
 RUN = "Run `python manage.py create_badge_triggers`; --plan shows what it would do."
 
@@ -78,11 +83,10 @@ def check_deliveries(
 
 
 def _check_parked(alias: str) -> Iterator[CheckMessage]:
-    from badges import delivering  # noqa: PLC0415 - models need loaded apps
 
     try:
         with transaction.atomic(using=alias):
-            number, latest = delivering.parked(alias).count(), delivering.parked(alias).first()
+            number, latest = dispatch.parked(alias).count(), dispatch.parked(alias).first()
     except DatabaseError:
         return  # not migrated, or out of reach
     if latest:
@@ -98,7 +102,7 @@ def _check_parked(alias: str) -> Iterator[CheckMessage]:
 def _check_database(alias: str) -> Iterator[CheckMessage]:
     try:
         declared = declarations.load()
-        drafted = install.draft(database.connect(alias), declared.definitions, declared.source)
+        drafted = executor.draft(database.connect(alias), declared.definitions, declared.source)
     except (exceptions.NotConfigured, exceptions.InvalidSetting):
         return  # badges.W001 and badges.E002 say so
     except (exceptions.NotMigrated, DatabaseError):
@@ -116,9 +120,9 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
                 id="badges.W002",
             )
         connection = database.connect(alias)
-        yield from _check_failures(alias, catalog.failures(connection, site.describe(connection)))
+        yield from _check_failures(alias, catalog.failures(connection, describe_target(connection)))
         return
-    edited = [step for step in drafted.steps if plan.EDITED in step.reason]
+    edited = [step for step in drafted.steps if EDITED in step.reason]
     others = [step for step in drafted.steps if step not in edited]
     if others:
         steps = ", ".join(f"{step.action} {step.target}" for step in others[:3])
@@ -144,7 +148,7 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
         yield Warning(f'In the database "{alias}": {finding.message}', hint=finding.remedy, id=finding.id)
 
 
-def _check_failures(alias: str, failures: Sequence[catalog.RecordedFailure]) -> Iterator[CheckMessage]:
+def _check_failures(alias: str, failures: Sequence[RecordedFailure]) -> Iterator[CheckMessage]:
     for failure in failures:
         yield Warning(
             f'In the database "{alias}": {failure}',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from typing import Any, cast
@@ -83,6 +84,11 @@ def fetch_file(connection: BaseDatabaseWrapper, file: str, **values: Any) -> lis
     """The rows of a query from the folder `sql/`, with a literal for each of its placeholders."""
     literals = {key: sql.Literal(value) for key, value in values.items()}
     return fetch(connection, template(file).format(**literals).as_string())
+
+
+def from_json(value: Any) -> Any:
+    """A value of JSON from a query of our own: text, as Django leaves it, or what psycopg made of it."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 @contextlib.contextmanager

@@ -2,10 +2,10 @@
 
 from django.urls import path
 
-from badges import live
+from badges.live import views
 
 app_name = "badges"
 urlpatterns = [
-    path("live/", live.live, name="live"),
-    path("live/recent/", live.recent, name="live_recent"),
+    path("live/", views.live, name="live"),
+    path("live/recent/", views.recent, name="live_recent"),
 ]

@@ -13,8 +13,9 @@ from django.db import DataError
 from django.http import Http404
 from django.views.generic import TemplateView
 
-from badges import showcase
 from badges.conf import badges_settings
+from badges.queries import pages
+from badges.queries.visibility import key_of
 
 #: Beyond that, a number of rows is no place in a list but an attempt at an error.
 MOST_ROWS = 2**31
@@ -73,7 +74,7 @@ class AllBadges(BadgesPage):
     template_name = "badges/index.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        categories = showcase.by_category(showcase.everything(self.viewer))
+        categories = pages.by_category(pages.everything(self.viewer))
         return super().get_context_data(categories=categories, **kwargs)
 
 
@@ -84,13 +85,13 @@ class OneBadge(BadgesPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         code = kwargs["code"]
-        definition = None if "\0" in code else showcase.find(code, self.viewer)
+        definition = None if "\0" in code else pages.find(code, self.viewer)
         if definition is None:
             raise Http404
         return super().get_context_data(
-            entry=showcase.one(definition, self.viewer),
-            page=self.page(lambda start, stop: showcase.holders(definition, start, stop)),
-            chart=showcase.awards_over_time(definition),
+            entry=pages.one(definition, self.viewer),
+            page=self.page(lambda start, stop: pages.holders(definition, start, stop)),
+            chart=pages.awards_over_time(definition),
             **kwargs,
         )
 
@@ -116,9 +117,9 @@ class Shelf(BadgesPage):
         person = self.get_person()
         return super().get_context_data(
             person=person,
-            is_own=showcase.key_of(self.viewer) == person.pk,
-            categories=showcase.by_category(showcase.held_by(person, self.viewer)),
-            on_the_way=showcase.on_the_way(person, self.viewer),
+            is_own=key_of(self.viewer) == person.pk,
+            categories=pages.by_category(pages.held_by(person, self.viewer)),
+            on_the_way=pages.on_the_way(person, self.viewer),
             **kwargs,
         )
 
@@ -136,4 +137,4 @@ class Leaderboard(BadgesPage):
     template_name = "badges/leaderboard.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(page=self.page(showcase.leaderboard), **kwargs)
+        return super().get_context_data(page=self.page(pages.leaderboard), **kwargs)

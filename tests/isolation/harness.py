@@ -22,7 +22,9 @@ from django.db import connections
 from psycopg import errors, sql
 from psycopg.conninfo import make_conninfo
 
-from badges import awarding, definitions, install
+from badges import definitions
+from badges.installation import executor
+from badges.operations.settle import settle
 
 #: The Django database that is the site's.
 ALIAS = "isolation"
@@ -160,7 +162,7 @@ class Site:
     def declare(self, *entries: dict[str, Any]) -> None:
         """Install these badges, in place of those that are there."""
         self.badge_file.write_text(json.dumps(entries), "utf-8")
-        install.apply(connections[ALIAS], definitions.load(self.badge_file), self.badge_file)
+        executor.apply(connections[ALIAS], definitions.load(self.badge_file), self.badge_file)
 
     def make_patient(self) -> None:
         """Let writes wait far longer than the setting allows, so that a test can do something meanwhile."""
@@ -205,7 +207,7 @@ class Site:
 
     def settle(self) -> tuple[int, int]:
         """Settle as `award_badges` does; gives how many were settled and how many remain."""
-        return awarding.settle(connections[ALIAS])
+        return settle(connections[ALIAS])
 
     def settled_badges(self) -> list[tuple[int, str]]:
         """All that is held once everything is settled, of which nothing may be left."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from django.db import connections
 
-from badges import awarding, definitions
+from badges import definitions
+from badges.operations import backfill
 from isolation.conftest import LOUD, PAIR
 from isolation.harness import ALIAS
 
 
-def backfill(site) -> awarding.Progress:
+def award_pair(site) -> backfill.BackfillProgress:
     """What `award_badges pair` comes to."""
     declared = definitions.load(site.badge_file)
-    *_, last = awarding.award(connections[ALIAS], declared, site.badge_file, ["pair"])
+    *_, last = backfill.award(connections[ALIAS], declared, site.badge_file, ["pair"])
     return last
 
 
@@ -25,10 +26,10 @@ def test_writer_from_before_the_badge(site, s1, settings):
     s1.insert(ada)
     s1.insert(ada)
     site.declare(PAIR, LOUD)
-    progress = backfill(site)
+    progress = award_pair(site)
     assert (progress.awarded, len(progress.open_writers)) == (0, 1)
     assert f"process {s1.connection.info.backend_pid} " in progress.open_writers[0]
     s1.commit()
-    progress = backfill(site)
+    progress = award_pair(site)
     assert (progress.awarded, progress.open_writers) == (1, ())
     assert site.badges() == [(ada, "pair")]

@@ -8,7 +8,8 @@ import pytest
 from conftest import entry
 from django.db import connections
 
-from badges import awarding, definitions
+from badges import definitions
+from badges.operations import backfill
 from isolation.harness import ALIAS, LEVELS, READ_COMMITTED
 
 FIVE = entry("five", condition="count(*) >= 5 from dummy_sketch where user_id = NEW.user_id", revocable=True)
@@ -150,7 +151,7 @@ def test_award_badges_beside_a_deletion(site, s1, level):
     site.sql("ALTER TABLE dummy_sketch ENABLE TRIGGER USER")
     s1.begin(level)
     s1.run(DELETE, [ada])
-    list(awarding.award(connections[ALIAS], definitions.load(site.badge_file), site.badge_file))
+    list(backfill.award(connections[ALIAS], definitions.load(site.badge_file), site.badge_file))
     assert site.badges() == [(ada, "five")]
     s1.commit()
     assert site.settled_badges() == []

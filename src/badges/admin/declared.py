@@ -13,10 +13,13 @@ from django.utils.formats import date_format, number_format
 from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 
-from badges import analysis, chart, database, exceptions, status, timeline
+from badges import database, exceptions
 from badges.admin._base import NOTHING, BadgesAdmin, refusal
+from badges.facts import analysis
 from badges.models import BadgeDefinition
-from badges.status import BadgeStatus, State
+from badges.operations import status
+from badges.operations.status import BadgeStatus, State
+from badges.queries import chart, timeline
 
 STATES = {
     State.MISSING: _("missing"),

@@ -12,9 +12,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from badges import awarding, database
+from badges import database
 from badges.admin._base import BadgesAdmin, UserSearch, tells_refusals, titled
 from badges.models import BadgeEvent, Failure, PendingCheck
+from badges.operations.settle import settle
 
 
 class NamedByCode(UserSearch):
@@ -82,7 +83,7 @@ class PendingCheckAdmin(UserSearch):
         """Settle all pending checks; asked by POST."""
         if request.method != "POST" or not self.may_settle(request):
             raise PermissionDenied
-        settled, kept = awarding.settle(database.connect(router.db_for_write(PendingCheck)))
+        settled, kept = settle(database.connect(router.db_for_write(PendingCheck)))
         text = ngettext("%(count)d pending check is settled.", "%(count)d pending checks are settled.", settled)
         self.message_user(request, text % {"count": settled}, messages.SUCCESS)
         if kept:

@@ -70,7 +70,7 @@ def look(concern: Concern, parts: Sequence[object], if_none_match: str) -> Fresh
     if earlier and not 0 <= now - int(earlier["made"]) < SECONDS:
         earlier = None
     connection = connections[router.db_for_read(Badge)]
-    query = template("api_state.sql").format(
+    query = template("api/state.sql").format(
         definitions=sql.Identifier(BadgeDefinition._meta.db_table),
         events=sql.Identifier(BadgeEvent._meta.db_table),
         # Without an earlier one there is nothing to look for.

@@ -9,7 +9,7 @@ from rest_framework import filters, serializers
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
-from badges.definitions import CODE_MAX_LENGTH
+from badges.definitions.types import CODE_MAX_LENGTH
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView

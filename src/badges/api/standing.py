@@ -112,7 +112,7 @@ def progress(key: Any) -> dict[str, Towards]:
 
 def newest_awards(codes: Sequence[str], since: datetime.datetime | None) -> list[Any]:
     """The keys of the newest badges with one of these codes, at most `RECENT`; awarded `since` then, or at any time."""
-    query = template("api_recent.sql").format(
+    query = template("api/recent_awards.sql").format(
         codes=sql.Literal(list(codes)),
         events=sql.Identifier(BadgeEvent._meta.db_table),
         badges=sql.Identifier(Badge._meta.db_table),
@@ -145,7 +145,7 @@ def _numbers(codes: Sequence[str]) -> dict[str, tuple[int, int]]:
 def _count(codes: Sequence[str]) -> dict[str, tuple[int, int]]:
     connection = connections[router.db_for_read(Badge)]
     users = connection.ops.quote_name(get_user_model()._meta.db_table)
-    query = template("api_holders.sql").format(
+    query = template("api/holders.sql").format(
         codes=sql.Literal(list(codes)),
         users=trusted(users),
         users_name=sql.Literal(users),

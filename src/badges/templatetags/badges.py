@@ -7,7 +7,7 @@ from typing import Any
 from django import template
 from django.templatetags.static import static
 
-from badges import showcase
+from badges.queries import pages
 
 register = template.Library()
 
@@ -20,27 +20,27 @@ def viewer_of(context: template.Context) -> Any:
 @register.inclusion_tag("badges/tags/user_badges.html", takes_context=True)
 def user_badges(context: template.Context, user: Any) -> dict[str, Any]:
     """The badges that a user holds. One query."""
-    return {"entries": showcase.held_by(user, viewer_of(context)), "person": user}
+    return {"entries": pages.held_by(user, viewer_of(context)), "person": user}
 
 
 @register.inclusion_tag("badges/tags/badge.html", takes_context=True)
 def badge(context: template.Context, code: str) -> dict[str, Any]:
     """One badge by its code; nothing if there is no such badge, or if it is kept secret from the viewer. One query."""
-    definition = showcase.find(code, viewer_of(context))
+    definition = pages.find(code, viewer_of(context))
     return {"definition": definition}
 
 
 @register.inclusion_tag("badges/tags/badge_progress.html", takes_context=True)
 def badge_progress(context: template.Context, user: Any) -> dict[str, Any]:
     """How far a user has come on the way to badges that have a goal. Three queries."""
-    entries = showcase.on_the_way(user, viewer_of(context))
+    entries = pages.on_the_way(user, viewer_of(context))
     return {"entries": [entry for entry in entries if entry.progress], "person": user}
 
 
 @register.inclusion_tag("badges/tags/newest_badges.html", takes_context=True)
 def newest_badges(context: template.Context, count: int = 10) -> dict[str, Any]:
     """The newest awards, whoever earned them. One query."""
-    return {"awards": showcase.newest(count, viewer_of(context))}
+    return {"awards": pages.newest(count, viewer_of(context))}
 
 
 @register.inclusion_tag("badges/live.html", takes_context=True)

@@ -3,6 +3,6 @@ from django.core.asgi import get_asgi_application
 
 application = get_asgi_application()
 
-from badges import live  # noqa: E402
+from badges.live import views  # noqa: E402
 
-live.HEARTBEAT = getattr(settings, "BADGES_TEST_HEARTBEAT", live.HEARTBEAT)
+views.HEARTBEAT = getattr(settings, "BADGES_TEST_HEARTBEAT", views.HEARTBEAT)

@@ -11,9 +11,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges import analysis, database, exceptions
-from badges.definitions import Definition
-from badges.preview import Preview
+from badges import database, exceptions
+from badges.definitions.types import Definition
+from badges.facts import analysis
+from badges.operations.preview import Preview
 
 
 class BadgesCommand(BaseCommand):

@@ -7,8 +7,11 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges import awarding, brake, catalog, preview, site
+from badges.facts.target import describe_target
+from badges.installation import catalog
 from badges.management.commands._base import BadgesCommand, count
+from badges.operations import backfill, brake, preview
+from badges.operations.settle import settle
 
 SECONDS_BETWEEN_LINES = 2.0
 
@@ -35,7 +38,7 @@ class Command(BadgesCommand):
         connection, source, definitions = self.load(options["file"], options["database"])
         is_empty = False
         if options["late"] and not options["settle"]:
-            options["codes"] = awarding.coming_late(connection, definitions, source, options["codes"])
+            options["codes"] = backfill.coming_late(connection, definitions, source, options["codes"])
             is_empty = not options["codes"]
         if not (options["yes"] or options["dry_run"] or options["settle"] or is_empty):
             brake.before_award(connection, definitions, source, options["codes"])
@@ -46,8 +49,8 @@ class Command(BadgesCommand):
         if is_empty:
             self.stdout.write(self.style.SUCCESS("No badge comes late."))
             return
-        here = site.describe(connection)
-        for failure in catalog.failures(connection, here):
+        target = describe_target(connection)
+        for failure in catalog.failures(connection, target):
             if not options["codes"] or failure.code in options["codes"]:
                 self.stdout.write(self.style.WARNING(f"  {failure}"))
         if options["dry_run"]:
@@ -56,7 +59,7 @@ class Command(BadgesCommand):
         self.said = time.monotonic()
         total, failed = 0, []
         try:
-            for progress in awarding.award(connection, definitions, source, options["codes"], quiet=options["quiet"]):
+            for progress in backfill.award(connection, definitions, source, options["codes"], quiet=options["quiet"]):
                 self._show(progress)
                 if progress.is_done:
                     total += progress.awarded
@@ -67,7 +70,7 @@ class Command(BadgesCommand):
             raise CommandError(f"{total:,} awarded; not all, as the condition of {', '.join(failed)} failed.")
         self.stdout.write(self.style.SUCCESS(f"{total:,} awarded."))
 
-    def _show(self, progress: awarding.Progress) -> None:
+    def _show(self, progress: backfill.BackfillProgress) -> None:
         code = progress.code
         if progress.error:
             self.stderr.write(self.style.ERROR(f"  {code}: the condition failed: {progress.error}"))
@@ -94,7 +97,7 @@ class Command(BadgesCommand):
         self.stdout.write(self.style.SUCCESS(f"{total}."))
 
     def _settle(self, connection: BaseDatabaseWrapper) -> None:
-        settled, remaining = awarding.settle(connection)
+        settled, remaining = settle(connection)
         if settled:
             self.stdout.write(f"  {count(settled, 'pending check')} settled")
         if remaining:

@@ -8,10 +8,11 @@ from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges import brake, catalog, install, preview
+from badges.installation import catalog, executor
+from badges.installation.types import NO_LOCK, Action, Plan
 from badges.management.commands._base import BadgesCommand, count
-from badges.plan import NO_LOCK, Action, Plan
-from badges.preview import Preview
+from badges.operations import brake, preview
+from badges.operations.preview import Preview
 
 
 class Command(BadgesCommand):
@@ -38,7 +39,7 @@ class Command(BadgesCommand):
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])
         if options["plan"] or options["check"] or options["sql"] or options["json"]:
-            drafted = install.draft(connection, definitions, source)
+            drafted = executor.draft(connection, definitions, source)
             previews: tuple[Preview, ...] = ()
             if options["json"] or (options["plan"] and not options["sql"]):
                 previews = preview.of_changed(connection, definitions, source)
@@ -52,7 +53,7 @@ class Command(BadgesCommand):
             return
         if not options["yes"]:
             brake.before_install(connection, definitions, source, backfill=options["backfill"])
-        done = install.apply(connection, definitions, source)
+        done = executor.apply(connection, definitions, source)
         self._write_steps(done, verbose=False)
         summary = f"{count(done.badges, 'badge')} on {count(done.triggers, 'trigger')}"
         if done.is_empty:

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from badges import explain
 from badges.management.commands._base import BadgesCommand
+from badges.operations import explain
 
 
 class Command(BadgesCommand):

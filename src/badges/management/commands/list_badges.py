@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from badges import status
 from badges.management.commands._base import BadgesCommand
+from badges.operations import status
 
 TITLES = (
     "code",

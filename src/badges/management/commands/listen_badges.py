@@ -6,10 +6,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS
 
-from badges import database, delivering, exceptions, site
+from badges import database, exceptions
 from badges.conf import badges_settings
-from badges.listener import Listener, Tally, health
+from badges.facts.target import describe_target
 from badges.management.commands._base import count
+from badges.signals import dispatch
+from badges.signals.listener import Listener, Tally, health
 
 
 class Command(BaseCommand):
@@ -29,11 +31,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         alias = options["database"]
         try:
-            site.describe(database.connect(alias))
+            describe_target(database.connect(alias))
             if options["check"]:
                 self._check(alias)
             elif options["retry"]:
-                self.stdout.write(f"{count(delivering.release(alias), 'event')} will be tried again.")
+                self.stdout.write(f"{count(dispatch.release(alias), 'event')} will be tried again.")
             else:
                 self._listen(alias, once=options["once"])
         except exceptions.BadgesError as error:

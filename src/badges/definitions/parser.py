@@ -1,0 +1,173 @@
+"""badge.json, and rules in its form -> definitions. Pure: no database, and every fault with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from badges.definitions import json_text, validation
+from badges.definitions.json_text import Object
+from badges.definitions.types import BADGE_FILE, Definition, Source, TriggerEvent, Watch
+from badges.definitions.validation import KEYS, LEVEL_KEYS
+from badges.exceptions import Fault, InvalidDefinitions
+
+
+def load(path: Path) -> tuple[Definition, ...]:
+    """Read the badge file at `path`.
+
+    :raises InvalidDefinitions: the file is missing, unreadable, not UTF-8, not JSON or not a list of badges; with all
+        faults at once.
+    """
+    return parse(read(path), str(path))
+
+
+def read(path: Path) -> str:
+    """The text of the badge file at `path`.
+
+    :raises InvalidDefinitions: the file is missing, unreadable or not UTF-8.
+    """
+    source = str(path)
+    try:
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        fault = Fault("", "There is no such file.", "Check the setting BADGES_FILE or --file.")
+        raise InvalidDefinitions(source, [fault]) from None
+    except OSError as error:
+        fault = Fault("", f"The file cannot be read: {error.strerror}.", "Check BADGES_FILE and its permissions.")
+        raise InvalidDefinitions(source, [fault]) from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        message = f"byte 0x{error.object[error.start]:02x} is not UTF-8."
+        raise InvalidDefinitions(source, [Fault(f"line {line}", message, "Save the file as UTF-8.")]) from None
+
+
+def parse(text: str, source: str = "badge.json") -> tuple[Definition, ...]:
+    """Turn the text of a badge file into definitions, in the order of the file.
+
+    :raises InvalidDefinitions: with all faults at once.
+    """
+    definitions, faults = survey(text)
+    if faults:
+        raise InvalidDefinitions(source, faults)
+    return definitions
+
+
+def survey(text: str, source: Source = BADGE_FILE) -> tuple[tuple[Definition, ...], tuple[Fault, ...]]:
+    """The definitions that can be told from the text of a badge file, and all that is wrong in it.
+
+    A badge with a fault that PostgreSQL does not care about, such as a number for a name, is among the definitions, so
+    that its condition can be judged all the same.
+    """
+    entries = json_text.read(text)
+    if isinstance(entries, Fault):
+        return (), (entries,)
+    if not isinstance(entries, list):
+        message = f"A badge file is a list of badges; found {json_text.found(entries)}."
+        return (), (Fault("", message, "Put the badges between [ and ]."),)
+    definitions: list[Definition] = []
+    faults: list[Fault] = []
+    first_with_code: dict[str, str] = {}
+    for number, entry in enumerate(entries, start=source.before + 1):
+        faults += validation.badge_faults(number, entry, source)
+        if isinstance(entry, Object):
+            definitions += _definitions(number, entry, source)
+        for code, where in _codes(number - source.before, entry):
+            first = first_with_code.setdefault(code, where)
+            if first != where:
+                message = f"the code is used twice, by {first} and by {where} of {source}."
+                place = f"{source.place(code, number)}, code"
+                faults.append(Fault(place, message, "Give each badge a code of its own.", number))
+    return tuple(definitions), tuple(faults)
+
+
+def _codes(number: int, entry: object) -> Iterator[tuple[str, str]]:
+    """The codes of an entry, each with the words that say where it stands."""
+    if not isinstance(entry, Object):
+        return
+    levels = entry.get("levels")
+    places: list[tuple[object, str]] = [(entry, f"badge {number}")]
+    if isinstance(levels, list):
+        places = [(level, f"level {place} of badge {number}") for place, level in enumerate(levels, start=1)]
+    for each, where in places:
+        code = each.get("code") if isinstance(each, Object) else None
+        if isinstance(code, str) and code.strip():
+            yield code, where
+
+
+def _definitions(number: int, entry: Object, source: Source) -> Iterator[Definition]:
+    """The definitions of an entry that PostgreSQL can judge: one, or one for each level."""
+    values = _sound(entry, KEYS)
+    place = {"number": number, "source": source, "position": number}
+    common = {**place, "name": "", **_triggers(entry, values)} | {
+        key: values[key]
+        for key in (
+            "name", "description", "category", "image", "points", "position", "secret", "translations", "per",
+            "revocable", "active", "expires_after",
+        )
+        if key in values
+    }  # fmt: skip
+    if "events" not in common:
+        return
+    if "condition" in values:
+        if "code" in values and not {"progress", "goal", "levels"} & entry.keys():
+            yield Definition(code=values["code"], condition=values["condition"], **common)
+    elif "condition" not in entry and "progress" in values:
+        levels = [_sound(level, LEVEL_KEYS) for level in values.get("levels", ()) if isinstance(level, Object)]
+        for level in levels if "levels" in entry else [values]:
+            if "code" in level and "goal" in level:
+                yield _with_goal(common | (level if "levels" in entry else {}), level, values["progress"])
+
+
+def _with_goal(common: Mapping[str, Any], level: Mapping[str, Any], progress: str) -> Definition:
+    goal = Decimal(level["goal"])
+    return Definition(
+        **{
+            **common,
+            "code": level["code"],
+            "goal": goal,
+            "progress": progress,
+            # A comment in the author's SQL must not reach beyond it.
+            "condition": f"(SELECT {progress}\n) >= {goal:f}",
+        }
+    )
+
+
+def _triggers(entry: Object, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that say when a badge is checked; empty if that cannot be told."""
+    if "triggers" in entry:
+        if "triggers" not in values or set(validation.ONE_TRIGGER_KEYS) & entry.keys():
+            return {}
+        first, *others = (
+            Watch(trigger["table"], _events(trigger["on"]), trigger["user_field"]) for trigger in values["triggers"]
+        )
+        return {
+            "trigger_table": first.table,
+            "events": first.events,
+            "user_field": first.user_field,
+            "watches": tuple(others),
+            "has_triggers": True,
+        }
+    if not values.keys() >= set(validation.ONE_TRIGGER_KEYS):
+        return {}
+    return {
+        "trigger_table": values["trigger_table"],
+        "events": _events(values["trigger_condition"]),
+        "user_field": values["user_field"],
+    }
+
+
+def _events(value: str | list[str]) -> tuple[TriggerEvent, ...]:
+    names = {name.strip().lower() for name in ([value] if isinstance(value, str) else value)}
+    return tuple(event for event in TriggerEvent if event.value in names)
+
+
+def _sound(entry: Object, allowed: tuple[str, ...]) -> dict[str, Any]:
+    """The values of an entry that have no fault of their own."""
+    values = {key: entry[key] for key in allowed if key in entry and not any(validation.value_faults(key, entry[key]))}
+    if "translations" in values:
+        values["translations"] = {
+            language.lower(): dict(texts) for language, texts in values["translations"].items() if texts
+        }
+    return values

@@ -1,0 +1,251 @@
+"""Badges declared in Python: the `badges.py` of the installed apps -> entries as in badge.json.
+
+    register(Rule(code="star", name="Star", model=Sketch, on="update", user_field="user",
+                  condition=Q(hit_views__gt=1000)))
+
+What an entry may hold is not known here. It goes through the parser of badge.json like those of the file.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Model
+from django.utils import translation
+from django.utils.functional import Promise
+from django.utils.module_loading import module_has_submodule
+
+from badges.definitions import django_expressions, parser
+from badges.definitions.types import Definition, Source, TriggerEvent
+from badges.exceptions import Fault
+
+MODULE = "badges"
+"""The module of an app in which its rules stand."""
+
+_OWN_APP = "badges"
+
+_NEVER = "false"
+"""In the place of an expression that has been found faulty."""
+
+
+class Rule:
+    """One badge, by the keys of badge.json.
+
+    :param model: the model whose changes cause the check, or its label; in the place of `trigger_table`.
+    :param on: "insert", "update", "delete" or several of them; in the place of `trigger_condition`.
+    :param user_field: the field of the model that holds the user, or its column.
+    :param condition: a Q or another boolean expression about the changed row; a queryset, which is true if it has a
+        row, and in which OuterRef names a field of the changed row; or SQL as in badge.json.
+    :param keys: all other keys of badge.json. Each may be an expression that gives a value.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: type[Model] | str | None = None,
+        on: str | Sequence[str] | None = None,
+        user_field: str | None = None,
+        condition: Any = None,
+        **keys: Any,
+    ) -> None:
+        given = {"user_field": user_field, "condition": condition}
+        self.model = model
+        self.on = on
+        self.keys: dict[str, Any] = {key: value for key, value in given.items() if value is not None} | keys
+
+    def __repr__(self) -> str:
+        return f"<Rule {self.keys.get('code')!r}>"
+
+
+class _Module:
+    """What one run of a module has registered."""
+
+    def __init__(self, spec: object) -> None:
+        self.spec = spec
+        self.rules: list[Rule] = []
+
+
+_modules: dict[str, _Module] = {}
+"""By name. A module that is imported again, under a new spec, begins anew."""
+
+
+def register(*rules: Rule) -> None:
+    """Declare badges. To be called while a module is imported: the module is their place in messages."""
+    for rule in rules:
+        if not isinstance(rule, Rule):
+            raise TypeError(f"register takes rules; found {rule!r}.")
+    caller = sys._getframe(1).f_globals
+    name, spec = caller.get("__name__", "__main__"), caller.get("__spec__")
+    module = _modules.get(name)
+    if module is None or module.spec is not spec:
+        module = _modules[name] = _Module(spec)
+    module.rules += rules
+
+
+def autodiscover() -> None:
+    """Import the module `badges` of each installed app that has one, as Django's admin does with `admin`."""
+    for app in apps.get_app_configs():
+        # Our own app is called like the modules that are looked for.
+        if app.name != _OWN_APP and module_has_submodule(app.module, MODULE):
+            importlib.import_module(f"{app.name}.{MODULE}")
+
+
+def modules() -> list[str]:
+    """The modules that have registered rules, in the order of the apps."""
+    return sorted((name for name, module in _modules.items() if module.rules), key=_place_of_app)
+
+
+def path(module: str) -> str:
+    """Where a module stands, for people: `shop/badges.py`."""
+    return f"{module.replace('.', '/')}.py"
+
+
+def survey(module: str, before: int = 0) -> tuple[tuple[Definition, ...], tuple[Fault, ...]]:
+    """The definitions that can be told from the rules of a module, and all that is wrong in them.
+
+    :param before: how many badges other sources have declared.
+    """
+    source = Source(path(module), before)
+    entries = [_Entry(rule, source, number) for number, rule in enumerate(_modules[module].rules, start=before + 1)]
+    found, faults = parser.survey(json.dumps([entry.keys for entry in entries]), source)
+    lost = {entry.number for entry in entries if entry.is_lost}
+    found = tuple(each for each in found if each.number not in lost)
+    return found, (*faults, *(fault for entry in entries for fault in entry.faults))
+
+
+def _place_of_app(module: str) -> int:
+    names = [app.name for app in apps.get_app_configs()]
+    around = [index for index, name in enumerate(names) if module.startswith(f"{name}.")]
+    return max(around, key=lambda index: len(names[index]), default=len(names))
+
+
+class _Entry:
+    """A rule on its way into JSON."""
+
+    def __init__(self, rule: Rule, source: Source, number: int) -> None:
+        self.place = source.place(rule.keys.get("code"), number)
+        self.number = number
+        self.faults: list[Fault] = []
+        self.model = self._find_model(rule.model)
+        self.is_lost = rule.model is not None and self.model is None
+        keys = dict(rule.keys)
+        if self.model is not None:
+            self._replace(keys, "model", "trigger_table", _table(self.model))
+        elif self.is_lost:
+            keys["trigger_table"] = str(rule.model)
+        if rule.on is not None:
+            self._replace(keys, "on", "trigger_condition", rule.on)
+        self.events = _events(keys.get("trigger_condition"))
+        if isinstance(keys.get("triggers"), list | tuple) and all(isinstance(each, dict) for each in keys["triggers"]):
+            keys["triggers"] = [self._trigger(dict(each)) for each in keys["triggers"]]
+        for key in ("user_field", "per"):
+            if self.model is not None and isinstance(keys.get(key), str):
+                keys[key] = _column(self.model, keys[key])
+        self.keys = {str(key): self._plain(str(key), value) for key, value in keys.items()}
+
+    def _fault(self, key: str, message: str, remedy: str = "") -> None:
+        self.faults.append(Fault(f"{self.place}, {key}", message, remedy, self.number))
+
+    def _replace(self, keys: dict[str, Any], ours: str, theirs: str, value: Any) -> None:
+        if theirs in keys:
+            self._fault(ours, f'"{ours}" and "{theirs}" say the same.', "Keep one of them.")
+        keys[theirs] = value
+
+    def _trigger(self, trigger: dict[str, Any]) -> dict[str, Any]:
+        """One of several triggers, its table and its field in Django's words. The first is the badge's own."""
+        table = trigger.get("table")
+        if isinstance(table, type) and issubclass(table, Model):
+            self.model = self.model or table
+            if isinstance(trigger.get("user_field"), str):
+                trigger["user_field"] = _column(table, trigger["user_field"])
+        self.events = self.events or _events(trigger.get("on"))
+        return trigger
+
+    def _find_model(self, written: object) -> type[Model] | None:
+        model = written
+        if isinstance(written, str):
+            try:
+                model = apps.get_model(written)
+            except (LookupError, ValueError) as error:
+                self._fault("model", f"{str(error).removesuffix('.')}.", 'Write it like "shop.Order", or as a class.')
+                return None
+        if (
+            isinstance(model, type)
+            and issubclass(model, Model)
+            and hasattr(model, "_meta")
+            and not model._meta.abstract
+        ):
+            return model
+        if written is not None:
+            self._fault("model", f"a model with a table is needed; found {written!r}.", "Name the model that changes.")
+        return None
+
+    def _plain(self, key: str, value: Any) -> Any:
+        """A value as JSON has it."""
+        if django_expressions.is_expression(value):
+            return self._compile(key, value)
+        if isinstance(value, Mapping):
+            return {str(name): self._plain(key, each) for name, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._plain(key, each) for each in value]
+        value = _scalar(value)
+        if value is None or isinstance(value, str | int | float):
+            return value
+        self._fault(key, f"found {type(value).__name__}, which badge.json cannot hold.", "See the keys of badge.json.")
+        return _NEVER
+
+    def _compile(self, key: str, value: Any) -> str:
+        if self.model is None:
+            if not self.is_lost:
+                self._fault(key, "an expression is about the rows of a model.", "Name the model: model=Sketch.")
+            return _NEVER
+        if not self.events:
+            return _NEVER  # That is a fault of its own.
+        compile_ = django_expressions.compile_condition if key == "condition" else django_expressions.compile_value
+        try:
+            return compile_(self.model, self.events, value)
+        except django_expressions.Refused as refused:
+            self._fault(key, f"Django cannot compile it: {refused.message}", refused.remedy)
+            return _NEVER
+
+
+def _events(written: Any) -> tuple[TriggerEvent, ...]:
+    names = [written] if isinstance(written, str) else written if isinstance(written, Iterable) else ()
+    wanted = {name.strip().lower() for name in names if isinstance(name, str)}
+    return tuple(event for event in TriggerEvent if event.value in wanted)
+
+
+def _table(model: type[Model]) -> str:
+    name = model._meta.db_table
+    # Django's way to write a schema: db_table = 'gallery"."sketch'
+    return f'"{name}"' if '"."' in name and not name.startswith('"') else name
+
+
+def _column(model: type[Model], written: str) -> str:
+    try:
+        field = model._meta.pk if written == "pk" else model._meta.get_field(written)
+    except FieldDoesNotExist:
+        return written  # A column, or a slip for which PostgreSQL has the right name.
+    return getattr(field, "column", None) or written
+
+
+def _scalar(value: Any) -> Any:
+    """A value of Python's or Django's as badge.json writes it."""
+    if isinstance(value, Promise):
+        with translation.override(None):
+            return str(value)
+    if isinstance(value, type) and issubclass(value, Model):
+        return _table(value)
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, datetime.timedelta):
+        return f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
+    return value

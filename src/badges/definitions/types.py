@@ -1,0 +1,146 @@
+"""Definitions: the badges that a site declares, as frozen dataclasses. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from badges.definitions.json_text import shown
+
+CODE_MAX_LENGTH = 100
+"""Characters of a code: the column was this wide in django-pg-badges 0.1."""
+
+GOAL_MAX_DIGITS = 40
+
+GOAL_DECIMAL_PLACES = 10
+"""Digits of a goal, and how many of them may stand behind the point."""
+
+
+class TriggerEvent(enum.StrEnum):
+    """The kinds of write that a badge can be checked after, in PostgreSQL's words."""
+
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+
+    @property
+    def changed_row(self) -> str:
+        """The row that a bare column belongs to: `old` after a delete, otherwise `new`."""
+        return "old" if self is TriggerEvent.DELETE else "new"
+
+    @property
+    def has_new(self) -> bool:
+        return self is not TriggerEvent.DELETE
+
+    @property
+    def has_old(self) -> bool:
+        return self is not TriggerEvent.INSERT
+
+
+class Source(NamedTuple):
+    """What declares badges, and what must be known of it to name their places."""
+
+    module: str = ""
+    """The path of a module with rules in Python; empty for the badge file."""
+    before: int = 0
+    """How many badges other sources have declared before it."""
+
+    def __str__(self) -> str:
+        return self.module or "the file"
+
+    def place(self, code: object, number: int) -> str:
+        """Where a badge is declared, for people."""
+        if not isinstance(code, str) or not code.strip():
+            return f"badge {number - self.before} {'in' if self.module else 'of'} {self}"
+        return f'badge "{shown(code)}"' + (f" in {self}" if self.module else "")
+
+
+BADGE_FILE = Source()
+
+_RULE_DIGITS = 12
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Watch:
+    """A further table after whose changes a badge is looked at, for the user whom the changed row names."""
+
+    table: str
+    events: tuple[TriggerEvent, ...]
+    user_field: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in the file."""
+        return {"table": self.table, "on": [event.value for event in self.events], "user_field": self.user_field}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Definition:
+    """One badge as it is declared; a badge with levels is one for each level.
+
+    `position` is its place among all badges unless it says otherwise. `condition` follows from `progress` and `goal`
+    where the badge has those.
+    """
+
+    code: str
+    name: str
+    condition: str
+    events: tuple[TriggerEvent, ...]
+    trigger_table: str
+    user_field: str
+    description: str = ""
+    category: str = ""
+    image: str = ""
+    points: int = 0
+    position: int = 0
+    secret: bool = False
+    translations: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict, hash=False)
+    """By language code, in small letters: the name, the description or both."""
+    progress: str = ""
+    """SQL: what may follow SELECT and gives one number."""
+    goal: Decimal | None = None
+    watches: tuple[Watch, ...] = ()
+    """The triggers of the file but the first, which is `trigger_table`, `events` and `user_field`."""
+    per: str = ""
+    """The column of the trigger table that names the thing, of which there is one badge each; empty for none."""
+    revocable: bool = False
+    active: bool = True
+    expires_after: str = ""
+    """An interval as PostgreSQL reads it; empty for never."""
+    number: int = 0
+    """Its place among all badges, from 1: those of the file, then those in Python. The levels of a badge share one."""
+    source: Source = BADGE_FILE
+    has_triggers: bool = False
+    """It is declared with `triggers`."""
+
+    @property
+    def place(self) -> str:
+        return self.source.place(self.code, self.number)
+
+    @property
+    def question(self) -> str:
+        """The author's own SQL, from which all else follows: the progress, or else the condition."""
+        return self.progress or self.condition
+
+    @property
+    def question_key(self) -> str:
+        """The key that the question stands under."""
+        return "progress" if self.progress else "condition"
+
+    @property
+    def rule(self) -> str:
+        """A digest of all that decides who earns the badge and who keeps it: the version of the rule."""
+        rule = {
+            "condition": self.condition,
+            "events": [event.value for event in self.events],
+            "table": self.trigger_table,
+            "user_field": self.user_field,
+            "per": self.per,
+            "watches": [watch.as_dict() for watch in self.watches],
+            "expires_after": self.expires_after,
+        }
+        return hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest()[:_RULE_DIGITS]

@@ -1,0 +1,95 @@
+"""Where badges live in this database: its schemas, its users, its tables. Takes a connection."""
+
+from __future__ import annotations
+
+from django.contrib.auth import get_user_model
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from badges import exceptions
+from badges.conf import badges_settings
+from badges.database import fetch
+from badges.facts.tables import find_table
+from badges.facts.types import Target
+
+
+def describe_target(connection: BaseDatabaseWrapper) -> Target:
+    """Look up the site's tables.
+
+    :raises NotMigrated: the tables of the app "badges" or of the users are missing.
+    """
+    from badges.models import (  # noqa: PLC0415 - models need apps
+        Badge,
+        BadgeDefinition,
+        BadgeEvent,
+        Delivery,
+        Failure,
+        PendingCheck,
+    )
+
+    [(database, role, search_path)] = fetch(
+        connection,
+        """
+        SELECT current_database(), current_user,
+               (SELECT coalesce(string_agg(quote_ident(schema), ', ' ORDER BY place), '')
+                FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (schema, place)
+                WHERE schema !~ '^pg_temp_')
+        """,
+    )
+    user_meta = get_user_model()._meta
+    found = []
+    for model in (Badge, BadgeDefinition, PendingCheck, Failure, BadgeEvent, Delivery, get_user_model()):
+        meta = model._meta
+        # Django's own quoting, as db_table may hold a quoted schema and name.
+        table = find_table(connection, connection.ops.quote_name(meta.db_table))
+        if table is None:
+            raise exceptions.NotMigrated(
+                f'The table {meta.db_table} is missing in the database "{connection.alias}". '
+                "Run `python manage.py migrate` first."
+            )
+        found.append(table)
+    badges, definitions, pending, failures, events, deliveries, users = found
+    if badges.column("thing") is None:
+        raise exceptions.NotMigrated(
+            "The table badges_badge is still that of an earlier version. Run `python manage.py migrate badges` first."
+        )
+    pk = user_meta.pk
+    user_key = users.column(pk.column) if pk is not None and pk.column else None
+    if user_key is None:
+        raise exceptions.NotMigrated(f"The table {users.qualified_name} lacks the key of {user_meta.label}.")
+    [(owner, reads_users, reads_definitions, writes_events, writes_deliveries, can_create_temporary)] = fetch(
+        connection,
+        """
+        SELECT pg_get_userbyid(relowner),
+               has_column_privilege(relowner, %s::oid, %s, 'SELECT'),
+               has_table_privilege(relowner, %s::oid, 'SELECT'),
+               has_table_privilege(relowner, %s::oid, 'SELECT') AND has_table_privilege(relowner, %s::oid, 'INSERT'),
+               has_table_privilege(relowner, %s::oid, 'INSERT'),
+               has_database_privilege(current_database(), 'TEMPORARY')
+        FROM pg_class WHERE oid = %s
+        """,
+        [users.oid, user_key.name, definitions.oid, events.oid, events.oid, deliveries.oid, badges.oid],
+    )
+    return Target(
+        database=database,
+        role=role,
+        search_path=search_path,
+        badges=badges,
+        definitions=definitions,
+        pending=pending,
+        failures=failures,
+        events=events,
+        deliveries=deliveries,
+        users=users,
+        user_key=user_key,
+        badges_owner=owner,
+        owner_reads_users=reads_users,
+        owner_reads_definitions=reads_definitions,
+        owner_writes_events=writes_events,
+        owner_writes_deliveries=writes_deliveries,
+        can_create_temporary=can_create_temporary,
+        wait=badges_settings.BADGES_WAIT,
+        buckets=badges_settings.BADGES_BUCKETS,
+        notifies=badges_settings.BADGES_NOTIFY,
+        sends_signals=badges_settings.BADGES_SIGNALS,
+        is_subscriber=connection.alias in badges_settings.BADGES_SUBSCRIBERS,
+    )

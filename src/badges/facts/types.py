@@ -1,0 +1,238 @@
+"""The target database and what PostgreSQL says of each definition, as frozen dataclasses. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Collection
+from typing import Literal
+
+from psycopg import sql
+
+from badges.database import qualified
+from badges.definitions.types import Definition, TriggerEvent
+
+INTEGERS = frozenset({"smallint", "integer", "bigint"})
+"""The types of whole numbers, by PostgreSQL's names."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    type: str
+    """PostgreSQL's name of the type below any domain, for example `bigint`."""
+    equal_means_identical: bool
+    """DISTINCT merges only values that no condition can tell apart; not so for numeric (1.0 = 1.00) or citext."""
+    is_virtual: bool
+    """Generated when it is read (PostgreSQL 18), and empty in the rows that triggers see."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Table:
+    """A table as the catalog has it."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    """`relkind` of pg_class: r for a table, p for a partitioned table, v, m, f and others for what is none."""
+    is_temporary: bool
+    has_parent: bool
+    """It is a partition, or inherits from another table: writes through the parent fire only its row-level triggers."""
+    can_select: bool
+    columns: tuple[Column, ...]
+
+    @property
+    def identifier(self) -> sql.Composed:
+        return qualified(self.schema, self.name)
+
+    @property
+    def qualified_name(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def is_partitioned(self) -> bool:
+        return self.kind == "p"
+
+    @property
+    def needs_row_level(self) -> bool:
+        """Writes can reach its rows without firing its statement-level triggers."""
+        return self.is_partitioned or self.has_parent
+
+    def column(self, written: str) -> Column | None:
+        """The column that an author means: the exact name, or else the name as SQL would read it."""
+        by_name = {column.name: column for column in self.columns}
+        return by_name.get(written) or by_name.get(fold(written))
+
+    def in_order(self, names: Collection[str]) -> tuple[str, ...]:
+        """The names of its columns that are among `names`, in the order of the table."""
+        return tuple(column.name for column in self.columns if column.name in names)
+
+    @property
+    def column_names(self) -> str:
+        return ", ".join(column.name for column in self.columns)
+
+    def nearest_column(self, written: str) -> str | None:
+        return nearest(written, [column.name for column in self.columns])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Target:
+    """What all definitions of one database share."""
+
+    database: str
+    role: str
+    search_path: str
+    """The schemas in force, each quoted where it must be, without pg_temp."""
+    badges: Table
+    definitions: Table
+    pending: Table
+    failures: Table
+    events: Table
+    deliveries: Table
+    users: Table
+    user_key: Column
+    badges_owner: str
+    owner_reads_users: bool
+    owner_reads_definitions: bool
+    owner_writes_events: bool
+    """The history is written with the rights of that owner, too, and tells the version of the rule."""
+    """The generated functions run with the rights of that owner, and look up the users."""
+    owner_writes_deliveries: bool
+    can_create_temporary: bool
+    wait: int
+    """BADGES_WAIT, in milliseconds."""
+    buckets: int
+    """BADGES_BUCKETS."""
+    notifies: bool | None
+    """BADGES_NOTIFY; None leaves it to the server's settings."""
+    sends_signals: bool
+    """BADGES_SIGNALS."""
+    is_subscriber: bool
+    """BADGES_SUBSCRIBERS names this database."""
+
+    @property
+    def schema(self) -> str:
+        """Where the generated functions live: beside the table of badges."""
+        return self.badges.schema
+
+    @property
+    def function_search_path(self) -> str:
+        """`search_path` of the generated functions: what the author saw, and temporary objects last."""
+        return f"{self.search_path}, pg_temp" if self.search_path else "pg_temp"
+
+
+def nearest(written: str, names: list[str]) -> str | None:
+    by_lower = {name.lower(): name for name in reversed(names)}
+    near = difflib.get_close_matches(written.strip('"').lower(), list(by_lower), n=1)
+    return by_lower[near[0]] if near else None
+
+
+def fold(written: str) -> str:
+    """A column's name as SQL reads it: quotes keep it, otherwise capitals become small."""
+    if len(written) > 1 and written[0] == written[-1] == '"':
+        return written[1:-1].replace('""', '"')
+    return written.strip().lower()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReadTable:
+    """A table that a condition reads beside the changed row."""
+
+    table: str
+    """As schema.table."""
+    oid: int
+    columns: tuple[str, ...]
+    """Those that are read, in the order of the table."""
+    user: Column | None
+    """The one among them that tells the user; None if there is none such, or several."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Facts:
+    """What PostgreSQL says about the condition of one badge, checked after one event."""
+
+    table: Table
+    user: Column
+    new_columns: tuple[str, ...]
+    old_columns: tuple[str, ...]
+    """The columns of the changed row that the condition reads, in the order of the table."""
+    tables: tuple[str, ...]
+    """The other tables it reads, as schema.table."""
+    is_time_dependent: bool
+    is_opaque: bool
+    """It calls a function of the site's own that may read tables and the clock."""
+    reads: tuple[ReadTable, ...] = ()
+    """The same as `tables`, in the same order, with what it reads of them."""
+    per: Column | None = None
+    """The column that names the thing of which there is one badge each."""
+    is_expression: bool = False
+    """The condition stands between parentheses as well as behind SELECT."""
+    select_list: str = ""
+    from_clause: str = ""
+    """The two halves of a condition that is one row of aggregates, if another condition has the same FROM clause."""
+
+    @property
+    def is_cross_row(self) -> bool:
+        """The changed row alone does not decide it."""
+        return bool(self.tables) or self.is_opaque
+
+    @property
+    def depends_on_its_row(self) -> bool:
+        """Of two rows of one user, one may meet the condition and the other not."""
+        return not {self.user.name}.issuperset(self.new_columns + self.old_columns)
+
+    @property
+    def can_look_again(self) -> bool:
+        """The rows that it is checked for are still there: all it reads of them is new."""
+        return not self.old_columns
+
+    @property
+    def decided_by(self) -> Literal["user", "row"]:
+        """Whether knowing the user is enough to evaluate the condition, or a row of the trigger table must meet it.
+
+        A condition that reads nothing but its row asks for that row: `true` means that there is one.
+        """
+        needs_row = self.depends_on_its_row or not self.is_cross_row or self.per is not None
+        return "row" if needs_row else "user"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Watched:
+    """Changes after which a badge is looked at again beside those of its own events, for the user in the row."""
+
+    table: Table
+    user: Column
+    events: tuple[TriggerEvent, ...]
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AnalysedDefinition:
+    """A definition with its facts for each of its events, and what else is watched for it."""
+
+    definition: Definition
+    facts: dict[TriggerEvent, Facts]
+    watches: tuple[Watched, ...] = ()
+    unwatched: tuple[str, ...] = ()
+    """What may change the answer unnoticed: sentences, each with its remedy."""
+
+    @property
+    def table(self) -> Table:
+        return next(iter(self.facts.values())).table
+
+    @property
+    def unchecked_tables(self) -> tuple[str, ...]:
+        """The tables that the condition reads and whose changes do not check the badge, as schema.table."""
+        checked = {self.table.qualified_name, *(each.table.qualified_name for each in self.watches)}
+        return tuple(sorted({name for each in self.facts.values() for name in each.tables} - checked))
+
+    @property
+    def comes_late(self) -> bool:
+        """Triggers alone do not bring or take it in time: it asks for the time, ends, or reads what is not watched."""
+        return bool(
+            self.definition.expires_after
+            or self.unchecked_tables
+            or self.unwatched
+            or any(each.is_time_dependent or each.is_opaque for each in self.facts.values())
+        )

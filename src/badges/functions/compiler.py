@@ -1,0 +1,50 @@
+"""Definitions and facts -> trigger functions. Pure: the same input gives the same SQL, to the letter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from badges.definitions.types import TriggerEvent
+from badges.facts.types import AnalysedDefinition, Target
+from badges.functions import catch_up, check, history, progress, runtime
+from badges.functions.trigger import compile_trigger
+from badges.functions.types import Check, Compiled, Level, checks
+
+
+def compile_definitions(target: Target, analysed: Sequence[AnalysedDefinition]) -> Compiled:
+    """One trigger for each table, event and level that any definition asks for, and the functions.
+
+    Those are what the triggers call, `badges_check`, `badges_progress` and, if a badge comes late, `badges_catch_up`.
+    """
+    badges: dict[tuple[str, TriggerEvent, Level], list[Check]] = {}
+    for badge in (badge for each in analysed for badge in checks(each)):
+        for level in _levels(target, badge):
+            badges.setdefault((badge.table.qualified_name, badge.event, level), []).append(badge)
+    triggers = sorted(
+        (
+            compile_trigger(target, event, level, sorted(of_trigger, key=lambda badge: (badge.code, badge.user.name)))
+            for (_, event, level), of_trigger in badges.items()
+        ),
+        key=lambda trigger: (trigger.table.qualified_name, trigger.name),
+    )
+    functions = (
+        *runtime.routines(target),
+        *history.routines(target),
+        check.routine(target, analysed),
+        progress.routine(target, analysed),
+        *filter(None, [catch_up.routine(target, analysed)]),
+        *(trigger.routine for trigger in triggers),
+    )
+    return Compiled(functions, tuple(triggers), history.triggers(target, functions))
+
+
+def _levels(target: Target, badge: Check) -> tuple[Level, ...]:
+    """Where the trigger must stand so that it sees every row, and the old row beside the new one if both are read."""
+    event, table = badge.event, badge.table
+    pairs_rows = event is TriggerEvent.UPDATE and not badge.is_state and bool(badge.facts.old_columns)
+    if event is TriggerEvent.UPDATE and table.is_partitioned and not pairs_rows:
+        # An update that moves a row to another partition fires no row-level UPDATE trigger, only the parent's
+        # statement-level one; an update that names a partition fires only the row-level one.
+        return (Level.ROW, Level.STATEMENT)
+    is_row_level = pairs_rows or table.needs_row_level or target.is_subscriber
+    return (Level.ROW,) if is_row_level else (Level.STATEMENT,)

@@ -1,0 +1,77 @@
+"""The runtime functions: those that do not depend on any badge. Pure."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from badges.database import qualified, template, trusted
+from badges.facts.types import INTEGERS, Target
+from badges.functions.types import Routine
+
+ADVISORY_LOCK_CLASS = 0x62616467
+"""First key of the advisory locks on buckets of users ("badg"); the second is the bucket."""
+
+DEEPEST = 5
+"""How deep triggers may be nested; those below it count as without the lock, as badges about badges might never end."""
+
+RUNTIME = ("wait", "note_failure", "record_parts", "record", "one_by_one", "settle", "award", "revoke", "keep_events")
+"""The functions in `sql/runtime/`, each in a file of its name."""
+
+
+def routine(target: Target, name: str, file: str, **placeholders: sql.Composable) -> Routine:
+    """The function `name` as the statement in `sql/<file>` creates it."""
+    statement = template(file).format(function=qualified(target.schema, name), **placeholders).as_string()
+    return Routine(target.schema, name, target.badges_owner, statement)
+
+
+def routines(target: Target) -> tuple[Routine, ...]:
+    """The functions in `sql/runtime/`, in an order in which each can be created."""
+    return tuple(
+        routine(target, f"badges_{name}", f"runtime/{name}.sql", **placeholders(target, name)) for name in RUNTIME
+    )
+
+
+def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
+    """What the SQL of a runtime function may name: tables, settings and the other functions."""
+    user = {"settle": "pending.user_id", "award": "awarded_user", "revoke": "revoked_user"}.get(name, "found.user_id")
+    return {
+        "badges": target.badges.identifier,
+        "pending": target.pending.identifier,
+        "failures": target.failures.identifier,
+        "definitions": target.definitions.identifier,
+        "events": target.events.identifier,
+        "deliveries": target.deliveries.identifier,
+        "users": target.users.identifier,
+        "user_key": sql.Identifier(target.user_key.name),
+        "key": trusted(target.user_key.type),
+        "expires_at": sql.SQL(
+            "(SELECT statement_timestamp() + nullif(d.expires_after, '')::interval"
+            " FROM {} AS d WHERE d.code = found.code)"
+        ).format(target.definitions.identifier),
+        "timeout": sql.Literal(f"{target.wait}ms"),
+        "notify": notifies(target),
+        "lock": sql.Literal(ADVISORY_LOCK_CLASS),
+        "deepest": sql.Literal(DEEPEST),
+        "bucket": bucket(target, trusted(user)),
+        "check": qualified(target.schema, "badges_check"),
+        **{each: qualified(target.schema, f"badges_{each}") for each in RUNTIME},
+    }
+
+
+def notifies(target: Target) -> sql.Composable:
+    """Whether listeners are woken by NOTIFY: an expression. A transaction that has used it cannot be prepared."""
+    if target.notifies is None:
+        return sql.SQL("current_setting('max_prepared_transactions') = '0'")
+    return sql.Literal(target.notifies)
+
+
+def bucket(target: Target, user: sql.Composable) -> sql.Composed:
+    """The bucket of a user: an expression that all who lock must agree on."""
+    if target.user_key.type in INTEGERS:
+        # Users are numbered one after the other, so their last bits spread as well as any hash.
+        return sql.SQL("({}::bigint & {})::integer").format(user, sql.Literal(target.buckets - 1))
+    text = sql.SQL("{}::text").format(user)
+    if target.user_key.type == "citext":
+        text = sql.SQL("lower({})").format(text)
+    # A power of two, as a hash may be negative and & is not.
+    return sql.SQL("(pg_catalog.hashtextextended({}, 0) & {})::integer").format(text, sql.Literal(target.buckets - 1))

@@ -1,0 +1,90 @@
+"""What is installed now, as PostgreSQL's catalog has it. Takes a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from badges.database import fetch, fetch_file, from_json, template
+from badges.facts.types import Target
+from badges.functions.types import MARKER, Level
+from badges.installation.types import InstalledFunction, InstalledTrigger, RecordedFailure
+
+# Bits of pg_trigger.tgtype (TRIGGER_TYPE_* in PostgreSQL's catalog/pg_trigger.h); neither BEFORE nor INSTEAD is AFTER.
+_ROW = 1 << 0
+
+_EVENTS = {"insert": 1 << 2, "delete": 1 << 3, "update": 1 << 4, "truncate": 1 << 5}
+
+
+def installed(
+    connection: BaseDatabaseWrapper, target: Target, wanted: Collection[str] = ()
+) -> dict[str, InstalledFunction]:
+    """The generated functions by name; those named in `wanted` even if they lost their mark."""
+    rows = fetch_file(
+        connection, "installation/installed.sql", schema=target.schema, wanted=list(wanted), marker=MARKER
+    )
+    return {
+        name: InstalledFunction(
+            name,
+            body,
+            arguments,
+            is_plpgsql,
+            is_definer,
+            frozenset(config),
+            owner,
+            frozenset(executors),
+            comment,
+            _triggers(found),
+        )
+        for name, body, arguments, is_plpgsql, is_definer, config, owner, executors, comment, found in rows
+    }
+
+
+def failures(connection: BaseDatabaseWrapper, target: Target) -> tuple[RecordedFailure, ...]:
+    """The failures on record of the badges that are in force; empty for a role that may not read them."""
+    if not (target.failures.can_select and target.definitions.can_select):
+        return ()
+    query = template("installation/failures.sql").format(
+        failures=target.failures.identifier, definitions=target.definitions.identifier
+    )
+    return tuple(RecordedFailure(*row) for row in fetch(connection, query.as_string()))
+
+
+def level(type_: int) -> Level:
+    """The level of a trigger with this `tgtype`."""
+    return Level.ROW if type_ & _ROW else Level.STATEMENT
+
+
+def event(type_: int) -> str:
+    """The event of a trigger with this `tgtype`; of several, the first."""
+    return next(name for name, bit in _EVENTS.items() if type_ & bit)
+
+
+def is_after(type_: int, event: str) -> bool:
+    """Whether a trigger with this `tgtype` fires after such a write."""
+    return type_ | _ROW == trigger_type(event, Level.ROW)
+
+
+def loss(trigger: str) -> str:
+    """What is lost while the trigger of this name is disabled."""
+    return "the history is not written" if _writes_history(trigger) else "its badges are not awarded"
+
+
+def made_good(trigger: str) -> str:
+    """What makes good for that."""
+    return "docs/history.md" if _writes_history(trigger) else "award_badges"
+
+
+def _writes_history(trigger: str) -> bool:
+    return trigger.startswith(("badges_add_", "badges_keep_"))
+
+
+def trigger_type(event: str, level: Level) -> int:
+    """`tgtype` of an AFTER trigger."""
+    return _EVENTS[event] | (_ROW if level is Level.ROW else 0)
+
+
+def _triggers(found: str | list[dict[str, Any]]) -> tuple[InstalledTrigger, ...]:
+    return tuple(InstalledTrigger(**entry) for entry in from_json(found))

@@ -1,0 +1,142 @@
+"""The job of pg_cron that calls `badges_catch_up()`: what there is, and what is to be done. Takes a connection."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Iterator, Sequence
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from badges.conf import badges_settings
+from badges.database import fetch, fetch_file, qualified
+from badges.facts.types import Target
+from badges.functions import catch_up
+from badges.functions.types import Compiled
+from badges.installation.types import NO_LOCK, Action, Finding, Step
+
+HOURLY = "0 * * * *"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Job:
+    """A row of cron.job."""
+
+    id: int
+    schedule: str
+    command: str
+    role: str
+    """As whom it runs."""
+    is_active: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cron:
+    """What the role sees of pg_cron in this database."""
+
+    is_installed: bool
+    jobs: tuple[Job, ...] = ()
+    """Those of our name, the role's own first. Empty, too, for a role that may not look."""
+
+
+def look(connection: BaseDatabaseWrapper, target: Target) -> Cron:
+    query = """
+        SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+        FROM pg_extension e JOIN pg_namespace n ON n.nspname = 'cron' JOIN pg_class c ON c.relnamespace = n.oid
+        WHERE e.extname = 'pg_cron' AND c.relname = 'job'
+        """
+    match fetch(connection, query):
+        case [(True,)]:
+            rows = fetch_file(connection, "installation/cron_jobs.sql", name=job_name(target))
+            return Cron(is_installed=True, jobs=tuple(Job(*row) for row in rows))
+        case rows:
+            return Cron(is_installed=bool(rows))
+
+
+def job_name(target: Target) -> str:
+    """One job for each schema with badges, as each has a function of its own."""
+    return "django-pg-badges" if target.schema == "public" else f"django-pg-badges in {target.schema}"
+
+
+def command(target: Target) -> str:
+    return f"SELECT {qualified(target.schema, catch_up.NAME).as_string()}()"
+
+
+def steps(target: Target, wanted: Compiled, cron: Cron) -> Iterator[Step]:
+    """What brings the job in line with the setting BADGES_PG_CRON and the badges."""
+    if not cron.is_installed:
+        return
+    schedule = badges_settings.BADGES_PG_CRON if _is_needed(wanted) else None
+    keep = _kept(target, cron.jobs, schedule) if schedule else None
+    for job in cron.jobs:
+        if job is not keep:
+            reason = "there is another one" if schedule else "BADGES_PG_CRON is not set"
+            if not _is_needed(wanted):
+                reason = "no badge comes late any more"
+            elif schedule and keep is None:
+                reason = f"it runs as {job.role}"
+            yield _step(
+                target, Action.UNSCHEDULE_JOB, reason, sql.SQL("SELECT cron.unschedule({})").format(sql.Literal(job.id))
+            )
+    if not schedule or (keep and _is_in_line(target, keep, schedule)):
+        return
+    reason = "new"
+    if keep:
+        reason = "schedule changed" if keep.schedule != schedule else "changed in the database"
+    # Of a job of the role's own under this name, it changes schedule and command, and whether it is active stays.
+    statement = sql.SQL("SELECT cron.schedule({}, {}, {})").format(
+        sql.Literal(job_name(target)), sql.Literal(schedule), sql.Literal(command(target))
+    )
+    yield _step(target, Action.SCHEDULE_JOB, f"{reason}: {schedule}", statement)
+
+
+def find(connection: BaseDatabaseWrapper, target: Target, wanted: Compiled, cron: Cron) -> Iterator[Finding]:
+    """Why what comes late is not caught up with, though BADGES_PG_CRON is set."""
+    schedule = badges_settings.BADGES_PG_CRON
+    if not schedule or not _is_needed(wanted):
+        return
+    if not cron.is_installed:
+        yield Finding(
+            "badges.W009",
+            f'BADGES_PG_CRON is set, and the database "{target.database}" does not have the extension pg_cron: nothing '
+            "calls badges_catch_up().",
+            "CREATE EXTENSION pg_cron; as a superuser, where shared_preload_libraries and cron.database_name name it "
+            "and this database, then create_badge_triggers. Or leave the setting out, and use a crontab: "
+            f"{crontab_line(connection.alias, schedule)}",
+        )
+    for job in cron.jobs:
+        if not job.is_active:
+            yield Finding(
+                "badges.W009",
+                f"The job {job.id} of pg_cron, {job_name(target)}, is not active: nothing calls badges_catch_up().",
+                f"SELECT cron.alter_job({job.id}, active := true);",
+            )
+
+
+def crontab_line(alias: str, schedule: str = HOURLY) -> str:
+    """A line for a crontab that catches up with all badges that come late; % ends a command there."""
+    options = [] if alias == "default" else ["--database", alias]
+    line = shlex.join(["python", "manage.py", "award_badges", "--late", *options]).replace("%", r"\%")
+    # pg_cron knows seconds, which a crontab does not.
+    return f"{schedule if len(schedule.split()) == 5 else '* * * * *'} cd /path/to/site && {line}"
+
+
+def _is_needed(wanted: Compiled) -> bool:
+    return any(routine.name == catch_up.NAME for routine in wanted.routines)
+
+
+def _kept(target: Target, jobs: Sequence[Job], schedule: str) -> Job | None:
+    """The job that does what is wanted, whoever it runs as; or else the role's own, which can be changed."""
+    in_line = [job for job in jobs if _is_in_line(target, job, schedule)]
+    return next(iter([*in_line, *(job for job in jobs if job.role == target.role)]), None)
+
+
+def _is_in_line(target: Target, job: Job, schedule: str) -> bool:
+    return (job.schedule, job.command) == (schedule, command(target))
+
+
+def _step(target: Target, action: Action, reason: str, statement: sql.Composed) -> Step:
+    grant = sql.SQL("GRANT USAGE ON SCHEMA cron TO {}").format(sql.Identifier(target.role)).as_string()
+    needs = f"USAGE on the schema cron, and EXECUTE on its functions ({grant})"
+    return Step(action, job_name(target), reason, NO_LOCK, (statement,), needs)

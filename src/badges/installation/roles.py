@@ -1,0 +1,80 @@
+"""Roles and their rights, as far as the badges depend on them. Takes a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from badges.database import fetch, fetch_file, qualified
+from badges.facts.types import Target
+from badges.installation.types import Finding
+
+
+def open_schemas(connection: BaseDatabaseWrapper, target: Target) -> tuple[str, ...]:
+    """The schemas on the path of the generated functions in which every role may create functions and operators."""
+    # The path of the functions is that of this session.
+    rows = fetch(
+        connection,
+        """
+        SELECT schema
+        FROM unnest(array_append(current_schemas(false), %s::name)) WITH ORDINALITY AS path (schema, place)
+        WHERE has_schema_privilege('public', schema::text, 'CREATE') AND schema !~ '^pg_temp_'
+        GROUP BY schema ORDER BY min(place)
+        """,
+        [target.schema],
+    )
+    return tuple(schema for (schema,) in rows)
+
+
+def default_executors(connection: BaseDatabaseWrapper, target: Target) -> tuple[str, ...]:
+    """The roles that ALTER DEFAULT PRIVILEGES lets execute what this role creates in the schema of the functions."""
+    rows = fetch(
+        connection,
+        """
+        SELECT DISTINCT pg_get_userbyid(acl.grantee)
+        FROM pg_default_acl d
+        CROSS JOIN LATERAL aclexplode(d.defaclacl) AS acl
+        WHERE d.defaclobjtype = 'f' AND d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+          AND d.defaclnamespace IN (0, (SELECT oid FROM pg_namespace WHERE nspname = %s))
+          AND acl.grantee NOT IN (0, d.defaclrole)
+        ORDER BY 1
+        """,
+        [target.schema],
+    )
+    return tuple(role for (role,) in rows)
+
+
+def hidden_tables(connection: BaseDatabaseWrapper, role: str, tables: Iterable[str]) -> tuple[str, ...]:
+    """Those of the tables, each as schema.table, of which row-level security may hide rows from a role."""
+    return tuple(
+        name
+        for (name,) in fetch_file(connection, "installation/hidden_tables.sql", role=role, tables=sorted(set(tables)))
+    )
+
+
+def find(target: Target, open_schemas: Sequence[str], hidden_tables: Sequence[str]) -> Iterator[Finding]:
+    """What makes the badges less safe or less exact than they could be.
+
+    :param open_schemas: schemas on the path of the functions in which every role may create objects.
+    :param hidden_tables: tables, as schema.table, of which row-level security may hide rows from the badges' owner.
+    """
+    for schema in open_schemas:
+        revoke = sql.SQL("REVOKE CREATE ON SCHEMA {} FROM PUBLIC;").format(sql.Identifier(schema))
+        yield Finding(
+            "badges.W007",
+            f'Every role may create functions and operators in the schema "{schema}", where the conditions look for '
+            f'theirs: planted ones would run with the rights of "{target.badges_owner}".',
+            revoke.as_string(),
+        )
+    for table in hidden_tables:
+        policy = sql.SQL("CREATE POLICY badges ON {} FOR SELECT TO {} USING (true);").format(
+            qualified(*table.split(".", 1)), sql.Identifier(target.badges_owner)
+        )
+        yield Finding(
+            "badges.W008",
+            f'The row-level security of {table} may hide rows from "{target.badges_owner}", with whose rights badges '
+            "are awarded: what hangs on those rows is missed.",
+            f"{policy.as_string()} Or give the role BYPASSRLS.",
+        )

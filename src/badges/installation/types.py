@@ -1,0 +1,192 @@
+"""Installed functions and triggers, and the plan that changes them. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+from datetime import datetime
+from typing import Any
+
+from psycopg import sql
+
+from badges.database import qualified
+from badges.functions.types import MARKER
+
+NO_LOCK = "none"
+
+EDITED = "edited in the database"
+
+
+class Action(enum.StrEnum):
+    ADD_DEFINITION = "add definition"
+    CHANGE_DEFINITION = "change definition"
+    RETIRE_DEFINITION = "retire definition"
+    CREATE_FUNCTION = "create function"
+    REPLACE_FUNCTION = "replace function"
+    DROP_FUNCTION = "drop function"
+    CREATE_TRIGGER = "create trigger"
+    REPLACE_TRIGGER = "replace trigger"
+    DROP_TRIGGER = "drop trigger"
+    SCHEDULE_JOB = "schedule job"
+    UNSCHEDULE_JOB = "unschedule job"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """One change, whole: it can be read, printed as SQL and carried out."""
+
+    action: Action
+    target: str
+    reason: str
+    lock: str
+    """What it locks besides itself, and whom that keeps waiting."""
+    statements: tuple[sql.Composed, ...]
+    needs: str
+    """The right that it takes."""
+    table: str = ""
+    """The table that it locks, as schema.table."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "action": self.action.value,
+            "target": self.target,
+            "reason": self.reason,
+            "lock": self.lock,
+            "sql": [statement.as_string() for statement in self.statements],
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that the command does not change and the operator should know: what, and what to do about it."""
+
+    id: str
+    """That of the system check that says the same."""
+    message: str
+    remedy: str
+
+    def as_dict(self) -> dict[str, str]:
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What brings the database in line with the badge file; empty if it is."""
+
+    steps: tuple[Step, ...]
+    badges: int
+    triggers: int
+    disabled: tuple[str, ...] = ()
+    """The triggers that somebody disabled, which is left as it is: their badges are not awarded."""
+    failures: tuple[RecordedFailure, ...] = ()
+    """Conditions that failed since `award_badges` last went well."""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.steps
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "in_line": self.is_empty,
+            "badges": self.badges,
+            "triggers": self.triggers,
+            "disabled": list(self.disabled),
+            "failures": [
+                {
+                    **dataclasses.asdict(failure),
+                    "first_at": failure.first_at.isoformat(),
+                    "last_at": failure.last_at.isoformat(),
+                }
+                for failure in self.failures
+            ],
+            "findings": [finding.as_dict() for finding in self.findings],
+            "steps": [step.as_dict() for step in self.steps],
+        }
+
+    def as_sql(self) -> str:
+        """A script that does the same in psql."""
+        statements = [
+            f"-- {step.action} {one_line(step.target)}: {one_line(step.reason)}\n"
+            + "\n".join(f"{statement.as_string().strip()};" for statement in step.statements)
+            for step in self.steps
+        ]
+        return "\n\n".join(["BEGIN;", *statements, "COMMIT;"]) if statements else "-- Nothing to do."
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InstalledTrigger:
+    name: str
+    table_oid: int
+    schema: str
+    table: str
+    type: int
+    is_plain: bool
+    """It has no arguments, no WHEN, no list of columns, and is no constraint trigger."""
+    new_table: str | None
+    old_table: str | None
+    enabled: str
+    """`tgenabled`: O as usual, D disabled, A always, R only on replicas."""
+
+    @property
+    def is_disabled(self) -> bool:
+        return self.enabled == "D"
+
+    @property
+    def table_identifier(self) -> sql.Composed:
+        return qualified(self.schema, self.table)
+
+    @property
+    def qualified_table(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InstalledFunction:
+    name: str
+    body: str
+    arguments: str
+    """As pg_get_function_arguments gives them."""
+    is_plpgsql: bool
+    """In PL/pgSQL, and volatile, as all of ours are."""
+    is_security_definer: bool
+    config: frozenset[str]
+    owner: str
+    executors: frozenset[str]
+    """The roles besides its owner that may execute it, and so attach it to a table of their own; PUBLIC is all."""
+    comment: str
+    triggers: tuple[InstalledTrigger, ...]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the command wrote into the comment; empty if that is gone."""
+        try:
+            found = json.loads(self.comment.removeprefix(MARKER))
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RecordedFailure:
+    """What the condition of one badge did to some writes; none of them was harmed."""
+
+    code: str
+    sqlstate: str
+    message: str
+    """That of the last time."""
+    occurrences: int
+    first_at: datetime
+    last_at: datetime
+
+    def __str__(self) -> str:
+        times = f"once, at {self.last_at:%Y-%m-%d %H:%M:%S %Z}"
+        if self.occurrences > 1:
+            first, last = f"{self.first_at:%Y-%m-%d %H:%M:%S}", f"{self.last_at:%Y-%m-%d %H:%M:%S %Z}"
+            times = f"{self.occurrences:,} times from {first} to {last}"
+        return f'The condition of badge "{self.code}" failed {times}: {self.message} (SQLSTATE {self.sqlstate}).'

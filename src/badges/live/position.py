@@ -1,0 +1,126 @@
+"""How far a client has come among the events: what is committed in what order no number tells, but snapshots do. Pure.
+
+Ids of transactions and times follow no order of commits: a transaction that began earlier may end later. A snapshot
+says of each transaction whether it had ended. So a client that has been sent all events of one snapshot has seen just
+those whose transaction the snapshot shows, and is sent the others. The snapshots of one server are ordered: each shows
+all that an earlier one shows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+_SNAPSHOT = r"(\d{1,19}):(\d{1,19}):((?:\d{1,19}(?:,\d{1,19})*)?)"
+_ID = re.compile(rf"(?P<seen>{_SNAPSHOT})(?:;(?P<batch>{_SNAPSHOT});(?P<at>\d{{1,17}});(?P<key>[0-9a-f-]{{36}}))?")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LONGEST = 100_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What pg_current_snapshot() gives: which transactions had ended."""
+
+    xmin: int
+    xmax: int
+    running: frozenset[int]
+
+    @classmethod
+    def parse(cls, text: str) -> Snapshot | None:
+        """The snapshot, or None if PostgreSQL would not take it as one."""
+        if not (match := re.fullmatch(_SNAPSHOT, text, re.ASCII)):
+            return None
+        xmin, xmax = int(match[1]), int(match[2])
+        running = [int(number) for number in match[3].split(",")] if match[3] else []
+        is_sound = 0 < xmin <= xmax < 2**63 and all(xmin <= each < xmax for each in running)
+        return cls(xmin, xmax, frozenset(running)) if is_sound else None
+
+    def shows(self, transaction: int) -> bool:
+        return transaction < self.xmax and transaction not in self.running
+
+    def is_after(self, other: Snapshot) -> bool:
+        """Whether it was taken later, and shows more."""
+        return self.xmax > other.xmax or (self.xmax == other.xmax and self.running < other.running)
+
+    def __str__(self) -> str:
+        return f"{self.xmin}:{self.xmax}:{','.join(map(str, sorted(self.running)))}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StreamedEvent:
+    """An event as the database gives it to those who look on."""
+
+    id: Any
+    transaction: int
+    at: datetime
+    user: Any
+    code: str
+    thing: str
+    kind: str
+    definition: dict[str, Any]
+    """Of the row of `BadgeDefinition` what is shown; empty if there is none."""
+
+    @property
+    def place(self) -> tuple[datetime, str]:
+        return self.at, str(self.id)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Position:
+    """What a client has seen: all that `seen` shows, and of what `batch` shows beyond that, the events up to `place`.
+
+    Its text is the id of an event in a stream.
+    """
+
+    seen: Snapshot
+    batch: Snapshot | None = None
+    place: tuple[datetime, str] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Position | None:
+        """The position, or None for what is none of ours."""
+        if len(text) > _LONGEST or not (match := _ID.fullmatch(text)):
+            return None
+        seen = Snapshot.parse(match["seen"])
+        if seen is None:
+            return None
+        if match["batch"] is None:
+            return cls(seen)
+        if (batch := Snapshot.parse(match["batch"])) is None:
+            return None
+        return cls(seen, batch, (_EPOCH + timedelta(microseconds=int(match["at"])), match["key"]))
+
+    def has_seen(self, event: StreamedEvent) -> bool:
+        if self.seen.shows(event.transaction):
+            return True
+        if self.batch is None or self.place is None:
+            return False
+        return self.batch.shows(event.transaction) and event.place <= self.place
+
+    def onward(self, snapshot: Snapshot, events: Iterable[StreamedEvent]) -> Iterator[tuple[Position, StreamedEvent]]:
+        """Each of the events that has not been seen yet, with the position after it.
+
+        :param events: all that `snapshot` shows and `seen` does not, in their order; more of them do no harm.
+        """
+        unseen = [event for event in events if not self.has_seen(event)]
+        base = self.seen
+        if self.batch:
+            # The rest of the batch comes first, so that a place stands for one batch only.
+            unseen.sort(key=lambda event: not (self.batch and self.batch.shows(event.transaction)))
+            base = self.batch
+        for number, event in enumerate(unseen, 1):
+            if number == len(unseen):
+                yield Position(snapshot), event
+            elif self.batch and self.batch.shows(event.transaction):
+                yield Position(self.seen, self.batch, event.place), event
+            else:
+                yield Position(base, snapshot, event.place), event
+
+    def __str__(self) -> str:
+        if self.batch is None or self.place is None:
+            return str(self.seen)
+        at, key = self.place
+        return f"{self.seen};{self.batch};{(at - _EPOCH) // timedelta(microseconds=1)};{key}"

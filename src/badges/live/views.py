@@ -1,0 +1,197 @@
+"""Live badges: a stream of server-sent events under ASGI, and the same by polling anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+
+import psycopg
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.db import connections, router, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.templatetags.static import static
+from django.urls import NoReverseMatch, reverse
+from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from badges.conf import badges_settings
+from badges.database import fetch
+from badges.fields import active_languages
+from badges.live import query
+from badges.live.hub import Hub, Stream
+from badges.live.position import Position, StreamedEvent
+from badges.models import BadgeEvent
+
+HEARTBEAT = 15.0
+"""Seconds after which a stream without news says that it is still there."""
+
+LIFETIME = 900.0
+"""Seconds after which a stream ends and the client comes back, so that whoever has logged out sees no more."""
+
+RETRY = (500, 3000)
+"""Milliseconds after which a client comes back, by chance: when a server starts anew, they all do."""
+
+
+@transaction.non_atomic_requests
+@require_GET
+async def live(request: HttpRequest) -> HttpResponseBase:
+    """The badges of the user as server-sent events, each as soon as it is committed.
+
+    With the header `Last-Event-ID` or the parameter `after`, first those since that id.
+    """
+    if not isinstance(request, ASGIRequest):
+        return _refusal(
+            501,
+            _("Live badges need a server that speaks ASGI, such as uvicorn. This one speaks WSGI: ask by polling."),
+            poll=_poll_url(request),
+        )
+    user = await request.auser()
+    if not user.is_authenticated:
+        return _refusal(403, _("Log in to see your badges live."))
+    sees_all = await sync_to_async(_sees_all)(request)
+    # Or each open page would keep the connection that its session was read with.
+    await sync_to_async(_close_connections)()
+    position = Position.parse(request.headers.get("Last-Event-ID") or request.GET.get("after", ""))
+    return StreamingHttpResponse(
+        _events(user.pk, position, active_languages(), sees_all=sees_all),
+        content_type="text/event-stream; charset=utf-8",
+        headers={
+            "Cache-Control": "no-cache, no-transform",
+            "X-Accel-Buffering": "no",
+            "Content-Encoding": "identity",  # or GZipMiddleware would hold back what is too short
+        },
+    )
+
+
+@require_GET
+def recent(request: HttpRequest) -> HttpResponse:
+    """The badges of the user since the id in `after`, and the id to ask with next; without one, only that."""
+    user: Any = request.user
+    if not user.is_authenticated:
+        return _refusal(403, _("Log in to see your badges live."))
+    after = request.GET.get("after", "")
+    position = Position.parse(after)
+    sees_all, languages = _sees_all(request), active_languages()
+    most = query.MOST_OF_ALL if sees_all else None
+    statement = query.query(position.seen if position else None, None if sees_all else [user.pk], most)
+    snapshot, events = query.read(fetch(connections[router.db_for_write(BadgeEvent)], statement))
+    found = [event for _, event in position.onward(snapshot, events)] if position else []
+    shown = [_data(event, languages, sees_all=sees_all) for event in found if _may_be_seen(event, user.pk)]
+    # The same id as long as there is no news, so that the answer is the same.
+    response = JsonResponse({"id": after if position and not found else str(Position(snapshot)), "events": shown})
+    response["Cache-Control"] = "private, no-cache"
+    patch_vary_headers(response, ["Cookie", "Accept-Language"])
+    if position is None:
+        return response
+    etag = f'"{hashlib.sha256(after.encode() + json.dumps(shown).encode()).hexdigest()[:32]}"'
+    response["ETag"] = etag
+    return get_conditional_response(request, etag=etag, response=response) or response
+
+
+async def _events(
+    user: Any, position: Position | None, languages: Sequence[str], *, sees_all: bool
+) -> AsyncIterator[str]:
+    with Hub.stream(router.db_for_write(BadgeEvent), user, sees_all=sees_all) as (hub, stream):
+        ends_at = time.monotonic() + LIFETIME
+        yield f"retry: {random.randint(*RETRY)}\n\n"  # noqa: S311 - no secret
+        try:
+            snapshot, events = await hub.look(position.seen if position else None, user, sees_all=sees_all)
+        except psycopg.Error:
+            return  # the client comes back, with the same id
+        if position:
+            yield _messages(position.onward(snapshot, events), user, languages, sees_all=sees_all)
+        position = Position(snapshot)
+        yield f"id: {position}\nevent: ready\ndata: {{}}\n\n"
+        while not stream.is_ended and time.monotonic() < ends_at:
+            if stream.batches:
+                position, text = _next(stream, position, languages)
+                if text:
+                    yield text
+                continue
+            await stream.wait(HEARTBEAT)
+            if not stream.batches and not stream.is_ended:
+                if hub.seen and hub.seen.is_after(position.seen):
+                    position = Position(hub.seen)
+                yield f": still here\nid: {position}\n\n"
+
+
+def _next(stream: Stream, position: Position, languages: Sequence[str]) -> tuple[Position, str]:
+    snapshot, events = stream.batches.popleft()
+    text = _messages(position.onward(snapshot, events), stream.user, languages, sees_all=stream.sees_all)
+    return Position(snapshot) if snapshot.is_after(position.seen) else position, text
+
+
+def _messages(
+    steps: Iterable[tuple[Position, StreamedEvent]], user: Any, languages: Sequence[str], *, sees_all: bool
+) -> str:
+    return "".join(
+        f"id: {position}\nevent: badge\ndata: {json.dumps(_data(event, languages, sees_all=sees_all))}\n\n"
+        for position, event in steps
+        if _may_be_seen(event, user)
+    )
+
+
+def _may_be_seen(event: StreamedEvent, user: Any) -> bool:
+    """A secret badge is for its holder's eyes."""
+    return bool(event.user == user or not event.definition.get("secret", True))
+
+
+def _data(event: StreamedEvent, languages: Sequence[str], *, sees_all: bool) -> dict[str, Any]:
+    """What a client is told of an event, in the language of its request."""
+    definition = event.definition
+    whose = {"user": event.user if isinstance(event.user, int) else str(event.user)} if sees_all else {}
+    return {
+        "code": event.code,
+        "name": _in(languages, definition, "name") or event.code,
+        "description": _in(languages, definition, "description"),
+        "image": _image(definition.get("image", "")),
+        "thing": event.thing,
+        "kind": event.kind,
+        "at": event.at.isoformat(),
+        "points": definition.get("points", 0),
+        **whose,
+    }
+
+
+def _in(languages: Sequence[str], definition: dict[str, Any], field: str) -> str:
+    texts = (definition.get("translations", {}).get(language, {}).get(field) for language in languages)
+    return str(next((text for text in texts if text), definition.get(field, "")))
+
+
+def _image(image: str) -> str:
+    """A path is that of a static file, unless it begins at the root."""
+    if not image or image.startswith(("/", "data:")) or "://" in image:
+        return image
+    try:
+        return static(image)
+    except ValueError:
+        return image  # it is not among the static files that were collected
+
+
+def _sees_all(request: HttpRequest) -> bool:
+    setting = badges_settings.BADGES_LIVE_ALL
+    return setting if isinstance(setting, bool) else bool(setting(request))
+
+
+def _close_connections() -> None:
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+
+
+def _poll_url(request: HttpRequest) -> str | None:
+    match = request.resolver_match
+    try:
+        return reverse(f"{match.namespace}:live_recent" if match and match.namespace else "live_recent")
+    except NoReverseMatch:
+        return None
+
+
+def _refusal(status: int, message: str, **more: Any) -> JsonResponse:
+    return JsonResponse({"error": message, **more}, status=status)

@@ -1,0 +1,336 @@
+"""Awards by the rows that exist now, set-based and in batches. Takes a connection."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.db import DatabaseError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from badges import exceptions
+from badges.conf import badges_settings
+from badges.database import fetch, fetch_file, template
+from badges.definitions.types import Definition
+from badges.facts import analysis
+from badges.facts.target import describe_target
+from badges.facts.types import AnalysedDefinition, Facts, Table, Target, nearest
+from badges.functions import qualifying, runtime
+from badges.functions.types import STATE
+from badges.installation import rows
+from badges.installation.roles import hidden_tables
+from badges.operations.settle import settle
+
+BATCH = 10_000
+"""Users who are looked at in one transaction."""
+
+DECIDED_BY_OLD = "it is decided by a row that no longer exists (OLD)"
+
+PAUSED = "it is paused (active is false)"
+
+_EVIDENCE = sql.Literal(json.dumps({"operation": "award_badges", "asks": STATE}))
+"""That of the pending checks that are left here."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BackfillProgress:
+    """Where the awarding of one badge stands."""
+
+    code: str
+    awarded: int
+    """Users who were awarded it so far."""
+    users_seen: int
+    users: int
+    """About how many users there are; PostgreSQL's estimate."""
+    is_done: bool
+    taken_back: int = 0
+    """Badges that were taken back, as their condition holds no more."""
+    skipped: str = ""
+    """Why the badge cannot be awarded by the rows that exist now."""
+    error: str = ""
+    """PostgreSQL's message, if the condition failed; the batch that it failed in awarded nothing."""
+    open_writers: tuple[str, ...] = ()
+    """Transactions that were writing when the awarding began, and are still open: what they wrote is not counted."""
+    failures_cleared: int = 0
+    """How many failures of writes were on record, and are not any more: a sound run has caught up with them."""
+
+
+def prepare(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str] = ()
+) -> tuple[Target, tuple[AnalysedDefinition, ...]]:
+    """The site, and the badges with these codes (all if there are none), fit to be awarded.
+
+    :raises UnknownBadge: a code is not in the file.
+    :raises NotInLine: a badge is not installed as the file declares it.
+    :raises RowsHidden: row-level security hides rows from the current role.
+    """
+    chosen = _choose(definitions, codes, source)
+    target = describe_target(connection)
+    _require_in_line(connection, chosen)
+    analysed = analysis.analyse(connection, target, chosen, str(source))
+    _require_all_rows(connection, target, analysed)
+    return target, analysed
+
+
+def coming_late(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The codes of the badges, among these or among all, that triggers alone do not bring in time."""
+    _, chosen = prepare(connection, definitions, source, codes)
+    return tuple(each.definition.code for each in chosen if each.comes_late)
+
+
+def award(
+    connection: BaseDatabaseWrapper,
+    definitions: Sequence[Definition],
+    source: str | Path,
+    codes: Sequence[str] = (),
+    *,
+    quiet: bool = False,
+) -> Iterator[BackfillProgress]:
+    """Award everyone who qualifies now, badge by badge and batch by batch; each batch is a transaction.
+
+    :param codes: the badges to award; all if empty.
+    :param quiet: the events are in the history, and told to nobody.
+    :returns: the progress after each batch, and at the end of each badge one with `is_done`.
+    :raises UnknownBadge, NotInLine, RowsHidden: as `prepare` does.
+    """
+    target, chosen = prepare(connection, definitions, source, codes)
+    if not codes:
+        declared = {definition.code for definition in definitions}
+        _forget_failures(connection, target, sql.SQL("code <> ALL ({})").format(sql.Literal([*declared])))
+    for analysed in chosen:
+        [(begun,)] = fetch(connection, "SELECT clock_timestamp()")
+        caught_up_with = sql.SQL("code = {} AND last_at < {}").format(
+            sql.Literal(analysed.definition.code), sql.Literal(begun)
+        )
+        writers = wait_for_writers(connection, [analysed.table])
+        for progress in _award_one(connection, target, analysed, quiet=quiet):
+            if not progress.is_done:
+                yield progress
+                continue
+            # What cannot be caught up with is forgotten, too: it has been told, and would be told for ever.
+            cleared = 0 if progress.error else _forget_failures(connection, target, caught_up_with)
+            yield dataclasses.replace(progress, open_writers=writers, failures_cleared=cleared)
+
+
+def wait_for_writers(connection: BaseDatabaseWrapper, tables: Sequence[Table]) -> tuple[str, ...]:
+    """Wait for the transactions that are writing to these tables now, as they may have begun under other definitions.
+
+    What they write is then seen, where neither the definitions of then nor an earlier snapshot would have counted it.
+
+    :returns: those that are still open after BADGES_LOCK_TIMEOUT, in words.
+    """
+    deadline = time.monotonic() + badges_settings.BADGES_LOCK_TIMEOUT / 1000
+    oids = [table.oid for table in tables]
+    before = dict(fetch_file(connection, "operations/open_writers.sql", tables=oids))
+    while before and time.monotonic() < deadline:
+        time.sleep(0.05)
+        now = dict(fetch_file(connection, "operations/open_writers.sql", tables=oids))
+        before = {writer: text for writer, text in before.items() if writer in now}
+    return tuple(before.values())
+
+
+def _choose(definitions: Sequence[Definition], codes: Sequence[str], source: str | Path) -> list[Definition]:
+    by_code = {definition.code: definition for definition in definitions}
+    unknown = [code for code in codes if code not in by_code]
+    if unknown:
+        near = nearest(unknown[0], list(by_code))
+        hint = f' Did you mean "{near}"?' if near else f" Its badges are {', '.join(by_code) or 'none'}."
+        raise exceptions.UnknownBadge(f'{source} has no badge "{unknown[0]}".{hint}')
+    return [by_code[code] for code in codes] if codes else list(definitions)
+
+
+def _require_in_line(connection: BaseDatabaseWrapper, chosen: Sequence[Definition]) -> None:
+    stored = rows.stored_definitions(connection)
+    differing = [definition.code for definition in chosen if stored.get(definition.code) != rows.row(definition)]
+    if differing:
+        raise exceptions.NotInLine(
+            f"Not installed as the file declares them: {', '.join(differing)}. "
+            "Run `python manage.py create_badge_triggers` first."
+        )
+
+
+def _require_all_rows(connection: BaseDatabaseWrapper, target: Target, chosen: Sequence[AnalysedDefinition]) -> None:
+    """What is hidden from this role would be missed without a word."""
+    tables = {target.users.qualified_name, target.badges.qualified_name}
+    for each in chosen:
+        tables.update({each.table.qualified_name}, *(facts.tables for facts in each.facts.values()))
+    if hidden := hidden_tables(connection, target.role, tables):
+        raise exceptions.RowsHidden(
+            f'Row-level security may hide rows of {", ".join(hidden)} from the role "{target.role}", so that users '
+            "would be missed; nothing was awarded. Run the command as a role that sees all rows: one with BYPASSRLS, "
+            "the owner of a table without FORCE ROW LEVEL SECURITY, or one that a policy FOR SELECT USING (true) names."
+        )
+
+
+def _award_one(
+    connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition, *, quiet: bool
+) -> Iterator[BackfillProgress]:
+    definition = analysed.definition
+    facts = qualifying.facts_of_existing_rows(analysed)
+    users = estimated_users(connection, target)
+    if facts is None or not definition.active:
+        reason = DECIDED_BY_OLD if definition.active else PAUSED
+        yield BackfillProgress(definition.code, 0, 0, users, is_done=True, skipped=reason)
+        return
+    if definition.expires_after:
+        _end_expired(connection, target, definition)
+    awarded, seen, taken_back, error = 0, 0, 0, ""
+    batches = _batches(connection, target) if is_indexed(connection, facts) else iter([(None, None, users)])
+    for after, last, size in batches:
+        try:
+            awarded += _award_batch(connection, target, analysed, facts, after, last, quiet=quiet)
+        except DatabaseError as failure:
+            if not isinstance(failure.__cause__, psycopg.errors.DataError | psycopg.ProgrammingError):
+                raise
+            error = str(failure.__cause__.diag.message_primary)
+            break
+        seen += size
+        yield BackfillProgress(definition.code, awarded, seen, max(users, seen), is_done=False)
+    if not error:
+        taken_back = _take_back(connection, target, analysed)
+    yield BackfillProgress(
+        definition.code, awarded, seen, max(users, seen), is_done=True, error=error, taken_back=taken_back
+    )
+
+
+def _award_batch(
+    connection: BaseDatabaseWrapper,
+    target: Target,
+    analysed: AnalysedDefinition,
+    facts: Facts,
+    after: Any,
+    last: Any,
+    *,
+    quiet: bool,
+) -> int:
+    """Award one badge to the users whose key is above `after` and up to `last`; None means no bound."""
+    key = _in_key_order(target, sql.Identifier("new", facts.user.name))
+    bounds = []
+    if after is not None:
+        bounds.append(key + sql.SQL(" > ") + sql.Literal(after))
+    if last is not None:
+        bounds.append(key + sql.SQL(" <= ") + sql.Literal(last))
+    with _as_the_functions(connection, target) as cursor:
+        if quiet:
+            cursor.execute("SET LOCAL badges.quiet = 'on'")
+        statement = template(
+            "operations/award_revocable.sql" if analysed.definition.revocable else "operations/award_all.sql"
+        ).format(
+            badges=target.badges.identifier,
+            qualifying=qualifying.query(target, analysed, facts, bounds),
+            pending=target.pending.identifier,
+            code=sql.Literal(analysed.definition.code),
+            bucket=runtime.bucket(target, sql.Identifier("awarded", "user_id")),
+            lock=sql.Literal(runtime.ADVISORY_LOCK_CLASS),
+            evidence=_EVIDENCE,
+        )
+        cursor.execute(statement.as_string())
+        [awarded] = cursor.fetchone()
+        if quiet:
+            cursor.execute("SET LOCAL badges.quiet = ''")  # the transaction may be the caller's
+        return int(awarded)
+
+
+def _end_expired(connection: BaseDatabaseWrapper, target: Target, definition: Definition) -> None:
+    """Let go of what has expired, so that it can be earned again."""
+    statement = sql.SQL("DELETE FROM {} AS b WHERE b.code = {} AND b.expires_at <= statement_timestamp()")
+    with connection.cursor() as cursor:
+        cursor.execute(statement.format(target.badges.identifier, sql.Literal(definition.code)).as_string())
+
+
+def _take_back(connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition) -> int:
+    """Leave a pending check for whoever would lose a badge, and settle them: so they are looked at under the lock.
+
+    :returns: how many badges were taken back.
+    """
+    query = qualifying.losing(target, analysed)
+    if query is None:
+        return 0
+    code = sql.Literal(analysed.definition.code)
+    statement = template("operations/check_losing.sql").format(
+        pending=target.pending.identifier,
+        bucket=runtime.bucket(target, sql.Identifier("losing", "user_id")),
+        code=code,
+        evidence=_EVIDENCE,
+        losing=query,
+    )
+    held = sql.SQL("SELECT count(*) FROM {} WHERE code = {}").format(target.badges.identifier, code).as_string()
+    with _as_the_functions(connection, target) as cursor:
+        cursor.execute(statement.as_string())
+        if not cursor.rowcount:
+            return 0
+    [(before,)] = fetch(connection, held)
+    settle(connection)
+    [(after,)] = fetch(connection, held)
+    return max(0, int(before) - int(after))
+
+
+@contextlib.contextmanager
+def _as_the_functions(connection: BaseDatabaseWrapper, target: Target) -> Iterator[Any]:
+    """A transaction in which conditions are read as the generated functions read them."""
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL search_path = {target.function_search_path}")
+        yield cursor
+
+
+def _batches(connection: BaseDatabaseWrapper, target: Target) -> Iterator[tuple[Any, Any, int]]:
+    """The users in the order of their keys: the last key of the batch before, the last of this one, and its size."""
+    query = sql.SQL(
+        "SELECT (array_agg(key ORDER BY key DESC))[1], count(*) "  # not every type of key has max()
+        "FROM (SELECT {key} AS key FROM {users} WHERE {bound} ORDER BY {key} LIMIT {size}) AS batch"
+    )
+    key = _in_key_order(target, sql.Identifier(target.user_key.name))
+    after = None
+    while True:
+        bound = sql.SQL("true") if after is None else key + sql.SQL(" > ") + sql.Literal(after)
+        statement = query.format(key=key, users=target.users.identifier, bound=bound, size=sql.Literal(BATCH))
+        [(last, size)] = fetch(connection, statement.as_string())
+        if not size:
+            return
+        yield after, last, size
+        after = last
+
+
+def _in_key_order(target: Target, key: sql.Composable) -> sql.Composable:
+    """Two columns of text may have collations that order the same keys differently; byte by byte they agree."""
+    return key + sql.SQL(' COLLATE "C"') if target.user_key.type in ("text", "character varying") else key
+
+
+def is_indexed(connection: BaseDatabaseWrapper, facts: Facts) -> bool:
+    """Whether the rows of a range of users are found without reading the whole table."""
+    return bool(
+        fetch(
+            connection,
+            """
+            SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+            WHERE i.indrelid = %s AND a.attname = %s AND i.indisvalid AND i.indpred IS NULL
+            """,
+            [facts.table.oid, facts.user.name],
+        )
+    )
+
+
+def _forget_failures(connection: BaseDatabaseWrapper, target: Target, condition: sql.Composable) -> int:
+    """Forget failures; how many there were."""
+    # A row that a writer is counting in has just failed again; waiting for that writer would serve nobody.
+    statement = sql.SQL(
+        "WITH cleared AS (DELETE FROM {failures} WHERE id IN ("
+        "SELECT id FROM {failures} WHERE {condition} FOR UPDATE SKIP LOCKED"
+        ") RETURNING occurrences) SELECT coalesce(sum(occurrences), 0)::bigint FROM cleared"
+    ).format(failures=target.failures.identifier, condition=condition)
+    [(cleared,)] = fetch(connection, statement.as_string())
+    return int(cleared)
+
+
+def estimated_users(connection: BaseDatabaseWrapper, target: Target) -> int:
+    [(estimate,)] = fetch(connection, "SELECT reltuples::bigint FROM pg_class WHERE oid = %s", [target.users.oid])
+    return max(int(estimate), 0)

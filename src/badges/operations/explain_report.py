@@ -1,0 +1,359 @@
+"""Why one user holds a badge or does not, as data and as text. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from badges.installation.types import RecordedFailure
+from badges.operations import status
+from badges.operations.status import Problem, State
+from badges.progress import Progress
+
+SHOWN = 5
+"""Of rows, things and events that are many, those that the text tells."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One event of the history."""
+
+    kind: str
+    at: datetime | None
+    cause: str
+    actor: str
+    reason: str
+    evidence: Any
+    rule: str
+    thing: str = ""
+
+    @property
+    def told_by(self) -> str:
+        """What did it, who and why."""
+        by = f" by {self.actor}" if self.actor else ""
+        why = f": {self.reason}" if self.reason else ""
+        return f"{self.cause}{by}{why}"
+
+    def __str__(self) -> str:
+        thing = f" for {self.thing}" if self.thing else ""
+        return f"{_time(self.at)}  {self.kind}{thing}  {self.told_by}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """What the condition gives for a row of the user now, and what it reads of it."""
+
+    value: bool | None
+    columns: Mapping[str, Any]
+    thing: str | None = ""
+    """What the row would bring the badge for; empty if there is not one for each thing."""
+
+    def __str__(self) -> str:
+        thing = "" if self.thing == "" else f"for {self.thing}" if self.thing else "for nothing, as its thing is null"
+        return "  ".join(filter(None, [_word(self.value), thing, _values(self.columns)]))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Holding:
+    """One badge of the user's, that may have ended."""
+
+    thing: str
+    since: datetime | None
+    expires_at: datetime | None
+    by_hand: bool
+    award: HistoryEntry | None
+    """The event of the award, if there is one."""
+    has_same_rule: bool | None
+    """Whether the rule of the award is that of today; None if the award does not tell its rule."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WatchState:
+    """The writes to one table after which the badge is looked at, for the user in one of its columns."""
+
+    table: str
+    column: str
+    triggers: Mapping[str, str]
+    """By event, how its trigger stands: `enabled`, `disabled`, `missing`, ...; empty if that cannot be told."""
+    reason: str
+    """Why, if the badge is not the table's own."""
+
+    def __str__(self) -> str:
+        events = (
+            f"{event} ({state})" if state and state != State.ENABLED else event
+            for event, state in self.triggers.items()
+        )
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"{', '.join(events)} on {self.table}, for {self.column}{reason}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Explanation:
+    code: str
+    name: str
+    user: Any
+    """The key of the user."""
+    username: str
+    per: str
+    """The column that names the things of which there is one badge each; empty if there are none."""
+    thing: str | None
+    """The one that was asked for; None for all of them."""
+    holdings: tuple[Holding, ...]
+    """What the user holds now, the newest first."""
+    ended: tuple[Holding, ...]
+    """What has expired, and was not yet let go of by a check."""
+    condition: str
+    place: str
+    """Where the badge is declared."""
+    is_revocable: bool
+    watched: tuple[WatchState, ...]
+    unnoticed: tuple[str, ...]
+    """What may change the answer without a check: sentences, each with its remedy."""
+    progress: Progress | None
+    """Towards the goal, if there is one: for the thing that was asked for, or else the best."""
+    rows: tuple[Row, ...]
+    """The rows of the user, unless all that was asked for is held and stays."""
+    as_a_whole: Mapping[str, bool]
+    """By thing: whether the condition holds for the user as a whole, where that is what a check looks at."""
+    undecided: str
+    """Why the condition cannot be looked at now."""
+    error: str
+    """What it raised."""
+    pending: int
+    pending_since: datetime | None
+    lock_holders: tuple[str, ...]
+    """The transactions that keep pending checks from being settled."""
+    failures: tuple[RecordedFailure, ...]
+    """Of the badge, for whichever users."""
+    events: tuple[HistoryEntry, ...]
+    """The last events of this user and badge, the newest first."""
+    last_check: datetime | None
+    """The last that is known: one that changed something, or one that is pending."""
+    rule: str
+    """The version of the rule that is in force."""
+    problems: tuple[Problem, ...]
+
+    @property
+    def is_held(self) -> bool:
+        return bool(self.holdings)
+
+    @property
+    def since(self) -> datetime | None:
+        return self.holdings[0].since if self.holdings else None
+
+    @property
+    def award(self) -> HistoryEntry | None:
+        return self.holdings[0].award if self.holdings else None
+
+    @property
+    def has_same_rule(self) -> bool | None:
+        return self.holdings[0].has_same_rule if self.holdings else None
+
+    @property
+    def qualifies(self) -> bool:
+        """Whether award_badges would award it, or one of it, now."""
+        held = {holding.thing for holding in self.holdings}
+        by_row = any(row.value and row.thing is not None and row.thing not in held for row in self.rows)
+        by_user = not self.rows and not held and len(self.watched) > 1 and self.as_a_whole.get("", False)
+        return not self.undecided and (by_row or by_user)
+
+    @property
+    def to_be_taken_back(self) -> tuple[str, ...]:
+        """The things for which the next check takes the badge back."""
+        return tuple(
+            holding.thing
+            for holding in self.holdings
+            if self.is_revocable and not holding.by_hand and self.as_a_whole.get(holding.thing) is False
+        )
+
+    @property
+    def remedies(self) -> tuple[str, ...]:
+        """What to do, in this order, so that the user has what the rule says; empty if nothing is wrong."""
+        found = [problem.remedy for problem in self.problems if problem.remedy]
+        if self.error:
+            found.append(f"Mend the condition in {self.place}; then python manage.py create_badge_triggers")
+        if self.lock_holders:
+            found.append(f"Wait until the open transaction has ended, or end it: {', '.join(self.lock_holders)}")
+        if self.pending:
+            found.append("python manage.py award_badges --settle")
+        is_in_force = all(problem.state not in (State.RETIRED, State.PAUSED) for problem in self.problems)
+        if is_in_force and not self.error and (self.qualifies or self.to_be_taken_back):
+            found.append(f"python manage.py award_badges {self.code}")
+        return tuple(dict.fromkeys(found))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: times in ISO 8601, the key of the user as text unless it is a number."""
+        found = dataclasses.asdict(self)
+        found["user"] = self.user if isinstance(self.user, int) else str(self.user)
+        found["is_held"] = self.is_held
+        found["progress"] = self.progress and {**found["progress"], "share": self.progress.share}
+        found["problems"] = [problem.as_dict() for problem in self.problems]
+        found["remedies"] = list(self.remedies)
+        return dict(_plain(found))
+
+    def as_text(self) -> str:
+        """For people."""
+        who, what = f"{self.username} (user {self.user})", f'"{self.name}" ({self.code})'
+        if self._is_of_things:
+            lines = list(self._things_lines(f"{who} {{}} {what}"))
+        else:
+            of_thing = f" for {self.per} {self.thing}" if self.thing else ""
+            if self.holdings:
+                [holding] = self.holdings
+                lines = [f"{who} holds {what}{of_thing} since {_time(holding.since)}.", *self._award_lines(holding)]
+            else:
+                lines = [f"{who} does not hold {what}{of_thing}.", *self._gone_lines()]
+        if self.progress:
+            lines.append(
+                f"  Progress: {self.progress}" + (", the best of all things" if self.per and self._is_of_things else "")
+            )
+        lines += self._check_lines()
+        if self.events:
+            lines += ["  History, the newest first:", *(f"    {event}" for event in self.events)]
+        for problem in self.problems:
+            word = "Note" if problem.state in (State.PAUSED, State.RETIRED) else "Problem"
+            lines.append(f"  {word}: {problem.message}")
+        lines += [f"  What to do: {remedy}" for remedy in self.remedies]
+        return "\n".join(map(status.in_one_line, lines))
+
+    @property
+    def _is_of_things(self) -> bool:
+        """All things are told. A badge that had one for each until its rule was changed may be held for several."""
+        return self.thing is None and (bool(self.per) or len(self.holdings) > 1)
+
+    @property
+    def _is_paused(self) -> bool:
+        return any(problem.state is State.PAUSED for problem in self.problems)
+
+    def _things_lines(self, sentence: str) -> Iterator[str]:
+        if not self.holdings:
+            yield f"{sentence.format('does not hold')} for any {self.per}."
+            yield from self._gone_lines()
+            return
+        number = len(self.holdings)
+        values = "value" if number == 1 else "values"
+        yield f"{sentence.format('holds')} for {number:,} {values} of {self.per or 'what it was awarded for'}."
+        for holding in self.holdings[:SHOWN]:
+            did = f": {holding.award.told_by}" if holding.award else ""
+            values = _values(holding.award.evidence) if holding.award else ""
+            stays = "; by hand, so no rule takes it back" if holding.by_hand else ""
+            ends = f"; ends {_time(holding.expires_at)}" if holding.expires_at else ""
+            with_values = f", with {values}" if values else ""
+            yield f"    {holding.thing or '(nothing)'} since {_time(holding.since)}{did}{with_values}{ends}{stays}"
+        if number > SHOWN:
+            yield f"    and {number - SHOWN:,} more; --thing KEY tells of one"
+
+    def _award_lines(self, holding: Holding) -> Iterator[str]:
+        award = holding.award
+        if award:
+            yield f"  Awarded: {award.told_by}"
+            if values := _values(award.evidence):
+                yield f"  With: {values}"
+            if award.rule:
+                today = "as today" if holding.has_same_rule else f"which has changed since; today's is {self.rule}"
+                yield f"  Rule: version {award.rule}, {today}"
+        else:
+            yield "  The history does not tell how it was awarded."
+        if holding.expires_at:
+            yield f"  Ends: {_time(holding.expires_at)}"
+        if holding.by_hand:
+            yield "  Held by hand: it stays, whatever the rule says."
+
+    def _gone_lines(self) -> Iterator[str]:
+        """How what was held once went."""
+        for holding in self.ended[:SHOWN]:
+            of_thing = f"for {holding.thing}, " if holding.thing else ""
+            yield f"  Expired: {of_thing}at {_time(holding.expires_at)}; held since {_time(holding.since)}"
+        last = self.events[0] if self.events else None
+        if last and not self.ended and last.kind != "awarded":
+            of_thing = f"for {last.thing}, " if last.thing else ""
+            if last.kind == "expired":
+                yield f"  Expired: {of_thing}let go of at {_time(last.at)} by the next check ({last.told_by})"
+            else:
+                yield f"  Taken back: {of_thing}at {_time(last.at)}, {last.told_by}"
+
+    def _check_lines(self) -> Iterator[str]:
+        is_open = not self.is_held or self.is_revocable or self._is_of_things
+        if self.condition and is_open:
+            yield f"  Condition: {' '.join(self.condition.split())}"
+        if self.condition and is_open and not self._is_paused:
+            for number, watching in enumerate(self.watched):
+                yield f"  Checked after: {watching}" if not number else f"    and after: {watching}"
+            yield from (f"  Not noticed: {sentence}" for sentence in self.unnoticed)
+        if self.condition and (not self.is_held or self._is_of_things):
+            yield f"  Now: {self._verdict()}"
+            # Where all rows give the same, and for the same reason, one line says it all.
+            is_one = len(self.rows) <= 1 and not any(row.columns or row.thing for row in self.rows)
+            yield from () if is_one else (f"    {row}" for row in self.rows[:SHOWN])
+        if is_open or self.error:
+            yield from self._whole_lines()
+        if self.pending:
+            checks = "1 check" if self.pending == 1 else f"{self.pending:,} checks"
+            yield f"  Pending: {checks}, left at {_time(self.pending_since)}"
+        if self.condition and is_open and not self._is_paused:
+            known = f"at {_time(self.last_check)} or later" if self.last_check else "not known"
+            yield f"  Last check: {known}; checks that change nothing leave no trace"
+        yield from (f"  Failed: {failure}" for failure in self.failures if is_open or self.error)
+
+    def _whole_lines(self) -> Iterator[str]:
+        if self.error and self.is_held and not self._is_of_things:
+            yield f"  Now: it fails: {self.error}"
+        told = self.as_a_whole
+        if self._is_of_things and len(told) > 1:
+            # What holds for each is told by thing where it does not.
+            told = {thing: value for thing, value in told.items() if not value}
+            if not told:
+                yield f"  For each {self.per} that is held: true"
+        for thing, value in list(told.items())[:SHOWN]:
+            by_hand = any(holding.thing == thing and holding.by_hand for holding in self.holdings)
+            then = "; by hand, so it stays" if by_hand and not value else ""
+            if thing in self.to_be_taken_back:
+                then = "; it is paused, so it stays" if self._is_paused else "; the next check takes it back"
+            yield f"  For {f'{self.per} {thing}' if thing else 'the user as a whole'}: {_word(value)}{then}"
+        if len(told) > SHOWN:
+            yield f"    and {len(told) - SHOWN:,} more that are false"
+
+    def _verdict(self) -> str:
+        if self.error:
+            return f"it fails: {self.error}"
+        if self.undecided:
+            return f"it cannot be said: {self.undecided}"
+        if not self.rows:
+            return "the table has no row of the user" + (f" with this {self.per}" if self.thing else "")
+        values = [row.value for row in self.rows]
+        if len(set(values)) == 1:
+            return _word(values[0]) + (f" for all {len(values):,} rows of the user" if self.per and values[1:] else "")
+        counts = (f"{_word(value)} for {values.count(value):,}" for value in (True, False, None) if value in values)
+        return f"{', '.join(counts)} of {len(values):,} rows of the user (rows alike counted once)"
+
+
+def _time(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S %Z}" if at else "a time that was not recorded"
+
+
+def _word(value: bool | None) -> str:
+    return "null" if value is None else str(value).lower()
+
+
+def _values(evidence: Any) -> str:
+    """What a condition saw, on one line."""
+    if not isinstance(evidence, dict):
+        return ""
+    sides = [(f"{side}.", evidence[side]) for side in ("new", "old") if isinstance(evidence.get(side), dict)]
+    if not sides and "operation" not in evidence:
+        sides = [("", evidence)]
+    return ", ".join(f"{side}{name} = {value!r}" for side, columns in sides for name, value in columns.items())
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value.isoformat() if isinstance(value, datetime) else value

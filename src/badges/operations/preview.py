@@ -1,0 +1,345 @@
+"""What a badge will do before it does it: who qualifies, what a write will cost, what to mind. Takes a connection.
+
+All of it runs in a read-only transaction under BADGES_PREVIEW_TIMEOUT. What fails or takes too long is said, and the
+rest goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.contrib.auth import get_user_model
+from django.db import DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from badges.conf import badges_settings
+from badges.database import fetch, read_only, template
+from badges.definitions.types import Definition
+from badges.facts import analysis, watches
+from badges.facts.target import describe_target
+from badges.facts.types import AnalysedDefinition, Target, Watched
+from badges.functions import qualifying
+from badges.installation import pg_cron, rows
+from badges.installation.roles import hidden_tables
+from badges.operations import backfill, cost
+
+EXAMPLES = 10
+"""Users who are named."""
+
+TINY = 1_000
+"""Rows of a table that may be read in sequence without a word."""
+
+RULE = ("rule", "revocable", "active", "retired_at")
+"""The columns of a stored definition that decide who is awarded, and when."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Person:
+    key: str
+    name: str
+    """What get_username() gives; the key, if the user cannot be read."""
+
+    def __str__(self) -> str:
+        return self.name if self.name == self.key else f"{self.name} ({self.key})"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Count:
+    """The users of one badge by the rows that exist now. The numbers are None if they could not be had."""
+
+    code: str
+    users: int | None
+    """All users."""
+    qualifying: int | None = None
+    new: int | None = None
+    """Those of them who lack the badge: `award_badges` would award it to them."""
+    awards: int | None = None
+    """What they would be awarded; more than `new` where there is one badge for each thing."""
+    losers: int | None = None
+    """Those who would lose it; None as well while the badge cannot be revoked."""
+    new_examples: tuple[Person, ...] = ()
+    holder_examples: tuple[Person, ...] = ()
+    """Some who qualify, by name: those who lack the badge before those who hold it, ten together."""
+    loser_examples: tuple[Person, ...] = ()
+    skipped: str = ""
+    """Why nothing is counted: existing rows cannot tell, or the badge is paused."""
+    error: str = ""
+    """What kept it from being counted: PostgreSQL's message, or that the time was up."""
+    is_out_of_time: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Caution:
+    """Something to mind about a badge, and what to do about it: a statement, a line of a crontab, or a sentence."""
+
+    message: str
+    remedy: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Preview:
+    count: Count
+    writes: tuple[cost.Write, ...]
+    """What a write of each event costs at worst."""
+    writes_error: str
+    warnings: tuple[Caution, ...]
+    watches: tuple[str, ...] = ()
+    """After which other changes the badge is looked at."""
+    notes: tuple[str, ...] = ()
+    """What its rule says beside the condition."""
+
+    @property
+    def code(self) -> str:
+        return self.count.code
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, as JSON has it."""
+        found = dataclasses.asdict(self)
+        return {**found.pop("count"), **found}
+
+    def lines(self) -> Iterator[str]:
+        """The same for people, without the warnings."""
+        count = self.count
+        if count.skipped:
+            yield f"{self.code}: not counted, {count.skipped}"
+        elif count.new is None:
+            yield f"{self.code}: {count.error}"
+        else:
+            users = f" of {count.users:,} users" if count.users is not None else ""
+            badges = f" {count.awards:,} badges" if count.awards not in (None, count.new) else ""
+            yield f"{self.code}: {count.new:,} would be awarded{badges}; qualifying now: {count.qualifying:,}{users}"
+        if count.losers is not None:
+            yield f"    {count.losers:,} would lose it{_some(count.loser_examples, count.losers)}"
+        holding = (count.qualifying or 0) - (count.new or 0)
+        for what, people, number in (
+            ("new", count.new_examples, count.new or 0),
+            ("hold it already", count.holder_examples, holding),
+        ):
+            if people:
+                yield f"    {what}{_some(people, number)}"
+        yield from (f"    {note}" for note in self.notes)
+        for watch in self.watches:
+            yield f"    looked at as well after {watch}"
+        # Where a check looks at the user as a whole, all writes to a table cost the same.
+        alike: dict[tuple[str, str], list[str]] = {}
+        for write in self.writes:
+            alike.setdefault((write.table, write.told), []).append(write.event)
+        for (table, told), events in alike.items():
+            yield f"    each {' or '.join(events)}{f' on {table}' if table else ''} {told}"
+        if self.writes_error:
+            yield f"    the cost of a write: {self.writes_error}"
+
+
+def _some(people: Sequence[Person], number: int) -> str:
+    """A few of so many by name."""
+    return f": {', '.join(map(str, people))}{', ...' if number > len(people) else ''}" if people else ""
+
+
+def of_changed(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path
+) -> tuple[Preview, ...]:
+    """The badges that `changed` gives."""
+    chosen = changed(connection, definitions)
+    target = describe_target(connection)
+    return of(connection, target, analysis.analyse(connection, target, chosen, str(source)))
+
+
+def changed(connection: BaseDatabaseWrapper, definitions: Sequence[Definition]) -> list[Definition]:
+    """Those that are new in the database, or whose rule differs from what is installed."""
+    stored = rows.stored_definitions(connection)
+    found = []
+    for definition in definitions:
+        row, old = rows.row(definition), stored.get(definition.code)
+        if old is None or any(old[name] != row[name] for name in RULE):
+            found.append(definition)
+    return found
+
+
+def of_chosen(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str]
+) -> tuple[Preview, ...]:
+    """The badges that `awarding.award` would award with the same arguments; raises what it would raise."""
+    return of(connection, *backfill.prepare(connection, definitions, source, codes))
+
+
+def of(connection: BaseDatabaseWrapper, target: Target, badges: Sequence[AnalysedDefinition]) -> tuple[Preview, ...]:
+    previews = []
+    users = count_users(connection, target) if badges else None
+    for analysed in badges:
+        counted = count(connection, target, analysed, users)
+        if not analysed.definition.active:
+            # Nothing looks at it.
+            previews.append(Preview(counted, (), "", ()))
+            continue
+        writes: tuple[cost.Write, ...] = ()
+        error = ""
+        try:
+            with _looking(connection, target):
+                writes = cost.of_writes(connection, target, analysed)
+        except DatabaseError as failure:
+            error, _ = _reason(failure, "estimated")
+        warnings = tuple(_warnings(connection, target, analysed, writes))
+        watches, notes = tuple(map(_watch, analysed.watches)), tuple(_notes(analysed))
+        previews.append(Preview(counted, writes, error, warnings, watches, notes))
+    return tuple(previews)
+
+
+def _watch(watched: Watched) -> str:
+    table = watched.table.qualified_name
+    return f"{', '.join(watched.events)} on {table}, for {watched.user.name} ({watched.reason})"
+
+
+def _notes(analysed: AnalysedDefinition) -> Iterator[str]:
+    definition, per = analysed.definition, next(iter(analysed.facts.values())).per
+    if per:
+        yield f"one badge for each {per.name} of {analysed.table.qualified_name}"
+    if definition.expires_after:
+        yield f"ends after {definition.expires_after}, and can be earned again"
+
+
+def count_users(connection: BaseDatabaseWrapper, target: Target) -> int | None:
+    """All users; None if they cannot be counted in time."""
+    query = sql.SQL("SELECT count(*) FROM {}").format(target.users.identifier)
+    try:
+        with _looking(connection, target):
+            return int(fetch(connection, query.as_string())[0][0])
+    except DatabaseError as failure:
+        _reason(failure, "counted")
+        return None
+
+
+def count(
+    connection: BaseDatabaseWrapper,
+    target: Target,
+    analysed: AnalysedDefinition,
+    users: int | None,
+    *,
+    only_new: bool = False,
+) -> Count:
+    """Count the users of one badge, and name some. Changes nothing, whatever the condition calls.
+
+    :param only_new: ask the condition for those alone who lack the badge, as `awarding.award` does. That is cheaper;
+        `qualifying` stays None.
+    """
+    definition, facts = analysed.definition, qualifying.facts_of_existing_rows(analysed)
+    counted = Count(definition.code, users)
+    if not definition.active:
+        return dataclasses.replace(counted, skipped=backfill.PAUSED)
+    if facts is None:
+        return dataclasses.replace(counted, skipped=backfill.DECIDED_BY_OLD)
+    tables = {facts.table.qualified_name, target.users.qualified_name, target.badges.qualified_name, *facts.tables}
+    if hidden := hidden_tables(connection, target.role, tables):
+        message = f'not counted, as row-level security may hide rows of {", ".join(hidden)} from "{target.role}"'
+        return dataclasses.replace(counted, error=message)
+    query = template("operations/preview.sql").format(
+        qualifying=qualifying.query(target, analysed, facts, lacking=only_new),
+        lacks=sql.SQL("true")
+        if only_new
+        else qualifying.lacks(
+            target, definition, sql.Identifier("qualifying", "user_id"), sql.Identifier("qualifying", "thing")
+        ),
+        size=sql.Literal(EXAMPLES),
+    )
+    try:
+        with _looking(connection, target):
+            [(qualify, new, awards, lacking, holding)] = fetch(connection, query.as_string())
+            losers: int | None = None
+            losing: Sequence[str] = ()
+            losing_query = qualifying.losing(target, analysed)
+            if losing_query is not None:
+                losing_query = template("operations/preview_losing.sql").format(
+                    losing=losing_query, size=sql.Literal(EXAMPLES)
+                )
+                [(losers, losing)] = fetch(connection, losing_query.as_string())
+        lacking, holding = lacking[:EXAMPLES], holding[: EXAMPLES - len(lacking)]
+        names = _names(connection, target, [*lacking, *holding, *losing])
+    except DatabaseError as failure:
+        error, is_out_of_time = _reason(failure, "counted")
+        return dataclasses.replace(counted, error=error, is_out_of_time=is_out_of_time)
+    return dataclasses.replace(
+        counted,
+        qualifying=None if only_new else qualify,
+        new=new,
+        awards=awards,
+        losers=losers,
+        new_examples=tuple(names[key] for key in lacking),
+        holder_examples=tuple(names[key] for key in holding),
+        loser_examples=tuple(names[key] for key in losing),
+    )
+
+
+@contextlib.contextmanager
+def _looking(connection: BaseDatabaseWrapper, target: Target) -> Iterator[None]:
+    """A block in which conditions run as they will in the generated functions, but can change and hang nothing."""
+    timeout = badges_settings.BADGES_PREVIEW_TIMEOUT
+    lock_timeout = min(timeout, badges_settings.BADGES_LOCK_TIMEOUT)
+    with read_only(connection, timeout, lock_timeout, search_path=target.function_search_path, jit="off"):
+        yield
+
+
+def _reason(failure: DatabaseError, verb: str) -> tuple[str, bool]:
+    """Why something could not be looked at, and whether that was for lack of time."""
+    cause = failure.__cause__
+    # Without a connection, or without PostgreSQL's word for it, there is no going on.
+    if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
+        raise failure
+    match cause:
+        case psycopg.errors.QueryCanceled():
+            return f"not {verb} within {badges_settings.BADGES_PREVIEW_TIMEOUT} ms (BADGES_PREVIEW_TIMEOUT)", True
+        case psycopg.errors.LockNotAvailable():
+            return f"not {verb}, as a table is locked against readers", True
+        case psycopg.errors.AdminShutdown() | psycopg.errors.CrashShutdown():
+            raise failure
+    return f"not {verb}: {cause.diag.message_primary}", False
+
+
+def _names(connection: BaseDatabaseWrapper, target: Target, keys: Sequence[str]) -> dict[str, Person]:
+    if not keys:
+        return {}
+    model = get_user_model()
+    names: dict[str, str] = {}
+    try:
+        with _looking(connection, target):
+            users = model._base_manager.using(connection.alias).only("pk", model.USERNAME_FIELD)
+            names = {str(user.pk): user.get_username() for user in users.filter(pk__in=keys)}
+    except DatabaseError as failure:
+        _reason(failure, "named")
+    return {key: Person(key, str(names.get(key, key))) for key in keys}
+
+
+def _warnings(
+    connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition, writes: Sequence[cost.Write]
+) -> Iterator[Caution]:
+    table = analysed.table
+    schedule = pg_cron.crontab_line(connection.alias)
+    indexes = set()
+    for read in {(read.table, read.index): read for write in writes for read in write.reads}.values():
+        if read.is_whole and read.table_rows > TINY:
+            indexes.add(read.index)
+            rows = f"about {read.table_rows:,} rows"
+            yield Caution(f"No index serves: each write reads the whole of {read.table}, {rows}.", _index(read))
+    facts = qualifying.facts_of_existing_rows(analysed)
+    if facts and not backfill.is_indexed(connection, facts):
+        index = cost.create_index(table.schema, table.name, (facts.user.name,), is_partitioned=table.is_partitioned)
+        if index not in indexes:
+            yield Caution(
+                f"No index of {table.qualified_name} begins with {facts.user.name}: award_badges looks at all users in "
+                "one statement, and so in one transaction.",
+                index,
+            )
+    for sentence in watches.unnoticed(analysed):
+        yield Caution(sentence, schedule)
+
+
+def _index(read: cost.Read) -> str:
+    if read.index:
+        return read.index
+    if not read.is_filtered:
+        return "No index helps: the condition asks for all of its rows."
+    return "No index can be proposed: the condition compares no column of it for equality."

@@ -1,0 +1,36 @@
+"""Settles pending checks. Takes a connection."""
+
+from __future__ import annotations
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from badges.database import fetch, qualified, read_committed
+from badges.facts.target import describe_target
+
+SETTLE_BATCH = 100
+"""Pending checks that are settled in one transaction; their users are locked until it ends."""
+
+
+def settle(connection: BaseDatabaseWrapper) -> tuple[int, int]:
+    """Settle the pending checks that other transactions left, in batches that commit.
+
+    :returns: how many are settled, and how many have to wait because a transaction that is still open keeps them, or
+        because their condition failed.
+    """
+    target = describe_target(connection)
+    function = qualified(target.schema, "badges_settle")
+    total = 0
+    buckets = sql.SQL("SELECT DISTINCT bucket FROM {} ORDER BY bucket").format(target.pending.identifier)
+    # Bucket by bucket, so that checks which have to wait do not stand before others.
+    for (bucket,) in fetch(connection, buckets.as_string()):
+        query = sql.SQL("SELECT settled, kept FROM {}(ARRAY[{}], {})").format(
+            function, sql.Literal(bucket), sql.Literal(SETTLE_BATCH)
+        )
+        settled = kept = SETTLE_BATCH
+        while settled and settled + kept >= SETTLE_BATCH:
+            with read_committed(connection):
+                [(settled, kept)] = fetch(connection, query.as_string())
+            total += settled
+    remaining = sql.SQL("SELECT count(*) FROM {}").format(target.pending.identifier)
+    return total, int(fetch(connection, remaining.as_string())[0][0])

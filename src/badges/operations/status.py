@@ -1,0 +1,291 @@
+"""How each badge stands: its triggers, its holders, what failed. A fixed number of queries. Takes a connection."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from badges.database import fetch, template
+from badges.definitions.types import Definition, TriggerEvent
+from badges.facts.target import describe_target
+from badges.facts.types import Target, fold
+from badges.functions.types import GENERATOR, digest
+from badges.installation import catalog, rows
+from badges.installation.types import InstalledFunction, InstalledTrigger
+
+_CREATE = "python manage.py create_badge_triggers"
+_PART = re.compile(r'"(?:[^"]|"")+"|[^".]+')
+"""A name of a table, or its schema's, as an author writes it."""
+
+
+class State(enum.StrEnum):
+    """What a badge's triggers are; the worst comes first."""
+
+    MISSING = "missing"
+    NOT_IN_LINE = "not in line"
+    DISABLED = "disabled"
+    PAUSED = "paused"
+    RETIRED = "retired"
+    ENABLED = "enabled"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Problem:
+    """Why nobody earns a badge, or not as it is declared; and what mends that, unless it is meant so."""
+
+    state: State
+    message: str
+    remedy: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return {"state": self.state.value, "message": self.message, "remedy": self.remedy}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wanted:
+    """One kind of write after which a badge is to be looked at, so that there must be a trigger."""
+
+    event: str
+    table: str
+    """As schema.table; as the badge's author wrote it, if `oid` is 0."""
+    oid: int = 0
+
+    def is_met_by(self, trigger: InstalledTrigger) -> bool:
+        """Whether a trigger is the one that is wanted, disabled or not."""
+        return trigger.is_plain and catalog.is_after(trigger.type, self.event) and self.is_on(trigger)
+
+    def is_on(self, trigger: InstalledTrigger) -> bool:
+        """Whether a trigger is on the table."""
+        if self.oid:
+            return trigger.table_oid == self.oid
+        folded = ".".join(fold(part) for part in _PART.findall(self.table))
+        return not {trigger.table, trigger.qualified_table}.isdisjoint({self.table, folded})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Writes:
+    """The writes to one table after which a badge is looked at."""
+
+    table: str
+    events: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.events)} on {self.table}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BadgeStatus:
+    """One declared badge, or one that is declared no more and that somebody still holds. Each level is one."""
+
+    code: str
+    name: str
+    writes: tuple[Writes, ...]
+    """All after which it is looked at, its own table first; tables as schema.table, if the badge is installed."""
+    levels: tuple[str, ...]
+    """Those of its triggers: `statement` or `row`; both for some badges, none if nothing is installed."""
+    problems: tuple[Problem, ...]
+    holders: int
+    """Users who hold it, whatever they hold it for."""
+    badges: int
+    """What they hold; more than `holders` where there is one badge for each thing."""
+    users: int
+    last_award: datetime | None
+    failures: int
+    """How often its condition failed since `award_badges` last went well."""
+    pending: int
+
+    @property
+    def state(self) -> State:
+        return min((problem.state for problem in self.problems), key=list(State).index, default=State.ENABLED)
+
+    @property
+    def share(self) -> float:
+        """Of all users, those who hold it: from 0 to 1."""
+        return self.holders / self.users if self.users else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "name": self.name,
+            "after": [{"table": each.table, "events": list(each.events)} for each in self.writes],
+            "levels": list(self.levels),
+            "state": self.state.value,
+            "problems": [problem.as_dict() for problem in self.problems],
+            "holders": self.holders,
+            "badges": self.badges,
+            "users": self.users,
+            "share": self.share,
+            "last_award": self.last_award.isoformat() if self.last_award else None,
+            "failures": self.failures,
+            "pending": self.pending,
+        }
+
+
+def survey(connection: BaseDatabaseWrapper, definitions: Sequence[Definition]) -> tuple[BadgeStatus, ...]:
+    """The declared badges in their order, then those that are declared no more and that somebody holds.
+
+    :raises NotMigrated: the tables of the app are missing.
+    """
+    target = describe_target(connection)
+    stored = rows.stored_definitions(connection)
+    installed = catalog.installed(connection, target)
+    numbers = {code: rest for code, *rest in _numbers(connection, target)}
+    declared = {definition.code: definition for definition in definitions}
+    left = [code for code in stored if code not in declared and (numbers[code][0] or not stored[code]["retired_at"])]
+    found = []
+    for code in (*declared, *left):
+        definition, row = declared.get(code), stored.get(code)
+        functions = functions_of(code, installed)
+        triggers = [trigger for function in functions for trigger in function.triggers]
+        holders, badges, last_award, failures, pending, users = numbers.get(code, (0, 0, None, 0, 0, 0))
+        found.append(
+            BadgeStatus(
+                code=code,
+                name=definition.name if definition else row["name"] if row else "",
+                writes=_writes(wanted(definition) if definition else _wanted_once(row), triggers),
+                levels=tuple(sorted({catalog.level(trigger.type) for trigger in triggers})),
+                problems=tuple(problems(code, definition, row, functions)),
+                holders=holders,
+                badges=badges,
+                users=users,
+                last_award=last_award,
+                failures=failures,
+                pending=pending,
+            )
+        )
+    return tuple(found)
+
+
+def functions_of(code: str, installed: Mapping[str, InstalledFunction]) -> list[InstalledFunction]:
+    """The installed functions that award a badge."""
+    return [function for function in installed.values() if code in function.metadata.get("badges", ())]
+
+
+def wanted(definition: Definition) -> tuple[Wanted, ...]:
+    """What a definition by itself asks for. Of other tables that its condition reads, only the analysis knows."""
+    # What takes a badge back is at least a change of its own rows.
+    events = [*definition.events, *([TriggerEvent.UPDATE, TriggerEvent.DELETE] if definition.revocable else [])]
+    pairs = [
+        *((event.value, definition.trigger_table) for event in events),
+        *((event.value, watch.table) for watch in definition.watches for event in watch.events),
+    ]
+    return tuple(Wanted(*pair) for pair in dict.fromkeys(pairs))
+
+
+def problems(
+    code: str,
+    definition: Definition | None,
+    stored: Mapping[str, Any] | None,
+    functions: Sequence[InstalledFunction],
+    triggers: Sequence[Wanted] = (),
+) -> Iterator[Problem]:
+    """What keeps a badge from being awarded as it is declared, as far as the catalog tells.
+
+    :param definition: as it is declared; None if it is not.
+    :param stored: the row of `BadgeDefinition`; None if there is none.
+    :param functions: those that award it.
+    :param triggers: those that it must have, if the analysis tells; otherwise what its definition asks for.
+    """
+    if definition is None:
+        if stored and stored["retired_at"]:
+            since = f"{stored['retired_at']:%Y-%m-%d %H:%M:%S %Z}"
+            message = f"Nothing declares it since {since}: nobody earns it any more, and who holds it keeps it."
+            yield Problem(State.RETIRED, message)
+        else:
+            yield Problem(State.NOT_IN_LINE, "It is installed, but nothing declares it any more.", _CREATE)
+        return
+    place = definition.source.module or "The badge file"
+    if stored is None or stored["retired_at"]:
+        yield Problem(State.MISSING, f"{place} declares it, but it is not installed.", _CREATE)
+        return
+    row = rows.row(definition)
+    # The rule only follows from the others.
+    if differing := [key for key, value in row.items() if stored[key] != value and key != "rule"]:
+        message = f"{place} says something else than what is installed: {', '.join(differing)}."
+        yield Problem(State.NOT_IN_LINE, message, _CREATE)
+    if not stored["active"]:
+        # So it has no triggers.
+        yield Problem(State.PAUSED, "It is paused (active is false): nobody earns it, and who holds it keeps it.")
+        return
+    installed = [trigger for function in functions for trigger in function.triggers]
+    missing = [
+        each for each in triggers or wanted(definition) if not any(each.is_met_by(trigger) for trigger in installed)
+    ]
+    for each in missing:
+        yield Problem(State.MISSING, f"Its trigger after {each.event} on {each.table} is missing.", _CREATE)
+    for function in functions:
+        # No trigger calls the function that catches up with what comes late.
+        has_trigger = function.triggers or function.name == "badges_catch_up"
+        if not has_trigger and not any(function.name.startswith(f"badges_{each.event}_") for each in missing):
+            yield Problem(State.MISSING, f"The trigger that calls its function {function.name} is missing.", _CREATE)
+        if digest(function.body) != function.metadata.get("body"):
+            yield Problem(State.NOT_IN_LINE, f"Its function {function.name} was edited in the database.", _CREATE)
+        elif function.metadata.get("generator") != GENERATOR:
+            yield Problem(State.NOT_IN_LINE, f"Its function {function.name} is of another version.", _CREATE)
+        for trigger in function.triggers:
+            yield from _trigger_problems(trigger)
+
+
+def state_of(wanted: Wanted, triggers: Sequence[InstalledTrigger]) -> str:
+    """How a trigger that is wanted stands, in a word or two."""
+    for trigger in triggers:
+        if wanted.is_met_by(trigger):
+            if trigger.enabled == "R":
+                return "on replicas only"
+            return (State.DISABLED if trigger.is_disabled else State.ENABLED).value
+    return State.MISSING.value
+
+
+def in_one_line(text: str) -> str:
+    """`text` as it may stand on one line of a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _trigger_problems(trigger: InstalledTrigger) -> Iterator[Problem]:
+    place = f"Its trigger {trigger.name} on {trigger.qualified_table}"
+    if not trigger.is_plain:
+        yield Problem(State.NOT_IN_LINE, f"{place} was changed in the database.", _CREATE)
+    if trigger.enabled in "DR":
+        message = f"{place} is disabled." if trigger.is_disabled else f"{place} is enabled on replicas only."
+        statement = sql.SQL("ALTER TABLE {} ENABLE TRIGGER {};").format(
+            trigger.table_identifier, sql.Identifier(trigger.name)
+        )
+        yield Problem(State.DISABLED, message, statement.as_string())
+
+
+def _wanted_once(stored: Mapping[str, Any] | None) -> tuple[Wanted, ...]:
+    """The same of a badge that is not declared any more, as far as its row tells."""
+    if stored is None:
+        return ()
+    return tuple(
+        Wanted(event.value, stored["trigger_table"]) for event in TriggerEvent if event in stored["trigger_condition"]
+    )
+
+
+def _writes(wanted: Sequence[Wanted], triggers: Sequence[InstalledTrigger]) -> tuple[Writes, ...]:
+    """By table: what is asked for, and what is installed."""
+    found: dict[str, set[str]] = {}
+    for each in wanted:
+        table = next((trigger.qualified_table for trigger in triggers if each.is_on(trigger)), each.table)
+        found.setdefault(table, set()).add(each.event)
+    for trigger in sorted(triggers, key=lambda trigger: trigger.qualified_table):
+        found.setdefault(trigger.qualified_table, set()).add(catalog.event(trigger.type))
+    return tuple(Writes(table, tuple(e.value for e in TriggerEvent if e in events)) for table, events in found.items())
+
+
+def _numbers(connection: BaseDatabaseWrapper, target: Target) -> list[tuple[Any, ...]]:
+    query = template("operations/badge_numbers.sql").format(
+        definitions=target.definitions.identifier,
+        users=target.users.identifier,
+        badges=target.badges.identifier,
+        failures=target.failures.identifier,
+        pending=target.pending.identifier,
+    )
+    return fetch(connection, query.as_string())

@@ -1,0 +1,254 @@
+"""What pages and template tags show: each a fixed number of queries, however many rows there are.
+
+Secret badges are left out for a viewer who does not hold them, expired ones for everybody.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Count, Exists, F, Func, Max, Min, OuterRef, Q, Sum, TextField, Window
+from django.db.models.functions import Rank, RowNumber, TruncDate
+from django.utils import timezone
+from django.utils.translation import gettext
+
+from badges import exceptions
+from badges.models import Badge, BadgeDefinition, BadgeEvent
+from badges.progress import Progress
+from badges.queries import bars
+from badges.queries.visibility import key_of, visible
+
+#: How many things of one badge are listed for a user; the others are only counted.
+MOST_THINGS = 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """A badge beside what there is to say about it."""
+
+    definition: BadgeDefinition
+    badges: Sequence[Badge] = ()
+    """What the user in question holds of it, newest first: one, or one for each thing as long as they are not many."""
+    count: int = 0
+    """How many of it the user holds."""
+    holders: int = 0
+    share: float = 0.0
+    """The share of all users who hold it, from 0 to 1."""
+    progress: Progress | None = None
+
+    @property
+    def since(self) -> datetime.datetime | None:
+        """When the newest was awarded."""
+        return self.badges[0].awarded_at if self.badges else None
+
+    @property
+    def things(self) -> list[str]:
+        return [badge.thing for badge in self.badges if badge.thing]
+
+    @property
+    def more_things(self) -> int:
+        """How many things are not listed."""
+        return self.count - len(self.badges)
+
+    @property
+    def percent_of_users(self) -> float:
+        return self.share * 100
+
+    @property
+    def percent(self) -> int:
+        """The progress in whole percent, 100 only if the goal is reached."""
+        return int(self.progress.share * 100) if self.progress else 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Holder:
+    """A user who holds a badge."""
+
+    user: Any
+    since: datetime.datetime | None
+    count: int
+    things: Sequence[str]
+
+    @property
+    def more_things(self) -> int:
+        return self.count - len(self.things)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """A place on the leaderboard; users with the same points share it."""
+
+    rank: int
+    user: Any
+    points: int
+    badges: int
+
+
+def everything(viewer: Any) -> list[Entry]:
+    """All badges that can be earned, with their holders and what the viewer holds. Five queries at most."""
+    definitions = list(BadgeDefinition.objects.filter(visible(viewer), retired_at=None))
+    holders = _holders()
+    users = get_user_model()._default_manager.count()
+    held = _held(viewer, viewer)
+    return [
+        dataclasses.replace(
+            held.get(definition.code, Entry(definition)),
+            holders=holders.get(definition.code, 0),
+            share=_share(holders.get(definition.code, 0), users),
+        )
+        for definition in definitions
+    ]
+
+
+def one(definition: BadgeDefinition, viewer: Any) -> Entry:
+    """One badge, with its holders and what the viewer holds. Three queries."""
+    users = get_user_model()._default_manager.count()
+    holders = Badge.objects.filter(definition=definition).aggregate(users=Count("user", distinct=True))["users"]
+    entry = _held(viewer, viewer).get(definition.code, Entry(definition))
+    return dataclasses.replace(entry, holders=holders, share=_share(holders, users))
+
+
+def find(code: str, viewer: Any) -> BadgeDefinition | None:
+    """The badge with this code; None if there is none that the viewer may see. One query."""
+    return BadgeDefinition.objects.filter(visible(viewer), code=code).first()
+
+
+def held_by(user: Any, viewer: Any) -> list[Entry]:
+    """What a user holds of what the viewer may see, in the order of the badges. One query."""
+    return list(_held(user, viewer).values())
+
+
+def on_the_way(user: Any, viewer: Any) -> list[Entry]:
+    """What a user lacks and can earn, with the progress where there is one; of levels only the next. Three queries."""
+    if key_of(user) is None:
+        return []
+    held = Badge.objects.filter(user=key_of(user)).values("code")
+    lacking = BadgeDefinition.objects.filter(visible(viewer), retired_at=None, active=True).exclude(pk__in=held)
+    try:
+        progress = Badge.objects.progress(user)
+    except exceptions.NotInLine:
+        progress = {}
+    entries, seen = [], set()
+    for definition in lacking:
+        levels = (definition.progress, definition.trigger_table, definition.user_field, definition.position)
+        if definition.goal is None or levels not in seen:
+            entries.append(Entry(definition, progress=progress.get(definition.code)))
+        seen.add(levels)
+    return entries
+
+
+def holders(definition: BadgeDefinition, start: int, stop: int) -> list[Holder]:
+    """Who holds a badge, the latest first, from one place of that list to another. At most two queries."""
+    badges = Badge.objects.filter(definition=definition)
+    if not definition.per:
+        rows = badges.select_related("user").order_by(F("awarded_at").desc(nulls_last=True), "user")[start:stop]
+        return [Holder(row.user, row.awarded_at, 1, [row.thing] if row.thing else []) for row in rows]
+    newest_things = Func(
+        ArrayAgg("thing", order_by=(F("awarded_at").desc(nulls_last=True), "thing")),
+        template=f"(%(expressions)s)[1:{MOST_THINGS}]",
+        output_field=ArrayField(TextField()),
+    )
+    by_user = (
+        badges.order_by()
+        .values("user")
+        .annotate(since=Min("awarded_at"), latest=Max("awarded_at"), count=Count("pk"), things=newest_things)
+    )
+    found = list(by_user.order_by(F("latest").desc(nulls_last=True), "user")[start:stop])
+    users = _users(row["user"] for row in found)
+    return [
+        Holder(users[row["user"]], row["since"], row["count"], [thing for thing in row["things"] if thing])
+        for row in found
+        if row["user"] in users
+    ]
+
+
+def leaderboard(start: int, stop: int) -> list[Place]:
+    """Users by the points of the badges that they hold, from one place of that list to another. Two queries.
+
+    The first adds up all badges, secret ones too, so it takes as long for any part of the list.
+    """
+    by_user = (
+        Badge.objects.order_by()
+        .values("user")
+        .annotate(points=Sum("definition__points"), badges=Count("pk"))
+        .filter(points__gt=0)
+        .annotate(rank=Window(Rank(), order_by=F("points").desc()))
+    )
+    found = list(by_user.order_by("-points", "user")[start:stop])
+    users = _users(row["user"] for row in found)
+    return [
+        Place(row["rank"], users[row["user"]], row["points"], row["badges"]) for row in found if row["user"] in users
+    ]
+
+
+def newest(count: int, viewer: Any) -> list[BadgeEvent]:
+    """The newest awards of badges that are still held. One query."""
+    held = Badge.objects.filter(user=OuterRef("user"), definition=OuterRef("definition"), thing=OuterRef("thing"))
+    # A badge that was lost and awarded again has two events, of which the first is older than the badge.
+    still_held = Exists(held.filter(Q(awarded_at=None) | Q(awarded_at__lte=OuterRef("at"))))
+    awards = BadgeEvent.objects.filter(visible(viewer, "definition__"), still_held, kind=BadgeEvent.Kind.AWARDED)
+    # By transaction, as there is an index on it.
+    return list(awards.select_related("user", "definition").order_by("-transaction", "-at")[:count])
+
+
+def awards_over_time(definition: BadgeDefinition) -> bars.Chart | None:
+    """How often a badge was awarded when, in the active time zone; None if never. One query."""
+    events = BadgeEvent.objects.filter(definition=definition, kind=BadgeEvent.Kind.AWARDED, at__isnull=False)
+    days = events.annotate(day=TruncDate("at")).order_by().values("day").annotate(count=Count("pk"))
+    return bars.of(dict(days.values_list("day", "count")), timezone.localdate())
+
+
+def by_category(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
+    """Entries under their categories, which are in the order of their first badges; those without one come last."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.definition.category, []).append(entry)
+    without = groups.pop("", [])
+    # A site may have translations of its categories.
+    titled = [(gettext(category), group) for category, group in groups.items()]
+    return [*titled, (gettext("Other badges") if titled else gettext("Badges"), without)] if without else titled
+
+
+def _held(user: Any, viewer: Any) -> dict[str, Entry]:
+    """What a user holds, by code; for another viewer than the user without what is kept from that one."""
+    key = key_of(user)
+    if key is None:
+        return {}
+    badges = Badge.objects.filter(user=key)
+    if key_of(viewer) != key:
+        badges = badges.filter(visible(viewer, "definition__"))
+    newest_first = F("awarded_at").desc(nulls_last=True)
+    of_each = badges.annotate(
+        number=Window(RowNumber(), partition_by="definition", order_by=(newest_first, F("thing").asc())),
+        count=Window(Count("pk"), partition_by="definition"),
+    ).filter(number__lte=MOST_THINGS)
+    found: dict[str, list[Any]] = {}
+    ordered = of_each.select_related("definition").defer("evidence")
+    for badge in ordered.order_by("definition__position", "definition__goal", "definition__code", "number"):
+        found.setdefault(badge.code, []).append(badge)
+    return {code: Entry(group[0].definition, group, group[0].count) for code, group in found.items()}
+
+
+def _holders() -> dict[str, int]:
+    """How many users hold each badge. Only where some are held for things are users told apart, which takes a sort."""
+    by_code = Badge.objects.order_by().values("code")
+    rows = list(by_code.annotate(badges=Count("pk"), of_things=Count("pk", filter=~Q(thing=""))))
+    found = {row["code"]: row["badges"] for row in rows}
+    if with_things := [row["code"] for row in rows if row["of_things"]]:
+        users = by_code.filter(code__in=with_things).annotate(users=Count("user", distinct=True))
+        found |= dict(users.values_list("code", "users"))
+    return found
+
+
+def _users(keys: Iterable[Any]) -> dict[Any, Any]:
+    return get_user_model()._default_manager.in_bulk(list(keys))
+
+
+def _share(holders: int, users: int) -> float:
+    return min(holders / users, 1.0) if users else 0.0

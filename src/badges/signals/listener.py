@@ -1,0 +1,207 @@
+"""What `listen_badges` does: waits for events and pending checks, and works them off. Takes an alias.
+
+Several listeners share the work. Whoever sends the events of a user holds an advisory lock on that user meanwhile, in a
+session of its own: it goes with the session, however that ends, and no transaction is open while receivers are at work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import select
+import socket
+import time
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connections
+
+from badges.conf import badges_settings
+from badges.database import fetch, own_session
+from badges.models import Delivery, PendingCheck
+from badges.operations.settle import settle
+from badges.signals import dispatch
+
+logger = logging.getLogger("badges")
+
+CHANNEL = "badges"
+
+LOCK_CLASS = 0x62616468
+"""First key of the advisory locks of listeners ("badh"); the second is 0, shared by all that run, or a user's."""
+
+OVERDUE = 60
+"""Seconds after which a probe wonders why an event has not been sent."""
+
+PATIENCE = 10
+"""Seconds in which a probe wants to see something happen then."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_BATCH = 100
+
+
+@dataclasses.dataclass(slots=True)
+class Tally:
+    """What has been done."""
+
+    sent: int = 0
+    failed: int = 0
+    """Attempts in which a receiver raised."""
+    settled: int = 0
+
+
+class Listener:
+    """One listener on one database. `stop` may be called from a signal handler: the event at hand is finished."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self.tally = Tally()
+        self.is_stopped = False
+        self._woken = False
+        self._ear, self._bell = socket.socketpair()
+        self._bell.setblocking(False)
+
+    def close(self) -> None:
+        self._ear.close()
+        self._bell.close()
+
+    def stop(self, *_: Any) -> None:
+        self.is_stopped = True
+        with contextlib.suppress(BlockingIOError):
+            self._bell.send(b"!")
+
+    def run(self) -> None:
+        """Work until `stop`; a connection that is lost is made anew."""
+        pause = _FIRST_PAUSE
+        while not self.is_stopped:
+            try:
+                with self._session() as session:
+                    pause = _FIRST_PAUSE
+                    while not self.is_stopped:
+                        self._woken = False
+                        self._work(session)
+                        self._wait(session)
+            except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+                logger.warning("The connection is lost: %s Trying again in %.1f s.", str(error).strip(), pause)
+                connections[self.alias].close()
+                select.select([self._ear], [], [], pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def run_once(self) -> None:
+        """Work off what there is, and end."""
+        with self._session() as session:
+            self._work(session)
+
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[psycopg.Connection[Any]]:
+        params, first = own_session(self.alias)
+        params.setdefault("application_name", "listen_badges")
+        with psycopg.connect(**params) as session:
+            if first:
+                session.execute(first)
+            session.add_notify_handler(self._wake)
+            session.execute("SELECT pg_advisory_lock_shared(%s, 0)", [LOCK_CLASS])
+            session.execute(f"LISTEN {CHANNEL}")
+            yield session
+
+    def _wake(self, _: psycopg.Notify) -> None:
+        self._woken = True
+
+    def _wait(self, session: psycopg.Connection[Any]) -> None:
+        if not (self._woken or self.is_stopped):
+            select.select([session.fileno(), self._ear.fileno()], [], [], badges_settings.BADGES_POLL)
+        session.execute("SELECT")  # takes what has arrived, and tells whether the session is still there
+
+    def _work(self, session: psycopg.Connection[Any]) -> None:
+        close_old_connections()
+        self._settle()
+        while not self.is_stopped and self._send(session):
+            pass
+
+    def _settle(self) -> None:
+        try:
+            if PendingCheck.objects.using(self.alias).exists():
+                self.tally.settled += settle(connections[self.alias])[0]
+        except (OperationalError, InterfaceError):
+            raise
+        except DatabaseError as error:
+            # The signals go out all the same.
+            logger.error("The pending checks cannot be settled: %s", str(error).strip())  # noqa: TRY400
+
+    def _send(self, session: psycopg.Connection[Any]) -> bool:
+        """Send what is due to a few users; whether that led anywhere."""
+        has_moved = False
+        users = list(dispatch.due(self.alias).values_list("user", flat=True)[:_BATCH])
+        for user in users:
+            with self._only_one_for(session, user) as is_mine:
+                for was_sent in dispatch.work_off(user, self.alias) if is_mine else ():
+                    has_moved = True
+                    self.tally.sent += was_sent is True
+                    self.tally.failed += was_sent is False
+                    if self.is_stopped:
+                        return has_moved
+            if self.is_stopped:
+                break
+        return has_moved
+
+    @contextlib.contextmanager
+    def _only_one_for(self, session: psycopg.Connection[Any], user: Any) -> Iterator[bool]:
+        # Two users with the same number wait for each other, which harms nobody; 0 is that of all listeners.
+        key = zlib.crc32(str(user).encode()) % 0x7FFFFFFF + 1
+        found = session.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_CLASS, key]).fetchone()
+        is_mine = bool(found and found[0])
+        try:
+            yield is_mine
+        finally:
+            if is_mine and not session.broken:
+                session.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK_CLASS, key])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Health:
+    """How the queue stands."""
+
+    listeners: int
+    """How many are connected."""
+    waiting: int
+    parked: int
+    is_stuck: bool
+    """An event has been due for longer than OVERDUE, and within PATIENCE nothing happened."""
+
+    @property
+    def is_well(self) -> bool:
+        return self.listeners > 0 and not self.is_stuck
+
+    def __str__(self) -> str:
+        stuck = f", none sent in {PATIENCE} s though due for more than {OVERDUE} s" if self.is_stuck else ""
+        return f"listeners: {self.listeners}; waiting: {self.waiting}{stuck}; put aside: {self.parked}"
+
+
+def health(alias: str) -> Health:
+    """Whether a listener is connected, and what has been due for long is being worked off."""
+    [(listeners,)] = fetch(
+        connections[alias],
+        """
+        SELECT count(*) FROM pg_locks
+        WHERE locktype = 'advisory' AND classid = %s AND objid = 0 AND objsubid = 2 AND mode = 'ShareLock' AND granted
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        """,
+        [LOCK_CLASS],
+    )
+    deadline = time.monotonic() + PATIENCE
+    first = before = _overdue(alias)
+    while before and before == first and time.monotonic() < deadline:
+        time.sleep(0.2)
+        before = _overdue(alias)
+    return Health(
+        listeners=listeners,
+        waiting=Delivery.objects.using(alias).filter(parked_at=None).count(),
+        parked=dispatch.parked(alias).count(),
+        is_stuck=bool(first) and before == first,
+    )
+
+
+def _overdue(alias: str) -> set[Any]:
+    return set(dispatch.due(alias, since=OVERDUE).values_list("event", "attempts")[:_BATCH])
