@@ -60,8 +60,10 @@ def main() -> None:
     else:
         # The plugin of mypy reads the settings of the example.
         os.environ["PYTHONPATH"] = "example"
-        checks = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
-        failed = [check for check in checks if subprocess.run([python, "-m", *check], check=False).returncode]
+        checks = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["lint-imports", "--no-cache"])
+        failed = [
+            check for check in checks if subprocess.run([python.parent / check[0], *check[1:]], check=False).returncode
+        ]
         sys.exit(f"run.py: failed: {', '.join(' '.join(check) for check in failed)}" if failed else 0)
 
 
@@ -89,7 +91,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="measure what badges cost; `run.py bench --help` has the options",
         description="Measures what badges cost, beside other ways to award them; bench/suite.py has the options.",
     )
-    commands.add_parser("lint", help="ruff check, ruff format --check, mypy")
+    commands.add_parser("lint", help="ruff check, ruff format --check, mypy, lint-imports")
     matrix = commands.add_parser("matrix", help="the tests on other versions of Python, Django and PostgreSQL (nox)")
     matrix.add_argument("--list", action="store_true", help="show the sessions instead of running them")
     return parser.parse_args(arguments)

@@ -266,10 +266,13 @@ def test_many_writers_and_reconnections(site, ada):
 def test_positions():
     """For any snapshots, and wherever a client is cut off, going onward step by step sees each event once."""
     chance = random.Random(7)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
     for _ in range(500):
         commits = chance.sample(range(10, 22), 12)
         events = [
-            StreamedEvent(str(number), xid, _moment(chance.randrange(9)), 1, "x", "", "awarded", {})
+            StreamedEvent(
+                str(number), xid, start + timedelta(microseconds=chance.randrange(9)), 1, "x", "", "awarded", {}
+            )
             for xid in commits
             for number in (f"{xid}{'0' * 34}", f"{xid}{'1' * 34}")
         ]
