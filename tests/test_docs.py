@@ -201,7 +201,7 @@ def test_setting(name):
 
 def test_no_other_settings():
     """Each name like a setting's is a setting, or an environment variable of the example or of this test."""
-    table = section("docs/settings.md", "The environment of the demo and the tests")
+    table = section("docs/settings.md", "Environment variables")
     variables = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
     code = "".join(
         path.read_text("utf-8") for name in ("example", "tools") for path in (REPOSITORY / name).glob("*.py")

@@ -11,16 +11,25 @@ REPOSITORY = Path(__file__).parent.parent
 
 CHECKED = (
     "*.md",
+    "docs/admin.md",
     "docs/api.md",
     "docs/badge-json.md",
     "docs/concurrency.md",
     "docs/decisions.md",
     "docs/glossary.md",
+    "docs/history.md",
     "docs/how-it-works.md",
+    "docs/live.md",
     "docs/measurements.md",
     "docs/operations.md",
+    "docs/pages.md",
     "docs/quickstart.md",
+    "docs/rules-in-python.md",
     "docs/security.md",
+    "docs/settings.md",
+    "docs/signals.md",
+    "docs/troubleshooting.md",
+    "docs/upgrading-from-0.1.md",
 )
 """Where the words are checked. To add a folder, move its line up from NOT_YET."""
 
@@ -59,7 +68,7 @@ RETIRED = {
 }
 """Regular expressions, and what to say instead."""
 
-EXEMPT = (r"\bby_hand\b",)
+EXEMPT = (r"\bby_hand\b", r'"nobody"')
 """Names that sites use already: cut out before the text is searched."""
 
 # Documents show commands, code and output as they are, and figures as they were measured.

@@ -1,4 +1,4 @@
-"""The settings of the package, read from Django's at the time of use."""
+"""The settings of the package, read from Django's settings at the time of use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BadgesSettings:
 
     @property
     def BADGES_FILE(self) -> Path:  # noqa: N802 - settings are written in capitals
-        """Path of the badge file. No default; a site whose badges are all rules in Python needs none."""
+        """Path of the badge file. No default; a site that declares all its badges in Python needs none."""
         path = getattr(settings, "BADGES_FILE", None)
         if not path:
             raise exceptions.NotConfigured
@@ -31,20 +31,20 @@ class BadgesSettings:
 
     @property
     def BADGES_LOCK_RETRIES(self) -> int:  # noqa: N802
-        """How often `create_badge_triggers` tries again after a lock timeout, with growing pauses. Default 3."""
+        """Number of times that `create_badge_triggers` retries after a lock timeout, with growing pauses. Default 3."""
         return _within("BADGES_LOCK_RETRIES", getattr(settings, "BADGES_LOCK_RETRIES", 3), range(101))
 
     @property
     def BADGES_WAIT(self) -> int:  # noqa: N802
-        """Milliseconds that a write waits for the badge work of another transaction, at most. Default 10, at most 900:
-        so the wait ends before PostgreSQL looks for deadlocks (deadlock_timeout, 1 second unless changed).
+        """Milliseconds that a write waits at most for the badge work of another transaction. Default 10, maximum 900: so
+        the wait ends before PostgreSQL checks for deadlocks (deadlock_timeout, 1 second unless changed).
         """
         return _within("BADGES_WAIT", getattr(settings, "BADGES_WAIT", 10), range(1, 901))
 
     @property
     def BADGES_BUCKETS(self) -> int:  # noqa: N802
-        """Number of locks that all users share, a power of two. Default 1024: writes for users of one bucket wait for
-        each other, and a transaction over many users holds as many locks at most.
+        """Number of locks that all users share, a power of two. Default 1024. Writes for users of the same bucket wait
+        for each other, and a transaction over many users holds at most this many locks.
         """
         buckets = _within("BADGES_BUCKETS", getattr(settings, "BADGES_BUCKETS", 1024), range(1, 4097))
         if buckets & (buckets - 1):
@@ -53,15 +53,15 @@ class BadgesSettings:
 
     @property
     def BADGES_PREVIEW_TIMEOUT(self) -> int:  # noqa: N802
-        """Milliseconds that counting the users of one badge may take before its award, in `--plan` and in `--dry-run`.
+        """Milliseconds that counting the users of one badge may take, before an award and in `--plan` and `--dry-run`.
         Default 5000.
         """
         return _within("BADGES_PREVIEW_TIMEOUT", getattr(settings, "BADGES_PREVIEW_TIMEOUT", 5000), range(1, 3_600_001))
 
     @property
     def BADGES_BRAKE(self) -> float:  # noqa: N802
-        """The share of all users, from 0 to 1, that may be awarded one badge at once without `--yes`. Default 0.2; 1
-        turns the brake off.
+        """The share of all users, from 0 to 1, who may be awarded one badge at once without `--yes`. Default 0.2; 1
+        disables the brake.
         """
         share = getattr(settings, "BADGES_BRAKE", 0.2)
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
@@ -72,30 +72,28 @@ class BadgesSettings:
 
     @property
     def BADGES_SIGNALS(self) -> bool:  # noqa: N802
-        """Whether each badge that comes or goes is queued for `listen_badges`, which sends the signals. Default False,
-        as the queue of a site that runs no listener would grow for ever.
+        """Whether awards, revocations and expiries are queued for `listen_badges`, which sends the signals. Default
+        False, as the queue of a site without a listener would grow without limit.
         """
         return _true_or_false("BADGES_SIGNALS", getattr(settings, "BADGES_SIGNALS", False))
 
     @property
     def BADGES_SIGNAL_ATTEMPTS(self) -> int:  # noqa: N802
-        """How often `listen_badges` tries to send an event before it puts it aside with its error. Default 10."""
+        """Number of times that `listen_badges` tries to send an event before it parks it with its error. Default 10."""
         return _within("BADGES_SIGNAL_ATTEMPTS", getattr(settings, "BADGES_SIGNAL_ATTEMPTS", 10), range(1, 1001))
 
     @property
     def BADGES_NOTIFY(self) -> bool | None:  # noqa: N802
-        """Whether what writes an event or leaves a pending check wakes the listeners by NOTIFY. Default None: yes,
-        unless the server allows prepared transactions (max_prepared_transactions), as NOTIFY and PREPARE exclude each
-        other.
+        """Whether a transaction that writes an event or leaves a pending check wakes the listeners by NOTIFY. Default
+        None: yes, unless the server allows prepared transactions (max_prepared_transactions), as NOTIFY and PREPARE
+        exclude each other.
         """
         value = getattr(settings, "BADGES_NOTIFY", None)
         return None if value is None else _true_or_false("BADGES_NOTIFY", value)
 
     @property
     def BADGES_POLL(self) -> float:  # noqa: N802
-        """Seconds after which `listen_badges` and the live streams look by themselves, if nothing wakes them. Default
-        2.
-        """
+        """Seconds after which `listen_badges` and the live streams poll the database, if nothing wakes them. Default 2."""
         seconds = getattr(settings, "BADGES_POLL", 2)
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0.01 <= seconds <= 3600:
             raise exceptions.InvalidSetting(
@@ -105,8 +103,8 @@ class BadgesSettings:
 
     @property
     def BADGES_LIVE_ALL(self) -> bool | Callable[[HttpRequest], bool]:  # noqa: N802
-        """Whether live streams carry the badges of all users: True, False, or a function that is given the request and
-        says so. Default False: everybody sees their own.
+        """Whether live streams carry the badges of all users: True, False, or a function of the request that returns
+        one of them. Default False: users see their own badges.
         """
         value = getattr(settings, "BADGES_LIVE_ALL", False)
         if not isinstance(value, bool) and not callable(value):
@@ -118,7 +116,7 @@ class BadgesSettings:
     @property
     def BADGES_SUBSCRIBERS(self) -> frozenset[str]:  # noqa: N802
         """Aliases of the databases whose rows arrive by logical replication. Their triggers are row-level and always
-        enabled, as its worker fires no others. Default: none.
+        enabled, as the apply worker fires no others. Default: none.
         """
         aliases = getattr(settings, "BADGES_SUBSCRIBERS", ())
         if not isinstance(aliases, list | tuple | set | frozenset) or not all(
@@ -131,8 +129,8 @@ class BadgesSettings:
 
     @property
     def BADGES_API_OTHERS(self) -> str:  # noqa: N802
-        """Who sees in the REST API which users hold badges: "everyone" whom the site's permissions let in, "users" who
-        are logged in, or "nobody". Default "users". One's own badges one always sees.
+        """Callers of the REST API to whom it shows the badges of other users: "everyone" whom the site's permissions
+        let in, "users" who are logged in, or "nobody". Default "users". Callers always see their own badges.
         """
         others = getattr(settings, "BADGES_API_OTHERS", "users")
         if others not in ("everyone", "users", "nobody"):
@@ -143,8 +141,8 @@ class BadgesSettings:
 
     @property
     def BADGES_API_USER_SERIALIZER(self) -> str:  # noqa: N802
-        """Path of the serializer that shows a user in the REST API. Default "badges.api.users.BadgeUserSerializer": the
-        key, and the username unless that is the e-mail address.
+        """Path of the serializer for users in the REST API. Default "badges.api.users.BadgeUserSerializer": the key,
+        and the username unless that is the email address.
         """
         path = getattr(settings, "BADGES_API_USER_SERIALIZER", "badges.api.users.BadgeUserSerializer")
         if not isinstance(path, str):
@@ -155,8 +153,8 @@ class BadgesSettings:
 
     @property
     def BADGES_PG_CRON(self) -> str | None:  # noqa: N802
-        """How often pg_cron calls `badges_catch_up()`, in its notation: `"*/15 * * * *"` is every 15 minutes. Default:
-        None, never.
+        """The schedule on which pg_cron calls `badges_catch_up()`, in its notation: `"*/15 * * * *"` is every 15
+        minutes. Default: None, never.
         """
         schedule = getattr(settings, "BADGES_PG_CRON", None)
         if schedule is None:
@@ -172,7 +170,7 @@ class BadgesSettings:
 
     @property
     def BADGES_BASE_TEMPLATE(self) -> str:  # noqa: N802
-        """The template that the pages extend: one with the blocks `title` and `content`. Default "badges/base.html"."""
+        """The template that the pages extend, with the blocks `title` and `content`. Default "badges/base.html"."""
         name = getattr(settings, "BADGES_BASE_TEMPLATE", "badges/base.html")
         if not isinstance(name, str) or not name:
             raise exceptions.InvalidSetting(
