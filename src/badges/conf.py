@@ -36,8 +36,8 @@ class BadgesSettings:
 
     @property
     def BADGES_WAIT(self) -> int:  # noqa: N802
-        """Milliseconds that a write waits at most for the badge work of another transaction. Default 10, maximum 900: so
-        the wait ends before PostgreSQL checks for deadlocks (deadlock_timeout, 1 second unless changed).
+        """Milliseconds that a write waits at most for the badge work of another transaction. Default 10, maximum 900:
+        so the wait ends before PostgreSQL checks for deadlocks (deadlock_timeout, 1 second unless changed).
         """
         return _within("BADGES_WAIT", getattr(settings, "BADGES_WAIT", 10), range(1, 901))
 
@@ -93,7 +93,9 @@ class BadgesSettings:
 
     @property
     def BADGES_POLL(self) -> float:  # noqa: N802
-        """Seconds after which `listen_badges` and the live streams poll the database, if nothing wakes them. Default 2."""
+        """Seconds after which `listen_badges` and the live streams poll the database, if nothing wakes them. Default
+        2.
+        """
         seconds = getattr(settings, "BADGES_POLL", 2)
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0.01 <= seconds <= 3600:
             raise exceptions.InvalidSetting(
