@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import inspect
 import io
@@ -129,11 +130,29 @@ def test_files(page):
 
 def test_map():
     """The map in design.md has every folder and every module at the top of the package, and no other."""
-    rows = re.findall(r"^\| `.+", section("docs/design.md", "The map"), re.MULTILINE)
-    mapped = set(re.findall(r"`([a-z_]+(?:/|\.py))`", "\n".join(rows)))
+    rows = re.findall(r"^\| `[^|]+", section("docs/design.md", "The map"), re.MULTILINE)
+    mapped = re.findall(r"`([a-z_]+(?:/|\.py))`", "\n".join(rows))
     modules = {path.name for path in PACKAGE.glob("[!_]*.py")}
     folders = {f"{path.name}/" for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert mapped == modules | folders
+    assert sorted(mapped) == sorted(modules | folders)
+
+
+def test_files_of_the_package():
+    """What design.md and CONTRIBUTING.md name by its place in the package is there."""
+    roots = "|".join(path.name for path in PACKAGE.iterdir() if path.is_dir())
+    named = re.findall(rf"`((?:{roots})/[\w./]*|\w+\.py|\w+\.sql)`", TEXTS["docs/design.md"] + TEXTS["CONTRIBUTING.md"])
+    files = {path.name for path in PACKAGE.rglob("*.sql")} | {path.name for path in PACKAGE.rglob("types.py")}
+    files |= {"run.py", "badges.py", *(path.name for path in (PACKAGE / "installation").glob("*.py"))}
+    assert named
+    assert [name for name in named if not (PACKAGE / name).exists() and name not in files] == []
+
+
+def test_names_in_python():
+    """A function of the package that a document calls by its path can be imported."""
+    called = re.findall(r"`(badges(?:\.\w+)+)\.(\w+)\(", ALL)
+    assert called
+    for module, name in called:
+        assert callable(getattr(importlib.import_module(module), name)), (module, name)
 
 
 # Commands

@@ -16,6 +16,7 @@ CHECKED = (
     "docs/badge-json.md",
     "docs/concurrency.md",
     "docs/decisions.md",
+    "docs/design.md",
     "docs/glossary.md",
     "docs/history.md",
     "docs/how-it-works.md",
