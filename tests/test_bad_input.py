@@ -66,21 +66,26 @@ def parametrize(arguments, named):
     return pytest.mark.parametrize(arguments, cases)
 
 
+def some(cases, *names):
+    return {name: cases[name] for name in names}
+
+
 def faults(**named):
     """Cases whose names say what is wrong, as `pytest -v` shows them."""
     return {name.replace("_", " "): value for name, value in named.items()}
 
 
-# The file
+# The file. What is found in it without a database is tested case by case in test_definitions.py; here stand those whose
+# way to the message differs.
 
 
-@parametrize("case", NOT_JSON)
+@parametrize("case", some(NOT_JSON, "condition over two lines", "missing comma in a long line", "empty file"))
 def test_broken_json(refused, case):
     """The report shows line, column, the line itself with a caret, and the likely cause."""
     assert refused(case.content) == case.report
 
 
-@parametrize("case", NOT_A_LIST)
+@parametrize("case", some(NOT_A_LIST, "one badge"))
 def test_not_a_list(refused, badge_file, tmp_path, settings, case):
     """A file that is no list of badges is refused as a whole."""
     badge_file()
@@ -88,7 +93,10 @@ def test_not_a_list(refused, badge_file, tmp_path, settings, case):
     assert refused() == case.report
 
 
-@parametrize("case", FAULTY_BADGES)
+@parametrize(
+    "case",
+    some(FAULTY_BADGES, "not an object", "name missing", "unknown key that a terminal would obey", "texts empty"),
+)
 def test_faulty_keys_and_values(refused_badges, case):
     """The report says which badge, which key, what was found and what to do."""
     assert refused_badges(*case.content) == case.report

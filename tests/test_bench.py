@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.bench
+
 REPOSITORY = Path(__file__).parent.parent
 SUITE = [sys.executable, "-m", "bench.suite"]
 
@@ -133,3 +135,13 @@ def test_against(tmp_path):
     chosen = ("--tiny", "--only", "bulk awards", "--contestant", "badges")
     assert "by hand" not in run(*chosen, "--json", str(file))
     assert re.search(r"bulk awards, 50 awards, badges +[\d.]+ +[\d.]+ +[+-]\d", run(*chosen, "--against", str(file)))
+
+
+def test_soak():
+    """The soak explores for as long as asked and loses no badge."""
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "bench" / "soak.py", "--minutes", "0.1"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "examples, no badge lost" in done.stdout

@@ -72,8 +72,11 @@ class Server:
             self._initialise()
         deadline = time.monotonic() + START_SECONDS
         while not self._start_once(deadline):
+            # A port that was free when it was chosen may be taken since.
+            if "Address already in use" in self.log_tail():
+                self.port = free_port()
             # Backends of a killed server hold its shared memory for a moment.
-            if "shared memory block" not in self.log_tail() or time.monotonic() > deadline:
+            elif "shared memory block" not in self.log_tail() or time.monotonic() > deadline:
                 if is_running(self.directory):
                     raise PostgresError(f"another server is running on {self.data}: stop it first")
                 raise PostgresError(f"PostgreSQL did not start, {self.log} says:\n{self.log_tail()}")

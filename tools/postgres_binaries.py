@@ -44,12 +44,17 @@ def binaries() -> Path:
     return folder
 
 
+def version() -> str:
+    """The version of the binaries, such as 18.4."""
+    done = run_as_server_user(binaries() / "postgres", "--version")
+    if match := re.search(r"\(PostgreSQL\) (\d+\S*)", done.stdout):
+        return match[1]
+    raise PostgresError(f"unknown version of PostgreSQL: {done.stdout.strip()}")
+
+
 def major_version() -> int:
     """The major version of the binaries, such as 18."""
-    done = run_as_server_user(binaries() / "postgres", "--version")
-    if match := re.search(r"\(PostgreSQL\) (\d+)", done.stdout):
-        return int(match[1])
-    raise PostgresError(f"unknown version of PostgreSQL: {done.stdout.strip()}")
+    return int(re.match(r"\d+", version())[0])
 
 
 def wheel_binaries() -> Path:
@@ -101,8 +106,13 @@ def readable_copy(folder: Path) -> Path:
         for path in (new, *new.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
-        shutil.rmtree(target, ignore_errors=True)
-        new.rename(target)
+        try:
+            new.rename(target)
+        except OSError:
+            # Another process may have been quicker, and is running what it copied.
+            if not copied.exists():
+                shutil.rmtree(target, ignore_errors=True)
+                new.rename(target)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return copied
