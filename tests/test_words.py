@@ -24,6 +24,7 @@ CHECKED = (
     "docs/measurements.md",
     "docs/operations.md",
     "docs/pages.md",
+    "docs/performance.md",
     "docs/quickstart.md",
     "docs/rules-in-python.md",
     "docs/security.md",
