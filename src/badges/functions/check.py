@@ -9,7 +9,7 @@ from psycopg import sql
 from badges.database import template, trusted
 from badges.facts.types import AnalysedDefinition, Target
 from badges.functions import expressions, runtime
-from badges.functions.types import Check, Routine, checks, deciding, dollar_quoted
+from badges.functions.types import Check, Routine, checks, dollar_quoted
 
 
 def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine:
@@ -18,9 +18,7 @@ def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine:
     for of_definition in sorted(analysed, key=lambda each: each.definition.code):
         badges = list(checks(of_definition))
         arms += [_check_arm(badge) for badge in badges if not badge.is_state]
-        if by_rows := deciding(of_definition):
-            event, facts = by_rows
-            of_user = Check(of_definition.definition, event, facts.table, facts.user, facts, event, is_state=True)
+        if of_user := Check.of_user(of_definition):
             arms.append(_check_state(of_user))
     body = template("functions/check_body.sql").format(arms=sql.SQL("").join(arms))
     return runtime.routine(

@@ -10,18 +10,15 @@ from psycopg import sql
 from badges.database import template, trusted
 from badges.facts.types import AnalysedDefinition, Target
 from badges.functions import expressions, runtime
-from badges.functions.types import Check, Routine, deciding, dollar_quoted
+from badges.functions.types import Check, Routine, dollar_quoted
 
 
 def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine:
     """The function that says how far users have come; each progress once, however many levels it has."""
     arms: dict[tuple[object, ...], list[Check]] = {}
     for of_definition in sorted(analysed, key=lambda each: each.definition.code):
-        by_rows = deciding(of_definition)
-        definition = of_definition.definition
-        if definition.progress and by_rows:
-            event, facts = by_rows
-            badge = Check(definition, event, facts.table, facts.user, facts, event, is_state=True)
+        badge = Check.of_user(of_definition)
+        if badge and badge.definition.progress:
             arms.setdefault(badge.progress, []).append(badge)
     body = template("functions/progress_body.sql").format(
         arms=sql.SQL("").join(

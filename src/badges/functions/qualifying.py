@@ -10,7 +10,7 @@ from badges.database import template, trusted
 from badges.definitions.types import Definition, TriggerEvent
 from badges.facts.types import AnalysedDefinition, Facts, Target
 from badges.functions import expressions
-from badges.functions.types import Check, deciding
+from badges.functions.types import Check
 
 
 def facts_of_existing_rows(analysed: AnalysedDefinition) -> Facts | None:
@@ -95,13 +95,11 @@ def losing(target: Target, analysed: AnalysedDefinition) -> sql.Composed | None:
 
     None for a badge that is not taken back.
     """
-    by_rows = deciding(analysed)
-    if not (analysed.definition.revocable and by_rows):
+    badge = Check.of_user(analysed)
+    if badge is None or not badge.is_revocable:
         return None
-    event, facts = by_rows
-    badge = Check(analysed.definition, event, facts.table, facts.user, facts, event, is_state=True)
     return template("functions/losing.sql").format(
         badges=target.badges.identifier,
-        code=sql.Literal(analysed.definition.code),
+        code=sql.Literal(badge.code),
         state=expressions.state(badge, sql.Identifier("b", "user_id"), sql.Identifier("b", "thing")),
     )

@@ -172,6 +172,15 @@ class Check:
     is_state: bool = False
     """It is looked at for the user as a whole, by the rows that exist; otherwise for the changed row."""
 
+    @classmethod
+    def of_user(cls, analysed: AnalysedDefinition) -> Check | None:
+        """The check of a user as a whole, by the rows that exist; None if no rows that exist decide the badge."""
+        by_rows = deciding(analysed)
+        if by_rows is None:
+            return None
+        event, facts = by_rows
+        return cls(analysed.definition, event, facts.table, facts.user, facts, event, is_state=True)
+
     @property
     def code(self) -> str:
         return self.definition.code
@@ -244,14 +253,14 @@ def deciding(analysed: AnalysedDefinition) -> tuple[TriggerEvent, Facts] | None:
 def checks(analysed: AnalysedDefinition) -> Iterator[Check]:
     """All writes after which a badge is looked at."""
     definition = analysed.definition
-    by_rows = deciding(analysed)
+    of_user = Check.of_user(analysed)
     for event, facts in analysed.facts.items():
-        if definition.revocable and by_rows:
-            yield Check(definition, event, facts.table, facts.user, by_rows[1], by_rows[0], is_state=True)
+        if definition.revocable and of_user:
+            yield dataclasses.replace(of_user, event=event, table=facts.table, user=facts.user)
         else:
             yield Check(definition, event, facts.table, facts.user, facts, event)
-    if not by_rows:
+    if of_user is None:
         return
     for watched in analysed.watches:
         for event in watched.events:
-            yield Check(definition, event, watched.table, watched.user, by_rows[1], by_rows[0], is_state=True)
+            yield dataclasses.replace(of_user, event=event, table=watched.table, user=watched.user)

@@ -22,7 +22,7 @@ from badges.facts import analysis, watches
 from badges.facts.target import describe_target
 from badges.facts.types import AnalysedDefinition, Target, nearest
 from badges.functions import expressions, qualifying, runtime
-from badges.functions.types import Check, checks, deciding
+from badges.functions.types import Check, checks
 from badges.installation import catalog, rows
 from badges.installation.types import InstalledFunction
 from badges.operations import status
@@ -212,7 +212,7 @@ class _Look:
 
     def _progress(self, analysed: AnalysedDefinition) -> Progress | None:
         """How far the user has come: for the thing that was asked for, or else the best."""
-        definition, badge = analysed.definition, _of_user(analysed)
+        definition, badge = analysed.definition, Check.of_user(analysed)
         if not definition.progress or definition.goal is None or badge is None:
             return None
         if self.thing is None:
@@ -223,7 +223,7 @@ class _Look:
 
     def _as_a_whole(self, analysed: AnalysedDefinition, held: Sequence[str]) -> dict[str, bool]:
         """Whether the condition holds for the user as a whole, by thing, if that is what a check looks at."""
-        badge = _of_user(analysed)
+        badge = Check.of_user(analysed)
         if badge is None or not (
             badge.is_revocable or analysed.watches or (badge.facts.decided_by == "user" and not held)
         ):
@@ -238,15 +238,6 @@ class _Look:
     @property
     def _user(self) -> sql.Composed:
         return sql.SQL("{}::{}").format(sql.Literal(self.person.pk), trusted(self.target.user_key.type))
-
-
-def _of_user(analysed: AnalysedDefinition) -> Check | None:
-    """The badge as it is looked at for a user as a whole; None if no rows that exist decide it."""
-    by_rows = deciding(analysed)
-    if by_rows is None:
-        return None
-    event, facts = by_rows
-    return Check(analysed.definition, event, facts.table, facts.user, facts, event, is_state=True)
 
 
 def _watched(
