@@ -30,7 +30,7 @@ def analyse(*entries):
 def report(*entries):
     with pytest.raises(InvalidDefinitions) as caught:
         analyse(*entries)
-    return "\n".join(map(str, caught.value.faults))
+    return "\n".join(map(str, caught.value.errors))
 
 
 def watched(analysed):
@@ -317,7 +317,7 @@ def test_revocable_badges_are_watched(changes, expected):
     ],
 )  # fmt: skip
 def test_what_cannot_be_watched_is_told(condition, sentence):
-    """What may make the condition false unnoticed is told with its remedy, for a revocable badge alone."""
+    """What may make the condition false unnoticed is told with its hint, for a revocable badge alone."""
     [told] = analyse(entry("x", condition=condition, revocable=True))["x"].unwatched
     assert told.startswith(sentence)
     assert "award_badges on a schedule" in told or "in triggers" in told

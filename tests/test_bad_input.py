@@ -70,7 +70,7 @@ def some(cases, *names):
     return {name: cases[name] for name in names}
 
 
-def faults(**named):
+def errors(**named):
     """Cases whose names say what is wrong, as `pytest -v` shows them."""
     return {name.replace("_", " "): value for name, value in named.items()}
 
@@ -177,7 +177,7 @@ def test_byte_order_mark_is_welcome(declare, settings):
 # Names
 
 
-NAMES = faults(
+NAMES = errors(
     unknown_table=(
         {"trigger_table": "dummy_skech"},
         'trigger_table: there is no table "dummy_skech".\n    Did you mean "dummy_sketch"?',
@@ -298,7 +298,7 @@ PARAMETER = "A condition has no parameters; NEW and OLD hold the changed row."
 COMPARE = "Compare it with something."
 NO_BOOLEAN = "a badge needs true or false."
 
-CONDITIONS = faults(
+CONDITIONS = errors(
     syntax_error=("true AND ⌃AND true", 'syntax error at or near "AND"', ""),
     incomplete=("hit_views >⌃", "syntax error at end of input", ""),
     incomplete_with_blanks=("hit_views >⌃ \n ", "syntax error at end of input", ""),
@@ -382,16 +382,16 @@ CONDITIONS = faults(
 )
 
 
-@parametrize("condition, message, remedy", CONDITIONS)
-def test_condition_is_refused(refused_badges, condition, message, remedy):
+@parametrize("condition, message, hint", CONDITIONS)
+def test_condition_is_refused(refused_badges, condition, message, hint):
     """PostgreSQL's message, or a clearer one, with a caret under the place in the author's text (here: behind ⌃)."""
     before, marker, after = condition.partition("⌃")
     expected = [f'badge "x", condition: {message}']
     if marker:
         line = before.rpartition("\n")[2]
         expected += [f"    {line}{after.partition(chr(10))[0].rstrip()}", f"    {' ' * len(line)}^"]
-    if remedy:
-        expected.append(f"    {remedy}")
+    if hint:
+        expected.append(f"    {hint}")
     assert refused_badges(entry("x", condition=before + after)) == "\n".join(expected)
 
 
@@ -480,7 +480,7 @@ def test_same_fault_after_several_events_comes_once(refused_badges):
 WATCH = "Name the table whose rows change; writes through an updatable view reach it too."
 ELSEWHERE = "Its rows change on another server, where no trigger of this database fires."
 
-RELATIONS = faults(
+RELATIONS = errors(
     view=("CREATE VIEW x AS SELECT * FROM dummy_sketch", "x", "a view; only a table can be watched", WATCH),
     materialized_view=(
         "CREATE MATERIALIZED VIEW x AS SELECT * FROM dummy_sketch",
@@ -516,12 +516,12 @@ RELATIONS = faults(
 )
 
 
-@parametrize("statement, table, kind, remedy", RELATIONS)
-def test_table_that_cannot_be_watched(refused_badges, execute, statement, table, kind, remedy):
+@parametrize("statement, table, kind, hint", RELATIONS)
+def test_table_that_cannot_be_watched(refused_badges, execute, statement, table, kind, hint):
     """What has no rows of its own in this database for all sessions is refused by what it is."""
     execute(statement)
     faulty = entry("x", trigger_table=table, condition="true")
-    assert refused_badges(faulty) == f'badge "x", trigger_table: "{table}" is {kind}.\n    {remedy}'
+    assert refused_badges(faulty) == f'badge "x", trigger_table: "{table}" is {kind}.\n    {hint}'
 
 
 def test_virtual_generated_column(refused_badges, execute):
@@ -765,8 +765,8 @@ def test_schema_that_may_not_be_entered(refused_to, execute):
 # All at once
 
 
-def test_all_faults_that_postgresql_finds_come_at_once(refused_badges):
-    """Ten different faults of ten badges, and two of one badge, make one report in the order of the file."""
+def test_all_errors_that_postgresql_finds_come_at_once(refused_badges):
+    """Ten different errors of ten badges, and two of one badge, make one report in the order of the file."""
     report = refused_badges(
         entry("a", trigger_table="dummy_skech"),
         entry("b", user_field="user"),
@@ -798,7 +798,7 @@ def test_all_faults_that_postgresql_finds_come_at_once(refused_badges):
     ]
 
 
-def test_all_faults_of_every_kind_come_at_once(refused_badges):
+def test_all_errors_of_every_kind_come_at_once(refused_badges):
     """What is wrong with the structure hides nothing of what PostgreSQL finds, not even in the same badge."""
     misspelt = {"trigger_contition" if key == "trigger_condition" else key: each for key, each in entry("a").items()}
     report = refused_badges(

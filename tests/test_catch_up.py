@@ -381,15 +381,15 @@ def test_rights(declare, execute):
 
 
 def test_without_pg_cron(declare, badge_file, execute, settings):
-    """badges.W009: where the extension is missing, the remedy and a line for the crontab are told."""
+    """badges.W009: where the extension is missing, the hint and a line for the crontab are told."""
     if execute("SELECT FROM pg_extension WHERE extname = 'pg_cron'"):
         pytest.skip("NOT TESTED: this database has pg_cron")
     settings.BADGES_PG_CRON = "*/20 * * * *"
     [finding] = declare(PIONNER).findings
     assert finding.id == "badges.W009"
     assert "does not have the extension pg_cron" in finding.message
-    assert "CREATE EXTENSION pg_cron" in finding.remedy
-    assert finding.remedy.endswith("*/20 * * * * cd /path/to/site && python manage.py award_badges --late")
+    assert "CREATE EXTENSION pg_cron" in finding.hint
+    assert finding.hint.endswith("*/20 * * * * cd /path/to/site && python manage.py award_badges --late")
     for flag in ("--plan", "--check", "--sql", "--json"):
         assert "badges_catch_up" in run("create_badge_triggers", flag)
     assert declare(COLLECTOR).findings == ()

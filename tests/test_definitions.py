@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from badges import definitions
 from badges.definitions import validation
 from badges.definitions.types import Definition, TriggerEvent, Watch
-from badges.exceptions import Fault, InvalidDefinitions
+from badges.exceptions import DefinitionError, InvalidDefinitions
 
 
 def cases(*groups: dict[str, Case]) -> pytest.MarkDecorator:
@@ -34,19 +34,19 @@ def cases(*groups: dict[str, Case]) -> pytest.MarkDecorator:
     )
 
 
-def faults(text: str) -> tuple[Fault, ...]:
+def errors(text: str) -> tuple[DefinitionError, ...]:
     with pytest.raises(InvalidDefinitions) as caught:
         definitions.parse(text)
-    return caught.value.faults
+    return caught.value.errors
 
 
 def report(text: str) -> str:
-    return "\n".join(map(str, faults(text)))
+    return "\n".join(map(str, errors(text)))
 
 
 @cases(NOT_JSON)
 def test_broken_json_is_reported_with_place_and_likely_cause(case):
-    """The report shows line, column, the line itself with a caret, and the remedy."""
+    """The report shows line, column, the line itself with a caret, and the hint."""
     assert report(case.content) == case.report
 
 
@@ -57,7 +57,7 @@ def test_comma_too_many_is_named(text):
 
 
 @cases(NOT_A_LIST, FAULTY_BADGES)
-def test_faulty_badge_is_reported_with_badge_key_and_remedy(case):
+def test_faulty_badge_is_reported_with_badge_key_and_hint(case):
     """The report says which badge, which key, what was found and what to do."""
     assert report(json.dumps(case.content)) == case.report
 
@@ -67,14 +67,14 @@ def test_key_given_twice_is_refused():
     assert report(KEY_GIVEN_TWICE) == 'badge "x", condition: the key is given twice.\n    Keep one of them.'
 
 
-def test_all_faults_come_at_once_in_the_order_of_the_file():
-    """No fault hides another one, be it in the same badge or in the next."""
+def test_all_errors_come_at_once_in_the_order_of_the_file():
+    """No error hides another one, be it in the same badge or in the next."""
     contents = [badge for case in FAULTY_BADGES.values() if case.schema_can_tell for badge in case.content]
     for number, badge in enumerate(contents):
         if isinstance(badge, dict) and badge.get("code") in ("x", "y"):
             contents[number] = {**badge, "code": f"x{number}"}
-    found = faults(json.dumps(contents))
-    numbers = [fault.number for fault in found]
+    found = errors(json.dumps(contents))
+    numbers = [error.number for error in found]
     assert numbers == sorted(numbers)
     assert set(numbers) == set(range(1, len(contents) + 1))
     assert len(found) == sum(case.report.count("\n    ") for case in FAULTY_BADGES.values() if case.schema_can_tell)
@@ -189,16 +189,16 @@ def test_rule_is_the_digest_of_what_decides():
 
 
 def test_survey_keeps_badges_whose_condition_can_be_judged():
-    """A fault that PostgreSQL does not care about leaves the definition; one in what it must read does not."""
+    """An error that PostgreSQL does not care about leaves the definition; one in what it must read does not."""
     found, wrong = definitions.survey(
         json.dumps([entry("a", points="1"), entry("b", condition=5), {**entry("c"), "colour": "red"}, "d"])
     )
     assert [each.code for each in found] == ["a", "c"]
-    assert [fault.number for fault in wrong] == [1, 2, 3, 4]
+    assert [error.number for error in wrong] == [1, 2, 3, 4]
 
 
 def test_number_of_thousands_of_digits_is_too_large():
-    """Python refuses to convert such a number; the file gets an ordinary fault."""
+    """Python refuses to convert such a number; the file gets an ordinary error."""
     text = json.dumps([entry("x", points=0)]).replace('"points": 0', f'"points": {"9" * 5000}')
     assert report(text).startswith('badge "x", points: the number does not fit into a PostgreSQL integer.')
 
@@ -211,7 +211,7 @@ def test_number_that_is_none_is_refused(number):
 
 
 def test_deep_nesting_is_refused():
-    """A file that would exhaust Python's stack gets an ordinary fault."""
+    """A file that would exhaust Python's stack gets an ordinary error."""
     assert report("[" * 200_000) == "The JSON is nested too deeply.\n    A badge file is a list of flat objects."
 
 
@@ -249,15 +249,15 @@ RULES = st.fixed_dictionaries(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(BADGES | RULES | JSON, max_size=4) | JSON)
-def test_any_json_gives_definitions_or_faults(content):
-    """Whatever JSON a file holds, parsing gives definitions or InvalidDefinitions with at least one fault."""
+def test_any_json_gives_definitions_or_errors(content):
+    """Whatever JSON a file holds, parsing gives definitions or InvalidDefinitions with at least one error."""
     check_anything(json.dumps(content))
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(st.characters()) | st.text('[]{}",:\\\n 1eau-"'))
-def test_any_text_gives_definitions_or_faults(text):
-    """Whatever text a file holds, parsing gives definitions or InvalidDefinitions with at least one fault."""
+def test_any_text_gives_definitions_or_errors(text):
+    """Whatever text a file holds, parsing gives definitions or InvalidDefinitions with at least one error."""
     check_anything(text)
 
 
@@ -266,7 +266,7 @@ def check_anything(text: str) -> None:
     try:
         parsed = definitions.parse(text)
     except InvalidDefinitions as error:
-        wrong, message = error.faults, str(error)
+        wrong, message = error.errors, str(error)
         # It can be printed.
         message.encode()
     numbers = sorted({each.number for each in parsed})

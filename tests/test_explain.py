@@ -52,7 +52,7 @@ def test_held(declare, ask, user):
     assert found.since == Badge.objects.get().awarded_at
     assert found.award.cause == "insert on public.dummy_sketch"
     assert found.award.evidence["new"] == {"hit_views": 7}
-    assert (found.has_same_rule, found.problems, found.remedies, found.rows) == (True, (), (), ())
+    assert (found.has_same_rule, found.problems, found.hints, found.rows) == (True, (), (), ())
     lines = found.as_text().splitlines()
     assert lines[0].startswith(f'ada (user {user.pk}) holds "Seen" (seen) since 20')
     assert lines[1:3] == ["  Awarded: insert on public.dummy_sketch", "  With: new.hit_views = 7"]
@@ -115,7 +115,7 @@ def test_condition_now(declare, ask, user):
     assert [(row.value, row.columns) for row in found.rows] == [
         (True, {"hit_views": 5}), (False, {"hit_views": 1}), (None, {"hit_views": 0}),
     ]  # fmt: skip
-    assert found.remedies == ("python manage.py award_badges seen",)
+    assert found.hints == ("python manage.py award_badges seen",)
     text = found.as_text()
     assert "Now: true for 1, false for 1, null for 1 of 3 rows of the user (rows alike counted once)" in text
     assert "    false  hit_views = 1\n" in text
@@ -129,7 +129,7 @@ def test_condition_false(declare, ask, user):
     assert "  Now: the table has no row of the user" in ask("three").as_text().splitlines()
     sketches(user, 2)
     found = ask("three")
-    assert ([row.value for row in found.rows], found.remedies, found.problems) == ([False], (), ())
+    assert ([row.value for row in found.rows], found.hints, found.problems) == ([False], (), ())
     assert "  Now: false" in found.as_text().splitlines()
     assert "What to do" not in found.as_text()
 
@@ -203,7 +203,7 @@ def test_pending(declare, ask, user):
     PendingCheck.objects.create(bucket=3, user=user, code="three", evidence={})
     found = ask("three")
     assert (found.pending, found.lock_holders) == (1, ())
-    assert found.remedies == ("python manage.py award_badges --settle",)
+    assert found.hints == ("python manage.py award_badges --settle",)
     assert "  Pending: 1 check, left at 20" in found.as_text()
 
 
@@ -216,7 +216,7 @@ def test_pending_behind_an_open_transaction(declare, ask, user):
         found = ask("three")
     assert len(found.lock_holders) == 1
     assert "nightly, idle in transaction" in found.lock_holders[0]
-    assert found.remedies[0].startswith("Wait until the open transaction has ended, or end it: process")
+    assert found.hints[0].startswith("Wait until the open transaction has ended, or end it: process")
 
 
 def test_trigger_disabled(declare, ask, execute, user):
@@ -230,7 +230,7 @@ def test_trigger_disabled(declare, ask, execute, user):
         f"Its trigger {name} on public.dummy_sketch is disabled."
     ]
     execute("SET CONSTRAINTS ALL IMMEDIATE")
-    statement, award = found.remedies
+    statement, award = found.hints
     assert award == "python manage.py award_badges three"
     execute(statement)
     assert ask("three").problems == ()
@@ -255,7 +255,7 @@ def test_trigger_not_in_line(declare, ask, execute, badge_file, user, change, me
     execute(change.format(name))
     found = ask("three")
     assert [problem.message for problem in found.problems] == [message.format(name)]
-    assert found.remedies == ("python manage.py create_badge_triggers",)
+    assert found.hints == ("python manage.py create_badge_triggers",)
     call_command("create_badge_triggers", stdout=io.StringIO())
     assert ask("three").problems == ()
 
@@ -275,7 +275,7 @@ def test_definition(declare, ask, badge_file, user):
     declare()
     found = ask("three")
     assert found.problems[0].message.startswith("Nothing declares it since 20")
-    assert found.remedies == ()
+    assert found.hints == ()
 
 
 def test_file_that_does_not_fit(declare, ask, execute, user):
@@ -356,7 +356,7 @@ def test_things(declare, ask, user):
     assert text[1].endswith("UTC: update on public.dummy_sketch, with new.hit_views = 21")
     assert "  Now: true for 2, false for 1 of 3 rows of the user (rows alike counted once)" in text
     assert f"    false  for {three}  hit_views = 0" in text
-    assert found.remedies == ()
+    assert found.hints == ()
 
 
 def test_things_of_an_earlier_rule(declare, ask, user):
@@ -399,11 +399,11 @@ def test_thing_that_no_check_saw(declare, ask, execute, user):
     execute("SET session_replication_role = replica")
     Sketch.objects.update(hit_views=20)
     execute("SET session_replication_role = origin")
-    assert ask("star").remedies == ("python manage.py award_badges star",)
+    assert ask("star").hints == ("python manage.py award_badges star",)
     Badge.objects.award(user, "star", Sketch.objects.first().pk)
-    assert ask("star").remedies == ("python manage.py award_badges star",)
+    assert ask("star").hints == ("python manage.py award_badges star",)
     Badge.objects.award(user, "star", Sketch.objects.last().pk)
-    assert ask("star").remedies == ()
+    assert ask("star").hints == ()
 
 
 def test_taken_back(declare, ask, user):
@@ -416,7 +416,7 @@ def test_taken_back(declare, ask, user):
     [text] = [line for line in lines(found) if line.startswith("  Taken back: ")]
     assert text.endswith("UTC, delete on public.dummy_sketch")
     assert "  For the user as a whole: false" in lines(found)
-    assert (found.last_check, found.remedies) == (found.events[0].at, ())
+    assert (found.last_check, found.hints) == (found.events[0].at, ())
 
 
 def test_to_be_taken_back(declare, ask, execute, user):
@@ -427,11 +427,11 @@ def test_to_be_taken_back(declare, ask, execute, user):
     Sketch.objects.all().delete()
     execute("SET session_replication_role = origin")
     found = ask("kept")
-    assert (found.to_be_taken_back, found.remedies) == (("",), ("python manage.py award_badges kept",))
+    assert (found.to_be_taken_back, found.hints) == (("",), ("python manage.py award_badges kept",))
     assert "  For the user as a whole: false; the next check takes it back" in lines(found)
     execute("UPDATE badges_badge SET by_hand = true")
     found = ask("kept")
-    assert (found.to_be_taken_back, found.remedies) == ((), ())
+    assert (found.to_be_taken_back, found.hints) == ((), ())
     assert "  For the user as a whole: false; by hand, so it stays" in lines(found)
 
 
@@ -449,7 +449,7 @@ def test_ends(declare, ask, execute, user):
     assert any(line.startswith("  Ends: 20") for line in lines(ask("fresh")))
     execute("UPDATE badges_badge SET expires_at = now() - interval '1 hour'")
     found = ask("fresh")
-    assert (found.is_held, len(found.ended), found.remedies) == (False, 1, ("python manage.py award_badges fresh",))
+    assert (found.is_held, len(found.ended), found.hints) == (False, 1, ("python manage.py award_badges fresh",))
     assert any(line.startswith("  Expired: at 20") for line in lines(found))
     execute("DELETE FROM badges_badge")
     found = ask("fresh")
@@ -462,7 +462,7 @@ def test_paused(declare, ask, user):
     declare({**THREE, "active": False})
     sketches(user, 3)
     found = ask("three")
-    assert (found.qualifies, found.remedies) == (True, ())
+    assert (found.qualifies, found.hints) == (True, ())
     assert "  Note: It is paused (active is false): nobody earns it, and who holds it keeps it." in lines(found)
 
 
@@ -505,7 +505,7 @@ def test_user_of_another_table(declare, ask, execute, user):
     execute("INSERT INTO likes VALUES (%s)", [user.pk])
     found = ask("liked")
     assert (found.rows, dict(found.as_a_whole)) == ((), {"": True})
-    assert found.remedies == ("python manage.py award_badges liked",)
+    assert found.hints == ("python manage.py award_badges liked",)
 
 
 def test_not_noticed(declare, ask, execute, user):
@@ -542,7 +542,7 @@ def test_earlier_rule_names_that_of_today(declare, ask, user):
 
 
 def test_rule_in_python(db, user, settings, monkeypatch):
-    """A badge that is declared in Python gets the same reasons and remedies, which name its module."""
+    """A badge that is declared in Python gets the same reasons and hints, which name its module."""
     settings.BADGES_FILE = None
     monkeypatch.setattr(python_rules, "_modules", {})
     star = {"name": "Star", "code": "star", "model": Sketch, "on": "update", "user_field": "user"}
@@ -557,11 +557,11 @@ def test_rule_in_python(db, user, settings, monkeypatch):
     declared = declare(condition=Q(hit_views__gt=10))
     found = explain.explain(connection, *declared, "star", "ada")
     assert [problem.message for problem in found.problems] == ["shop/badges.py declares it, but it is not installed."]
-    assert found.remedies == ("python manage.py create_badge_triggers",)
+    assert found.hints == ("python manage.py create_badge_triggers",)
     executor.apply(connection, *declared)
     sketches(user, 1, hit_views=20)
     found = explain.explain(connection, *declared, "star", "ada")
-    assert ([row.value for row in found.rows], found.remedies) == ([True], ("python manage.py award_badges star",))
+    assert ([row.value for row in found.rows], found.hints) == ([True], ("python manage.py award_badges star",))
     assert "Checked after: update on public.dummy_sketch, for user_id" in found.as_text()
     call_command("explain_badge", "star", "ada", stdout=(output := io.StringIO()))
     assert output.getvalue() == f"{found.as_text()}\n"
@@ -574,7 +574,7 @@ def test_rule_in_python(db, user, settings, monkeypatch):
     executor.apply(connection, *declared)
     found = explain.explain(connection, *declared, "star", "ada")
     assert found.error == "division by zero"
-    assert found.remedies[0] == "Mend the condition in shop/badges.py; then python manage.py create_badge_triggers"
+    assert found.hints[0] == "Mend the condition in shop/badges.py; then python manage.py create_badge_triggers"
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE dummy_sketch DROP odd")
     found = explain.explain(connection, *declared, "star", "ada")

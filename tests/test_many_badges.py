@@ -1,4 +1,4 @@
-"""Files with many badges: what the commands send does not grow with them, and no fault is lost among them."""
+"""Files with many badges: what the commands send does not grow with them, and no error is lost among them."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def test_one_event_for_each_question(monkeypatch):
     del number["condition"]
     with pytest.raises(InvalidDefinitions) as caught:
         analyse(insert, update, number)
-    [fault] = caught.value.faults
-    assert "number" in fault.place
+    [error] = caught.value.errors
+    assert "number" in error.place
     assert [set(each.facts) for each in analyse(insert, update)] == [{"insert"}, {"insert", "update"}]
 
 
@@ -113,12 +113,12 @@ def test_no_fault_is_lost_among_many(monkeypatch, at_once):
         entries[place] = entry(f"badge_{place}", condition=condition)
     with pytest.raises(InvalidDefinitions) as caught:
         analyse(*entries)
-    faults = caught.value.faults
-    assert [fault.number - 1 for fault in faults] == list(bad)
-    for fault, (condition, message) in zip(faults, bad.values(), strict=True):
-        assert fault.place.endswith("condition")
-        assert message in fault.message
-        assert "gives" in message or "several" in message or condition in fault.message
+    errors = caught.value.errors
+    assert [error.number - 1 for error in errors] == list(bad)
+    for error, (condition, message) in zip(errors, bad.values(), strict=True):
+        assert error.place.endswith("condition")
+        assert message in error.message
+        assert "gives" in message or "several" in message or condition in error.message
 
 
 def test_what_is_locked_does_not_grow(monkeypatch):

@@ -66,9 +66,9 @@ def look(*entries):
     return {each.code: each for each in preview.of(connection, here, analysis.analyse(connection, here, declared))}
 
 
-def cautions(found):
+def warnings(found):
     """All that is to be minded, as one text."""
-    return "\n".join(f"{each.message}\n{each.remedy}" for each in found.warnings)
+    return "\n".join(f"{each.message}\n{each.hint}" for each in found.warnings)
 
 
 # Who
@@ -189,8 +189,8 @@ def test_unwatched_is_told_once(people, execute):
 
 def test_rows_of_others_in_its_own_table(people):
     """That a condition counts rows of others in its own table, whose changes do not check it for all, is told."""
-    assert "reads rows of public.dummy_sketch whoever they belong to" in cautions(look(NAMESAKE)["namesake"])
-    assert "whoever they belong to" not in cautions(look(COLLECTOR)["collector"])
+    assert "reads rows of public.dummy_sketch whoever they belong to" in warnings(look(NAMESAKE)["namesake"])
+    assert "whoever they belong to" not in warnings(look(COLLECTOR)["collector"])
 
 
 def test_hidden_rows(people, execute):
@@ -265,11 +265,11 @@ def test_whole_table(many_sketches, execute):
     assert found.writes[0].cost < 10_000, "without what PostgreSQL adds for a disabled scan"
     assert "reads the whole of public.dummy_sketch, about 3,435 rows" in "\n".join(found.lines())
     [warning, _] = found.warnings
-    assert warning.remedy == 'CREATE INDEX CONCURRENTLY ON "public"."dummy_sketch" ("title");'
+    assert warning.hint == 'CREATE INDEX CONCURRENTLY ON "public"."dummy_sketch" ("title");'
     execute("SET CONSTRAINTS ALL IMMEDIATE")
-    execute(warning.remedy.replace(" CONCURRENTLY", ""))
+    execute(warning.hint.replace(" CONCURRENTLY", ""))
     found = look(NAMESAKE)["namesake"]
-    assert ("No index" in cautions(found), found.writes[0].reads[0].is_whole) == (False, False)
+    assert ("No index" in warnings(found), found.writes[0].reads[0].is_whole) == (False, False)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -285,7 +285,7 @@ def test_proposed_statement_runs(committed, people):
 
 
 @pytest.mark.parametrize(
-    ("condition", "remedy"),
+    ("condition", "hint"),
     [
         ("count(*) > 5 from dummy_sketch where hit_views > NEW.hit_views", "No index can be proposed"),
         ("count(*) > 5 from dummy_sketch where title = NEW.title or hit_views = 3", "No index can be proposed"),
@@ -295,12 +295,12 @@ def test_proposed_statement_runs(committed, people):
         ("count(*) > 5 from dummy_sketch", "No index helps"),
     ],
 )
-def test_no_index_can_be_proposed(many_sketches, condition, remedy):
+def test_no_index_can_be_proposed(many_sketches, condition, hint):
     """Where the plan compares no column for equality, only the scan is told, and why nothing can be proposed."""
     found = look(entry(condition=condition))["collector"]
-    assert "No index serves: each write reads the whole of public.dummy_sketch, about 3,435 rows." in cautions(found)
-    assert remedy in cautions(found)
-    assert "CREATE INDEX" not in cautions(found)
+    assert "No index serves: each write reads the whole of public.dummy_sketch, about 3,435 rows." in warnings(found)
+    assert hint in warnings(found)
+    assert "CREATE INDEX" not in warnings(found)
 
 
 def test_index_of_several_columns(many_sketches, execute):
@@ -312,7 +312,7 @@ def test_index_of_several_columns(many_sketches, execute):
         "count(*) > 5 from dummy_sketch s where \"Odd \"\"name\" = 'it''s (a) AND b' and NEW.hit_views = s.kind "
         "and s.hit_views < 7 and (s.title = NEW.title or s.id = 3)"
     )
-    assert '("Odd ""name", "kind")' in cautions(look(entry(condition=condition))["collector"])
+    assert '("Odd ""name", "kind")' in warnings(look(entry(condition=condition))["collector"])
 
 
 def test_tiny_table(people, execute):
@@ -320,7 +320,7 @@ def test_tiny_table(people, execute):
     execute("ANALYZE dummy_sketch")
     found = look(NAMESAKE)["namesake"]
     assert found.writes[0].reads[0].is_whole
-    assert "No index" not in cautions(found)
+    assert "No index" not in warnings(found)
 
 
 def test_partitioned_table(people, execute):
@@ -333,8 +333,8 @@ def test_partitioned_table(people, execute):
     found = look(entry(trigger_table="visit", condition="count(*) > 5 from visit where place = NEW.place"))["collector"]
     [read] = found.writes[0].reads
     assert (read.table, read.rows, read.table_rows) == ("public.visit", 5000, 5000)
-    assert 'CREATE INDEX ON "public"."visit" ("place");' in cautions(found)
-    assert 'CREATE INDEX ON "public"."visit" ("user_id");' in cautions(found)
+    assert 'CREATE INDEX ON "public"."visit" ("place");' in warnings(found)
+    assert 'CREATE INDEX ON "public"."visit" ("user_id");' in warnings(found)
 
 
 def test_user_column_without_index(people, execute):
@@ -344,9 +344,9 @@ def test_user_column_without_index(people, execute):
     execute("ANALYZE visit")
     badge = entry(trigger_table="visit", condition="true")
     found = look(badge)["collector"]
-    assert "No index of public.visit begins with user_id" in cautions(found)
+    assert "No index of public.visit begins with user_id" in warnings(found)
     [warning] = found.warnings
-    execute(warning.remedy.replace(" CONCURRENTLY", ""))
+    execute(warning.hint.replace(" CONCURRENTLY", ""))
     assert look(badge)["collector"].warnings == ()
 
 
@@ -357,23 +357,23 @@ def test_other_tables(people):
     """A table that the condition reads and whose changes check nothing is named, with the line for a crontab."""
     condition = "is_staff from auth_user where id = NEW.user_id"
     found = look(entry("staff", condition=condition), COLLECTOR)
-    assert "A change of public.auth_user does not check the badge" in cautions(found["staff"])
+    assert "A change of public.auth_user does not check the badge" in warnings(found["staff"])
     [warning] = found["staff"].warnings
-    assert warning.remedy == "0 * * * * cd /path/to/site && python manage.py award_badges --late"
+    assert warning.hint == "0 * * * * cd /path/to/site && python manage.py award_badges --late"
     assert found["collector"].warnings == ()
 
 
 def test_time(people):
     """A badge that time alone can bring is to be awarded on a schedule."""
     found = look(entry("old 100%", condition="NEW.created < now() - interval '1 year'"))["old 100%"]
-    assert "depends on the time" in cautions(found)
-    assert "0 * * * * cd /path/to/site && python manage.py award_badges --late" in cautions(found)
+    assert "depends on the time" in warnings(found)
+    assert "0 * * * * cd /path/to/site && python manage.py award_badges --late" in warnings(found)
 
 
 def test_function_of_the_site(people, execute):
     """What a function of the site's own reads nobody knows, and that is said."""
     execute("CREATE FUNCTION seen(bigint) RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN true; END $$")
-    assert "nothing tells which tables that reads" in cautions(look(entry(condition="seen(NEW.user_id)"))["collector"])
+    assert "nothing tells which tables that reads" in warnings(look(entry(condition="seen(NEW.user_id)"))["collector"])
 
 
 # Harmless

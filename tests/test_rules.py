@@ -80,7 +80,7 @@ def install(db, register):
 
 
 @pytest.fixture
-def faults(db, register):
+def errors(db, register):
     """What the command says against these rules."""
 
     def run(*declared):
@@ -474,42 +474,42 @@ REFUSED = "condition: Django cannot compile it: "
         ({"name": ""}, "name: the text is empty."),
     ],
 )
-def test_fault(faults, database_unchanged, changes, expected):
-    """A fault names the module, the badge and the key, says what was found, and nothing is changed."""
+def test_error(errors, database_unchanged, changes, expected):
+    """An error names the module, the badge and the key, says what was found, and nothing is changed."""
     with database_unchanged():
-        message = faults(rule(**changes))
-    assert message.startswith("shop/badges.py has 1 fault; nothing was changed.\n")
+        message = errors(rule(**changes))
+    assert message.startswith("shop/badges.py has 1 error; nothing was changed.\n")
     assert f'\nbadge "star" in shop/badges.py, {expected}' in message
 
 
-def test_rule_without_a_code(faults):
+def test_rule_without_a_code(errors):
     """A rule that cannot be named by its code is named by its place in the module."""
-    message = faults(rule("first"), Rule(name="Star", model=Sketch, on="update", user_field="user", condition="true"))
+    message = errors(rule("first"), Rule(name="Star", model=Sketch, on="update", user_field="user", condition="true"))
     assert 'badge 2 in shop/badges.py: the key "code" is missing.' in message
 
 
-def test_all_faults_at_once(faults, badge_file):
-    """The faults of file and rules come in one report: Django's, the parser's and PostgreSQL's, in their order."""
+def test_all_errors_at_once(errors, badge_file):
+    """The errors of file and rules come in one report: Django's, the parser's and PostgreSQL's, in their order."""
     path = badge_file(entry("a", condition="nothing"), entry("b", points="1"))
-    message = faults(rule("c", condition=Q(none=1)), rule("d", secret=1), rule("e", condition="nothing"))
-    assert message.splitlines()[0] == f"{path} + shop/badges.py has 5 faults; nothing was changed."
+    message = errors(rule("c", condition=Q(none=1)), rule("d", secret=1), rule("e", condition="nothing"))
+    assert message.splitlines()[0] == f"{path} + shop/badges.py has 5 errors; nothing was changed."
     places = [line.split(",")[0] for line in message.splitlines() if line.startswith("badge ")]
     assert places == ['badge "a"', 'badge "b"', *(f'badge "{code}" in shop/badges.py' for code in "cde")]
 
 
-def test_code_in_the_file_and_in_python(faults, badge_file):
-    """A code that both use is a fault that names both."""
+def test_code_in_the_file_and_in_python(errors, badge_file):
+    """A code that both use is an error that names both."""
     badge_file(entry("star"))
     assert (
         'badge "star" in shop/badges.py, code: the code is used twice, in the file and in shop/badges.py.\n'
         "    Give each badge a code of its own."
-    ) in faults(rule())
+    ) in errors(rule())
 
 
-def test_code_in_two_modules(register, faults):
+def test_code_in_two_modules(register, errors):
     """So is one that two apps use, and one that stands twice in one module."""
     register(rule("star"), module="gallery.badges")
-    message = faults(rule("star"), rule("again"), rule("again"))
+    message = errors(rule("star"), rule("again"), rule("again"))
     assert "the code is used twice, in gallery/badges.py and in shop/badges.py." in message
     assert "the code is used twice, by badge 2 and by badge 3 of shop/badges.py." in message
 
@@ -837,9 +837,9 @@ def test_several_triggers(install, user, held):
     ]
 
 
-def test_expression_without_a_model_among_its_triggers(faults):
+def test_expression_without_a_model_among_its_triggers(errors):
     """With triggers that name tables alone, an expression needs the model."""
-    message = faults(
+    message = errors(
         Rule(
             code="x",
             name="X",
@@ -862,9 +862,9 @@ def test_other_keys_in_pythons_words(register):
     assert translated.translations == {"de": {"name": "Stern"}}
 
 
-def test_faults_of_levels_and_triggers(faults):
+def test_errors_of_levels_and_triggers(errors):
     """What is wrong in a level or a trigger names the module as well."""
-    message = faults(
+    message = errors(
         Rule(model=Sketch, on="insert", user_field="user", progress="hit_views", levels=[{"code": "a", "gaol": 1}, 5]),
         Rule(code="b", name="B", condition="true", triggers=[{"table": Sketch, "on": "insert", "user_field": "users"}]),
     )

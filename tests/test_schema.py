@@ -95,7 +95,7 @@ def test_sound_file_is_accepted(content):
     [pytest.param(case, id=name) for name, case in {**NOT_A_LIST, **FAULTY_BADGES}.items() if case.schema_can_tell],
 )
 def test_faulty_file_is_refused(case):
-    """What the command refuses for its structure, an editor underlines: each badge that has a fault."""
+    """What the command refuses for its structure, an editor underlines: each badge that has an error."""
     errors = list(validator.iter_errors(case.content))
     assert errors
     if isinstance(case.content, list):

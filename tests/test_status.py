@@ -210,7 +210,7 @@ def test_paused(declare, survey, badge_file, user):
     declare(entry("off", active=False, revocable=True))
     [off] = survey().values()
     assert (off.state, off.levels) == (status.State.PAUSED, ())
-    assert [problem.remedy for problem in off.problems] == [""]
+    assert [problem.hint for problem in off.problems] == [""]
     assert writes(off) == "insert, update, delete on dummy_sketch"
     badge_file(entry("off", revocable=True))
     [off] = survey().values()

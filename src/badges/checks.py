@@ -36,8 +36,8 @@ def check_badge_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
         return [Warning("BADGES_FILE is not set, so no badge is awarded.", hint=hint, id="badges.W001")]
     except exceptions.InvalidDefinitions as error:
         return [
-            Error(f"{error.source}: {fault.place}: {fault.message}", hint=fault.remedy or None, id="badges.E001")
-            for fault in error.faults
+            Error(f"{error.source}: {each.place}: {each.message}", hint=each.hint or None, id="badges.E001")
+            for each in error.errors
         ]
     return []
 
@@ -113,10 +113,10 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
             declarations.load()
         except exceptions.InvalidDefinitions:
             return
-        for fault in error.faults:
+        for each in error.errors:
             yield Warning(
-                f'{error.source} does not fit the database "{alias}": {fault.place}: {fault.message}',
-                hint=fault.remedy or "Was a table or a column dropped or renamed? Change the badge, or bring it back.",
+                f'{error.source} does not fit the database "{alias}": {each.place}: {each.message}',
+                hint=each.hint or "Was a table or a column dropped or renamed? Change the badge, or bring it back.",
                 id="badges.W002",
             )
         connection = database.connect(alias)
@@ -145,7 +145,7 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
             id="badges.W005",
         )
     for finding in drafted.findings:
-        yield Warning(f'In the database "{alias}": {finding.message}', hint=finding.remedy, id=finding.id)
+        yield Warning(f'In the database "{alias}": {finding.message}', hint=finding.hint, id=finding.id)
 
 
 def _check_failures(alias: str, failures: Sequence[RecordedFailure]) -> Iterator[CheckMessage]:

@@ -7,18 +7,29 @@ from collections.abc import Iterable
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong in a badge file: where, what was found, and what to do about it."""
+class Notice:
+    """Something that its reader should know: an error, a finding, a problem, a warning."""
 
-    place: str
     message: str
-    remedy: str = ""
-    number: int = 0
-    """Which badge of the file has it, from 1; 0 for the file as a whole."""
+    hint: str = ""
+    """What to do about it: a sentence, a statement or a command; empty if there is nothing to do."""
+
+    def as_dict(self) -> dict[str, str]:
+        """For the JSON of the commands, in which the hint has the key `remedy`."""
+        return {"message": self.message, "remedy": self.hint}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DefinitionError(Notice):
+    """An error in the badge file or in a rule in Python. It is reported, not raised."""
+
+    place: str = dataclasses.field(default="", kw_only=True)
+    number: int = dataclasses.field(default=0, kw_only=True)
+    """The number of the badge among all badges, from 1; 0 for the file as a whole."""
 
     def __str__(self) -> str:
         text = f"{self.place}: {self.message}" if self.place else self.message
-        return f"{text}\n    {self.remedy}" if self.remedy else text
+        return f"{text}\n    {self.hint}" if self.hint else text
 
 
 class BadgesError(Exception):
@@ -47,17 +58,22 @@ class NotMigrated(BadgesError):
 class InvalidDefinitions(BadgesError):
     """The badge file cannot be used.
 
-    :ivar source: the file that the faults are in.
-    :ivar faults: all that is wrong in it, each once, in the order of the file.
+    :ivar source: the file that has the errors.
+    :ivar errors: all of its errors, each once, in the order of the file.
     """
 
-    def __init__(self, source: str, faults: Iterable[Fault]) -> None:
+    def __init__(self, source: str, errors: Iterable[DefinitionError]) -> None:
         self.source = source
-        # A badge that is checked after several events is faulty after each of them in the same way.
-        self.faults = tuple(sorted(dict.fromkeys(faults), key=lambda fault: fault.number))
-        count = f"{len(self.faults)} faults" if len(self.faults) > 1 else "1 fault"
-        verdict = f"has {count}" if any(fault.place for fault in self.faults) else "cannot be used"
-        super().__init__("\n".join([f"{source} {verdict}; nothing was changed.", *map(str, self.faults)]))
+        # A badge that is checked after several events has the same errors after each of them.
+        self.errors = tuple(sorted(dict.fromkeys(errors), key=lambda error: error.number))
+        count = f"{len(self.errors)} errors" if len(self.errors) > 1 else "1 error"
+        verdict = f"has {count}" if any(error.place for error in self.errors) else "cannot be used"
+        super().__init__("\n".join([f"{source} {verdict}; nothing was changed.", *map(str, self.errors)]))
+
+    @property
+    def faults(self) -> tuple[DefinitionError, ...]:
+        """The name of `errors` before 1.0."""
+        return self.errors
 
 
 class LockNotAvailable(BadgesError):

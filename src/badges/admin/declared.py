@@ -117,7 +117,7 @@ class BadgeDefinitionAdmin(BadgesAdmin):
     @admin.display(description=_("what is wrong"))
     def problems(self, definition: Any) -> str:
         found = definition.status.problems if definition.status else ()
-        lines = ((each.message, each.remedy) for each in found)
+        lines = ((each.message, each.hint) for each in found)
         return format_html_join("", "<p>{}<br><code>{}</code></p>", lines) or NOTHING
 
     @admin.display(description=_("holders"))

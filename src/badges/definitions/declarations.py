@@ -9,7 +9,7 @@ from badges import exceptions
 from badges.conf import badges_settings
 from badges.definitions import parser, python_rules
 from badges.definitions.types import Definition
-from badges.exceptions import Fault, InvalidDefinitions
+from badges.exceptions import DefinitionError, InvalidDefinitions
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Declarations:
     """What the site declares, and what is wrong in it."""
 
     definitions: tuple[Definition, ...]
-    faults: tuple[Fault, ...]
+    errors: tuple[DefinitionError, ...]
     source: str
     """Where it stands, for people: the path of the file and of each module with rules."""
 
@@ -27,11 +27,11 @@ def load(file: Path | None = None) -> Declarations:
 
     :param file: the badge file; by default that of BADGES_FILE, which a site with rules in Python can do without.
     :raises NotConfigured: there is neither a file nor a rule.
-    :raises InvalidDefinitions: with all faults at once.
+    :raises InvalidDefinitions: with all errors at once.
     """
     declared = survey(file)
-    if declared.faults:
-        raise InvalidDefinitions(declared.source, declared.faults)
+    if declared.errors:
+        raise InvalidDefinitions(declared.source, declared.errors)
     return declared
 
 
@@ -44,7 +44,7 @@ def survey(file: Path | None = None) -> Declarations:
     modules = python_rules.modules()
     sources: list[str] = []
     found: list[Definition] = []
-    faults: list[Fault] = []
+    errors: list[DefinitionError] = []
     try:
         path = file or badges_settings.BADGES_FILE
     except exceptions.NotConfigured:
@@ -54,23 +54,24 @@ def survey(file: Path | None = None) -> Declarations:
         of_file = parser.survey(parser.read(path))
         sources.append(str(path))
         found += of_file[0]
-        faults += of_file[1]
+        errors += of_file[1]
     for module in modules:
-        before = max([each.number for each in found] + [each.number for each in faults], default=0)
+        before = max([each.number for each in found] + [each.number for each in errors], default=0)
         of_module = python_rules.survey(module, before)
         sources.append(python_rules.path(module))
         found += of_module[0]
-        faults += of_module[1]
-    return Declarations(tuple(found), (*faults, *_used_twice(found)), " + ".join(sources))
+        errors += of_module[1]
+    return Declarations(tuple(found), (*errors, *_used_twice(found)), " + ".join(sources))
 
 
-def _used_twice(found: list[Definition]) -> list[Fault]:
+def _used_twice(found: list[Definition]) -> list[DefinitionError]:
     """Codes that two sources use; the parser has seen those that one source uses twice."""
-    faults = []
+    errors = []
     first: dict[str, Definition] = {}
     for each in found:
         other = first.setdefault(each.code, each)
         if other.source != each.source:
             message = f"the code is used twice, in {other.source} and in {each.source}."
-            faults.append(Fault(f"{each.place}, code", message, "Give each badge a code of its own.", each.number))
-    return faults
+            hint, place = "Give each badge a code of its own.", f"{each.place}, code"
+            errors.append(DefinitionError(message, hint, place=place, number=each.number))
+    return errors

@@ -24,14 +24,15 @@ from psycopg import sql
 
 from badges.database import trusted
 from badges.definitions.types import TriggerEvent
+from badges.exceptions import Notice
 
 
-class Refused(Exception):
-    """What Django or the changed row has against an expression, and the remedy."""
+class InvalidExpression(Exception):
+    """An expression that Django cannot compile, or that the changed row does not allow."""
 
-    def __init__(self, message: str, remedy: str = "") -> None:
-        super().__init__(message, remedy)
-        self.message, self.remedy = message, remedy
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.notice = Notice(message, hint)
 
 
 class _Record(F):
@@ -48,7 +49,7 @@ class _Record(F):
             return self  # Inside a queryset, as with OuterRef: the query around it knows the row.
         if self.record not in table.records:
             other = "Old" if self.record == "new" else "New"
-            raise Refused(
+            raise InvalidExpression(
                 f'{type(self).__name__}("{self.name}"): {self.record.upper()} does not exist for {table.events}.',
                 f"Use {other}, or check the badge after another kind of write.",
             )
@@ -57,7 +58,7 @@ class _Record(F):
         meta = query.get_meta()
         field = meta.pk if self.name == "pk" else meta.get_field(self.name)
         if getattr(field, "column", None) is None:
-            raise Refused(
+            raise InvalidExpression(
                 f'Old("{self.name}"): the table has no such column.', "Old takes the columns of the row alone."
             )
         return _OldColumn("old", field)
@@ -122,7 +123,7 @@ def compile_condition(model: type[Model], events: Collection[TriggerEvent], cond
     """The SQL of a condition about the changed row of a model: a Q, a boolean expression, or a queryset that is true if
     it has a row. The same condition gives the same SQL, whatever the database holds.
 
-    :raises Refused: it cannot be compiled.
+    :raises InvalidExpression: it cannot be compiled.
     """
     if isinstance(condition, QuerySet):
         condition = Exists(condition)
@@ -164,7 +165,7 @@ def _rows(model: type[Model], events: Collection[TriggerEvent]) -> QuerySet[Any]
     """A queryset of the one changed row. All that is private to Django is here, in `_ChangedRow` and in `_nodes`."""
     rows_by_event = {event.changed_row for event in events}
     if len(rows_by_event) > 1:
-        raise Refused(
+        raise InvalidExpression(
             "a field is that of NEW after an insert or an update, and of OLD after a delete.",
             "Check the badge after one kind of write, or write the condition as SQL with bare columns.",
         )
@@ -195,17 +196,17 @@ def _compile(rows: QuerySet[Any], condition: Any, value: Any = None) -> str:
             if condition is not None:
                 return _condition_sql(rows.filter(condition))
             return _value_sql(rows, value)
-        except Refused:
+        except InvalidExpression:
             raise
         except Exception as error:  # whatever an expression of the site's own may raise
             kind = "" if isinstance(error, FieldError) else f"{type(error).__name__}: "
-            raise Refused(f"{kind}{str(error).removesuffix('.')}.", _remedy(rows.model, str(error))) from error
+            raise InvalidExpression(f"{kind}{str(error).removesuffix('.')}.", _hint(rows.model, str(error))) from error
 
 
 def _condition_sql(rows: QuerySet[Any]) -> str:
     query = rows.query
     if query.where.contains_aggregate:
-        raise Refused(
+        raise InvalidExpression(
             "the condition aggregates outside of a queryset, so it sees the changed row alone.",
             'Say which rows: Aggregated(Model.objects.filter(user=OuterRef("user")), Count("id")) >= 5',
         )
@@ -261,7 +262,7 @@ def _postgresql() -> BaseDatabaseWrapper:
     for connection in connections.all():
         if connection.vendor == "postgresql":
             return connection
-    raise Refused("DATABASES names no PostgreSQL database, so there is none to compile for.")
+    raise InvalidExpression("DATABASES names no PostgreSQL database, so there is none to compile for.")
 
 
 def _with_literals(text: str, params: Sequence[Any]) -> str:
@@ -272,11 +273,11 @@ def _with_literals(text: str, params: Sequence[Any]) -> str:
         for part in re.split("(%[s%])", text)
     ]
     if next(values, parts) is not parts:
-        raise Refused("the expression has more values than placeholders.")
+        raise InvalidExpression("the expression has more values than placeholders.")
     return sql.Composed(parts).as_string()
 
 
-def _remedy(model: type[Model], message: str) -> str:
+def _hint(model: type[Model], message: str) -> str:
     if "non-conditional" in message:
         return "One value, true or false, is needed: compare it with something."
     if "reference to an outer query" in message:

@@ -8,12 +8,12 @@ from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from badges.exceptions import Fault
+from badges.exceptions import DefinitionError
 
 SHOWN_MAX_LENGTH = 100
 _MAX_DIGITS = 50
 """More than any key allows: what is longer need not be exact to be refused."""
-_SYNTAX_REMEDIES = {
+_SYNTAX_HINTS = {
     "Extra data": "A badge file is one list: all badges between one [ and one ].",
     "Invalid control character": "A text stands on one line; a line break in it is written \\n, a tab \\t.",
     "Invalid \\": "A backslash in a text is written \\\\.",
@@ -34,7 +34,7 @@ class Object(dict[str, Any]):
         self.repeated = tuple(key for key, count in counts.items() if count > 1)
 
 
-def read(text: str) -> object | Fault:
+def read(text: str) -> object | DefinitionError:
     """What the text says: objects as `Object`, numbers as int if they are whole and as Decimal otherwise.
 
     :returns: the value, or what is wrong with the text.
@@ -44,9 +44,9 @@ def read(text: str) -> object | Fault:
             text.removeprefix("\ufeff"), object_pairs_hook=Object, parse_int=_integer, parse_float=_number
         )
     except json.JSONDecodeError as error:
-        return _syntax_fault(error)
+        return _syntax_error(error)
     except RecursionError:
-        return Fault("", "The JSON is nested too deeply.", "A badge file is a list of flat objects.")
+        return DefinitionError("The JSON is nested too deeply.", "A badge file is a list of flat objects.")
 
 
 def excerpt(text: str, position: int) -> str:
@@ -76,12 +76,12 @@ def found(value: object) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
-def _syntax_fault(error: json.JSONDecodeError) -> Fault:
+def _syntax_error(error: json.JSONDecodeError) -> DefinitionError:
     message = f"this is not JSON: {error.msg}.\n{excerpt(error.doc, error.pos)}"
-    return Fault(f"line {error.lineno}, column {error.colno}", message, _syntax_remedy(error))
+    return DefinitionError(message, _syntax_hint(error), place=f"line {error.lineno}, column {error.colno}")
 
 
-def _syntax_remedy(error: json.JSONDecodeError) -> str:
+def _syntax_hint(error: json.JSONDecodeError) -> str:
     """The usual cause of what Python's parser complains about."""
     before, after = error.doc[: error.pos].rstrip(), error.doc[error.pos :].lstrip()
     if not error.doc.strip():
@@ -94,11 +94,11 @@ def _syntax_remedy(error: json.JSONDecodeError) -> str:
     if error.msg.startswith("Illegal trailing comma") or (before.endswith(",") and after[:1] in ("]", "}", "")):
         return "Probably the last comma before this place is one too many."
     if error.msg.startswith("Expecting ',' delimiter"):
-        return _delimiter_remedy(before, after)
-    return next(remedy for start, remedy in _SYNTAX_REMEDIES.items() if error.msg.startswith(start))
+        return _delimiter_hint(before, after)
+    return next(hint for start, hint in _SYNTAX_HINTS.items() if error.msg.startswith(start))
 
 
-def _delimiter_remedy(before: str, after: str) -> str:
+def _delimiter_hint(before: str, after: str) -> str:
     if not after or after[0] in "]}":
         return "Probably a } or a ] is missing before this place."
     if after[0] in '"{[' or after[0].isdigit():

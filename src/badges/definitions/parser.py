@@ -1,4 +1,4 @@
-"""badge.json, and rules in its form -> definitions. Pure: no database, and every fault with its place."""
+"""badge.json, and rules in its form -> definitions. Pure: no database, and every error with its place."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from badges.definitions import json_text, validation
 from badges.definitions.json_text import Object
 from badges.definitions.types import BADGE_FILE, Definition, Source, TriggerEvent, Watch
 from badges.definitions.validation import KEYS, LEVEL_KEYS
-from badges.exceptions import Fault, InvalidDefinitions
+from badges.exceptions import DefinitionError, InvalidDefinitions
 
 
 def load(path: Path) -> tuple[Definition, ...]:
     """Read the badge file at `path`.
 
     :raises InvalidDefinitions: the file is missing, unreadable, not UTF-8, not JSON or not a list of badges; with all
-        faults at once.
+        errors at once.
     """
     return parse(read(path), str(path))
 
@@ -32,45 +32,47 @@ def read(path: Path) -> str:
     try:
         return path.read_bytes().decode()
     except FileNotFoundError:
-        fault = Fault("", "There is no such file.", "Check the setting BADGES_FILE or --file.")
-        raise InvalidDefinitions(source, [fault]) from None
+        missing = DefinitionError("There is no such file.", "Check the setting BADGES_FILE or --file.")
+        raise InvalidDefinitions(source, [missing]) from None
     except OSError as error:
-        fault = Fault("", f"The file cannot be read: {error.strerror}.", "Check BADGES_FILE and its permissions.")
-        raise InvalidDefinitions(source, [fault]) from error
+        message = f"The file cannot be read: {error.strerror}."
+        unreadable = DefinitionError(message, "Check BADGES_FILE and its permissions.")
+        raise InvalidDefinitions(source, [unreadable]) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         message = f"byte 0x{error.object[error.start]:02x} is not UTF-8."
-        raise InvalidDefinitions(source, [Fault(f"line {line}", message, "Save the file as UTF-8.")]) from None
+        encoded = DefinitionError(message, "Save the file as UTF-8.", place=f"line {line}")
+        raise InvalidDefinitions(source, [encoded]) from None
 
 
 def parse(text: str, source: str = "badge.json") -> tuple[Definition, ...]:
     """Turn the text of a badge file into definitions, in the order of the file.
 
-    :raises InvalidDefinitions: with all faults at once.
+    :raises InvalidDefinitions: with all errors at once.
     """
-    definitions, faults = survey(text)
-    if faults:
-        raise InvalidDefinitions(source, faults)
+    definitions, errors = survey(text)
+    if errors:
+        raise InvalidDefinitions(source, errors)
     return definitions
 
 
-def survey(text: str, source: Source = BADGE_FILE) -> tuple[tuple[Definition, ...], tuple[Fault, ...]]:
+def survey(text: str, source: Source = BADGE_FILE) -> tuple[tuple[Definition, ...], tuple[DefinitionError, ...]]:
     """The definitions that can be told from the text of a badge file, and all that is wrong in it.
 
-    A badge with a fault that PostgreSQL does not care about, such as a number for a name, is among the definitions, so
+    A badge with an error that PostgreSQL does not care about, such as a number for a name, is among the definitions, so
     that its condition can be judged all the same.
     """
     entries = json_text.read(text)
-    if isinstance(entries, Fault):
+    if isinstance(entries, DefinitionError):
         return (), (entries,)
     if not isinstance(entries, list):
         message = f"A badge file is a list of badges; found {json_text.found(entries)}."
-        return (), (Fault("", message, "Put the badges between [ and ]."),)
+        return (), (DefinitionError(message, "Put the badges between [ and ]."),)
     definitions: list[Definition] = []
-    faults: list[Fault] = []
+    errors: list[DefinitionError] = []
     first_with_code: dict[str, str] = {}
     for number, entry in enumerate(entries, start=source.before + 1):
-        faults += validation.badge_faults(number, entry, source)
+        errors += validation.badge_errors(number, entry, source)
         if isinstance(entry, Object):
             definitions += _definitions(number, entry, source)
         for code, where in _codes(number - source.before, entry):
@@ -78,8 +80,10 @@ def survey(text: str, source: Source = BADGE_FILE) -> tuple[tuple[Definition, ..
             if first != where:
                 message = f"the code is used twice, by {first} and by {where} of {source}."
                 place = f"{source.place(code, number)}, code"
-                faults.append(Fault(place, message, "Give each badge a code of its own.", number))
-    return tuple(definitions), tuple(faults)
+                errors.append(
+                    DefinitionError(message, "Give each badge a code of its own.", place=place, number=number)
+                )
+    return tuple(definitions), tuple(errors)
 
 
 def _codes(number: int, entry: object) -> Iterator[tuple[str, str]]:
@@ -164,8 +168,8 @@ def _events(value: str | list[str]) -> tuple[TriggerEvent, ...]:
 
 
 def _sound(entry: Object, allowed: tuple[str, ...]) -> dict[str, Any]:
-    """The values of an entry that have no fault of their own."""
-    values = {key: entry[key] for key in allowed if key in entry and not any(validation.value_faults(key, entry[key]))}
+    """The values of an entry that have no error of their own."""
+    values = {key: entry[key] for key in allowed if key in entry and not any(validation.value_errors(key, entry[key]))}
     if "translations" in values:
         values["translations"] = {
             language.lower(): dict(texts) for language, texts in values["translations"].items() if texts

@@ -25,7 +25,7 @@ from django.utils.module_loading import module_has_submodule
 
 from badges.definitions import django_expressions, parser
 from badges.definitions.types import Definition, Source, TriggerEvent
-from badges.exceptions import Fault
+from badges.exceptions import DefinitionError
 
 MODULE = "badges"
 """The module of an app in which its rules stand."""
@@ -108,17 +108,17 @@ def path(module: str) -> str:
     return f"{module.replace('.', '/')}.py"
 
 
-def survey(module: str, before: int = 0) -> tuple[tuple[Definition, ...], tuple[Fault, ...]]:
+def survey(module: str, before: int = 0) -> tuple[tuple[Definition, ...], tuple[DefinitionError, ...]]:
     """The definitions that can be told from the rules of a module, and all that is wrong in them.
 
     :param before: how many badges other sources have declared.
     """
     source = Source(path(module), before)
     entries = [_Entry(rule, source, number) for number, rule in enumerate(_modules[module].rules, start=before + 1)]
-    found, faults = parser.survey(json.dumps([entry.keys for entry in entries]), source)
+    found, errors = parser.survey(json.dumps([entry.keys for entry in entries]), source)
     lost = {entry.number for entry in entries if entry.is_lost}
     found = tuple(each for each in found if each.number not in lost)
-    return found, (*faults, *(fault for entry in entries for fault in entry.faults))
+    return found, (*errors, *(error for entry in entries for error in entry.errors))
 
 
 def _place_of_app(module: str) -> int:
@@ -133,7 +133,7 @@ class _Entry:
     def __init__(self, rule: Rule, source: Source, number: int) -> None:
         self.place = source.place(rule.keys.get("code"), number)
         self.number = number
-        self.faults: list[Fault] = []
+        self.errors: list[DefinitionError] = []
         self.model = self._find_model(rule.model)
         self.is_lost = rule.model is not None and self.model is None
         keys = dict(rule.keys)
@@ -151,12 +151,12 @@ class _Entry:
                 keys[key] = _column(self.model, keys[key])
         self.keys = {str(key): self._plain(str(key), value) for key, value in keys.items()}
 
-    def _fault(self, key: str, message: str, remedy: str = "") -> None:
-        self.faults.append(Fault(f"{self.place}, {key}", message, remedy, self.number))
+    def _error(self, key: str, message: str, hint: str = "") -> None:
+        self.errors.append(DefinitionError(message, hint, place=f"{self.place}, {key}", number=self.number))
 
     def _replace(self, keys: dict[str, Any], ours: str, theirs: str, value: Any) -> None:
         if theirs in keys:
-            self._fault(ours, f'"{ours}" and "{theirs}" say the same.', "Keep one of them.")
+            self._error(ours, f'"{ours}" and "{theirs}" say the same.', "Keep one of them.")
         keys[theirs] = value
 
     def _trigger(self, trigger: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +175,7 @@ class _Entry:
             try:
                 model = apps.get_model(written)
             except (LookupError, ValueError) as error:
-                self._fault("model", f"{str(error).removesuffix('.')}.", 'Write it like "shop.Order", or as a class.')
+                self._error("model", f"{str(error).removesuffix('.')}.", 'Write it like "shop.Order", or as a class.')
                 return None
         if (
             isinstance(model, type)
@@ -185,7 +185,7 @@ class _Entry:
         ):
             return model
         if written is not None:
-            self._fault("model", f"a model with a table is needed; found {written!r}.", "Name the model that changes.")
+            self._error("model", f"a model with a table is needed; found {written!r}.", "Name the model that changes.")
         return None
 
     def _plain(self, key: str, value: Any) -> Any:
@@ -199,21 +199,21 @@ class _Entry:
         value = _scalar(value)
         if value is None or isinstance(value, str | int | float):
             return value
-        self._fault(key, f"found {type(value).__name__}, which badge.json cannot hold.", "See the keys of badge.json.")
+        self._error(key, f"found {type(value).__name__}, which badge.json cannot hold.", "See the keys of badge.json.")
         return _NEVER
 
     def _compile(self, key: str, value: Any) -> str:
         if self.model is None:
             if not self.is_lost:
-                self._fault(key, "an expression is about the rows of a model.", "Name the model: model=Sketch.")
+                self._error(key, "an expression is about the rows of a model.", "Name the model: model=Sketch.")
             return _NEVER
         if not self.events:
-            return _NEVER  # That is a fault of its own.
+            return _NEVER  # That is an error of its own.
         compile_ = django_expressions.compile_condition if key == "condition" else django_expressions.compile_value
         try:
             return compile_(self.model, self.events, value)
-        except django_expressions.Refused as refused:
-            self._fault(key, f"Django cannot compile it: {refused.message}", refused.remedy)
+        except django_expressions.InvalidExpression as error:
+            self._error(key, f"Django cannot compile it: {error.notice.message}", error.notice.hint)
             return _NEVER
 
 

@@ -16,7 +16,7 @@ from badges.definitions.types import (
     Source,
     TriggerEvent,
 )
-from badges.exceptions import Fault
+from badges.exceptions import DefinitionError
 
 ONE_TRIGGER_KEYS = ("trigger_condition", "trigger_table", "user_field")
 
@@ -62,47 +62,47 @@ _POSTGRESQL_INTEGER = range(-(2**31), 2**31)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", re.ASCII)
 
 
-def badge_faults(number: int, entry: object, source: Source = BADGE_FILE) -> Iterator[Fault]:
+def badge_errors(number: int, entry: object, source: Source = BADGE_FILE) -> Iterator[DefinitionError]:
     """All that is wrong with one badge by itself."""
     if not isinstance(entry, Object):
         message = f"a badge is an object between {{ and }}; found {found(entry)}."
-        yield Fault(source.place(None, number), message, _A_BADGE_NEEDS, number)
+        yield DefinitionError(message, _A_BADGE_NEEDS, place=source.place(None, number), number=number)
         return
     place = source.place(entry.get("code"), number)
     present = {*entry, *_misspelt(entry, KEYS)}
-    for where, message, remedy in (
-        *_key_faults(entry, KEYS),
-        *_combination_faults(entry),
+    for where, message, hint in (
+        *_key_errors(entry, KEYS),
+        *_combination_errors(entry),
         *(
             ("", f'the key "{key}" is missing.', _MISSING.get(key, _A_BADGE_NEEDS))
             for key in _required(present)
             if key not in present
         ),
-        *(fault for key, value in entry.items() if key in KEYS for fault in value_faults(key, value)),
+        *(error for key, value in entry.items() if key in KEYS for error in value_errors(key, value)),
     ):
-        yield Fault(f"{place}, {where}" if where else place, message, remedy, number)
+        yield DefinitionError(message, hint, place=f"{place}, {where}" if where else place, number=number)
     levels = entry.get("levels")
     if isinstance(levels, list):
-        yield from _level_faults(number, levels, source, is_named="name" in present)
+        yield from _level_errors(number, levels, source, is_named="name" in present)
 
 
-def value_faults(key: str, value: object) -> Iterator[tuple[str, str, str]]:
-    """What is wrong with a value: where (the key and what follows), what was found, and the remedy.
+def value_errors(key: str, value: object) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with a value: where (the key and what follows), what was found, and the hint.
 
     Of levels only the list itself is judged, as each level is a badge.
     """
     if key in ("trigger_condition", "on"):
-        faults = _event_faults(value)
+        errors = _event_errors(value)
     elif key == "triggers":
-        yield from _trigger_faults(value)
+        yield from _trigger_errors(value)
         return
     elif key == "translations":
-        yield from _translation_faults(value)
+        yield from _translation_errors(value)
         return
     else:
-        faults = _scalar_faults(key, value)
-    for message, remedy in faults:
-        yield key, message, remedy
+        errors = _scalar_errors(key, value)
+    for message, hint in errors:
+        yield key, message, hint
 
 
 def _required(present: Collection[str]) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _required(present: Collection[str]) -> Iterator[str]:
         yield from ONE_TRIGGER_KEYS
 
 
-def _key_faults(entry: Object, keys: Collection[str]) -> Iterator[tuple[str, str, str]]:
+def _key_errors(entry: Object, keys: Collection[str]) -> Iterator[tuple[str, str, str]]:
     for key in entry.repeated:
         yield shown(key), "the key is given twice.", "Keep one of them."
     for key in entry:
@@ -128,8 +128,8 @@ def _key_faults(entry: Object, keys: Collection[str]) -> Iterator[tuple[str, str
             yield key, "a level has no such key.", "It stands in the badge, for all its levels."
         elif key not in keys:
             near = _nearest(key, keys)
-            remedy = f'Did you mean "{near}"?' if near else f"The keys are {', '.join(keys)}."
-            yield shown(key) or '""', "there is no such key.", remedy
+            hint = f'Did you mean "{near}"?' if near else f"The keys are {', '.join(keys)}."
+            yield shown(key) or '""', "there is no such key.", hint
 
 
 def _misspelt(entry: Object, keys: Collection[str]) -> set[str]:
@@ -142,7 +142,7 @@ def _nearest(key: str, keys: Collection[str]) -> str | None:
     return near[0] if near else None
 
 
-def _combination_faults(entry: Object) -> Iterator[tuple[str, str, str]]:
+def _combination_errors(entry: Object) -> Iterator[tuple[str, str, str]]:
     """Keys that exclude each other."""
     if "condition" in entry:
         for key in ("progress", "goal", "levels"):
@@ -160,36 +160,37 @@ def _combination_faults(entry: Object) -> Iterator[tuple[str, str, str]]:
                 yield key, 'there are "triggers" as well, which say the same.', "Keep one of them."
 
 
-def _level_faults(number: int, levels: list[object], source: Source, *, is_named: bool) -> Iterator[Fault]:
+def _level_errors(number: int, levels: list[object], source: Source, *, is_named: bool) -> Iterator[DefinitionError]:
     required = ("code", "goal") if is_named else ("code", "goal", "name")
     before: int | Decimal | None = None
     for place_in_list, level in enumerate(levels, start=1):
         place = f"{source.place(None, number)}, level {place_in_list}"
         if not isinstance(level, Object):
             message = f"a level is an object between {{ and }}; found {found(level)}."
-            yield Fault(place, message, f"A level needs {', '.join(required)}.", number)
+            yield DefinitionError(message, f"A level needs {', '.join(required)}.", place=place, number=number)
             continue
         code = level.get("code")
         if isinstance(code, str) and code.strip():
             place = source.place(code, number)
         present = {*level, *_misspelt(level, LEVEL_KEYS)}
-        values = [fault for key, value in level.items() if key in LEVEL_KEYS for fault in value_faults(key, value)]
+        values = [error for key, value in level.items() if key in LEVEL_KEYS for error in value_errors(key, value)]
         missing = [
             ("", f'the key "{key}" is missing.', f"A level needs {', '.join(required)}.")
             for key in required
             if key not in present
         ]
-        for where, message, remedy in (*_key_faults(level, LEVEL_KEYS), *missing, *values):
-            yield Fault(f"{place}, {where}" if where else place, message, remedy, number)
+        for where, message, hint in (*_key_errors(level, LEVEL_KEYS), *missing, *values):
+            yield DefinitionError(message, hint, place=f"{place}, {where}" if where else place, number=number)
         goal: int | Decimal = level.get("goal", 0)
-        if "goal" in level and not any(value_faults("goal", goal)):
+        if "goal" in level and not any(value_errors("goal", goal)):
             if before is not None and goal <= before:
                 message = f"the goal is {goal}, but that of the level before is {before}."
-                yield Fault(f"{place}, goal", message, "The goals of the levels rise.", number)
+                hint = "The goals of the levels rise."
+                yield DefinitionError(message, hint, place=f"{place}, goal", number=number)
             before = goal
 
 
-def _trigger_faults(value: object) -> Iterator[tuple[str, str, str]]:
+def _trigger_errors(value: object) -> Iterator[tuple[str, str, str]]:
     needed = f"A trigger needs {', '.join(TRIGGER_KEYS)}."
     if not isinstance(value, list):
         yield "triggers", f"a list is needed; found {found(value)}.", "Put the triggers between [ and ]."
@@ -202,15 +203,15 @@ def _trigger_faults(value: object) -> Iterator[tuple[str, str, str]]:
             yield place, f"a trigger is an object between {{ and }}; found {found(trigger)}.", needed
             continue
         present = {*trigger, *_misspelt(trigger, TRIGGER_KEYS)}
-        for where, message, remedy in (
-            *_key_faults(trigger, TRIGGER_KEYS),
+        for where, message, hint in (
+            *_key_errors(trigger, TRIGGER_KEYS),
             *(("", f'the key "{key}" is missing.', needed) for key in TRIGGER_KEYS if key not in present),
-            *(fault for key, each in trigger.items() if key in TRIGGER_KEYS for fault in value_faults(key, each)),
+            *(error for key, each in trigger.items() if key in TRIGGER_KEYS for error in value_errors(key, each)),
         ):
-            yield f"{place}, {where}" if where else place, message, remedy
+            yield f"{place}, {where}" if where else place, message, hint
 
 
-def _translation_faults(value: object) -> Iterator[tuple[str, str, str]]:
+def _translation_errors(value: object) -> Iterator[tuple[str, str, str]]:
     shape = 'Write one object for each language: {"de": {"name": "Sammler"}}.'
     if not isinstance(value, Object):
         yield "translations", f"an object is needed; found {found(value)}.", shape
@@ -226,21 +227,21 @@ def _translation_faults(value: object) -> Iterator[tuple[str, str, str]]:
         if not isinstance(texts, Object):
             yield place, f"an object is needed; found {found(texts)}.", shape
             continue
-        for where, message, remedy in (
-            *_key_faults(texts, TRANSLATION_KEYS),
-            *(fault for key, each in texts.items() if key in TRANSLATION_KEYS for fault in value_faults(key, each)),
+        for where, message, hint in (
+            *_key_errors(texts, TRANSLATION_KEYS),
+            *(error for key, each in texts.items() if key in TRANSLATION_KEYS for error in value_errors(key, each)),
         ):
-            yield f"{place}, {where}", message, remedy
+            yield f"{place}, {where}", message, hint
 
 
-def _scalar_faults(key: str, value: object) -> Iterator[tuple[str, str]]:
+def _scalar_errors(key: str, value: object) -> Iterator[tuple[str, str]]:
     if key in ("points", "position"):
         if isinstance(value, bool) or not isinstance(value, int):
             yield f"a whole number is needed; found {found(value)}.", "Numbers stand without quotes."
         elif value not in _POSTGRESQL_INTEGER:
             yield "the number does not fit into a PostgreSQL integer.", "Use one from -2147483648 to 2147483647."
     elif key == "goal":
-        yield from _goal_faults(value)
+        yield from _goal_errors(value)
     elif key in ("secret", "revocable", "active"):
         if not isinstance(value, bool):
             yield f"true or false is needed; found {found(value)}.", "Both stand without quotes."
@@ -250,10 +251,10 @@ def _scalar_faults(key: str, value: object) -> Iterator[tuple[str, str]]:
         elif not value:
             yield "the list is empty.", "A badge without levels has a code and a goal."
     else:
-        yield from _text_faults(key, value)
+        yield from _text_errors(key, value)
 
 
-def _text_faults(key: str, value: object) -> Iterator[tuple[str, str]]:
+def _text_errors(key: str, value: object) -> Iterator[tuple[str, str]]:
     if not isinstance(value, str):
         yield f"a text is needed; found {found(value)}.", 'Texts stand between double quotes (").'
     elif key in _MEANINGS and not value.strip():
@@ -266,7 +267,7 @@ def _text_faults(key: str, value: object) -> Iterator[tuple[str, str]]:
         yield f"the code has {len(value)} characters; {CODE_MAX_LENGTH} are allowed.", "Shorten it."
 
 
-def _goal_faults(value: object) -> Iterator[tuple[str, str]]:
+def _goal_errors(value: object) -> Iterator[tuple[str, str]]:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         yield f"a number is needed; found {found(value)}.", "Numbers stand without quotes."
         return
@@ -283,7 +284,7 @@ def _goal_faults(value: object) -> Iterator[tuple[str, str]]:
         )
 
 
-def _event_faults(value: object) -> Iterator[tuple[str, str]]:
+def _event_errors(value: object) -> Iterator[tuple[str, str]]:
     allowed = f"Allowed are {_EVENTS} and a list of them."
     events = value if isinstance(value, list) else [value]
     if not events:

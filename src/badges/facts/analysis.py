@@ -21,10 +21,10 @@ from badges.database import fetch, fetch_file, rolled_back
 from badges.definitions import declarations
 from badges.definitions.declarations import Declarations
 from badges.definitions.types import Definition, TriggerEvent
-from badges.exceptions import Fault, InvalidDefinitions, NotMigrated
+from badges.exceptions import DefinitionError, InvalidDefinitions, Notice, NotMigrated
 from badges.facts import diagnostics, probes, resolution, watches
 from badges.facts.diagnostics import Noun
-from badges.facts.probes import Probe, Refusal
+from badges.facts.probes import Probe, Rejection
 from badges.facts.tables import table_named
 from badges.facts.target import describe_target
 from badges.facts.types import AnalysedDefinition, Column, Facts, ReadTable, Table, Target
@@ -35,19 +35,19 @@ def load(connection: BaseDatabaseWrapper, file: Path | None = None) -> Declarati
 
     :param file: the badge file; by default that of BADGES_FILE.
     :raises NotConfigured: there is neither a file nor a rule in Python.
-    :raises InvalidDefinitions: with all faults at once.
+    :raises InvalidDefinitions: with all errors at once.
     """
     declared = declarations.survey(file)
-    if not declared.faults:
+    if not declared.errors:
         return declared
-    faults = declared.faults
+    errors = declared.errors
     try:
         analyse(connection, describe_target(connection), declared.definitions)
     except InvalidDefinitions as error:
-        faults += error.faults
+        errors += error.errors
     except (NotMigrated, DatabaseError):
         pass  # that is for later: what is declared is reason enough to stop
-    raise InvalidDefinitions(declared.source, faults)
+    raise InvalidDefinitions(declared.source, errors)
 
 
 def analyse(
@@ -55,13 +55,13 @@ def analyse(
 ) -> tuple[AnalysedDefinition, ...]:
     """Look at every definition as the server sees it.
 
-    :raises InvalidDefinitions: with all faults of all definitions.
+    :raises InvalidDefinitions: with all errors of all definitions.
     """
     with rolled_back(connection):
         analyser = _Analyser(connection, target)
         analysed = tuple(analyser.analyse(definitions))
-    if analyser.faults:
-        raise InvalidDefinitions(source, analyser.faults)
+    if analyser.errors:
+        raise InvalidDefinitions(source, analyser.errors)
     return analysed
 
 
@@ -80,12 +80,12 @@ class _Analyser:
     def __init__(self, connection: BaseDatabaseWrapper, target: Target) -> None:
         self.connection = connection
         self.target = target
-        self.faults: list[Fault] = []
+        self.errors: list[DefinitionError] = []
         self.noted: set[tuple[int, str, str]] = set()
-        self.tables: dict[str, Table | resolution.Complaint] = {}
+        self.tables: dict[str, Table | Notice] = {}
         self.read: dict[int, Table] = {}
         self.copied: set[int] = set()
-        self.expiries: dict[str, resolution.Complaint | None] = {}
+        self.expiries: dict[str, Notice | None] = {}
         self.named: dict[str, _Named] = {}
         self.asked: dict[Probe, list[tuple[Definition, _Named]]] = {}
         self.facts: dict[tuple[str, TriggerEvent], Facts] = {}
@@ -98,12 +98,12 @@ class _Analyser:
             # The conditions are read as the generated functions will read them.
             cursor.execute(f"SET LOCAL search_path = {self.target.function_search_path}")
         self._check_rights()
-        refused = probes.parse(self.connection, (definition.question for definition in definitions))
-        conditions = [each.condition for each in definitions if not each.progress and each.question not in refused]
+        rejected = probes.parse(self.connection, (definition.question for definition in definitions))
+        conditions = [each.condition for each in definitions if not each.progress and each.question not in rejected]
         self.expressions = probes.expressions(self.connection, conditions)
         self.halves = probes.halve(self.connection, conditions)
         for definition in definitions:
-            self._prepare(definition, refused.get(definition.question))
+            self._prepare(definition, rejected.get(definition.question))
         asked = list(self.asked)
         for first in range(0, len(asked), probes.AT_ONCE):
             with rolled_back(self.connection):
@@ -115,8 +115,8 @@ class _Analyser:
                 if (definition.code, event) in self.facts
             }
             if of_definition and len(of_definition) == len(definition.events):
-                for key, message, remedy in watches.faults(definition, of_definition.values(), definition.events):
-                    self._fault(definition, key, message, remedy)
+                for key, message, hint in watches.errors(definition, of_definition.values(), definition.events):
+                    self._error(definition, key, message, hint)
                 declared = self.named[definition.code].declared
                 yield AnalysedDefinition(
                     definition,
@@ -125,35 +125,37 @@ class _Analyser:
                     watches.unwatched(definition, of_definition, declared, self.read),
                 )
 
-    def _fault(self, definition: Definition, key: str, message: str, remedy: str = "") -> None:
-        # The levels of a badge share all but their goals, and their faults with that.
+    def _error(self, definition: Definition, key: str, message: str, hint: str = "") -> None:
+        # The levels of a badge share all but their goals, and their errors with that.
         if (definition.number, key, message) not in self.noted or not definition.number:
             self.noted.add((definition.number, key, message))
-            self.faults.append(Fault(f"{definition.place}, {key}", message, remedy, definition.number))
+            self.errors.append(
+                DefinitionError(message, hint, place=f"{definition.place}, {key}", number=definition.number)
+            )
 
-    def _refused(self, definition: Definition, refusal: Refusal, probe: Probe | None = None) -> None:
-        """Note that PostgreSQL refused the question: alone, or as this probe."""
-        message, remedy = diagnostics.about_condition(
+    def _rejected(self, definition: Definition, rejection: Rejection, probe: Probe | None = None) -> None:
+        """Note that PostgreSQL rejected the question: alone, or as this probe."""
+        message, hint = diagnostics.about_condition(
             self.connection,
             self.target,
             Noun(definition.question_key),
             definition.question,
-            refusal.error,
-            refusal.start,
+            rejection.error,
+            rejection.start,
             probe.event if probe else None,
             probe.table if probe else None,
         )
-        self._fault(definition, definition.question_key, message, remedy)
+        self._error(definition, definition.question_key, message, hint)
 
     def _check_rights(self) -> None:
         """What every badge needs, whatever it declares."""
         place, target = f'database "{self.target.database}"', self.target
         if not target.definitions.can_select:
-            self.faults.append(
-                Fault(
-                    place,
+            self.errors.append(
+                DefinitionError(
                     f'the role "{target.role}" may not read {target.definitions.qualified_name}.',
                     f"Needed: {resolution.grant('SELECT, INSERT, UPDATE', target.definitions, target.role)}",
+                    place=place,
                 )
             )
         for is_enough, verb, privilege, table in (
@@ -163,28 +165,28 @@ class _Analyser:
             (target.owner_writes_deliveries or not target.sends_signals, "write", "INSERT", target.deliveries),
         ):
             if not is_enough:
-                self.faults.append(
-                    Fault(
-                        place,
+                self.errors.append(
+                    DefinitionError(
                         f'the owner of the badges, "{target.badges_owner}", may not {verb} {table.qualified_name}.',
                         f"Needed: {resolution.grant(privilege, table, target.badges_owner)}",
+                        place=place,
                     )
                 )
         if not target.can_create_temporary:
             identifiers = map(sql.Identifier, (target.database, target.role))
-            self.faults.append(
-                Fault(
-                    place,
+            self.errors.append(
+                DefinitionError(
                     f'the role "{target.role}" may not make the temporary tables on which conditions are tried.',
                     f"Needed: {sql.SQL('GRANT TEMPORARY ON DATABASE {} TO {};').format(*identifiers).as_string()}",
+                    place=place,
                 )
             )
 
-    def _prepare(self, definition: Definition, refusal: Refusal | None) -> None:
+    def _prepare(self, definition: Definition, rejection: Rejection | None) -> None:
         """Note what is to be tried for one definition, or why that cannot be."""
         named = self.named[definition.code] = self._look_up(definition)
-        if refusal:
-            self._refused(definition, refusal)
+        if rejection:
+            self._rejected(definition, rejection)
         elif named.table and self._copy(definition, named.table):
             for event in definition.events:
                 probe = Probe(definition.question, event, named.table)
@@ -218,25 +220,25 @@ class _Analyser:
         found = self.tables[written]
         if isinstance(found, Table):
             return found
-        self._fault(definition, key, *found)
+        self._error(definition, key, found.message, found.hint)
         return None
 
-    def _found(self, definition: Definition, key: str, found: Column | resolution.Complaint) -> Column | None:
+    def _found(self, definition: Definition, key: str, found: Column | Notice) -> Column | None:
         if isinstance(found, Column):
             return found
-        self._fault(definition, key, *found)
+        self._error(definition, key, found.message, found.hint)
         return None
 
     def _check_expiry(self, definition: Definition) -> bool:
         written = definition.expires_after
         if written and written not in self.expiries:
             self.expiries[written] = self._about_expiry(written)
-        complaint = self.expiries.get(written)
-        if complaint:
-            self._fault(definition, "expires_after", *complaint)
-        return not complaint
+        found = self.expiries.get(written)
+        if found:
+            self._error(definition, "expires_after", found.message, found.hint)
+        return not found
 
-    def _about_expiry(self, written: str) -> resolution.Complaint | None:
+    def _about_expiry(self, written: str) -> Notice | None:
         """Ask whether a badge that is awarded now would end at a time that PostgreSQL knows, and that is to come."""
         try:
             with transaction.atomic(using=self.connection.alias):
@@ -247,11 +249,11 @@ class _Analyser:
                 )
         except DatabaseError as error:
             message = f"{probes.cause(error).diag.message_primary}."
-            return message, 'Write an interval as PostgreSQL reads it, such as "90 days" or "1 year".'
+            return Notice(message, 'Write an interval as PostgreSQL reads it, such as "90 days" or "1 year".')
         if is_positive:
             return None
-        remedy = "Write an interval that is longer than nothing and has an end; without one, badges stay."
-        return f'after "{written}" no badge would be left.', remedy
+        hint = "Write an interval that is longer than nothing and has an end; without one, badges stay."
+        return Notice(f'after "{written}" no badge would be left.', hint)
 
     def _copy(self, definition: Definition, table: Table) -> bool:
         """Make the copies of a table that conditions are tried on, once; whether they are there."""
@@ -261,25 +263,25 @@ class _Analyser:
             return True
         error = probes.copy(self.connection, table)
         if error:
-            remedy = ""
+            hint = ""
             if isinstance(error, psycopg.errors.InsufficientPrivilege):
                 grant = sql.SQL("GRANT USAGE ON SCHEMA {} TO {};").format(
                     sql.Identifier(table.schema), sql.Identifier(self.target.role)
                 )
-                remedy = f"Needed: {grant.as_string()}"
+                hint = f"Needed: {grant.as_string()}"
             message = f"the condition cannot be tried on a copy of the table: {error.diag.message_primary}."
             key = "triggers 1, table" if definition.has_triggers else "trigger_table"
-            self._fault(definition, key, message, remedy)
+            self._error(definition, key, message, hint)
             return False
         self.copied.add(table.oid)
         return True
 
     def _try(self, views: Mapping[str, Probe]) -> None:
         """Make these views, and note what PostgreSQL refuses, and what it says about the others."""
-        refused = probes.make(self.connection, views)
-        for name, refusal in refused.items():
+        rejected = probes.make(self.connection, views)
+        for name, rejection in rejected.items():
             for definition, _ in self.asked[views[name]]:
-                self._refused(definition, refusal, views[name])
+                self._rejected(definition, rejection, views[name])
         target = self.target
         for name, *found in fetch_file(
             self.connection,
@@ -305,16 +307,16 @@ class _Analyser:
         noun, table, owner = Noun(definition.question_key), probe.table, self.target.badges_owner
         system_column, locks_rows, one_row, dangling, tables, lacking, reads, volatile, clock, opaque, *last = rest
         returns_set, aggregates, queries = last
-        faults = diagnostics.about_type(noun, type_, dangling)
-        faults += diagnostics.about_reading(noun, system_column, locks_rows, one_row, volatile)
-        faults += [
+        errors = diagnostics.about_type(noun, type_, dangling)
+        errors += diagnostics.about_reading(noun, system_column, locks_rows, one_row, volatile)
+        errors += [
             (
                 f'the {noun} runs with the rights of the owner of the badges, "{owner}", who lacks {right}.',
                 f"Needed: GRANT {right} TO {sql.Identifier(owner).as_string()};",
             )
             for right in lacking
         ]
-        faults += [
+        errors += [
             (
                 f"the {noun} reads {column.name}, a virtual generated column, which triggers do not see.",
                 "Write its expression out, or make the column STORED.",
@@ -322,9 +324,9 @@ class _Analyser:
             for column in table.columns
             if column.is_virtual and column.name in {*new, *old}
         ]
-        for message, remedy in faults:
-            self._fault(definition, definition.question_key, message, remedy)
-        if faults or named.user is None or not named.is_sound:
+        for message, hint in errors:
+            self._error(definition, definition.question_key, message, hint)
+        if errors or named.user is None or not named.is_sound:
             return
         select_list, from_clause = "", ""
         if aggregates and queries == probes.own_queries(probe) + 1:

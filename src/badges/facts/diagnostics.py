@@ -1,4 +1,4 @@
-"""Says what is wrong with a condition, in its author's terms: PostgreSQL's complaint, the place, the remedy."""
+"""Says what is wrong with a condition, in its author's terms: PostgreSQL's error, the place, the hint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from badges.definitions.types import TriggerEvent
 from badges.facts.tables import nearest_table
 from badges.facts.types import Table, Target
 
-_SYNTAX_REMEDIES = {
+_SYNTAX_HINTS = {
     ")": "Probably one ) is too many: the {noun} never opened it.",
     ";": "Leave out the semicolon.",
     "SELECT": "A {noun} begins behind SELECT: leave that out.",
@@ -54,7 +54,7 @@ def about_condition(
     event: TriggerEvent | None,
     table: Table | None,
 ) -> tuple[str, str]:
-    """Turn PostgreSQL's error into a message that points into the author's own text, and a remedy.
+    """Turn PostgreSQL's error into a message that points into the author's own text, and a hint.
 
     :param text: the condition or the progress, as `noun` says.
     :param start: where in the statement that failed it begins.
@@ -63,45 +63,45 @@ def about_condition(
     is_inside = 0 <= position <= len(text) + 1
     # What is missing at the end, PostgreSQL misses behind our line break.
     rest = text[min(position, len(text.rstrip())) :] if is_inside else ""
-    message, remedy = _explanation(connection, target, noun, error, rest, is_inside, event, table)
+    message, hint = _explanation(connection, target, noun, error, rest, is_inside, event, table)
     if is_inside:
         message = f"{message}\n{json_text.excerpt(text, len(text) - len(rest))}"
-    return message, remedy
+    return message, hint
 
 
 def about_type(noun: Noun, type_: str, dangling: str | None) -> list[tuple[str, str]]:
-    """What is wrong with a condition that PostgreSQL accepts, as far as its result tells: messages with remedies."""
-    faults = []
+    """What is wrong with a condition that PostgreSQL accepts, as far as its result tells: messages with hints."""
+    errors = []
     if dangling:
-        faults.append((f"the {noun} ends with {dangling.upper()}.", "Write what it needs, or leave it out."))
+        errors.append((f"the {noun} ends with {dangling.upper()}.", "Write what it needs, or leave it out."))
     if noun is Noun.CONDITION and type_ != "boolean":
-        faults.append((f"the condition gives {type_}; a badge needs true or false.", "Compare it with something."))
+        errors.append((f"the condition gives {type_}; a badge needs true or false.", "Compare it with something."))
     if noun is Noun.PROGRESS and type_ not in _NUMBERS:
-        faults.append((f"the progress gives {type_}; a goal needs a number.", "Count something, or cast it."))
-    return faults
+        errors.append((f"the progress gives {type_}; a goal needs a number.", "Count something, or cast it."))
+    return errors
 
 
 def about_reading(
     noun: Noun, system_column: bool, locks_rows: bool, one_row: bool, volatile: list[str]
 ) -> list[tuple[str, str]]:
     """The same, as far as what it reads and calls tells."""
-    faults = []
+    errors = []
     if volatile:
-        faults.append(
+        errors.append(
             (
                 f"the {noun} calls {', '.join(volatile)}; volatile functions may change data or their answer.",
                 "Use now() for the time; declare a function of your own STABLE if it only reads.",
             )
         )
     if system_column:
-        faults.append(
+        errors.append(
             (f"the {noun} reads a system column such as ctid or xmin.", "Those differ in every version of a row.")
         )
     if locks_rows:
-        faults.append((f"the {noun} locks rows (FOR UPDATE or FOR SHARE).", "A badge must not block a write."))
+        errors.append((f"the {noun} locks rows (FOR UPDATE or FOR SHARE).", "A badge must not block a write."))
     if one_row:
-        faults.append((_ONE_ROW.format(noun=noun), noun.with_rows))
-    return faults
+        errors.append((_ONE_ROW.format(noun=noun), noun.with_rows))
+    return errors
 
 
 def _syntax_explanation(noun: Noun, error: psycopg.Error, message: str, rest: str, is_inside: bool) -> tuple[str, str]:
@@ -115,8 +115,8 @@ def _syntax_explanation(noun: Noun, error: psycopg.Error, message: str, rest: st
     word = (re.match(r"\w+|.", rest) or [""])[0].upper()
     if "INTO" in message:
         word = "INSERT"
-    remedy = _SYNTAX_REMEDIES.get(word, "").format(noun=noun) or error.diag.message_hint or ""
-    return message, remedy
+    hint = _SYNTAX_HINTS.get(word, "").format(noun=noun) or error.diag.message_hint or ""
+    return message, hint
 
 
 def _explanation(
@@ -129,27 +129,27 @@ def _explanation(
     event: TriggerEvent | None,
     table: Table | None,
 ) -> tuple[str, str]:
-    """Message and remedy for an error at the beginning of `rest`, the part of the condition behind that place."""
+    """Message and hint for an error at the beginning of `rest`, the part of the condition behind that place."""
     # What quotes the rest of the text quotes our line break after it, too.
     message = re.sub(r'\s+"$', '"', error.diag.message_primary or str(error))
-    remedy = error.diag.message_hint or ""
+    hint = error.diag.message_hint or ""
     match error:
         case psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedColumn():
             return _unknown_name(connection, error, message, rest, event, table)
         case psycopg.errors.SyntaxError():
             return _syntax_explanation(noun, error, message, rest, is_inside)
         case psycopg.errors.UndefinedParameter():
-            remedy = f"A {noun} has no parameters; NEW and OLD hold the changed row."
+            hint = f"A {noun} has no parameters; NEW and OLD hold the changed row."
         case psycopg.errors.GroupingError() if "FROM" in message:
-            message, remedy = _ONE_ROW.format(noun=noun), noun.with_rows
+            message, hint = _ONE_ROW.format(noun=noun), noun.with_rows
         case psycopg.errors.FeatureNotSupported() if "WITH" in message:
-            remedy = f"A {noun} may only read."
+            hint = f"A {noun} may only read."
         case psycopg.errors.InvalidTableDefinition():
             message = f"the {noun} gives no {noun.result}: {message}."
-            remedy = f"One value, {noun.expected}, is needed."
+            hint = f"One value, {noun.expected}, is needed."
         case psycopg.errors.InsufficientPrivilege():
-            remedy = f'Needed by the role "{target.role}": USAGE on the schema, EXECUTE on the function.'
-    return message, remedy
+            hint = f'Needed by the role "{target.role}": USAGE on the schema, EXECUTE on the function.'
+    return message, hint
 
 
 def _unknown_name(
@@ -174,11 +174,11 @@ def _unknown_name(
         near = nearest_table(connection, word)
     else:
         near = table.nearest_column(name) if table else None
-    remedy = ""
+    hint = ""
     if near:
-        remedy = f'Did you mean "{near}"?'
+        hint = f'Did you mean "{near}"?'
     elif word.startswith('"'):
-        remedy = "Texts stand between single quotes ('); double quotes are for names."
+        hint = "Texts stand between single quotes ('); double quotes are for names."
     elif table and source.upper() in ("", "NEW", "OLD") and isinstance(error, psycopg.errors.UndefinedColumn):
-        remedy = f"The columns of {table.qualified_name}: {table.column_names}."
-    return message, remedy
+        hint = f"The columns of {table.qualified_name}: {table.column_names}."
+    return message, hint

@@ -45,20 +45,20 @@ class Probe:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """What PostgreSQL has against a question, which begins at `start` of the statement that failed."""
 
     error: psycopg.Error
     start: int
 
 
-def parse(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str, Refusal]:
+def parse(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str, Rejection]:
     """Parse each question alone. What closes a parenthesis that it did not open fails here, whatever follows it.
 
-    :returns: those that are refused.
+    :returns: those that are rejected.
     """
     prefix = "CREATE VIEW badges_syntax AS SELECT "
-    refused = {}
+    rejected = {}
     left = collections.deque(dict.fromkeys(questions))
     while left:
         try:
@@ -70,8 +70,8 @@ def parse(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str
                     if result.status != pq.ExecStatus.COMMAND_OK:
                         raise psycopg.errors.error_from_result(result, encoding="utf-8")
         except DatabaseError as error:
-            refused[question] = Refusal(cause(error), len(prefix))
-    return refused
+            rejected[question] = Rejection(cause(error), len(prefix))
+    return rejected
 
 
 def expressions(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> set[str]:
@@ -82,8 +82,8 @@ def expressions(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> se
     """
     hopeful = (each for each in questions if not _FROM.search(each) and not _EXPANDS.search(each))
     tried = {f"({question}\n)": question for question in hopeful}
-    refused = parse(connection, tried)
-    return {question for text, question in tried.items() if text not in refused}
+    rejected = parse(connection, tried)
+    return {question for text, question in tried.items() if text not in rejected}
 
 
 def halve(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -103,11 +103,11 @@ def halve(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str
         if len(parts) > 1
         for question, select_list in parts
     }
-    refused = parse(connection, tried)
+    rejected = parse(connection, tried)
     return {
         question: (select_list, from_clause)
         for text, (question, select_list, from_clause) in tried.items()
-        if text not in refused
+        if text not in rejected
     }
 
 
@@ -123,11 +123,11 @@ def copy(connection: BaseDatabaseWrapper, table: Table) -> psycopg.Error | None:
     return None
 
 
-def make(connection: BaseDatabaseWrapper, probes: Mapping[str, Probe]) -> dict[str, Refusal]:
+def make(connection: BaseDatabaseWrapper, probes: Mapping[str, Probe]) -> dict[str, Rejection]:
     """Make a view of each probe, whose question has been parsed and whose table has been copied.
 
     :param probes: by the name of the view.
-    :returns: what is refused, by the same names.
+    :returns: what is rejected, by the same names.
     """
     views = {name: _view(name, probe) for name, probe in probes.items()}
     try:
@@ -136,13 +136,13 @@ def make(connection: BaseDatabaseWrapper, probes: Mapping[str, Probe]) -> dict[s
         pass  # the place of the error is lost in there
     else:
         return {}
-    refused = {}
+    rejected = {}
     for name, (statement, start) in views.items():
         try:
             _execute(connection, statement)
         except DatabaseError as error:
-            refused[name] = Refusal(cause(error), start)
-    return refused
+            rejected[name] = Rejection(cause(error), start)
+    return rejected
 
 
 def cause(error: DatabaseError) -> psycopg.Error:

@@ -6,11 +6,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from badges.database import trusted
+from badges.exceptions import Notice
 from badges.facts.tables import find_table, nearest_table
 from badges.facts.types import INTEGERS, Column, Table, Target
-
-Complaint = tuple[str, str]
-"""A message and a remedy."""
 
 _SAME_TYPES = (
     INTEGERS,
@@ -24,45 +22,45 @@ _TEXT_DEPENDS_ON_SESSION = (
 """By DateStyle, TimeZone, IntervalStyle, bytea_output, extra_float_digits, lc_monetary."""
 
 
-def trigger_table(connection: BaseDatabaseWrapper, target: Target, written: str) -> Table | Complaint:
+def trigger_table(connection: BaseDatabaseWrapper, target: Target, written: str) -> Table | Notice:
     """The table that is meant by `written`, if its changes can be watched."""
     table = find_table(connection, written)
     if table is None:
         near = nearest_table(connection, written)
-        remedy = f'Did you mean "{near}"?' if near else "Create the table first (python manage.py migrate)."
-        return f'there is no table "{written}".', remedy
+        hint = f'Did you mean "{near}"?' if near else "Create the table first (python manage.py migrate)."
+        return Notice(f'there is no table "{written}".', hint)
     kinds = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence", "i": "an index"}
     if table.kind not in ("r", "p"):
         kind = kinds.get(table.kind, "no table")
-        remedy = "Name the table whose rows change; writes through an updatable view reach it too."
+        hint = "Name the table whose rows change; writes through an updatable view reach it too."
         if table.kind == "f":
-            remedy = "Its rows change on another server, where no trigger of this database fires."
-        return f'"{written}" is {kind}; only a table can be watched.', remedy
+            hint = "Its rows change on another server, where no trigger of this database fires."
+        return Notice(f'"{written}" is {kind}; only a table can be watched.', hint)
     if table.schema in ("pg_catalog", "information_schema") or table.is_temporary:
-        kind, remedy = "a system table", "PostgreSQL fires no triggers for its own tables."
+        kind, hint = "a system table", "PostgreSQL fires no triggers for its own tables."
         if table.is_temporary:
-            kind, remedy = "a temporary table", "It is gone at the end of the session that made it."
-        return f'"{written}" is {kind}; it cannot be watched.', remedy
+            kind, hint = "a temporary table", "It is gone at the end of the session that made it."
+        return Notice(f'"{written}" is {kind}; it cannot be watched.', hint)
     if not table.can_select:
         message = f'the role "{target.role}" may not read {table.qualified_name}.'
-        return message, f"Needed: {grant('SELECT', table, target.role)}"
+        return Notice(message, f"Needed: {grant('SELECT', table, target.role)}")
     return table
 
 
-def column(table: Table, written: str) -> Column | Complaint:
+def column(table: Table, written: str) -> Column | Notice:
     """The column of a trigger table that is meant by `written`, if triggers see its value."""
     found = table.column(written)
     if found is None:
         near = table.nearest_column(written)
-        remedy = f'Did you mean "{near}"?' if near else f"Its columns: {table.column_names}."
-        return f'{table.qualified_name} has no column "{written}".', remedy
+        hint = f'Did you mean "{near}"?' if near else f"Its columns: {table.column_names}."
+        return Notice(f'{table.qualified_name} has no column "{written}".', hint)
     if found.is_virtual:
         message = f"{table.qualified_name}.{found.name} is a virtual generated column, which triggers do not see."
-        return message, "Name another column, or make this one STORED."
+        return Notice(message, "Name another column, or make this one STORED.")
     return found
 
 
-def thing_column(table: Table, written: str) -> Column | Complaint:
+def thing_column(table: Table, written: str) -> Column | Notice:
     """The same for a column that names the thing of which there is one badge each, by its text."""
     found = column(table, written)
     if isinstance(found, Column) and found.type in _TEXT_DEPENDS_ON_SESSION:
@@ -70,14 +68,14 @@ def thing_column(table: Table, written: str) -> Column | Complaint:
             f"{table.qualified_name}.{found.name} is of type {found.type}, whose text is not the same in every "
             "session: one thing could earn two badges."
         )
-        return message, "Name a column of whole numbers, text or UUIDs, such as a key."
+        return Notice(message, "Name a column of whole numbers, text or UUIDs, such as a key.")
     return found
 
 
-def user_column(target: Target, table: Table, written: str) -> Column | Complaint:
+def user_column(target: Target, table: Table, written: str) -> Column | Notice:
     """The same for a column that holds the key of the user."""
     found = column(table, written)
-    if isinstance(found, tuple):
+    if isinstance(found, Notice):
         return found
     key = target.user_key
     if found.type != key.type and not any({found.type, key.type} <= types for types in _SAME_TYPES):
@@ -86,7 +84,7 @@ def user_column(target: Target, table: Table, written: str) -> Column | Complain
             f"{table.qualified_name}.{found.name} is of type {found.type}, but users are known by {users}, "
             f"of type {key.type}."
         )
-        return message, "Name the column that holds the key of the user."
+        return Notice(message, "Name the column that holds the key of the user.")
     return found
 
 

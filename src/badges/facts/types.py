@@ -215,7 +215,7 @@ class AnalysedDefinition:
     facts: dict[TriggerEvent, Facts]
     watches: tuple[Watched, ...] = ()
     unwatched: tuple[str, ...] = ()
-    """What may change the answer unnoticed: sentences, each with its remedy."""
+    """What may change the answer unnoticed: sentences, each with its hint."""
 
     @property
     def table(self) -> Table:

@@ -10,10 +10,10 @@ from badges.facts.types import AnalysedDefinition, Column, Facts, Table, Watched
 Declared = tuple[Table, Column, tuple[TriggerEvent, ...]]
 
 
-def faults(
+def errors(
     definition: Definition, facts: Collection[Facts], events: Collection[TriggerEvent]
 ) -> Iterator[tuple[str, str, str]]:
-    """Why a badge cannot be looked at again: the key that asks for it, the message, the remedy.
+    """Why a badge cannot be looked at again: the key that asks for it, the message, the hint.
 
     It is looked at by the rows that exist then.
     """
@@ -73,7 +73,7 @@ def unwatched(
     declared: Iterable[Declared],
     tables: Mapping[int, Table],
 ) -> tuple[str, ...]:
-    """What may make the condition of a revocable badge false unnoticed: sentences, each with its remedy."""
+    """What may make the condition of a revocable badge false unnoticed: sentences, each with its hint."""
     if not definition.revocable:
         return ()
     noun = definition.question_key
@@ -114,7 +114,7 @@ def unwatched(
 
 
 def unnoticed(analysed: AnalysedDefinition) -> Iterator[str]:
-    """What changes the answer without a check, of any badge: sentences, each with its remedy."""
+    """What changes the answer without a check, of any badge: sentences, each with its hint."""
     definition, noun = analysed.definition, analysed.definition.question_key
     if definition.revocable:
         yield from analysed.unwatched

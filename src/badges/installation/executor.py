@@ -35,7 +35,7 @@ _FIRST_PAUSE = 0.5
 def draft(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> Plan:
     """What would bring the database in line with `definitions`. Changes nothing, and blocks nobody.
 
-    :raises InvalidDefinitions: with all faults that PostgreSQL finds.
+    :raises InvalidDefinitions: with all errors that PostgreSQL finds.
     :raises NotMigrated: the tables of the app are missing.
     """
     target = describe_target(connection)

@@ -98,19 +98,19 @@ def find(connection: BaseDatabaseWrapper, target: Target, wanted: Compiled, cron
         return
     if not cron.is_installed:
         yield Finding(
-            "badges.W009",
             f'BADGES_PG_CRON is set, and the database "{target.database}" does not have the extension pg_cron: nothing '
             "calls badges_catch_up().",
             "CREATE EXTENSION pg_cron; as a superuser, where shared_preload_libraries and cron.database_name name it "
             "and this database, then create_badge_triggers. Or leave the setting out, and use a crontab: "
             f"{crontab_line(connection.alias, schedule)}",
+            id="badges.W009",
         )
     for job in cron.jobs:
         if not job.is_active:
             yield Finding(
-                "badges.W009",
                 f"The job {job.id} of pg_cron, {job_name(target)}, is not active: nothing calls badges_catch_up().",
                 f"SELECT cron.alter_job({job.id}, active := true);",
+                id="badges.W009",
             )
 
 

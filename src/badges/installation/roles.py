@@ -63,18 +63,18 @@ def find(target: Target, open_schemas: Sequence[str], hidden_tables: Sequence[st
     for schema in open_schemas:
         revoke = sql.SQL("REVOKE CREATE ON SCHEMA {} FROM PUBLIC;").format(sql.Identifier(schema))
         yield Finding(
-            "badges.W007",
             f'Every role may create functions and operators in the schema "{schema}", where the conditions look for '
             f'theirs: planted ones would run with the rights of "{target.badges_owner}".',
             revoke.as_string(),
+            id="badges.W007",
         )
     for table in hidden_tables:
         policy = sql.SQL("CREATE POLICY badges ON {} FOR SELECT TO {} USING (true);").format(
             qualified(*table.split(".", 1)), sql.Identifier(target.badges_owner)
         )
         yield Finding(
-            "badges.W008",
             f'The row-level security of {table} may hide rows from "{target.badges_owner}", with whose rights badges '
             "are awarded: what hangs on those rows is missed.",
             f"{policy.as_string()} Or give the role BYPASSRLS.",
+            id="badges.W008",
         )

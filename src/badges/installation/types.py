@@ -11,6 +11,7 @@ from typing import Any
 from psycopg import sql
 
 from badges.database import qualified
+from badges.exceptions import Notice
 from badges.functions.types import MARKER
 
 NO_LOCK = "none"
@@ -58,16 +59,14 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that the command does not change and the operator should know: what, and what to do about it."""
+class Finding(Notice):
+    """Something that the command does not change and the operator should know."""
 
-    id: str
-    """That of the system check that says the same."""
-    message: str
-    remedy: str
+    id: str = dataclasses.field(kw_only=True)
+    """That of the system check that reports the same."""
 
     def as_dict(self) -> dict[str, str]:
-        return dataclasses.asdict(self)
+        return {"id": self.id, **Notice.as_dict(self)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

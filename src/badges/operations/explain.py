@@ -76,7 +76,7 @@ def explain(
             [analysed] = analysis.analyse(connection, target, [definition], str(source))
         except exceptions.InvalidDefinitions as error:
             problems = [
-                Problem(State.NOT_IN_LINE, f"{fault.place}: {fault.message}", fault.remedy) for fault in error.faults
+                Problem(f"{each.place}: {each.message}", each.hint, state=State.NOT_IN_LINE) for each in error.errors
             ]
     functions = status.functions_of(code, catalog.installed(connection, target))
     wanted = [

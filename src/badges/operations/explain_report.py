@@ -111,7 +111,7 @@ class Explanation:
     is_revocable: bool
     watched: tuple[WatchState, ...]
     unnoticed: tuple[str, ...]
-    """What may change the answer without a check: sentences, each with its remedy."""
+    """What may change the answer without a check: sentences, each with its hint."""
     progress: Progress | None
     """Towards the goal, if there is one: for the thing that was asked for, or else the best."""
     rows: tuple[Row, ...]
@@ -170,9 +170,9 @@ class Explanation:
         )
 
     @property
-    def remedies(self) -> tuple[str, ...]:
+    def hints(self) -> tuple[str, ...]:
         """What to do, in this order, so that the user has what the rule says; empty if nothing is wrong."""
-        found = [problem.remedy for problem in self.problems if problem.remedy]
+        found = [problem.hint for problem in self.problems if problem.hint]
         if self.error:
             found.append(f"Mend the condition in {self.place}; then python manage.py create_badge_triggers")
         if self.lock_holders:
@@ -191,7 +191,7 @@ class Explanation:
         found["is_held"] = self.is_held
         found["progress"] = self.progress and {**found["progress"], "share": self.progress.share}
         found["problems"] = [problem.as_dict() for problem in self.problems]
-        found["remedies"] = list(self.remedies)
+        found["remedies"] = list(self.hints)
         return dict(_plain(found))
 
     def as_text(self) -> str:
@@ -216,7 +216,7 @@ class Explanation:
         for problem in self.problems:
             word = "Note" if problem.state in (State.PAUSED, State.RETIRED) else "Problem"
             lines.append(f"  {word}: {problem.message}")
-        lines += [f"  What to do: {remedy}" for remedy in self.remedies]
+        lines += [f"  What to do: {hint}" for hint in self.hints]
         return "\n".join(map(status.in_one_line, lines))
 
     @property

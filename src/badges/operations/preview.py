@@ -21,6 +21,7 @@ from psycopg import sql
 from badges.conf import badges_settings
 from badges.database import fetch, read_only, template
 from badges.definitions.types import Definition
+from badges.exceptions import Notice
 from badges.facts import analysis, watches
 from badges.facts.target import describe_target
 from badges.facts.types import AnalysedDefinition, Target, Watched
@@ -75,20 +76,13 @@ class Count:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Caution:
-    """Something to mind about a badge, and what to do about it: a statement, a line of a crontab, or a sentence."""
-
-    message: str
-    remedy: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Preview:
     count: Count
     writes: tuple[cost.Write, ...]
     """What a write of each event costs at worst."""
     writes_error: str
-    warnings: tuple[Caution, ...]
+    warnings: tuple[Notice, ...]
+    """The hint is a statement, a line of a crontab, or a sentence."""
     watches: tuple[str, ...] = ()
     """After which other changes the badge is looked at."""
     notes: tuple[str, ...] = ()
@@ -100,7 +94,7 @@ class Preview:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, as JSON has it."""
-        found = dataclasses.asdict(self)
+        found = dataclasses.asdict(self) | {"warnings": [warning.as_dict() for warning in self.warnings]}
         return {**found.pop("count"), **found}
 
     def lines(self) -> Iterator[str]:
@@ -315,7 +309,7 @@ def _names(connection: BaseDatabaseWrapper, target: Target, keys: Sequence[str])
 
 def _warnings(
     connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition, writes: Sequence[cost.Write]
-) -> Iterator[Caution]:
+) -> Iterator[Notice]:
     table = analysed.table
     schedule = pg_cron.crontab_line(connection.alias)
     indexes = set()
@@ -323,18 +317,18 @@ def _warnings(
         if read.is_whole and read.table_rows > TINY:
             indexes.add(read.index)
             rows = f"about {read.table_rows:,} rows"
-            yield Caution(f"No index serves: each write reads the whole of {read.table}, {rows}.", _index(read))
+            yield Notice(f"No index serves: each write reads the whole of {read.table}, {rows}.", _index(read))
     facts = qualifying.facts_of_existing_rows(analysed)
     if facts and not backfill.is_indexed(connection, facts):
         index = cost.create_index(table.schema, table.name, (facts.user.name,), is_partitioned=table.is_partitioned)
         if index not in indexes:
-            yield Caution(
+            yield Notice(
                 f"No index of {table.qualified_name} begins with {facts.user.name}: award_badges looks at all users in "
                 "one statement, and so in one transaction.",
                 index,
             )
     for sentence in watches.unnoticed(analysed):
-        yield Caution(sentence, schedule)
+        yield Notice(sentence, schedule)
 
 
 def _index(read: cost.Read) -> str:

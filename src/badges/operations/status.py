@@ -14,6 +14,7 @@ from psycopg import sql
 
 from badges.database import fetch, template
 from badges.definitions.types import Definition, TriggerEvent
+from badges.exceptions import Notice
 from badges.facts.target import describe_target
 from badges.facts.types import Target, fold
 from badges.functions.types import GENERATOR, digest
@@ -37,15 +38,13 @@ class State(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Problem:
-    """Why nobody earns a badge, or not as it is declared; and what mends that, unless it is meant so."""
+class Problem(Notice):
+    """Why users do not earn a badge, or not as it is declared; and what fixes that, unless it is intended."""
 
-    state: State
-    message: str
-    remedy: str = ""
+    state: State = dataclasses.field(kw_only=True)
 
     def as_dict(self) -> dict[str, str]:
-        return {"state": self.state.value, "message": self.message, "remedy": self.remedy}
+        return {"state": self.state.value, **Notice.as_dict(self)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -197,38 +196,40 @@ def problems(
         if stored and stored["retired_at"]:
             since = f"{stored['retired_at']:%Y-%m-%d %H:%M:%S %Z}"
             message = f"Nothing declares it since {since}: nobody earns it any more, and who holds it keeps it."
-            yield Problem(State.RETIRED, message)
+            yield Problem(message, state=State.RETIRED)
         else:
-            yield Problem(State.NOT_IN_LINE, "It is installed, but nothing declares it any more.", _CREATE)
+            yield Problem("It is installed, but nothing declares it any more.", _CREATE, state=State.NOT_IN_LINE)
         return
     place = definition.source.module or "The badge file"
     if stored is None or stored["retired_at"]:
-        yield Problem(State.MISSING, f"{place} declares it, but it is not installed.", _CREATE)
+        yield Problem(f"{place} declares it, but it is not installed.", _CREATE, state=State.MISSING)
         return
     row = rows.row(definition)
     # The rule only follows from the others.
     if differing := [key for key, value in row.items() if stored[key] != value and key != "rule"]:
         message = f"{place} says something else than what is installed: {', '.join(differing)}."
-        yield Problem(State.NOT_IN_LINE, message, _CREATE)
+        yield Problem(message, _CREATE, state=State.NOT_IN_LINE)
     if not stored["active"]:
         # So it has no triggers.
-        yield Problem(State.PAUSED, "It is paused (active is false): nobody earns it, and who holds it keeps it.")
+        yield Problem("It is paused (active is false): nobody earns it, and who holds it keeps it.", state=State.PAUSED)
         return
     installed = [trigger for function in functions for trigger in function.triggers]
     missing = [
         each for each in triggers or wanted(definition) if not any(each.is_met_by(trigger) for trigger in installed)
     ]
     for each in missing:
-        yield Problem(State.MISSING, f"Its trigger after {each.event} on {each.table} is missing.", _CREATE)
+        yield Problem(f"Its trigger after {each.event} on {each.table} is missing.", _CREATE, state=State.MISSING)
     for function in functions:
         # No trigger calls the function that catches up with what comes late.
         has_trigger = function.triggers or function.name == "badges_catch_up"
         if not has_trigger and not any(function.name.startswith(f"badges_{each.event}_") for each in missing):
-            yield Problem(State.MISSING, f"The trigger that calls its function {function.name} is missing.", _CREATE)
+            yield Problem(
+                f"The trigger that calls its function {function.name} is missing.", _CREATE, state=State.MISSING
+            )
         if digest(function.body) != function.metadata.get("body"):
-            yield Problem(State.NOT_IN_LINE, f"Its function {function.name} was edited in the database.", _CREATE)
+            yield Problem(f"Its function {function.name} was edited in the database.", _CREATE, state=State.NOT_IN_LINE)
         elif function.metadata.get("generator") != GENERATOR:
-            yield Problem(State.NOT_IN_LINE, f"Its function {function.name} is of another version.", _CREATE)
+            yield Problem(f"Its function {function.name} is of another version.", _CREATE, state=State.NOT_IN_LINE)
         for trigger in function.triggers:
             yield from _trigger_problems(trigger)
 
@@ -251,13 +252,13 @@ def in_one_line(text: str) -> str:
 def _trigger_problems(trigger: InstalledTrigger) -> Iterator[Problem]:
     place = f"Its trigger {trigger.name} on {trigger.qualified_table}"
     if not trigger.is_plain:
-        yield Problem(State.NOT_IN_LINE, f"{place} was changed in the database.", _CREATE)
+        yield Problem(f"{place} was changed in the database.", _CREATE, state=State.NOT_IN_LINE)
     if trigger.enabled in "DR":
         message = f"{place} is disabled." if trigger.is_disabled else f"{place} is enabled on replicas only."
         statement = sql.SQL("ALTER TABLE {} ENABLE TRIGGER {};").format(
             trigger.table_identifier, sql.Identifier(trigger.name)
         )
-        yield Problem(State.DISABLED, message, statement.as_string())
+        yield Problem(message, statement.as_string(), state=State.DISABLED)
 
 
 def _wanted_once(stored: Mapping[str, Any] | None) -> tuple[Wanted, ...]:

@@ -61,8 +61,8 @@ class BadgesCommand(BaseCommand):
                 self.stdout.write(f"  {line}")
             for warning, following in zip_longest(preview.warnings, preview.warnings[1:]):
                 self.stdout.write(self.style.WARNING(f"      ! {warning.message}"))
-                if following is None or following.remedy != warning.remedy:
-                    self.stdout.write(f"        {warning.remedy}")
+                if following is None or following.hint != warning.hint:
+                    self.stdout.write(f"        {warning.hint}")
 
 
 def count(number: int, noun: str) -> str:

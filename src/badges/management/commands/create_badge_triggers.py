@@ -99,7 +99,7 @@ class Command(BadgesCommand):
         for trigger in drafted.disabled:
             self.stderr.write(self.style.WARNING(f"  The trigger {trigger} is disabled: {catalog.loss(trigger)}."))
         for finding in drafted.findings:
-            self.stderr.write(self.style.WARNING(f"  {finding.message}\n      {finding.remedy}"))
+            self.stderr.write(self.style.WARNING(f"  {finding.message}\n      {finding.hint}"))
         for failure in drafted.failures:
             self.stderr.write(self.style.WARNING(f"  {failure}"))
         if drafted.failures:
