@@ -1,4 +1,4 @@
-"""Loads users and sketches by COPY, past Django: what a nightly import or another service does."""
+"""Loads users and sketches by COPY, without Django, as a nightly import or another service would."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ THREE_YEARS = 3 * 365 * 24 * 3600
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How much to load. Row n gets the id n, so that an interrupted load can go on where it stopped."""
+    """How much to load. Row n gets the id n, so that an interrupted load can continue where it stopped."""
 
     users: int
     sketches: int
@@ -25,18 +25,18 @@ class Size:
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """What has been loaded by now, and what it took."""
+    """The number of rows loaded so far, and the time that it took."""
 
     rows: int
     seconds: float
 
 
 class ForeignDataError(RuntimeError):
-    """The database holds users that are not the demo's."""
+    """The database contains users that are not the demo's."""
 
 
 def load_users(connection: psycopg.Connection, size: Size) -> Progress | None:
-    """Load the users in one transaction; None if they are there already."""
+    """Load the users in one transaction; None if they exist already."""
     present = connection.execute("SELECT username FROM auth_user WHERE id IN (1, %s)", [size.users]).fetchall()
     if {(username(1),), (username(size.users),)} == set(present):
         return None
@@ -47,8 +47,8 @@ def load_users(connection: psycopg.Connection, size: Size) -> Progress | None:
     return copy_rows(connection, "auth_user", copy, user_lines(size), size.users)
 
 
-def load_sketches(connection: psycopg.Connection, size: Size, tell: Callable[[Progress], None]) -> Progress | None:
-    """Load the missing sketches, some ten thousand with each COPY; None if all are there already."""
+def load_sketches(connection: psycopg.Connection, size: Size, report: Callable[[Progress], None]) -> Progress | None:
+    """Load the missing sketches, tens of thousands with each COPY; None if all of them exist already."""
     row = connection.execute("SELECT coalesce(max(id), 0) FROM dummy_sketch WHERE id <= %s", [size.sketches]).fetchone()
     loaded = first = row[0] if row else 0
     started = time.monotonic()
@@ -57,7 +57,7 @@ def load_sketches(connection: psycopg.Connection, size: Size, tell: Callable[[Pr
         copy = "COPY dummy_sketch (id, user_id, title, hit_views) FROM STDIN"
         copy_rows(connection, "dummy_sketch", copy, sketch_lines(size, loaded + 1, last), last)
         loaded = last
-        tell(Progress(loaded, time.monotonic() - started))
+        report(Progress(loaded, time.monotonic() - started))
     return Progress(loaded - first, time.monotonic() - started) if loaded > first else None
 
 
@@ -80,7 +80,7 @@ def copy_rows(connection: psycopg.Connection, table: str, statement: str, lines:
 
 
 def user_lines(size: Size) -> Iterator[str]:
-    """Users who joined at some time in the last three years and cannot log in."""
+    """Users who joined within the last three years and cannot log in."""
     chance = random.Random(1)
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     for number in range(1, size.users + 1):
@@ -90,7 +90,7 @@ def user_lines(size: Size) -> Iterator[str]:
 
 
 def sketch_lines(size: Size, first: int, last: int) -> Iterator[str]:
-    """Sketches of users of whom a few are busy and most are not; the same ones at every start."""
+    """Sketches, most of them by a few busy users; the same ones at every start."""
     chance = random.Random(first)
     for number in range(first, last + 1):
         user = 1 + int(size.users * chance.random() ** 3)

@@ -27,12 +27,12 @@ from django.db import DatabaseError
 FULL = bulk_load.Size(users=100_000, sketches=1_000_000)
 SMALL = bulk_load.Size(users=1_000, sketches=10_000)
 
-#: What the user is told in one line instead of a traceback.
+#: Errors that are printed in one line instead of a traceback.
 FAILURES = (CommandError, DatabaseError, psycopg.Error, postgres_binaries.PostgresError, subprocess.CalledProcessError)
 
 
 def main() -> None:
-    """Start the database, load it, write, and serve the page until Ctrl-C."""
+    """Start the database, load it, write, and serve the site until Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--reset", action="store_true")
@@ -58,16 +58,16 @@ def database(*, small: bool, reset: bool) -> Iterator[tuple[str, Path | None]]:
     if dsn := os.environ.get("BADGES_DSN"):
         if reset:
             raise SystemExit(
-                "demo: --reset only empties the demo's own server: empty the database of BADGES_DSN yourself"
+                "demo: --reset empties only the demo's own server; empty the database in BADGES_DSN yourself"
             )
-        say("Using the database of BADGES_DSN")
+        say("Using the database in BADGES_DSN")
         yield dsn, None
         return
     version = postgres_binaries.major_version()
     directory = postgres_binaries.home() / f"demo-{version}{'-small' if small else ''}"
     if reset:
         if embedded_postgres.is_running(directory):
-            raise SystemExit("demo: another demo is running: stop it first")
+            raise SystemExit("demo: another demo is running; stop it first")
         shutil.rmtree(directory, ignore_errors=True)
     say(f"Starting PostgreSQL {version} in {directory}")
     with embedded_postgres.run(directory) as server:
@@ -85,9 +85,9 @@ def database(*, small: bool, reset: bool) -> Iterator[tuple[str, Path | None]]:
 
 
 def load(dsn: str, size: bulk_load.Size) -> None:
-    """Load what an earlier start has not loaded, and say what PostgreSQL awarded meanwhile."""
+    """Load the rows that an earlier start has not loaded, and print the badges that PostgreSQL awarded meanwhile."""
 
-    def tell(progress: bulk_load.Progress) -> None:
+    def report(progress: bulk_load.Progress) -> None:
         text = f"  {progress.rows:>9,} of {size.sketches:,} sketches"
         if sys.stdout.isatty():
             print(f"\r{text}", end="\n" if progress.rows == size.sketches else "", flush=True)
@@ -99,7 +99,7 @@ def load(dsn: str, size: bulk_load.Size) -> None:
         if users:
             say(f"Loaded {users.rows:,} users by COPY in {users.seconds:.1f} s")
         held = holders(connection)
-        sketches = bulk_load.load_sketches(connection, size, tell)
+        sketches = bulk_load.load_sketches(connection, size, report)
         after = holders(connection)
     if sketches:
         rate = sketches.rows / sketches.seconds
@@ -107,23 +107,23 @@ def load(dsn: str, size: bulk_load.Size) -> None:
         say(f"Loaded {sketches.rows:,} sketches by COPY in {sketches.seconds:.1f} s, {rate:,.0f} rows/s with triggers")
         say(f"PostgreSQL awarded {awarded:,} badges meanwhile:")
     else:
-        say(f"{size.users:,} users and {size.sketches:,} sketches are there from an earlier start, and these badges:")
+        say(f"{size.users:,} users and {size.sketches:,} sketches exist from an earlier start, and these badges:")
     for name, count in after.items():
         say(f"  {name:<14}{count:>9,}")
 
 
 def holders(connection: psycopg.Connection) -> dict[str, int]:
-    """How many users hold each badge, asked in plain SQL."""
+    """The number of users who hold each badge, read by plain SQL."""
     query = "SELECT code, count(*) FROM badges_badge GROUP BY code ORDER BY count(*) DESC"
     return dict(connection.execute(query).fetchall())
 
 
 def write(dsn: str, psql: Path | None) -> None:
-    """Make single writes and say what each of them earned."""
+    """Make single writes and print the badges that each of them earned."""
     # Models can be imported only after django.setup().
     import single_writes  # noqa: PLC0415
 
-    say("Single writes, and what they earn:")
+    say("Single writes, and the badges that they earn:")
     for earned in single_writes.make_all(single_writes.writes(dsn, psql)):
         outcome = f"{earned.write.username} earned: {', '.join(earned.names)}" if earned.names else "nothing earned"
         say(f"  {earned.write.way:<10}{earned.write.text}\n            -> {outcome}")
@@ -138,7 +138,7 @@ def serve(port: int | None) -> None:
 
     people.ensure()
     with listen(port) as listener:
-        say(f"Serving http://127.0.0.1:{listener.getsockname()[1]}/ - Ctrl-C stops the page and PostgreSQL")
+        say(f"Serving http://127.0.0.1:{listener.getsockname()[1]}/ - Ctrl-C stops the site and PostgreSQL")
         # Streams that are open must not keep the server from ending.
         options = {"log_level": "warning", "lifespan": "off", "timeout_graceful_shutdown": 1}
         server = uvicorn.Server(uvicorn.Config(ASGIStaticFilesHandler(application), **options))
@@ -146,7 +146,7 @@ def serve(port: int | None) -> None:
 
 
 def listen(port: int | None) -> socket.socket:
-    """A socket on that port; on 8000 or a free one if none is asked for."""
+    """A socket on that port; by default on 8000, or on a free port if that is in use."""
     problem = ""
     for candidate in (8000, 0) if port is None else (port,):
         listener = socket.socket()
@@ -158,7 +158,7 @@ def listen(port: int | None) -> socket.socket:
             problem = getattr(error, "strerror", None) or str(error)
         else:
             return listener
-    raise SystemExit(f"demo: port {port}: {problem}; choose another with --port")
+    raise SystemExit(f"demo: port {port}: {problem}; choose another one with --port")
 
 
 def say(text: str) -> None:
@@ -179,6 +179,6 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         say("\nStopped.")
     except bulk_load.ForeignDataError:
-        sys.exit("demo: the database holds other users than this demo's: give it an empty database")
+        sys.exit("demo: the database contains users that are not the demo's; provide an empty database")
     except FAILURES as error:
         sys.exit(f"demo: {error}")

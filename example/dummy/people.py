@@ -1,4 +1,4 @@
-"""The users of the demo, each of whom one can be with one click. Nobody else can be, and none has a password."""
+"""The users of the demo: one click logs in as one of them. No other user can log in, and none has a password."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ADMIN = "admin"
 
 
 def ensure() -> None:
-    """Create those who are missing."""
+    """Create the missing users."""
     users = get_user_model().objects
     present = set(users.filter(username__in=[*ARTISTS, ADMIN]).values_list("username", flat=True))
     for name in ARTISTS:
@@ -21,5 +21,5 @@ def ensure() -> None:
 
 
 def artists() -> list[User]:
-    """Those who draw."""
+    """The users who draw."""
     return list(get_user_model().objects.filter(username__in=ARTISTS).order_by("username"))

@@ -20,7 +20,7 @@ MOST_AT_ONCE = 1000
 
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
-    """The newest sketches, and beside them the badges: all of the latter by template tags."""
+    """The newest sketches, and beside them the badges, which are shown by template tags alone."""
     # Not as a join, which would be grouped before it is cut.
     likes = Like.objects.filter(sketch=OuterRef("pk")).order_by().values("sketch").annotate(count=Count("pk"))
     newest = Sketch.objects.select_related("user").order_by("-pk")
@@ -34,13 +34,13 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_GET
 @cache_control(public=True, max_age=86400)
 def picture(request: HttpRequest, pk: int) -> HttpResponse:
-    """What a sketch looks like."""
+    """The picture of a sketch."""
     return HttpResponse(drawing.svg(pk), content_type="image/svg+xml")
 
 
 @require_POST
 def become(request: HttpRequest) -> HttpResponse:
-    """Log in as one of the people of the demo, without a password."""
+    """Log in as one of the users of the demo, without a password."""
     name = request.POST.get("username", "")
     if name in (*people.ARTISTS, people.ADMIN):
         person = get_object_or_404(get_user_model(), username=name)
@@ -58,7 +58,7 @@ def leave(request: HttpRequest) -> HttpResponse:
 @require_POST
 @login_required
 def draw(request: HttpRequest) -> HttpResponse:
-    """A sketch of one's own, through Django's models."""
+    """A sketch of the user, through Django's models."""
     sketch = Sketch(user_id=request.user.pk, title=request.POST.get("title", "").strip()[:200] or "Untitled")
     sketch.save()
     messages.info(request, f"Sketch(title={sketch.title!r}).save()")
@@ -67,7 +67,7 @@ def draw(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def draw_by_sql(request: HttpRequest) -> HttpResponse:
-    """Sketches for anybody, past Django's models: PostgreSQL awards all the same."""
+    """Sketches for any user, without Django's models: PostgreSQL awards the badges all the same."""
     artist = get_object_or_404(get_user_model(), username__in=people.ARTISTS, pk=number(request, "artist"))
     count = min(number(request, "count"), MOST_AT_ONCE)
     statement = "INSERT INTO dummy_sketch (user_id, title) SELECT %s, 'By SQL' FROM generate_series(1, %s)"
@@ -79,7 +79,7 @@ def draw_by_sql(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def look(request: HttpRequest, pk: int) -> HttpResponse:
-    """Look at a sketch, once or very often."""
+    """Add views to a sketch, one or many."""
     count = min(number(request, "count"), MOST_AT_ONCE)
     Sketch.objects.filter(pk=pk).update(hit_views=F("hit_views") + count)
     messages.info(request, f"UPDATE dummy_sketch SET hit_views = hit_views + {count} WHERE id = {pk}")
@@ -89,7 +89,7 @@ def look(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def like(request: HttpRequest, pk: int) -> HttpResponse:
-    """Like a sketch, or like it no more."""
+    """Like a sketch, or withdraw the like."""
     sketch = get_object_or_404(Sketch, pk=pk)
     liked, is_new = Like.objects.get_or_create(user_id=request.user.pk, sketch=sketch, artist_id=sketch.user_id)
     if not is_new:
@@ -101,7 +101,7 @@ def like(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def throw_away(request: HttpRequest, pk: int) -> HttpResponse:
-    """Delete a sketch of one's own."""
+    """Delete a sketch of the user."""
     Sketch.objects.filter(pk=pk, user_id=request.user.pk).delete()
     messages.info(request, f"DELETE FROM dummy_sketch WHERE id = {pk}")
     return redirect("index")
