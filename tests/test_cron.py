@@ -182,7 +182,9 @@ def test_inactive(site, tmp_path, settings):
 def test_schedule_that_pg_cron_refuses(site, tmp_path, settings):
     """What only pg_cron knows to be wrong is told as an error of the setting, and nothing is changed."""
     settings.BADGES_PG_CRON = "99 * * * *"
-    with pytest.raises(exceptions.InvalidSetting, match=r"BADGES_PG_CRON is '99 \* \* \* \*', and pg_cron says: "):
+    with pytest.raises(
+        exceptions.InvalidSetting, match=r"BADGES_PG_CRON is '99 \* \* \* \*', and pg_cron rejects it: "
+    ):
         site.declare(tmp_path, PIONNER)
     assert jobs(site) == []
     assert site.execute("SELECT to_regproc('badges_catch_up')") == [(None,)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from badges.database import template, trusted
-from badges.definitions.types import Definition, TriggerEvent
+from badges.definitions.types import Definition
 from badges.facts.types import AnalysedDefinition, Facts, Target
 from badges.functions import expressions
 from badges.functions.types import Check
@@ -15,11 +15,8 @@ from badges.functions.types import Check
 
 def facts_of_existing_rows(analysed: AnalysedDefinition) -> Facts | None:
     """The facts under which a row that exists can be looked at: as one that was just inserted or updated."""
-    for event in (TriggerEvent.INSERT, TriggerEvent.UPDATE):
-        facts = analysed.facts.get(event)
-        if facts and not facts.old_columns:
-            return facts
-    return None
+    by_rows = deciding(analysed)
+    return by_rows[1] if by_rows and by_rows[0].has_new else None
 
 
 def query(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -19,14 +20,19 @@ from badges.definitions.types import Definition
 from badges.facts import analysis
 from badges.facts.target import describe_target
 from badges.functions import compiler
-from badges.installation import catalog, diff, pg_cron, rows
+from badges.installation import catalog, diff, locks, pg_cron, rows
 from badges.installation.roles import default_executors, find, hidden_tables, open_schemas
-from badges.installation.types import Action, Plan
+from badges.installation.types import Action, Plan, Step
 
 logger = logging.getLogger("badges")
 
 ADVISORY_LOCK = 0x62616467
 """Key of the advisory lock that serialises installations ("badg")."""
+
+_ANY_TABLE = "a transaction that locks a table which the badges need"
+
+_NAMED = 3
+"""Transactions that are named at most."""
 
 _FIRST_PAUSE = 0.5
 """Seconds before the first retry; each further pause is twice as long."""
@@ -86,67 +92,89 @@ def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
     raise AssertionError("unreachable")
 
 
+class _Rejected(Exception):
+    """PostgreSQL rejected a statement; what the user is told is found out after the rollback."""
+
+    def __init__(self, error: DatabaseError, awaited: str, step: Step | None) -> None:
+        self.error = error
+        self.awaited = awaited
+        self.step = step
+
+
+@contextlib.contextmanager
+def _attempt(awaited: str, step: Step | None = None) -> Iterator[None]:
+    """A block in which PostgreSQL may reject something.
+
+    :param awaited: what is waited for if a lock is not granted in time.
+    """
+    try:
+        yield
+    except DatabaseError as error:
+        raise _Rejected(error, awaited, step) from error
+
+
 def _apply_once(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> Plan:
-    at_work_on = "another create_badge_triggers"
-    step = role = None
     try:
         # After waiting for another installation, its work must be seen.
-        with read_committed(connection), connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{badges_settings.BADGES_LOCK_TIMEOUT}ms"])
-            [(role, _)] = fetch(connection, "SELECT current_user, pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
-            at_work_on = "a transaction that locks a table which the badges need"
-            carried_out = draft(connection, definitions, source)
-            if carried_out.is_empty:
-                return carried_out
-            for step in carried_out.steps:
-                for statement in step.statements:
-                    cursor.execute(statement.as_string())
-            step = None
-            remaining = draft(connection, definitions, source)
-            if not remaining.is_empty:
-                steps = "; ".join(f"{each.action} {each.target} ({each.reason})" for each in remaining.steps)
-                raise exceptions.BadgesError(
-                    f"After the installation the database still differs, so nothing was changed: {steps}. "
-                    "An event trigger may interfere."
-                )
-    except DatabaseError as error:
-        cause = error.__cause__
-        if isinstance(cause, psycopg.errors.InsufficientPrivilege) and step:
-            raise exceptions.InsufficientRights(
+        with read_committed(connection):
+            _wait_for_other_installations(connection)
+            with _attempt(_ANY_TABLE):
+                plan = draft(connection, definitions, source)
+            for step in plan.steps:
+                _carry_out(connection, step)
+            if plan.steps:
+                with _attempt(_ANY_TABLE):
+                    _require_empty(draft(connection, definitions, source))
+            return plan
+    except _Rejected as rejected:
+        if known := _in_words(connection, rejected):
+            raise known from rejected.error
+        raise rejected.error from rejected.error.__cause__
+
+
+def _wait_for_other_installations(connection: BaseDatabaseWrapper) -> None:
+    with _attempt("another create_badge_triggers"), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{badges_settings.BADGES_LOCK_TIMEOUT}ms"])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+
+
+def _require_empty(remaining: Plan) -> None:
+    if remaining.steps:
+        steps = "; ".join(f"{step.action} {step.target} ({step.reason})" for step in remaining.steps)
+        raise exceptions.BadgesError(
+            f"After the installation the database still differs, so nothing was changed: {steps}. "
+            "An event trigger may interfere."
+        )
+
+
+def _carry_out(connection: BaseDatabaseWrapper, step: Step) -> None:
+    with _attempt(step.table, step), connection.cursor() as cursor:
+        for statement in step.statements:
+            cursor.execute(statement.as_string())
+
+
+def _in_words(connection: BaseDatabaseWrapper, rejected: _Rejected) -> exceptions.BadgesError | None:
+    """The error as the user is told it, with what to do; None if PostgreSQL's own has to do."""
+    cause, step = rejected.error.__cause__, rejected.step
+    match cause:
+        case psycopg.errors.InsufficientPrivilege() if step:
+            [(role,)] = fetch(connection, "SELECT current_user")
+            return exceptions.InsufficientRights(
                 f"{step.action} {step.target}: {cause.diag.message_primary}; nothing was changed.\n"
                 f'    The role "{role}" needs {step.needs}.'
-            ) from error
-        if isinstance(cause, psycopg.errors.InvalidParameterValue) and step and step.action is Action.SCHEDULE_JOB:
-            raise exceptions.InvalidSetting(
-                f"BADGES_PG_CRON is {badges_settings.BADGES_PG_CRON!r}, and pg_cron says: "
+            )
+        case psycopg.errors.InvalidParameterValue() if step and step.action is Action.SCHEDULE_JOB:
+            return exceptions.InvalidSetting(
+                f"BADGES_PG_CRON is {badges_settings.BADGES_PG_CRON!r}, and pg_cron rejects it: "
                 f"{cause.diag.message_primary}; nothing was changed."
-            ) from error
-        if isinstance(cause, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
+            )
+        case psycopg.errors.LockNotAvailable() | psycopg.errors.DeadlockDetected():
+            awaited = rejected.awaited
             if step:
-                at_work_on = f"{step.table}, which is in use by {_holders(connection, step.table)}"
-            raise exceptions.LockNotAvailable(
-                f"Waited {badges_settings.BADGES_LOCK_TIMEOUT} ms (BADGES_LOCK_TIMEOUT) for {at_work_on}; "
+                holders = ", ".join(locks.holders_of_table(connection, step.table)[:_NAMED]) or "another transaction"
+                awaited = f"{step.table}, which is in use by {holders}"
+            return exceptions.LockNotAvailable(
+                f"Waited {badges_settings.BADGES_LOCK_TIMEOUT} ms (BADGES_LOCK_TIMEOUT) for {awaited}; "
                 "nothing was changed."
-            ) from error
-        raise
-    return carried_out
-
-
-def _holders(connection: BaseDatabaseWrapper, table: str) -> str:
-    """Who holds a lock on `table`, for the operator who must decide what to do about it."""
-    rows = fetch(
-        connection,
-        """
-        SELECT format('process %%s (%%s, %%s, transaction open for %%s)', l.pid,
-                      coalesce(nullif(a.application_name, ''), a.usename, 'unknown'),
-                      coalesce(a.state, 'prepared transaction'), date_trunc('second', clock_timestamp() - a.xact_start))
-        FROM pg_locks l
-        JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
-        LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-        WHERE n.nspname || '.' || c.relname = %s AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
-          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        ORDER BY a.xact_start NULLS FIRST LIMIT 3
-        """,
-        [table],
-    )
-    return ", ".join(dict.fromkeys(text for (text,) in rows)) or "another transaction"
+            )
+    return None

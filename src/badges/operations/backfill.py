@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import time
@@ -11,21 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from badges import exceptions
 from badges.conf import badges_settings
-from badges.database import fetch, fetch_file, template
+from badges.database import fetch, template
 from badges.definitions.types import Definition
 from badges.facts import analysis
 from badges.facts.target import describe_target
 from badges.facts.types import AnalysedDefinition, Facts, Table, Target, nearest
 from badges.functions import qualifying, runtime
 from badges.functions.types import STATE
-from badges.installation import rows
+from badges.installation import locks, rows
 from badges.installation.roles import hidden_tables
+from badges.operations import evaluation
 from badges.operations.settle import settle
 
 BATCH = 10_000
@@ -130,10 +130,10 @@ def wait_for_writers(connection: BaseDatabaseWrapper, tables: Sequence[Table]) -
     """
     deadline = time.monotonic() + badges_settings.BADGES_LOCK_TIMEOUT / 1000
     oids = [table.oid for table in tables]
-    before = dict(fetch_file(connection, "operations/open_writers.sql", tables=oids))
+    before = locks.writers(connection, oids)
     while before and time.monotonic() < deadline:
         time.sleep(0.05)
-        now = dict(fetch_file(connection, "operations/open_writers.sql", tables=oids))
+        now = locks.writers(connection, oids)
         before = {writer: text for writer, text in before.items() if writer in now}
     return tuple(before.values())
 
@@ -219,7 +219,7 @@ def _award_batch(
         bounds.append(key + sql.SQL(" > ") + sql.Literal(after))
     if last is not None:
         bounds.append(key + sql.SQL(" <= ") + sql.Literal(last))
-    with _as_the_functions(connection, target) as cursor:
+    with evaluation.awarding(connection, target) as cursor:
         if quiet:
             cursor.execute("SET LOCAL badges.quiet = 'on'")
         statement = template(
@@ -264,7 +264,7 @@ def _take_back(connection: BaseDatabaseWrapper, target: Target, analysed: Analys
         losing=query,
     )
     held = sql.SQL("SELECT count(*) FROM {} WHERE code = {}").format(target.badges.identifier, code).as_string()
-    with _as_the_functions(connection, target) as cursor:
+    with evaluation.awarding(connection, target) as cursor:
         cursor.execute(statement.as_string())
         if not cursor.rowcount:
             return 0
@@ -272,14 +272,6 @@ def _take_back(connection: BaseDatabaseWrapper, target: Target, analysed: Analys
     settle(connection)
     [(after,)] = fetch(connection, held)
     return max(0, int(before) - int(after))
-
-
-@contextlib.contextmanager
-def _as_the_functions(connection: BaseDatabaseWrapper, target: Target) -> Iterator[Any]:
-    """A transaction in which conditions are read as the generated functions read them."""
-    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL search_path = {target.function_search_path}")
-        yield cursor
 
 
 def _batches(connection: BaseDatabaseWrapper, target: Target) -> Iterator[tuple[Any, Any, int]]:

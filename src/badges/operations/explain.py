@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,16 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from badges import exceptions
-from badges.database import fetch, fetch_file, from_json, rolled_back, template, trusted
+from badges.database import fetch, from_json, template, trusted
 from badges.definitions.types import Definition
 from badges.facts import analysis, watches
 from badges.facts.target import describe_target
 from badges.facts.types import AnalysedDefinition, Target, nearest
-from badges.functions import expressions, qualifying, runtime
+from badges.functions import expressions, qualifying
 from badges.functions.types import Check, checks
-from badges.installation import catalog, rows
+from badges.installation import catalog, locks, rows
 from badges.installation.types import InstalledFunction
-from badges.operations import status
+from badges.operations import evaluation, status
 from badges.operations.explain_report import Explanation, HistoryEntry, Holding, Row, WatchState
 from badges.operations.status import Problem, State, Wanted
 from badges.progress import Progress
@@ -84,7 +84,7 @@ def explain(
         for each in (checks(analysed) if analysed else ())
     ]
     problems = [*status.problems(code, definition, stored.get(code), functions, wanted), *problems]
-    with _read_only(connection, target):
+    with evaluation.read_only(connection, target, STATEMENT_TIMEOUT):
         person = _find_user(connection, user)
         look = _Look(connection, target, person, None if thing is None else str(thing))
         return look.explain(code, definition, stored.get(code), analysed, functions, problems)
@@ -127,7 +127,7 @@ class _Look:
                 with transaction.atomic(using=self.connection.alias):
                     wholes = self._as_a_whole(analysed, [holding.thing for holding in holdings])
             except DatabaseError as failure:
-                error = error or _message(failure)
+                error = error or evaluation.message_of(failure)
         return Explanation(
             code=code,
             name=definition.name if definition else stored["name"] if stored else "",
@@ -149,7 +149,7 @@ class _Look:
             error=error,
             pending=len(checks),
             pending_since=checks[0][0] if checks else None,
-            lock_holders=_lock_holders(self.connection, [bucket for _, bucket in checks]),
+            lock_holders=locks.holders_of_buckets(self.connection, [bucket for _, bucket in checks]),
             failures=tuple(each for each in catalog.failures(self.connection, self.target) if each.code == code),
             events=tuple(HistoryEntry(*event) for event in history.values_list(*_HAPPENING)[:EVENTS]),
             last_check=max([at for at in (*changes, *(at for at, _ in checks)) if at], default=None),
@@ -207,7 +207,7 @@ class _Look:
             with transaction.atomic(using=self.connection.alias):
                 found = fetch(self.connection, query.as_string())
         except DatabaseError as failure:
-            return (), "", _message(failure)
+            return (), "", evaluation.message_of(failure)
         return tuple(Row(value, _evidence(evidence).get("new", {}), of) for value, evidence, of in found), "", ""
 
     def _progress(self, analysed: AnalysedDefinition) -> Progress | None:
@@ -272,17 +272,6 @@ def _watched(
     )
 
 
-@contextlib.contextmanager
-def _read_only(connection: BaseDatabaseWrapper, target: Target) -> Iterator[None]:
-    """Whatever the condition calls can change nothing in here, nor take for ever."""
-    with rolled_back(connection):
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL search_path = {target.function_search_path}")
-            cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT}")
-            cursor.execute("SET LOCAL transaction_read_only = on")
-        yield
-
-
 def _find_user(connection: BaseDatabaseWrapper, user: Any) -> Any:
     model = get_user_model()
     users = model._base_manager.using(connection.alias)
@@ -297,14 +286,3 @@ def _find_user(connection: BaseDatabaseWrapper, user: Any) -> Any:
 def _evidence(value: Any) -> dict[str, Any]:
     found = from_json(value)
     return found if isinstance(found, dict) else {}
-
-
-def _message(failure: DatabaseError) -> str:
-    """PostgreSQL's message."""
-    diagnosis = getattr(failure.__cause__, "diag", None)
-    return str(getattr(diagnosis, "message_primary", None) or failure)
-
-
-def _lock_holders(connection: BaseDatabaseWrapper, buckets: Sequence[int]) -> tuple[str, ...]:
-    values = {"class": runtime.ADVISORY_LOCK_CLASS, "buckets": list(buckets)}
-    return tuple(text for (text,) in fetch_file(connection, "operations/lock_holders.sql", **values)) if buckets else ()

@@ -19,7 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from badges.conf import badges_settings
-from badges.database import fetch, read_only, template
+from badges.database import fetch, template
 from badges.definitions.types import Definition
 from badges.exceptions import Notice
 from badges.facts import analysis, watches
@@ -28,7 +28,7 @@ from badges.facts.types import AnalysedDefinition, Target, Watched
 from badges.functions import qualifying
 from badges.installation import pg_cron, rows
 from badges.installation.roles import hidden_tables
-from badges.operations import backfill, cost
+from badges.operations import backfill, cost, evaluation
 
 EXAMPLES = 10
 """Users who are named."""
@@ -174,7 +174,7 @@ def of(connection: BaseDatabaseWrapper, target: Target, badges: Sequence[Analyse
         writes: tuple[cost.Write, ...] = ()
         error = ""
         try:
-            with _looking(connection, target):
+            with _read_only(connection, target):
                 writes = cost.of_writes(connection, target, analysed)
         except DatabaseError as failure:
             error, _ = _reason(failure, "estimated")
@@ -201,7 +201,7 @@ def count_users(connection: BaseDatabaseWrapper, target: Target) -> int | None:
     """All users; None if they cannot be counted in time."""
     query = sql.SQL("SELECT count(*) FROM {}").format(target.users.identifier)
     try:
-        with _looking(connection, target):
+        with _read_only(connection, target):
             return int(fetch(connection, query.as_string())[0][0])
     except DatabaseError as failure:
         _reason(failure, "counted")
@@ -241,7 +241,7 @@ def count(
         size=sql.Literal(EXAMPLES),
     )
     try:
-        with _looking(connection, target):
+        with _read_only(connection, target):
             [(qualify, new, awards, lacking, holding)] = fetch(connection, query.as_string())
             losers: int | None = None
             losing: Sequence[str] = ()
@@ -268,13 +268,8 @@ def count(
     )
 
 
-@contextlib.contextmanager
-def _looking(connection: BaseDatabaseWrapper, target: Target) -> Iterator[None]:
-    """A block in which conditions run as they will in the generated functions, but can change and hang nothing."""
-    timeout = badges_settings.BADGES_PREVIEW_TIMEOUT
-    lock_timeout = min(timeout, badges_settings.BADGES_LOCK_TIMEOUT)
-    with read_only(connection, timeout, lock_timeout, search_path=target.function_search_path, jit="off"):
-        yield
+def _read_only(connection: BaseDatabaseWrapper, target: Target) -> contextlib.AbstractContextManager[None]:
+    return evaluation.read_only(connection, target, badges_settings.BADGES_PREVIEW_TIMEOUT)
 
 
 def _reason(failure: DatabaseError, verb: str) -> tuple[str, bool]:
@@ -299,7 +294,7 @@ def _names(connection: BaseDatabaseWrapper, target: Target, keys: Sequence[str])
     model = get_user_model()
     names: dict[str, str] = {}
     try:
-        with _looking(connection, target):
+        with _read_only(connection, target):
             users = model._base_manager.using(connection.alias).only("pk", model.USERNAME_FIELD)
             names = {str(user.pk): user.get_username() for user in users.filter(pk__in=keys)}
     except DatabaseError as failure:
