@@ -14,9 +14,9 @@ from badges.functions.types import Check
 
 
 def facts_of_existing_rows(analysed: AnalysedDefinition) -> Facts | None:
-    """The facts under which a row that exists can be looked at: as one that was just inserted or updated."""
-    by_rows = deciding(analysed)
-    return by_rows[1] if by_rows and by_rows[0].has_new else None
+    """The facts by which the condition is evaluated for a row that exists; None if it needs the row of a delete."""
+    check = Check.of_user(analysed)
+    return check.facts if check and check.decided_after.has_new else None
 
 
 def query(
