@@ -9,6 +9,9 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
+from badges import exceptions
+from badges.conf import SETTINGS, badges_settings
+
 pytestmark = pytest.mark.django_db
 
 
@@ -23,15 +26,15 @@ def found():
     return run
 
 
-def test_database_in_line(declare, found):
-    """Where the database does what the file says, the checks say nothing."""
+def test_database_in_sync(declare, found):
+    """Where the database is in sync with the file, the checks report nothing."""
     declare(entry())
     assert found() == []
 
 
 @override_settings()
 def test_w001_without_a_badge_file(settings, found):
-    """badges.W001: a site that has the app and no file is told the setting, and nothing else."""
+    """badges.W001: a site that has the app and no file is pointed to the setting, and nothing else is reported."""
     if hasattr(settings, "BADGES_FILE"):
         del settings.BADGES_FILE
     [(id_, message, hint)] = found()
@@ -41,7 +44,7 @@ def test_w001_without_a_badge_file(settings, found):
 
 
 def test_e001_invalid_file(badge_file, found):
-    """badges.E001: every fault of the file is an error of its own, also when no database is asked."""
+    """badges.E001: every error of the file is reported by itself, also when no database is checked."""
     path = badge_file(entry(trigger_contition="insert"), entry("star", name=""))
     for databases in (["default"], []):
         messages = found(databases)
@@ -77,15 +80,15 @@ def test_w002_what_a_condition_needs_is_gone(declare, execute, found, change):
     assert hint
 
 
-def test_w003_not_in_line(declare, badge_file, found):
-    """badges.W003: a changed file that was not installed is told, with the command that installs it."""
+def test_w003_out_of_date(declare, badge_file, found):
+    """badges.W003: a changed file that was not installed is reported, with the command that installs it."""
     declare(entry("collector"))
     badge_file(
         entry("collector", condition="count(id) >= 6 from dummy_sketch where user_id = NEW.user_id"), entry("star")
     )
     [(id_, message, hint)] = found()
     assert id_ == "badges.W003"
-    assert "not in line" in message
+    assert "is out of date with" in message
     assert "star" in message
     assert "create_badge_triggers" in hint
 
@@ -137,21 +140,45 @@ def test_without_tables_the_checks_are_silent(declare, execute, found):
     assert found() == []
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("BADGES_WAIT", 5000),
-        ("BADGES_BUCKETS", 1000),
-        ("BADGES_LOCK_TIMEOUT", "2s"),
-        ("BADGES_SUBSCRIBERS", "default"),
-        ("BADGES_PREVIEW_TIMEOUT", 0),
-        ("BADGES_BRAKE", 20),
-    ],
-)
-def test_e002_setting_that_cannot_be_used(declare, settings, found, name, value):
-    """badges.E002: the setting, its value and what is allowed; the database is then not asked."""
+INVALID = {
+    "BADGES_FILE": 7,
+    "BADGES_LOCK_TIMEOUT": "2s",
+    "BADGES_LOCK_RETRIES": True,
+    "BADGES_WAIT": 5000,
+    "BADGES_BUCKETS": 1000,
+    "BADGES_PREVIEW_TIMEOUT": 0,
+    "BADGES_BRAKE": 20,
+    "BADGES_SIGNALS": "yes",
+    "BADGES_SIGNAL_ATTEMPTS": 2.5,
+    "BADGES_NOTIFY": 1,
+    "BADGES_POLL": 0,
+    "BADGES_LIVE_ALL": "staff",
+    "BADGES_SUBSCRIBERS": "default",
+    "BADGES_API_OTHERS": "friends",
+    "BADGES_API_USER_SERIALIZER": None,
+    "BADGES_PG_CRON": "hourly",
+    "BADGES_BASE_TEMPLATE": "",
+}
+
+
+def test_e002_invalid_setting(declare, settings, found):
+    """badges.E002: each invalid setting, with its value and what is allowed; the database is then not queried."""
     declare(entry())
-    setattr(settings, name, value)
-    [(id_, message, _)] = found()
-    assert id_ == "badges.E002"
-    assert message.startswith((f"{name} is {value!r}", f"{name} is {value}"))
+    for name, value in INVALID.items():
+        setattr(settings, name, value)
+    assert [(id_, message) for id_, message, _ in found()] == [
+        ("badges.E002", f"{each.name} is {INVALID[each.name]!r}; {each.allowed.description} is needed.")
+        for each in SETTINGS
+    ]
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_default_of_setting(settings, setting):
+    """The default of each setting is allowed; only the badge file has none."""
+    delattr(settings, setting.name)
+    if setting.name == "BADGES_FILE":
+        with pytest.raises(exceptions.NotConfigured):
+            _ = badges_settings.BADGES_FILE
+    else:
+        value = getattr(badges_settings, setting.name)
+        assert value == (frozenset() if setting.name == "BADGES_SUBSCRIBERS" else setting.default)

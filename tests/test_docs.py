@@ -23,7 +23,7 @@ from django.db import connection
 from dummy.models import Sketch
 
 from badges import definitions, exceptions
-from badges.conf import BadgesSettings
+from badges.conf import SETTINGS
 from badges.facts import analysis
 from badges.facts.target import describe_target
 from badges.functions import compiler, runtime
@@ -204,29 +204,25 @@ def test_run_py():
 # Settings, checks, exceptions, functions, keys
 
 
-def own_settings() -> dict[str, str]:
-    return {
-        name: in_one_line(inspect.getdoc(value))
-        for name, value in vars(BadgesSettings).items()
-        if isinstance(value, property)
-    }
-
-
-@pytest.mark.parametrize("name", own_settings())
-def test_setting(name):
-    """settings.md has a section for each setting, which begins with the docstring."""
-    assert in_one_line(section("docs/settings.md", name)).startswith(own_settings()[name])
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_setting(setting):
+    """settings.md has a section for each setting, which begins with its text, its default and what is allowed."""
+    default = f'"{setting.default}"' if isinstance(setting.default, str) else repr(setting.default)
+    start = f"{setting.text} Default: {default}. Allowed: {setting.allowed.description}."
+    text = in_one_line(section("docs/settings.md", setting.name)).replace("`", "")
+    assert text.startswith(start.replace("`", ""))
 
 
 def test_no_other_settings():
     """Each name like a setting's is a setting, or an environment variable of the example or of this test."""
+    own_settings = {setting.name for setting in SETTINGS}
     table = section("docs/settings.md", "Environment variables")
     variables = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
     code = "".join(
         path.read_text("utf-8") for name in ("example", "tools") for path in (REPOSITORY / name).glob("*.py")
     )
-    assert variables == set(re.findall(r"BADGES_[A-Z_]+[A-Z]", code)) - set(own_settings()) | {UPDATE}
-    assert set(re.findall(r"\bBADGES_[A-Z_]+[A-Z]\b", ALL)) == variables | set(own_settings())
+    assert variables == set(re.findall(r"BADGES_[A-Z_]+[A-Z]", code)) - own_settings | {UPDATE}
+    assert set(re.findall(r"\bBADGES_[A-Z_]+[A-Z]\b", ALL)) == variables | own_settings
 
 
 def test_check_ids():

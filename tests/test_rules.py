@@ -707,7 +707,7 @@ def test_checks(register, db):
     register(rule())
     [(id_, message, _)] = found()
     assert id_ == "badges.W003"
-    assert "not in line with shop/badges.py" in message
+    assert "out of date with shop/badges.py" in message
     triggers()
     assert found() == []
     register(rule(condition=Q(none=1)), spec=object())

@@ -1,7 +1,7 @@
-"""System checks: are the declared badges sound, and does the database do what it says?
+"""System checks: whether settings and declared badges are valid, and whether the databases are in sync with them.
 
-Those that ask the database run with `manage.py check --database ALIAS` and before `migrate`. They only warn, as a
-migration may be about to mend what they found.
+The checks that query a database run with `manage.py check --database ALIAS` and before `migrate`. They only warn, as a
+migration may be about to fix what they found.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from django.db import DatabaseError, connections, router, transaction
 
 from badges import database, exceptions
-from badges.conf import badges_settings
+from badges.conf import SETTINGS, badges_settings
 from badges.definitions import declarations
 from badges.facts.target import describe_target
 from badges.installation import catalog, executor
-from badges.installation.types import EDITED, RecordedFailure
+from badges.installation.types import EDITED, Plan, RecordedFailure
 from badges.signals import dispatch
 
 RUN = "Run `python manage.py create_badge_triggers`; --plan shows what it would do."
@@ -26,7 +26,7 @@ RUN = "Run `python manage.py create_badge_triggers`; --plan shows what it would 
 
 @register()
 def check_badge_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """badges.E001, badges.W001: the badges as declared, as far as they can be judged without a database."""
+    """badges.E001, badges.W001: the declared badges, as far as they can be validated without a database."""
     try:
         declarations.load()
     except exceptions.NotConfigured:
@@ -34,6 +34,8 @@ def check_badge_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
             'Add BADGES_FILE = BASE_DIR / "badge.json" to the settings, or register rules in the badges.py of an app.'
         )
         return [Warning("BADGES_FILE is not set, so no badge is awarded.", hint=hint, id="badges.W001")]
+    except exceptions.InvalidSetting:
+        return []  # badges.E002 reports it
     except exceptions.InvalidDefinitions as error:
         return [
             Error(f"{error.source}: {each.place}: {each.message}", hint=each.hint or None, id="badges.E001")
@@ -44,15 +46,13 @@ def check_badge_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 
 @register()
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """badges.E002: a setting that cannot be used."""
+    """badges.E002: a setting whose value is not allowed."""
     messages: list[CheckMessage] = []
-    for name in (
-        "BADGES_LOCK_TIMEOUT", "BADGES_LOCK_RETRIES", "BADGES_WAIT", "BADGES_BUCKETS", "BADGES_PREVIEW_TIMEOUT",
-        "BADGES_BRAKE", "BADGES_SIGNALS", "BADGES_SIGNAL_ATTEMPTS", "BADGES_NOTIFY", "BADGES_POLL", "BADGES_LIVE_ALL",
-        "BADGES_SUBSCRIBERS", "BADGES_PG_CRON",
-    ):  # fmt: skip
+    for setting in SETTINGS:
         try:
-            getattr(badges_settings, name)
+            getattr(badges_settings, setting.name)
+        except exceptions.NotConfigured:
+            pass  # badges.W001 reports it
         except exceptions.InvalidSetting as error:
             messages.append(Error(str(error), hint="See docs/settings.md.", id="badges.E002"))
     return messages
@@ -83,18 +83,17 @@ def check_deliveries(
 
 
 def _check_parked(alias: str) -> Iterator[CheckMessage]:
-
     try:
         with transaction.atomic(using=alias):
             number, latest = dispatch.parked(alias).count(), dispatch.parked(alias).first()
     except DatabaseError:
-        return  # not migrated, or out of reach
+        return  # not migrated, or not reachable
     if latest:
         events = "1 event" if number == 1 else f"{number:,} events"
         yield Warning(
             f'In the database "{alias}", {events} could not be sent in {latest.attempts} attempts, the last at '
             f"{latest.parked_at:%Y-%m-%d %H:%M:%S %Z}: {latest.error}",
-            hint="Mend the receiver, then run `python manage.py listen_badges --retry`.",
+            hint="Fix the receiver, then run `python manage.py listen_badges --retry`.",
             id="badges.W010",
         )
 
@@ -102,33 +101,39 @@ def _check_parked(alias: str) -> Iterator[CheckMessage]:
 def _check_database(alias: str) -> Iterator[CheckMessage]:
     try:
         declared = declarations.load()
+    except (exceptions.NotConfigured, exceptions.InvalidSetting, exceptions.InvalidDefinitions):
+        return  # badges.W001, badges.E002 and badges.E001 report it
+    try:
         drafted = executor.draft(database.connect(alias), declared.definitions, declared.source)
-    except (exceptions.NotConfigured, exceptions.InvalidSetting):
-        return  # badges.W001 and badges.E002 say so
+    except exceptions.InvalidSetting:
+        return  # badges.E002 reports it
     except (exceptions.NotMigrated, DatabaseError):
-        return  # nothing is installed yet, and `migrate` tells what keeps it from the database
+        return  # nothing is installed yet, and `migrate` reports why a database cannot be reached
     except exceptions.InvalidDefinitions as error:
-        # What is wrong without a database is badges.E001; what is left, PostgreSQL found.
-        try:
-            declarations.load()
-        except exceptions.InvalidDefinitions:
-            return
-        for each in error.errors:
-            yield Warning(
-                f'{error.source} does not fit the database "{alias}": {each.place}: {each.message}',
-                hint=each.hint or "Was a table or a column dropped or renamed? Change the badge, or bring it back.",
-                id="badges.W002",
-            )
+        yield from _check_definitions(alias, error)
         connection = database.connect(alias)
         yield from _check_failures(alias, catalog.failures(connection, describe_target(connection)))
-        return
+    else:
+        yield from _check_plan(alias, declared.source, drafted)
+
+
+def _check_definitions(alias: str, error: exceptions.InvalidDefinitions) -> Iterator[CheckMessage]:
+    for each in error.errors:
+        yield Warning(
+            f'{error.source} does not fit the database "{alias}": {each.place}: {each.message}',
+            hint=each.hint or "Was a table or a column dropped or renamed? Change the badge, or restore it.",
+            id="badges.W002",
+        )
+
+
+def _check_plan(alias: str, source: str, drafted: Plan) -> Iterator[CheckMessage]:
     edited = [step for step in drafted.steps if EDITED in step.reason]
     others = [step for step in drafted.steps if step not in edited]
     if others:
         steps = ", ".join(f"{step.action} {step.target}" for step in others[:3])
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         yield Warning(
-            f'The database "{alias}" is not in line with {declared.source}: {steps}{more}.', hint=RUN, id="badges.W003"
+            f'The database "{alias}" is out of date with {source}: {steps}{more}.', hint=RUN, id="badges.W003"
         )
     for step in edited:
         yield Warning(
@@ -152,6 +157,6 @@ def _check_failures(alias: str, failures: Sequence[RecordedFailure]) -> Iterator
     for failure in failures:
         yield Warning(
             f'In the database "{alias}": {failure}',
-            hint=f"No write was harmed. Mend the condition, then run `python manage.py award_badges {failure.code}`.",
+            hint=f"The writes succeeded. Fix the condition, then run `python manage.py award_badges {failure.code}`.",
             id="badges.W006",
         )

@@ -1,198 +1,225 @@
-"""The settings of the package, read from Django's settings at the time of use."""
+"""The settings of the package, each declared once and read from Django's settings at the time of use."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Generic, TypeVar, overload
 
 from django.conf import settings
 from django.http import HttpRequest
 
 from badges import exceptions
 
+T = TypeVar("T")
 
-class BadgesSettings:
-    """Each property is one setting; its docstring is what the documentation says about it."""
 
-    @property
-    def BADGES_FILE(self) -> Path:  # noqa: N802 - settings are written in capitals
-        """Path of the badge file. No default; a site that declares all its badges in Python needs none."""
-        path = getattr(settings, "BADGES_FILE", None)
-        if not path:
-            raise exceptions.NotConfigured
-        return Path(os.fspath(path))
+@dataclasses.dataclass(frozen=True, slots=True)
+class Values(Generic[T]):
+    """The values that a setting may have."""
 
-    @property
-    def BADGES_LOCK_TIMEOUT(self) -> int:  # noqa: N802
-        """Milliseconds that `create_badge_triggers` waits for a table before it tries again. Default 2000."""
-        return _within("BADGES_LOCK_TIMEOUT", getattr(settings, "BADGES_LOCK_TIMEOUT", 2000), range(1, 3_600_001))
+    description: str
+    """For messages and the documentation, such as "True or False"."""
+    read: Callable[[Any], T]
+    """The value as the package uses it; raises ValueError or TypeError if it is not allowed."""
 
-    @property
-    def BADGES_LOCK_RETRIES(self) -> int:  # noqa: N802
-        """Number of times that `create_badge_triggers` retries after a lock timeout, with growing pauses. Default 3."""
-        return _within("BADGES_LOCK_RETRIES", getattr(settings, "BADGES_LOCK_RETRIES", 3), range(101))
 
-    @property
-    def BADGES_WAIT(self) -> int:  # noqa: N802
-        """Milliseconds that a write waits at most for the badge work of another transaction. Default 10, maximum 900:
-        so the wait ends before PostgreSQL checks for deadlocks (deadlock_timeout, 1 second unless changed).
-        """
-        return _within("BADGES_WAIT", getattr(settings, "BADGES_WAIT", 10), range(1, 901))
+class Setting(Generic[T]):
+    """A setting, as an attribute of `BadgesSettings`: its value, or itself on the class.
 
-    @property
-    def BADGES_BUCKETS(self) -> int:  # noqa: N802
-        """Number of locks that all users share, a power of two. Default 1024. Writes for users of the same bucket wait
-        for each other, and a transaction over many users holds at most this many locks.
-        """
-        buckets = _within("BADGES_BUCKETS", getattr(settings, "BADGES_BUCKETS", 1024), range(1, 4097))
-        if buckets & (buckets - 1):
-            raise exceptions.InvalidSetting(f"BADGES_BUCKETS is {buckets}; a power of two is needed, such as 1024.")
-        return buckets
+    :param text: what it does; docs/settings.md repeats it, the default and what is allowed.
+    :raises InvalidSetting: from reading the attribute, if the value in Django's settings is not allowed.
+    """
 
-    @property
-    def BADGES_PREVIEW_TIMEOUT(self) -> int:  # noqa: N802
-        """Milliseconds that counting the users of one badge may take, before an award and in `--plan` and `--dry-run`.
-        Default 5000.
-        """
-        return _within("BADGES_PREVIEW_TIMEOUT", getattr(settings, "BADGES_PREVIEW_TIMEOUT", 5000), range(1, 3_600_001))
+    name: str
 
-    @property
-    def BADGES_BRAKE(self) -> float:  # noqa: N802
-        """The share of all users, from 0 to 1, who may be awarded one badge at once without `--yes`. Default 0.2; 1
-        disables the brake.
-        """
-        share = getattr(settings, "BADGES_BRAKE", 0.2)
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-            raise exceptions.InvalidSetting(
-                f"BADGES_BRAKE is {share!r}; a number from 0 to 1 is needed: 0.2 is a fifth of the users."
-            )
-        return float(share)
+    def __init__(self, text: str, *, default: object, allowed: Values[T]) -> None:
+        self.text = text
+        self.default = default
+        self.allowed = allowed
 
-    @property
-    def BADGES_SIGNALS(self) -> bool:  # noqa: N802
-        """Whether awards, revocations and expiries are queued for `listen_badges`, which sends the signals. Default
-        False, as the queue of a site without a listener would grow without limit.
-        """
-        return _true_or_false("BADGES_SIGNALS", getattr(settings, "BADGES_SIGNALS", False))
+    def __set_name__(self, owner: type[BadgesSettings], name: str) -> None:
+        self.name = name
 
-    @property
-    def BADGES_SIGNAL_ATTEMPTS(self) -> int:  # noqa: N802
-        """Number of times that `listen_badges` tries to send an event before it parks it with its error. Default 10."""
-        return _within("BADGES_SIGNAL_ATTEMPTS", getattr(settings, "BADGES_SIGNAL_ATTEMPTS", 10), range(1, 1001))
+    @overload
+    def __get__(self, instance: None, owner: type[BadgesSettings]) -> Setting[T]: ...
+    @overload
+    def __get__(self, instance: BadgesSettings, owner: type[BadgesSettings]) -> T: ...
+    def __get__(self, instance: BadgesSettings | None, owner: type[BadgesSettings]) -> Setting[T] | T:
+        if instance is None:
+            return self
+        value = getattr(settings, self.name, self.default)
+        try:
+            return self.allowed.read(value)
+        except (TypeError, ValueError):
+            message = f"{self.name} is {value!r}; {self.allowed.description} is needed."
+            raise exceptions.InvalidSetting(message) from None
 
-    @property
-    def BADGES_NOTIFY(self) -> bool | None:  # noqa: N802
-        """Whether a transaction that writes an event or leaves a pending check wakes the listeners by NOTIFY. Default
-        None: yes, unless the server allows prepared transactions (max_prepared_transactions), as NOTIFY and PREPARE
-        exclude each other.
-        """
-        value = getattr(settings, "BADGES_NOTIFY", None)
-        return None if value is None else _true_or_false("BADGES_NOTIFY", value)
 
-    @property
-    def BADGES_POLL(self) -> float:  # noqa: N802
-        """Seconds after which `listen_badges` and the live streams poll the database, if nothing wakes them. Default
-        2.
-        """
-        seconds = getattr(settings, "BADGES_POLL", 2)
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0.01 <= seconds <= 3600:
-            raise exceptions.InvalidSetting(
-                f"BADGES_POLL is {seconds!r}; a number of seconds from 0.01 to 3600 is needed, such as 2."
-            )
-        return float(seconds)
-
-    @property
-    def BADGES_LIVE_ALL(self) -> bool | Callable[[HttpRequest], bool]:  # noqa: N802
-        """Whether live streams carry the badges of all users: True, False, or a function of the request that returns
-        one of them. Default False: users see their own badges.
-        """
-        value = getattr(settings, "BADGES_LIVE_ALL", False)
-        if not isinstance(value, bool) and not callable(value):
-            raise exceptions.InvalidSetting(
-                f"BADGES_LIVE_ALL is {value!r}; True, False or a function that takes the request is needed."
-            )
+def _checked(description: str, is_allowed: Callable[[Any], bool]) -> Values[Any]:
+    def read(value: Any) -> Any:
+        if not is_allowed(value):
+            raise ValueError
         return value
 
-    @property
-    def BADGES_SUBSCRIBERS(self) -> frozenset[str]:  # noqa: N802
-        """Aliases of the databases whose rows arrive by logical replication. Their triggers are row-level and always
-        enabled, as the apply worker fires no others. Default: none.
-        """
-        aliases = getattr(settings, "BADGES_SUBSCRIBERS", ())
-        if not isinstance(aliases, list | tuple | set | frozenset) or not all(
-            isinstance(each, str) for each in aliases
-        ):
-            raise exceptions.InvalidSetting(
-                f'BADGES_SUBSCRIBERS is {aliases!r}; a list of database aliases is needed, such as ["default"].'
-            )
-        return frozenset(aliases)
-
-    @property
-    def BADGES_API_OTHERS(self) -> str:  # noqa: N802
-        """Callers of the REST API to whom it shows the badges of other users: "everyone" whom the site's permissions
-        let in, "users" who are logged in, or "nobody". Default "users". Callers always see their own badges.
-        """
-        others = getattr(settings, "BADGES_API_OTHERS", "users")
-        if others not in ("everyone", "users", "nobody"):
-            raise exceptions.InvalidSetting(
-                f'BADGES_API_OTHERS is {others!r}; "everyone", "users" or "nobody" is needed.'
-            )
-        return str(others)
-
-    @property
-    def BADGES_API_USER_SERIALIZER(self) -> str:  # noqa: N802
-        """Path of the serializer for users in the REST API. Default "badges.api.users.BadgeUserSerializer": the key,
-        and the username unless that is the email address.
-        """
-        path = getattr(settings, "BADGES_API_USER_SERIALIZER", "badges.api.users.BadgeUserSerializer")
-        if not isinstance(path, str):
-            raise exceptions.InvalidSetting(
-                f'BADGES_API_USER_SERIALIZER is {path!r}; a path is needed, such as "people.serializers.Person".'
-            )
-        return path
-
-    @property
-    def BADGES_PG_CRON(self) -> str | None:  # noqa: N802
-        """The schedule on which pg_cron calls `badges_catch_up()`, in its notation: `"*/15 * * * *"` is every 15
-        minutes. Default: None, never.
-        """
-        schedule = getattr(settings, "BADGES_PG_CRON", None)
-        if schedule is None:
-            return None
-        if not isinstance(schedule, str) or not (
-            len(schedule.split()) == 5 or re.fullmatch(r"[1-9]\d* seconds?", schedule)
-        ):
-            raise exceptions.InvalidSetting(
-                f"BADGES_PG_CRON is {schedule!r}; a schedule as in a crontab is needed: "
-                '"*/15 * * * *" is every 15 minutes.'
-            )
-        return schedule
-
-    @property
-    def BADGES_BASE_TEMPLATE(self) -> str:  # noqa: N802
-        """The template that the pages extend, with the blocks `title` and `content`. Default "badges/base.html"."""
-        name = getattr(settings, "BADGES_BASE_TEMPLATE", "badges/base.html")
-        if not isinstance(name, str) or not name:
-            raise exceptions.InvalidSetting(
-                f'BADGES_BASE_TEMPLATE is {name!r}; the name of a template is needed, such as "base.html".'
-            )
-        return name
+    return Values(description, read)
 
 
-def _true_or_false(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise exceptions.InvalidSetting(f"{name} is {value!r}; True or False is needed.")
-    return value
+def _integers(first: int, last: int) -> Values[int]:
+    return _checked(f"a whole number from {first} to {last}", lambda value: _is_integer(value, first, last))
 
 
-def _within(name: str, value: object, allowed: range) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
-        raise exceptions.InvalidSetting(
-            f"{name} is {value!r}; a whole number from {allowed.start} to {allowed.stop - 1} is needed."
-        )
-    return value
+def _powers_of_two(first: int, last: int) -> Values[int]:
+    return _checked(
+        f"a power of two from {first} to {last}",
+        lambda value: _is_integer(value, first, last) and value & (value - 1) == 0,
+    )
 
+
+def _is_integer(value: Any, first: int, last: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and first <= value <= last
+
+
+def _numbers(first: float, last: float, unit: str) -> Values[float]:
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not first <= value <= last:
+            raise ValueError
+        return float(value)
+
+    return Values(f"{unit} from {first} to {last}", read)
+
+
+def _path(value: Any) -> Path:
+    if not value:
+        raise exceptions.NotConfigured
+    return Path(os.fspath(value))
+
+
+def _is_schedule(value: Any) -> bool:
+    return isinstance(value, str) and (len(value.split()) == 5 or bool(re.fullmatch(r"[1-9]\d* seconds?", value)))
+
+
+def _aliases(value: Any) -> frozenset[str]:
+    if not isinstance(value, list | tuple | set | frozenset) or not all(isinstance(each, str) for each in value):
+        raise ValueError
+    return frozenset(value)
+
+
+_BOOLEANS: Values[bool] = _checked("True or False", lambda value: isinstance(value, bool))
+
+
+class BadgesSettings:
+    """The settings of the package; each attribute is read from Django's settings when it is used."""
+
+    BADGES_FILE = Setting(
+        "Path of the badge file. A site that declares all its badges in Python needs none.",
+        default=None,
+        allowed=Values("a path", _path),
+    )
+    BADGES_LOCK_TIMEOUT = Setting(
+        "Milliseconds that `create_badge_triggers` waits for a table before it tries again.",
+        default=2000,
+        allowed=_integers(1, 3_600_000),
+    )
+    BADGES_LOCK_RETRIES = Setting(
+        "Number of times that `create_badge_triggers` retries after a lock timeout, with growing pauses.",
+        default=3,
+        allowed=_integers(0, 100),
+    )
+    BADGES_WAIT = Setting(
+        "Milliseconds that a write waits at most for the badge work of another transaction. The maximum keeps the wait "
+        "below the time after which PostgreSQL checks for deadlocks (deadlock_timeout, 1 second unless changed).",
+        default=10,
+        allowed=_integers(1, 900),
+    )
+    BADGES_BUCKETS = Setting(
+        "Number of locks that all users share. Writes for users of the same bucket wait for each other, and a "
+        "transaction over many users holds at most this many locks.",
+        default=1024,
+        allowed=_powers_of_two(1, 4096),
+    )
+    BADGES_PREVIEW_TIMEOUT = Setting(
+        "Milliseconds that counting the users of one badge may take, before an award and in `--plan` and `--dry-run`.",
+        default=5000,
+        allowed=_integers(1, 3_600_000),
+    )
+    BADGES_BRAKE = Setting(
+        "The share of all users who may be awarded one badge at once without `--yes`: 0.2 is a fifth of the users, 1 "
+        "disables the brake.",
+        default=0.2,
+        allowed=_numbers(0, 1, "a number"),
+    )
+    BADGES_SIGNALS = Setting(
+        "Whether awards, revocations and expiries are queued for `listen_badges`, which sends the signals. Off by "
+        "default, as the queue of a site without a listener would grow without limit.",
+        default=False,
+        allowed=_BOOLEANS,
+    )
+    BADGES_SIGNAL_ATTEMPTS = Setting(
+        "Number of times that `listen_badges` tries to send an event before it parks it with its error.",
+        default=10,
+        allowed=_integers(1, 1000),
+    )
+    BADGES_NOTIFY: Setting[bool | None] = Setting(
+        "Whether a transaction that writes an event or leaves a pending check wakes the listeners by NOTIFY. None: "
+        "yes, unless the server allows prepared transactions (max_prepared_transactions), as NOTIFY and PREPARE "
+        "exclude each other.",
+        default=None,
+        allowed=_checked("True, False or None", lambda value: value is None or isinstance(value, bool)),
+    )
+    BADGES_POLL = Setting(
+        "Seconds after which `listen_badges` and the live streams poll the database, if nothing wakes them.",
+        default=2,
+        allowed=_numbers(0.01, 3600, "a number of seconds"),
+    )
+    BADGES_LIVE_ALL: Setting[bool | Callable[[HttpRequest], bool]] = Setting(
+        "Whether live streams carry the badges of all users. A function decides by the request. False: users see their "
+        "own badges.",
+        default=False,
+        allowed=_checked(
+            "True, False or a function that takes the request",
+            lambda value: isinstance(value, bool) or callable(value),
+        ),
+    )
+    BADGES_SUBSCRIBERS = Setting(
+        "Aliases of the databases whose rows arrive by logical replication. Their triggers are row-level and always "
+        "enabled, as the apply worker fires no others.",
+        default=[],
+        allowed=Values('a list of database aliases such as ["default"]', _aliases),
+    )
+    BADGES_API_OTHERS: Setting[str] = Setting(
+        'Callers of the REST API to whom it shows the badges of other users: "everyone" whom the site\'s permissions '
+        'let in, "users" who are logged in, or "nobody". Callers always see their own badges.',
+        default="users",
+        allowed=_checked('"everyone", "users" or "nobody"', lambda value: value in ("everyone", "users", "nobody")),
+    )
+    BADGES_API_USER_SERIALIZER: Setting[str] = Setting(
+        "Path of the serializer for users in the REST API. That of the package has the key, and the username unless "
+        "that is the email address.",
+        default="badges.api.users.BadgeUserSerializer",
+        allowed=_checked('a path such as "people.serializers.Person"', lambda value: isinstance(value, str)),
+    )
+    BADGES_PG_CRON: Setting[str | None] = Setting(
+        "The schedule on which pg_cron calls `badges_catch_up()`, in its notation. None: never.",
+        default=None,
+        allowed=_checked(
+            'None, a schedule as in a crontab ("*/15 * * * *" is every 15 minutes) or an interval such as "30 seconds"',
+            lambda value: value is None or _is_schedule(value),
+        ),
+    )
+    BADGES_BASE_TEMPLATE: Setting[str] = Setting(
+        "The template that the pages extend, with the blocks `title` and `content`.",
+        default="badges/base.html",
+        allowed=_checked(
+            'the name of a template such as "base.html"', lambda value: isinstance(value, str) and value != ""
+        ),
+    )
+
+
+SETTINGS: tuple[Setting[Any], ...] = tuple(each for each in vars(BadgesSettings).values() if isinstance(each, Setting))
+"""All settings of the package."""
 
 badges_settings = BadgesSettings()
