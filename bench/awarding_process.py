@@ -1,4 +1,4 @@
-"""Awards everybody who qualifies, in a process of its own, and says what that took.
+"""Awards all users who qualify, in a process of its own, and prints the cost.
 
 python3 -m bench.awarding_process award_badges|loop BADGE_FILE USERS IS_LOCAL CONNINFO
 """
@@ -27,7 +27,7 @@ def main() -> None:
     options = conninfo_to_dict(conninfo)
     settings.DATABASES["default"].update({name: str(options.get(key, "")) for name, key in NAMES.items()})
     django.setup()
-    from django.core.management import call_command  # noqa: PLC0415 - what imports models comes after the setup
+    from django.core.management import call_command  # noqa: PLC0415 - models can be imported only after the setup
     from django.db import connection  # noqa: PLC0415
 
     from bench import measure  # noqa: PLC0415
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def loop(users: int) -> None:
-    """What a job in Python does: look at one user after the other."""
+    """The job in Python: checks one user after the other."""
     from django.contrib.auth.models import User  # noqa: PLC0415
     from dummy.models import Sketch  # noqa: PLC0415
 

@@ -15,13 +15,13 @@ from bench.plan import Bench, Figures, Measurement, Target
 INSERT = statement("bulk")
 COPY = "COPY dummy_sketch (user_id, title) FROM STDIN"
 
-#: Row triggers count all rows of the user for each row: beyond that nobody waits for them.
+#: Row triggers count all rows of the user for each row; loads beyond this limit are skipped for them.
 PATIENCE = 20_000_000
 """Rows that are counted in one statement."""
 
 
 def loads(bench: Bench, name: str) -> Iterator[Figure]:
-    """INSERT with so many rows for so many users, a count badge that everybody lacks."""
+    """INSERTs of different numbers of rows and users, with a count badge that all users lack."""
     names = (NONE, ROW, STATEMENT, BADGES, BY_HAND, OLD)
     with bench.contest(names, [contestants.count(contestants.NEVER)]) as databases:
         every = dict.fromkeys(min(users, bench.sizes.users) for users in (1, 1_000, 100_000))
@@ -49,7 +49,7 @@ def _load(
 
 
 def held(bench: Bench, name: str) -> Iterator[Figure]:
-    """The largest of them for users who hold the badge."""
+    """The largest of these loads, for users who hold the badge."""
     rule = contestants.count(contestants.NEVER)
     rows = bench.sizes.bulk_rows[-1]
     with bench.contest((NONE, BADGES, BY_HAND), [rule]) as databases:
@@ -60,7 +60,7 @@ def held(bench: Bench, name: str) -> Iterator[Figure]:
 
 
 def copies(bench: Bench, name: str) -> Iterator[Figure]:
-    """COPY with a count badge that everybody lacks."""
+    """COPY with a count badge that all users lack."""
     rows, users = bench.sizes.bulk_rows[-1], min(1_000, bench.sizes.users)
     data = "".join(f"{1 + number % users}\tBulk\n" for number in range(rows))
 
@@ -76,7 +76,7 @@ def copies(bench: Bench, name: str) -> Iterator[Figure]:
 
 
 def awards(bench: Bench, name: str) -> Iterator[Figure]:
-    """One statement that awards the badge to all of so many users."""
+    """One statement that awards the badge to each of its users."""
     users = min(bench.sizes.bulk_rows[-1] // 10, bench.sizes.users)
     with bench.contest((NONE, BADGES, BY_HAND), [contestants.count(1)]) as databases:
         for database in databases.values():
@@ -113,7 +113,7 @@ def _faster(found: Figures) -> float:
 MEASUREMENTS = (
     Measurement(
         "bulk insert",
-        "many rows by one INSERT, a count badge that everybody lacks",
+        "many rows by one INSERT, a count badge that all users lack",
         loads,
         (
             Target(
@@ -128,7 +128,7 @@ MEASUREMENTS = (
     Measurement("bulk insert, held", "the same for users who hold it", held),
     Measurement(
         "copy",
-        "many rows by COPY, a count badge that everybody lacks",
+        "many rows by COPY, a count badge that all users lack",
         copies,
         (
             Target(

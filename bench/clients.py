@@ -1,4 +1,4 @@
-"""Several connections at once, by pgbench."""
+"""Several concurrent connections, by pgbench."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INSERT = "\\set user random(1, {users})\nINSERT INTO dummy_sketch (user_id, titl
 
 
 def connections(bench: Bench, name: str) -> Iterator[Figure]:
-    """Single-row INSERTs from so many connections; the processor's time is the server's."""
+    """Single-row INSERTs from several connections; the processor time is that of the server."""
     sizes = bench.sizes
     script = INSERT.format(users=sizes.users)
     names = (NONE, BADGES, BY_HAND, UNSAFE)
@@ -43,8 +43,8 @@ def _rate(samples: list[Sample], number: int) -> str:
 
 
 def _turn(server: Server, database: Database, script: str, number: int, seconds: float) -> Sample:
-    """One turn; wall is how long a transaction took."""
-    # The data are the same at the beginning of each turn.
+    """One turn; wall is the time of a transaction."""
+    # Each turn begins with the same data.
     database.remove_new_rows()
     before = _ended_backends(server, database)
     threads = min(number, os.cpu_count() or 1, 4)
@@ -64,21 +64,21 @@ def _turn(server: Server, database: Database, script: str, number: int, seconds:
     processed = re.search(r"actually processed: (\d+)", printed)
     rate = re.search(r"tps = ([\d.]+)", printed)
     if not processed or not rate:
-        sys.exit(f"pgbench says what nobody understands: {printed}")
+        sys.exit(f"bench: unexpected output of pgbench: {printed}")
     after = _ended_backends(server, database)
     cpu = None if before is None or after is None else 1e6 * (after - before) / int(processed[1])
     return Sample(wall=1e6 * number / float(rate[1]), cpu=cpu)
 
 
 def _ended_backends(server: Server, database: Database) -> float | None:
-    """Seconds of the processor's time that backends which have ended took."""
+    """Processor time in seconds of the backends that have exited."""
     if not server.is_local:
         return None
     database.fresh_session()
     busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> %s"
     while server.admin.execute(busy, [database.name, database.admin.info.backend_pid]).fetchone()[0]:
         time.sleep(0.01)
-    # The process itself ends a moment later.
+    # The process exits a moment after its row disappears.
     time.sleep(0.1)
     return pgbench.ended_backends(server.admin.execute("SHOW data_directory").fetchone()[0])
 

@@ -25,7 +25,7 @@ TABLES = 20
 
 
 def badges(number: int, tables: Sequence[str]) -> list[dict[str, Any]]:
-    """So many badges over these tables: half of them count, half are decided by the row."""
+    """Badges over these tables: half of them count, half are row-local."""
     return [
         {
             "name": f"Badge {place}",
@@ -43,7 +43,7 @@ def badges(number: int, tables: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def triggers(bench: Bench, name: str, *, tables: int) -> Iterator[Figure]:
-    """create_badge_triggers: the first time, when there is nothing to do, --plan, --check, after one change."""
+    """create_badge_triggers: first run, nothing to do, --check, --plan of a change, and that change."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "badge.json"
         for number in bench.sizes.badges:
@@ -91,31 +91,31 @@ def _called(name: str, number: int, step: str, database: Database, file: Path, f
 
 
 def awards(bench: Bench, name: str) -> Iterator[Figure]:
-    """award_badges over all users, of whom every other one qualifies, and the loop in Python over some of them."""
+    """award_badges over all users, half of whom qualify, and the loop in Python over some of them."""
     sizes = bench.sizes
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "badge.json"
         rule = contestants.count(2)
         file.write_text(json.dumps(contestants.entries([rule])), "utf-8")
         for users in sizes.award_users:
-            # Each has a row, and every other one a second.
+            # Each user has a row, and every other user a second one.
             rows = users + users // 2
             with bench.contest((BADGES, NONE), [rule], users=users, rows=rows, all_of_them=True) as databases:
                 found: dict[str, Sample] = {}
-                told: dict[str, dict[str, Any]] = {}
+                reported: dict[str, dict[str, Any]] = {}
                 for each, way, number in ((BADGES, "award_badges", users), (NONE, "loop", min(users, sizes.sample))):
-                    told[way] = _in_a_process(databases[each], way, str(file), number)
+                    reported[way] = _in_a_process(databases[each], way, str(file), number)
                     scale = 1e6 / number
-                    cpu = told[way]["cpu"]
+                    cpu = reported[way]["cpu"]
                     found[way] = Sample(
-                        wall=told[way]["wall"] * scale, cpu=None if cpu is None else cpu * scale,
-                        client=told[way]["client"] * scale,
+                        wall=reported[way]["wall"] * scale, cpu=None if cpu is None else cpu * scale,
+                        client=reported[way]["client"] * scale,
                     )  # fmt: skip
                 [(awarded,)] = databases[BADGES].prepare("SELECT count(*) FROM badges_badge")
                 if awarded != users // 2:
                     raise AssertionError(f"{awarded} of {users // 2} users were awarded")
                 for way, sample in found.items():
-                    memory = told[way]
+                    memory = reported[way]
                     megabytes = memory["process_kb"] / 1024
                     note = f"{memory['wall']:.1f} s for {memory['users']:,} users, process {megabytes:.0f} MB"
                     yield Figure(
@@ -130,12 +130,12 @@ def awards(bench: Bench, name: str) -> Iterator[Figure]:
 
 
 def _both_sides(sample: Sample) -> float:
-    """What a user takes of the processor, here and in the backend; the loop's own time is mostly here."""
+    """Processor time for a user, in this process and in the backend; most of the loop's is in this process."""
     return sample.wall if sample.cpu is None else sample.cpu + sample.client
 
 
 def _in_a_process(database: Database, way: str, file: str, users: int) -> dict[str, Any]:
-    """What `bench/awarding_process.py` says, which does it in a process of its own."""
+    """The output of `bench/awarding_process.py`, which does the work in a process of its own."""
     command = [sys.executable, "-m", "bench.awarding_process", way, file, str(users), str(int(database.is_local))]
     done = subprocess.run([*command, database.conninfo], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -145,7 +145,7 @@ def _in_a_process(database: Database, way: str, file: str, users: int) -> dict[s
 
 
 def scans(bench: Bench, name: str) -> Iterator[Figure]:
-    """A job that scans everything: what one run costs, when nobody is to be awarded."""
+    """The cost of one run of a job that scans everything, when no user is to be awarded."""
     for rows in bench.sizes.table_rows:
         users = rows // 10
         with bench.contest((NONE,), [contestants.count(NEVER)], users=users, rows=rows) as databases:
@@ -159,7 +159,7 @@ def scans(bench: Bench, name: str) -> Iterator[Figure]:
 
 
 def _seconds(name: str, step: str, number: int, found: Figures) -> float:
-    """What the two sides take of the processor, one after the other: the time of a machine that does nothing else."""
+    """Processor time of both sides, which take turns: the elapsed time on an idle machine."""
     figure = found(name, step, case_of(number))
     own = figure.client.median if figure.client and figure.cpu else 0
     return (figure.cost + own) / 1e6
@@ -170,7 +170,7 @@ def _faster(found: Figures) -> float:
 
 
 def _memory(found: Figures) -> float:
-    """The larger of the two ratios between the most users and the fewest: of this process and of the backend."""
+    """Memory with the most users compared with the fewest: the larger ratio of this process and the backend."""
     few, many = (found("award_badges", "award_badges", found.cases("award_badges")[place]) for place in (0, -1))
     pairs = ((many.process_kb, few.process_kb), (many.memory_kb, few.memory_kb))
     return max(after / before for after, before in pairs if after and before)
@@ -214,5 +214,5 @@ MEASUREMENTS = (
             Target("award_badges: memory flat (the most users at most 1.2 of the fewest)", 1.2, _memory),
         ),
     ),
-    Measurement("scan", "a job that scans everything, when nobody is to be awarded", scans),
+    Measurement("scan", "a job that scans everything, when no user is to be awarded", scans),
 )

@@ -1,14 +1,14 @@
-"""Who takes part, and what each installs for the same badges.
+"""The contestants, and what each of them installs for the same badges.
 
 none             no trigger
-floor, row       an empty row trigger: nothing that is done for each row can be cheaper
+floor, row       an empty row trigger: the lower bound for work that is done for each row
 floor, statement an empty statement trigger with the rows of the statement
 badges           django-pg-badges, with evidence and history
-by hand          the row trigger that a careful engineer writes: who holds the badge is left alone, who lacks it is
-                 locked, counted and given it; all badges of a table in one function
-unsafe by hand   the same without the lock, as it is mostly written: transactions at the same time lose badges
+by hand          the row trigger that a careful engineer writes: it skips users who hold the badge; for users who lack
+                 it, it takes a lock, counts and awards; all badges of a table in one function
+unsafe by hand   the same without the lock, as it is usually written: concurrent transactions lose badges
 0.1 style        one row trigger for each badge
-orm, post_save   Django's save(), and with a receiver that looks, counts and creates in Python
+orm, post_save   Django's save(), and the same with a receiver that looks up, counts and creates in Python
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NONE, ROW, STATEMENT, BADGES, BY_HAND, UNSAFE, OLD, ORM, POST_SAVE = ALL = (
 
 LOCK = "PERFORM pg_advisory_xact_lock(NEW.user_id);"
 
-#: What nobody reaches.
+#: A threshold that no user reaches.
 NEVER = 1_000_000_000
 
 
@@ -44,17 +44,17 @@ class Rule:
     event: str = "insert"
     condition: str = ""
     progress: str = ""
-    """In the place of a condition: SQL for a number, one for several levels."""
+    """In place of a condition: SQL for a number, shared by several levels."""
     goal: int = NEVER
 
     @property
     def counts(self) -> bool:
-        """Whether other rows decide."""
+        """Whether the condition is cross-row."""
         return " from " in (self.condition or self.progress)
 
     @property
     def test(self) -> str:
-        """The condition in SQL, to follow SELECT."""
+        """The condition in SQL, to be put after SELECT."""
         return self.condition or f"(SELECT {self.progress}) >= {self.goal}"
 
 
@@ -62,12 +62,12 @@ COUNT = "count(*) from dummy_sketch where user_id = NEW.user_id"
 
 
 def count(at_least: int) -> Rule:
-    """A badge for so many rows."""
+    """A badge for a number of rows."""
     return Rule(condition=COUNT.replace("count(*)", f"count(*) >= {at_least}"))
 
 
 def views(at_least: int) -> Rule:
-    """A badge that the changed row decides, after an update."""
+    """A row-local badge, after an update."""
     return Rule(code="star", event="update", condition=f"NEW.hit_views > {at_least}")
 
 
@@ -89,7 +89,7 @@ def entries(rules: Sequence[Rule]) -> list[dict[str, Any]]:
 
 
 def put_in(database: Database, name: str, rules: Sequence[Rule]) -> None:
-    """Give this contestant what it awards these badges with, in a database that has nothing yet."""
+    """Install the triggers or receivers by which this contestant awards these badges, in an empty database."""
     if name == BADGES:
         executor.apply(database.django, definitions.parse(json.dumps(entries(rules))), "bench")
         database.django.close()
@@ -110,7 +110,7 @@ def put_in(database: Database, name: str, rules: Sequence[Rule]) -> None:
 
 
 def by_hand(rules: Sequence[Rule], lock: str) -> str:
-    """The trigger that one writes for these badges."""
+    """The hand-written trigger for these badges."""
     event = rules[0].event
     if not any(rule.counts for rule in rules):
         values = ", ".join(f"('{rule.code}', {rule.test})" for rule in rules)
@@ -131,7 +131,7 @@ def _arms(rules: Sequence[Rule]) -> str:
     for rule in (each for each in rules if each.condition):
         given = award.format(rule.code)
         if rule.counts:
-            # Not joined by AND: that would be one expression, whose subquery is started in any case.
+            # Not joined by AND: that would be one expression, whose subquery is always started.
             given = f"IF (SELECT {rule.test}) THEN {given} END IF;"
         also = "" if rule.counts else f" AND {rule.test}"
         arms.append(f"    IF NOT '{rule.code}' = ANY (held){also} THEN {given} END IF;")
@@ -147,7 +147,7 @@ def _arms(rules: Sequence[Rule]) -> str:
 
 
 def receive(database: Database, rules: Sequence[Rule]) -> None:
-    """Connect a receiver that does what most apps for badges do, to what is saved in this database."""
+    """Connect a receiver for saves in this database that works as most badge apps do."""
     [rule] = rules
     alias = database.name
     threshold = int(rule.condition.split(">")[1].lstrip("=").split()[0])
@@ -169,13 +169,13 @@ def receive(database: Database, rules: Sequence[Rule]) -> None:
 
 
 def hold_another(database: Database) -> None:
-    """Let everybody hold a badge that nobody asks for: on an empty table without statistics plans are arbitrary."""
+    """Award an unrelated badge to all users: on an empty table without statistics, plans are arbitrary."""
     other = Rule("other")
     database.prepare(statement("definitions"), [[other.code]])
     hold(database, [other])
 
 
 def hold(database: Database, rules: Sequence[Rule]) -> None:
-    """Let everybody hold these badges."""
+    """Award these badges to all users."""
     database.prepare(statement("held"), [[rule.code for rule in rules]])
     database.prepare("VACUUM ANALYZE badges_badge")

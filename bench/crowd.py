@@ -12,7 +12,7 @@ from bench.plan import Bench, Figures, Measurement, Target
 
 
 def different_count(number: int) -> Rule:
-    """No two of them ask for the same."""
+    """Every badge has a different count."""
     return Rule(
         f"count-{number}",
         condition=f"count(*) >= {NEVER} from dummy_sketch where user_id = NEW.user_id and hit_views <> {number}",
@@ -20,7 +20,7 @@ def different_count(number: int) -> Rule:
 
 
 def threshold(number: int) -> Rule:
-    """All of them count the same."""
+    """All badges have the same count."""
     return Rule(f"threshold-{number}", condition=contestants.count(NEVER + number).condition)
 
 
@@ -33,7 +33,7 @@ def level(number: int) -> Rule:
 
 
 def mixed(number: int) -> Rule:
-    """As on a site: a fourth each is decided by the row, counts and is held, counts and is lacked, is a level."""
+    """A mix as on a site: a quarter each is row-local, a count that is held, a count that is lacked, a level."""
     return (of_the_row, different_count, different_count, level)[number % 4](number)
 
 
@@ -44,7 +44,7 @@ def is_held(number: int) -> bool:
 def crowds(
     bench: Bench, name: str, *, make: Callable[[int], Rule], held: Callable[[int], bool] = lambda _: False
 ) -> Iterator[Figure]:
-    """Single-row INSERT with ever more badges on the table."""
+    """Single-row INSERT with a growing number of badges on the table."""
     for size in bench.sizes.crowds:
         rules = [make(number) for number in range(1, size + 1)]
         holding = [make(number) for number in range(1, size + 1) if held(number)]
@@ -74,7 +74,7 @@ def _growth(name: str, found: Figures) -> float:
 MEASUREMENTS = (
     Measurement(
         "badges on one table, mixed",
-        "single-row INSERT; of the badges a fourth each is row-local, held, lacked, a level",
+        "single-row INSERT; a quarter each of the badges is row-local, held, lacked, a level",
         functools.partial(crowds, make=mixed, held=is_held),
         (
             Target(

@@ -22,7 +22,7 @@ from bench import measure
 
 SQL = Path(__file__).parent / "sql"
 
-#: What a server in production does is done here too, waiting for the disk included; but nothing happens by itself.
+#: As in production, including the wait for the disk; but without background work such as autovacuum.
 SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
@@ -33,7 +33,7 @@ SETTINGS = {
     "checkpoint_timeout": "1h",
 }
 
-#: Larger templates are copied as files, the others through the log: that leaves them in memory.
+#: Larger templates are copied as files, smaller ones through the WAL, which leaves them in memory.
 LARGE = 100_000_000
 
 NAMES = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
@@ -47,7 +47,7 @@ def statement(name: str) -> str:
 
 
 class Database:
-    """The database of one contestant, with a session that is measured and one that prepares."""
+    """The database of one contestant, with a measured session and one for preparations."""
 
     def __init__(self, server: Server, name: str, *, is_orm: bool) -> None:
         self.name = name
@@ -65,12 +65,12 @@ class Database:
 
     @property
     def django(self) -> Any:
-        """Django's connection with it."""
+        """Django's connection to it."""
         return connections[self.name]
 
     @property
     def session(self) -> psycopg.Connection[Any]:
-        """What is measured: one session, for as long as nobody asks for a fresh one."""
+        """The measured session; the same one until `fresh_session` is called."""
         if self._session is None:
             self._session = psycopg.connect(self.conninfo, autocommit=True)
         return self._session
@@ -82,7 +82,7 @@ class Database:
 
     @property
     def pid(self) -> int | None:
-        """The backend that is measured, if its process can be seen."""
+        """The measured backend, if its process is visible."""
         if not self.is_local:
             return None
         if self.is_orm:
@@ -94,12 +94,12 @@ class Database:
         return measure.memory_kb(self.pid)
 
     def prepare(self, query: str, params: Any = None) -> list[tuple[Any, ...]]:
-        """Run what is not measured, without triggers and without checks of foreign keys."""
+        """Run a statement outside the measurements, without triggers and without checks of foreign keys."""
         cursor = self.admin.execute(query, params)
         return cursor.fetchall() if cursor.description else []
 
     def remove_new_rows(self) -> None:
-        """Undo a bulk load: what is newer than the data of the template goes."""
+        """Undo a bulk load: delete the rows that are newer than the template."""
         self.prepare("DELETE FROM dummy_sketch WHERE id > (SELECT rows FROM bench_template)")
         self.prepare("VACUUM dummy_sketch")
 
@@ -121,7 +121,7 @@ class Server:
         self._made: list[Database] = []
 
     def _is_seen(self) -> bool:
-        """Whether the backends are processes of this machine: their title in /proc has the database's name."""
+        """Whether the backends run on this machine: their title in /proc has the name of the database."""
         title = Path(f"/proc/{self.admin.info.backend_pid}/cmdline")
         try:
             return title.read_text().startswith("postgres:") and self.admin.info.dbname in title.read_text()
@@ -129,7 +129,7 @@ class Server:
             return False
 
     def facts(self) -> dict[str, Any]:
-        """What the figures were measured on."""
+        """The versions, settings and machine of the measurements."""
         shown = [*SETTINGS, "jit", "wal_level", "max_prepared_transactions"]
         load = os.getloadavg()
         return {
@@ -145,7 +145,7 @@ class Server:
 
     @contextlib.contextmanager
     def contest(self, names: Sequence[str], users: int, rows: int) -> Iterator[dict[str, Database]]:
-        """A database for each contestant, with so many users and rows; gone afterwards."""
+        """A database for each contestant with these numbers of users and rows; dropped afterwards."""
         template = self.template(users, rows)
         [(size,)] = self.admin.execute("SELECT pg_database_size(%s)", [template]).fetchall()
         with contextlib.ExitStack() as stack:
@@ -159,7 +159,7 @@ class Server:
             yield found
 
     def template(self, users: int, rows: int) -> str:
-        """The name of a database with so many users and rows. One of each size is kept until the end."""
+        """The name of a template with these numbers of users and rows. Each size is kept until the end."""
         name = f"{PREFIX}_{users}_{rows}"
         if not self._exists(name):
             if not self._exists(PREFIX):
@@ -177,11 +177,11 @@ class Server:
         return name
 
     def forget(self, users: int, rows: int) -> None:
-        """Drop a template that takes much room."""
+        """Drop a large template."""
         self._drop(f"{PREFIX}_{users}_{rows}")
 
     def close(self) -> None:
-        """Leave nothing."""
+        """Drop all databases of the suite."""
         for (name,) in self.admin.execute(
             "SELECT datname FROM pg_database WHERE datname = %s OR datname LIKE %s", [PREFIX, rf"{PREFIX}\_%"]
         ).fetchall():
@@ -213,7 +213,7 @@ def processor() -> str:
 
 @contextlib.contextmanager
 def run(*, waits_for_disk: bool = True) -> Iterator[Server]:
-    """A server with the settings above, or the one that BADGES_DSN names."""
+    """A server with the settings above, or that of BADGES_DSN."""
     with embedded_postgres.database(settings=SETTINGS | {"fsync": "on" if waits_for_disk else "off"}) as dsn:
         options = conninfo_to_dict(dsn)
         django_settings.DATABASES["default"].update({key: str(options.get(value, "")) for key, value in NAMES.items()})

@@ -1,4 +1,4 @@
-"""All measurements, in the order in which they are made."""
+"""All measurements, in the order in which they run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single rows while something grows: the table, the user, what the user holds."""
+"""Single rows while something grows: the table, the rows of the user, the badges that the user holds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def tables(bench: Bench, name: str) -> Iterator[Figure]:
     for rows in bench.sizes.table_rows:
         users = rows // 10
         with bench.contest(NAMES, [contestants.count(NEVER)], users=users, rows=rows) as databases:
-            # As many users as write at the same time on a site, however many there are.
+            # As many users as write at the same time on a site, whatever its size.
             work = Work(writes.any_of(min(users, 1_000), bench.sizes.statements), measure.statements(writes.INSERT))
             samples = measure.compare(databases, work, bench.sizes.rounds, warm=2)
             yield from measure.figures(name, f"{rows:,} rows", samples, databases)
@@ -27,10 +27,10 @@ def tables(bench: Bench, name: str) -> Iterator[Figure]:
 
 
 def heavy_users(bench: Bench, name: str) -> Iterator[Figure]:
-    """Users with ever more rows, who lack a count badge and then hold it."""
+    """Users with a growing number of rows, who lack a count badge and then hold it."""
     rule = contestants.count(NEVER)
     for rows in bench.sizes.user_rows:
-        # So many that what is measured does not make them much heavier.
+        # Enough users that the measured writes hardly add to the rows of each.
         heavy = max(2, min(500, 50_000 // rows, bench.sizes.users))
         with bench.contest(NAMES, [rule]) as databases:
             for database in databases.values():
@@ -47,7 +47,7 @@ def heavy_users(bench: Bench, name: str) -> Iterator[Figure]:
 
 
 def collectors(bench: Bench, name: str) -> Iterator[Figure]:
-    """Users who hold ever more badges, and lack this one."""
+    """Users who hold a growing number of badges, and lack this one."""
     for number in bench.sizes.held:
         with bench.contest(NAMES, [contestants.count(NEVER)], users=500, rows=5_000) as databases:
             others = [Rule(f"held-{place}") for place in range(number)]

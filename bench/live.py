@@ -1,14 +1,13 @@
-"""How long it takes from the COMMIT that earns a badge to the page of its user, while many streams are open.
+"""The latency from the COMMIT that earns a badge to the page of its user, while many streams are open.
 
     python3 run.py test --co -q                 # once, for the environment
     .venv/bin/python bench/live.py              # about two minutes
     .venv/bin/python bench/live.py --streams 1 100 --badges 50
 
-uvicorn runs in a process of its own, the clients are sockets in this one, all of it on 127.0.0.1. Each stream is of
-another user. The clock starts when the COMMIT is sent, and stops when the client has read the event; so the COMMIT
-itself is in it.
-With a server of its own, which loses what it has when the machine crashes (fsync is off), a COMMIT takes less than a
-millisecond.
+uvicorn runs in a process of its own, the clients are sockets in this one, all of them on 127.0.0.1. Each stream has a
+different user. The clock starts when the COMMIT is sent, and stops when the client has read the event, so it includes
+the COMMIT itself. On the program's own server, which does not survive a crash of the machine (fsync is off), a COMMIT
+takes less than a millisecond.
 """
 
 from __future__ import annotations
@@ -39,13 +38,13 @@ from other_databases import PARAMETERS, new_database  # noqa: E402
 from psycopg.conninfo import conninfo_to_dict  # noqa: E402
 
 OPENED_AT_ONCE = 20
-"""As each request that begins asks the database who its user is."""
+"""Each request that begins reads its user from the database."""
 
 SECONDS = 20.0
 
 
 class Client:
-    """One open stream, and when its last event came."""
+    """One open stream, and the time of its last event."""
 
     def __init__(self, user: Any) -> None:
         self.user = user
@@ -91,7 +90,7 @@ async def measure(port: int, dsn: str, users: list[Any], badges: int) -> list[fl
         for _ in range(badges):
             client = random.choice(clients)
             client.came.clear()
-            # What comes after the first time takes the badge away again: that is an event, too.
+            # After the first time, each write revokes the badge again, which is an event as well.
             cursor = await writer.execute("DELETE FROM badges_badge WHERE user_id = %s", [client.user.pk])
             if not cursor.rowcount:
                 await writer.execute("INSERT INTO badges_badge (user_id, code) VALUES (%s, 'x')", [client.user.pk])

@@ -1,7 +1,7 @@
-"""Samples of what contestants take for the same work, and what they come to.
+"""Samples of the time that contestants take for the same work, and their statistics.
 
-The contestants take turns within each round, in an order that changes, so that a machine that is busy with something
-else is so for all. The processor's time is that of the backend alone, from /proc.
+The contestants take turns within each round, in a changing order, so that other load on the machine affects all of
+them. Processor time is that of the backend alone, from /proc.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Parameters = Sequence[Any]
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """What one statement took, in microseconds, as the mean of a block of them."""
+    """The time of one statement in microseconds, as the mean of a block."""
 
     wall: float
     cpu: float | None = None
-    """Of the backend; None where its process cannot be seen."""
+    """Processor time of the backend; None where its process is not visible."""
     client: float = 0
-    """The processor's time of this process."""
+    """Processor time of this process."""
 
     @property
     def cost(self) -> float:
@@ -62,23 +62,23 @@ class Figure:
     case: str
     contestant: str
     unit: str = "statement"
-    """What took so long."""
+    """The unit of work that is timed."""
     cpu: Spread | None = None
     wall: Spread | None = None
     client: Spread | None = None
     ratio: Spread | None = None
-    """To `baseline`, of the processor's time where it is known: the median of the ratios of each round."""
+    """The ratio to `baseline`, of processor time where it is known: the median over the rounds."""
     baseline: str = ""
     memory_kb: int | None = None
-    """The most that the process took beside the memory that PostgreSQL shares."""
+    """Maximum memory of the backend, without PostgreSQL's shared memory."""
     process_kb: int | None = None
-    """The most memory that the client's process took, where it has one of its own."""
+    """Maximum memory of the client, where it is a process of its own."""
     count: int | None = None
     note: str = ""
 
     @property
     def cost(self) -> float:
-        """Microseconds."""
+        """In microseconds."""
         spread = self.cpu or self.wall
         if spread is None:
             raise LookupError(f"{self.measurement}, {self.case}, {self.contestant} was not timed")
@@ -90,11 +90,11 @@ class Work:
     """A block of statements."""
 
     parameters: Callable[[random.Random], Sequence[Parameters]]
-    """Those of one block: the same for all contestants of a round."""
+    """The parameters of one block, the same for all contestants of a round."""
     send: Callable[[Database, Sequence[Parameters]], None]
     by_orm: Callable[[Database, Sequence[Parameters]], None] | None = None
     reset: Callable[[Database], None] | None = None
-    """After each block, unmeasured."""
+    """Called after each block, outside the measured time."""
 
 
 def statements(text: str) -> Callable[[Database, Sequence[Parameters]], None]:
@@ -109,14 +109,14 @@ def statements(text: str) -> Callable[[Database, Sequence[Parameters]], None]:
 
 
 def cpu_us(pid: int | None) -> float | None:
-    """What a process has used of the processor, in microseconds."""
+    """Processor time that a process has used, in microseconds."""
     if pid is None:
         return None
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1000
 
 
 def memory_kb(pid: int | None) -> int | None:
-    """The most memory that a process has had, without what PostgreSQL shares."""
+    """Maximum memory of a process so far, without PostgreSQL's shared memory."""
     if pid is None:
         return None
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
@@ -135,7 +135,7 @@ def undisturbed() -> Iterator[None]:
 
 
 def timed(pid: int | None, work: Callable[[], object], times: int = 1) -> Sample:
-    """Do the work, which is so many statements."""
+    """Do the work, and divide its time by the number of its statements."""
     before, client, began = cpu_us(pid), time.process_time(), time.perf_counter()
     work()
     wall, client = time.perf_counter() - began, time.process_time() - client
@@ -149,7 +149,7 @@ def timed(pid: int | None, work: Callable[[], object], times: int = 1) -> Sample
 
 @contextlib.contextmanager
 def on_one_processor(databases: Mapping[str, Database]) -> Iterator[None]:
-    """Keep this process and the backends on one processor: they take turns, and moving about would cost by chance."""
+    """Keep this process and the backends on one processor: they take turns, and migrations would add noise."""
     if not hasattr(os, "sched_setaffinity") or any(each.pid is None for each in databases.values()):
         yield
         return
@@ -162,14 +162,14 @@ def on_one_processor(databases: Mapping[str, Database]) -> Iterator[None]:
                 os.sched_setaffinity(pid, chosen)
         yield
     finally:
-        # A backend may have ended meanwhile.
+        # A backend may have exited in the meantime.
         with contextlib.suppress(PermissionError, ProcessLookupError):
             for pid in processes:
                 os.sched_setaffinity(pid, before)
 
 
 def compare(databases: Mapping[str, Database], work: Work, rounds: int, *, warm: int = 1) -> dict[str, list[Sample]]:
-    """The samples of each contestant, by rounds; the first `warm` rounds are not among them."""
+    """The samples of each contestant, by round; without the first `warm` rounds."""
     with on_one_processor(databases):
         return _compare(databases, work, rounds, warm)
 
@@ -202,7 +202,7 @@ def figures(
     baselines: Mapping[str, str] | None = None,
     notes: Mapping[str, str] | None = None,
 ) -> Iterator[Figure]:
-    """What the samples come to; each is compared with the first contestant, or with the one that `baselines` names."""
+    """The figures of the samples, compared with the first contestant or with that of `baselines`."""
     first = next(iter(samples))
     for name, own in samples.items():
         baseline = (baselines or {}).get(name, first)

@@ -1,4 +1,4 @@
-"""pgbench, and the processor's time of the backends that it used."""
+"""pgbench, and the processor time of the backends that it used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPA
 
 
 def run(conninfo: str, options: Sequence[str], script: str) -> str:
-    """What pgbench prints after it has sent this script to the database."""
+    """The output of pgbench for this script."""
     done = subprocess.run(
         [path(), "-n", *options],
         input=script,
@@ -34,7 +34,7 @@ def run(conninfo: str, options: Sequence[str], script: str) -> str:
 
 @functools.cache
 def path() -> str:
-    """Where it is: beside the server's own programs, or in the path."""
+    """The path of pgbench: beside the programs of the server, or in PATH."""
     found = shutil.which("pgbench")
     with contextlib.suppress(postgres_binaries.PostgresError):
         bundled = postgres_binaries.binaries() / "pgbench"
@@ -43,13 +43,13 @@ def path() -> str:
 
 
 def environment(conninfo: str) -> dict[str, str]:
-    """The variables by which it finds the database."""
+    """The environment variables that name the database."""
     options = conninfo_to_dict(conninfo)
     return {**os.environ, **{NAMES[key]: str(value) for key, value in options.items() if key in NAMES}}
 
 
 def ended_backends(data_directory: str) -> float | None:
-    """Seconds of the processor's time that backends which have ended took; None if the server runs elsewhere."""
+    """Processor time in seconds of exited backends; None if the server runs on another machine."""
     try:
         pid = (Path(data_directory) / "postmaster.pid").read_text().split("\n")[0]
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""What is measured: sizes, measurements, and the targets that they are about."""
+"""The plan: sizes, measurements, and their targets."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bench.measure import Figure
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """How much of everything."""
+    """The sizes of all measurements."""
 
     name: str
     users: int
     rows: int
     rounds: int
     statements: int
-    """In a block, whose mean is one sample."""
+    """Statements of a block, whose mean is one sample."""
     bulk_rows: tuple[int, ...]
     bulk_rounds: int
     crowds: tuple[int, ...]
@@ -33,7 +33,7 @@ class Sizes:
     badges: tuple[int, ...]
     award_users: tuple[int, ...]
     sample: int
-    """Users for which the loop in Python is measured."""
+    """Number of users for which the loop in Python is measured."""
 
 
 TINY = Sizes(
@@ -60,7 +60,7 @@ FULL = dataclasses.replace(
 
 
 class Figures:
-    """What has been measured, to be looked up by measurement, case and contestant."""
+    """All figures, by measurement, case and contestant."""
 
     def __init__(self, figures: Sequence[Figure]) -> None:
         self.figures = figures
@@ -72,14 +72,14 @@ class Figures:
         raise LookupError(f"{measurement}, {case}, {contestant} was not measured")
 
     def ratio(self, measurement: str, contestant: str, case: str = "") -> float:
-        """To the same work without badges."""
+        """The ratio to the same work without badges."""
         spread = self(measurement, contestant, case).ratio
         if spread is None:
             raise LookupError(f"{measurement}, {case}, {contestant} has no ratio")
         return spread.median
 
     def extra(self, measurement: str, contestant: str, case: str = "") -> float:
-        """Microseconds beside those of the same work without badges."""
+        """Microseconds in excess of the same work without badges."""
         figure = self(measurement, contestant, case)
         return figure.cost - self(measurement, figure.baseline, case).cost
 
@@ -89,40 +89,40 @@ class Figures:
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """What is to be reached."""
+    """A target: an upper bound for a value of the figures."""
 
     text: str
     at_most: float
     value: Callable[[Figures], float]
     floor: Callable[[Figures], float] | None = None
-    """What the cheapest possible trigger would come to."""
+    """The value of the cheapest possible trigger."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """A name, a line about it, and what yields its figures."""
+    """A measurement: its name, its title, and the function that yields its figures."""
 
     name: str
     about: str
     run: Callable[[Bench, str], Iterator[Figure]]
-    """It is handed the name."""
+    """Called with the name as its second argument."""
     targets: tuple[Target, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Bench:
-    """What a measurement is given."""
+    """The server, sizes and contestants of a run, which a measurement is given."""
 
     server: Server
     sizes: Sizes
     only: Sequence[str] = ()
-    """Contestants, if not all are to take part."""
+    """The contestants that take part; empty for all."""
 
     @contextlib.contextmanager
     def contest(
         self, names: Sequence[str], rules: Sequence[Rule], *, users: int = 0, rows: int = 0, all_of_them: bool = False
     ) -> Iterator[dict[str, Database]]:
-        """A database for each contestant, with what it awards these badges with."""
+        """A database for each contestant, with its triggers for these badges."""
         if self.only and not all_of_them:
             names = [name for name in names if name in (contestants.NONE, *self.only)]
         users, rows = users or self.sizes.users, rows or self.sizes.rows

@@ -1,21 +1,22 @@
-"""Races of concurrent writers: who loses badges, who deadlocks, who waits, and what it costs.
+"""Races of concurrent writers: lost badges, deadlocks, waits and costs.
 
     python3 bench/race.py                       # about five minutes
     python3 bench/race.py --users 4800 --rounds 5 --only race --json
 
-The contestants take turns within each round, so that a machine that is busy with something else is so for all:
+The contestants take turns within each round, so that other load on the machine affects all of them:
 
     none      no trigger
-    plain     the trigger that one would write: count, then INSERT ... ON CONFLICT DO NOTHING
+    plain     the obvious trigger: count, then INSERT ... ON CONFLICT DO NOTHING
     blocking  the same behind pg_advisory_xact_lock on the user
-    careful   the blocking lock in a function that treats the write as ours does: for all rows of the statement at once,
-              only for who lacks the badge, with the owner's rights, fixed settings, evidence, and no error let through
+    careful   the blocking lock in a function that works as ours does: for all rows of the statement at once, only for
+              users who lack the badge, with the owner's rights, fixed settings, evidence, and without letting an error
+              through
     badges    django-pg-badges
 
-pgbench sends the statements. `missed` are users who have earned the badge and do not hold it at the end, pending checks
-being settled; `wait` is the longest wait for a lock that somebody who looks every millisecond has seen, `longest` the
-longest transaction; both hold the time in which no processor was free. `CPU` is the server's for one transaction, where
-the server is this program's own.
+pgbench sends the statements. `missed` is the number of users who have earned the badge and do not hold it at the end,
+after pending checks were settled; `wait` is the longest wait for a lock that was observed by polling every millisecond,
+`longest` the longest transaction; both include time in which no processor was free. `CPU` is the processor time of the
+server for one transaction, if the server belongs to this program.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ CONTESTANTS = ("none", "plain", "blocking", "careful", "badges")
 CLIENTS = 16
 ELDERS = 1_000
 ROWS_OF_ELDERS = 20_000
-"""There from the beginning, so that the plans are those of a table in use."""
+"""Present from the beginning, so that the plans are those of a table in use."""
 ROWS_PER_USER = 5
 LIKES = 2_000
 
@@ -109,20 +110,20 @@ FOR EACH STATEMENT EXECUTE FUNCTION award();
 
 @dataclasses.dataclass(frozen=True)
 class Race:
-    """What all clients do, again and again."""
+    """The transaction that all clients repeat."""
 
     name: str
     script: str
     users: int
     needed: int = ROWS_PER_USER
     turns: int = 0
-    """Transactions of each client; 0 for as many as there is time for."""
+    """Transactions of each client; 0 for as many as the time allows."""
     bulk: bool = False
-    """Whether another client writes a row for each user by one statement, again and again."""
+    """Whether another client repeatedly writes a row for each user by one statement."""
 
 
 def races(users: int) -> Iterator[Race]:
-    # Five clients that follow each other write the five rows of one user.
+    # Five consecutive clients write the five rows of one user.
     five = f"{TURN}\n\\set user 1 + :n / {ROWS_PER_USER}"
     turns = users * ROWS_PER_USER // CLIENTS
     for level in ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"):
@@ -142,7 +143,7 @@ def races(users: int) -> Iterator[Race]:
 
 @dataclasses.dataclass
 class Result:
-    """What one contestant did in all rounds of one race."""
+    """The results of one contestant in all rounds of one race."""
 
     race: str
     contestant: str
@@ -158,7 +159,7 @@ class Result:
     """Transactions per second, by round."""
     cpu_seconds: int | None = None
     ratio: float = 1
-    """Of the rate to that without trigger, the median of the rounds."""
+    """The rate compared with that without a trigger, as the median of the rounds."""
 
     @property
     def rate(self) -> float:
@@ -172,9 +173,9 @@ class Result:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=4800, help="users in the race, five rows each (4800)")
-    parser.add_argument("--seconds", type=int, default=5, help="length of what has no fixed number of rows (5)")
+    parser.add_argument("--seconds", type=int, default=5, help="length of races without a fixed number of rows (5)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each contestant (3)")
-    parser.add_argument("--only", default="", help="only races whose name holds this")
+    parser.add_argument("--only", default="", help="only races whose name contains this")
     parser.add_argument("--json", action="store_true", help="the results as JSON")
     arguments = parser.parse_args()
     with embedded_postgres.database() as dsn, tempfile.TemporaryDirectory() as folder:
@@ -226,7 +227,7 @@ def sites(users: int, folder: Path) -> Iterator[dict[str, Site]]:
         )
         template.sql("VACUUM ANALYZE")
         template.close()
-        # Ours comes last, as the Django connection goes to the last one.
+        # Ours is last, as Django's connection is to the database that was created last.
         yield {
             name: stack.enter_context(fresh_site(f"badges_race_{name}", folder, "badges_race")) for name in CONTESTANTS
         }
@@ -287,8 +288,8 @@ def compete(race: Race, site: Site, result: Result, seconds: int, folder: Path) 
         output = pgbench.run(site.conninfo, command, race.script)
     result.wait_ms = max(result.wait_ms, *waits)
     if bulk:
-        complain, _ = bulk.communicate()
-        assert bulk.returncode == 0, complain
+        output_of_bulk, _ = bulk.communicate()
+        assert bulk.returncode == 0, output_of_bulk
     result.rates.append(float(re.search(r"tps = ([\d.]+)", output)[1]))
     result.transactions += int(re.search(r"actually processed: (\d+)", output)[1])
     if retries := re.search(r"total number of retries: (\d+)", output):
@@ -307,7 +308,7 @@ def compete(race: Race, site: Site, result: Result, seconds: int, folder: Path) 
 
 @contextlib.contextmanager
 def watching(site: Site) -> Iterator[list[float]]:
-    """The waits for locks that are seen while the block runs, in milliseconds."""
+    """The waits for locks that are observed while the block runs, in milliseconds."""
     waits, is_over = [0.0], threading.Event()
     query = """
         SELECT coalesce(max(extract(epoch FROM clock_timestamp() - waitstart)) * 1000, 0)::float FROM pg_locks
@@ -329,7 +330,7 @@ def watching(site: Site) -> Iterator[list[float]]:
 
 
 def judge(race: Race, site: Site, result: Result) -> None:
-    """Settle what is pending, then compare the badges with the rows."""
+    """Settle pending checks, then compare the badges with the rows."""
     if result.contestant == "none":
         return
     result.pending += site.pending()
@@ -372,7 +373,7 @@ def bulk_load(race: Race, site: Site, seconds: int) -> subprocess.Popen[str]:
 
 
 def server_cpu(site: Site) -> float | None:
-    """Seconds that backends which have ended took, if the server is on this machine and nobody else's."""
+    """Processor time in seconds of exited backends, if the server belongs to this program."""
     if os.environ.get("BADGES_DSN"):
         return None
     return pgbench.ended_backends(site.sql("SHOW data_directory")[0][0])

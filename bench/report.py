@@ -17,7 +17,7 @@ HEADING = ("", "CPU of the backend", "wall", "client's CPU", "ratio", "memory")
 
 
 def time_of(microseconds: float) -> str:
-    """With three digits, in a unit that fits."""
+    """Three digits, in a suitable unit."""
     for unit, size in (("s", 1e6), ("ms", 1e3), ("µs", 1.0)):
         if abs(microseconds) >= size or unit == "µs":
             return f"{_three(microseconds / size)} {unit}"
@@ -81,7 +81,7 @@ def table(figures: Sequence[Figure]) -> str:
 
 
 def judged(measurements: Sequence[Measurement], figures: Sequence[Figure]) -> list[dict[str, Any]]:
-    """Each target with what was measured, and whether that reaches it."""
+    """Each target with the measured value, and whether it is reached."""
     found = Figures(figures)
     targets = []
     for measurement in measurements:
@@ -125,7 +125,7 @@ def targets_table(targets: Sequence[dict[str, Any]]) -> str:
 
 
 def comparison(before: Sequence[dict[str, Any]], figures: Sequence[Figure]) -> str:
-    """How the ratios have changed since the figures of an earlier run, for the terminal."""
+    """The changes of the ratios since an earlier run, for the terminal."""
     keys = ("measurement", "case", "contestant")
     known = {tuple(each[key] for key in keys): each["ratio"] for each in before}
     lines = ["", "Ratios, before and now"]
@@ -141,7 +141,7 @@ def comparison(before: Sequence[dict[str, Any]], figures: Sequence[Figure]) -> s
 
 
 def as_json(facts: dict[str, Any], measurements: Sequence[Measurement], figures: Sequence[Figure]) -> dict[str, Any]:
-    """All of it; times in microseconds."""
+    """All figures and targets; times in microseconds."""
     return {
         **facts,
         "figures": [dataclasses.asdict(each) for each in figures],
@@ -150,7 +150,7 @@ def as_json(facts: dict[str, Any], measurements: Sequence[Measurement], figures:
 
 
 def facts_text(facts: dict[str, Any]) -> str:
-    """What it was measured on, in a sentence or two."""
+    """The versions, settings and machine, in a sentence or two."""
     settings = ", ".join(f"{name} = {value}" for name, value in facts["settings"].items())
     before, after = facts["load_at_start"][0], facts["load_at_end"][0]
     return (
@@ -183,7 +183,7 @@ def markdown(facts: dict[str, Any], measurements: Sequence[Measurement], figures
 
 
 def write_into(page: Path, text: str) -> None:
-    """Replace what stands between the two marks of a document."""
+    """Replace the text between the two marks of a document."""
     before, begin, rest = page.read_text("utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

@@ -1,4 +1,4 @@
-"""Long sessions: what the statements of one size do to those of another that follow in the same session."""
+"""Long sessions: the effect of statements of one size on later ones of another size in the same session."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WARM = 20
 
 
 def huge_after_small(bench: Bench, name: str, *, is_young: bool = False) -> Iterator[Figure]:
-    """A huge statement in a fresh session, and after many of one row."""
+    """A huge statement in a fresh session, and after many single-row statements."""
     rows = bench.sizes.bulk_rows[-1]
     users = min(1_000, bench.sizes.users)
     statements = bench.sizes.statements * 2
@@ -46,7 +46,7 @@ def huge_after_small(bench: Bench, name: str, *, is_young: bool = False) -> Iter
 
 
 def small_after_huge(bench: Bench, name: str) -> Iterator[Figure]:
-    """Statements of one row in a session that has begun with a few of them, and after a huge one."""
+    """Single-row statements after a few of their own kind, and after a huge statement."""
     rows = bench.sizes.bulk_rows[-1]
     users = min(1_000, bench.sizes.users)
     with bench.contest((NONE, BADGES), [contestants.count(contestants.NEVER)]) as databases:

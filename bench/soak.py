@@ -1,4 +1,4 @@
-"""Runs the property test of tests/test_property.py with ever new examples, for as long as asked.
+"""Runs the property test of tests/test_property.py with new examples for a given time.
 
 python3 bench/soak.py --minutes 60
 """
@@ -28,7 +28,7 @@ EXAMPLES = 200
 
 
 def main() -> None:
-    """Explore in rounds; the first example that fails ends it, with the steps to see it again."""
+    """Explore in rounds; the first failing example ends the run, with the steps to reproduce it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10, help="how long (10)")
     parser.add_argument("--steps", type=int, default=60, help="the most steps of an example (60)")

@@ -1,8 +1,8 @@
-"""What badges cost, beside the ways in which one would award them otherwise.
+"""Measures what badges cost, compared with other ways to award them.
 
-Every figure is compared with the same work without badges; the contestants take turns in one run. Times are the
-processor's time of the backend, as a median between its quartiles, and the wall's. A PostgreSQL of its own is started,
-or the one in BADGES_DSN is used (a superuser; without the processor's time if it runs elsewhere).
+Every figure is compared with the same work without badges; the contestants take turns in one run. Times are processor
+time of the backend, as a median with its quartiles, and wall time. The program starts a PostgreSQL of its own, or uses
+that of BADGES_DSN (as superuser; without processor time if it runs on another machine).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import django  # noqa: E402
 
 
 def main() -> None:
-    """Measure what the command line asks for."""
+    """Run the measurements that the command line selects."""
     arguments = parse(sys.argv[1:])
     django.setup()
     # They import models.
@@ -39,12 +39,12 @@ def main() -> None:
     if not chosen:
         sys.exit(f"bench: no measurement is called {' or '.join(arguments.only)}; see --list")
     if unknown := set(arguments.contestant) - set(contestants.ALL):
-        sys.exit(f"bench: nobody is called {' or '.join(unknown)}; there are {'; '.join(contestants.ALL)}")
+        sys.exit(f"bench: no contestant is called {' or '.join(unknown)}; there are {'; '.join(contestants.ALL)}")
     sizes = {"tiny": plan.TINY, "quick": plan.QUICK, "default": plan.DEFAULT, "full": plan.FULL}[arguments.sizes]
     with databases.run(waits_for_disk=not arguments.no_fsync) as server:
         facts = {"command": command(arguments), "sizes": arguments.sizes, **server.facts()}
         if not server.is_local:
-            print("The server runs elsewhere: no processor's time of the backend, no memory.", file=sys.stderr)
+            print("The server runs on another machine: no processor time of the backend, no memory.", file=sys.stderr)
         bench = plan.Bench(server, sizes, arguments.contestant)
         figures: list[plan.Figure] = []
         seconds = {}
@@ -80,29 +80,29 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME",
-        help="only measurements whose name holds this, * for anything; can be repeated",
+        help="only measurements whose name contains this, * for anything; can be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--contestant", action="append", default=[], metavar="NAME",
-        help="only this one beside `none`, where several are compared; can be repeated",
+        help="only this contestant beside `none`, where several are compared; can be repeated",
     )  # fmt: skip
     sizes = parser.add_mutually_exclusive_group()
     for name, text in (
         ("quick", "small sizes and few rounds: less than three minutes"),
         ("full", "the largest sizes: more than an hour"),
-        ("tiny", "sizes that only show that everything runs"),
+        ("tiny", "sizes that only verify that everything runs"),
     ):
         sizes.add_argument(f"--{name}", dest="sizes", action="store_const", const=name, help=text)
     parser.set_defaults(sizes="default")
     parser.add_argument(
-        "--no-fsync", action="store_true", help="COMMIT does not wait for the disk, so that all else weighs more"
+        "--no-fsync", action="store_true", help="COMMIT does not wait for the disk, so that everything else weighs more"
     )
-    parser.add_argument("--json", metavar="FILE", help="write the figures and targets into this file, too")
-    parser.add_argument("--against", metavar="FILE", help="then show what has changed since such a file was written")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures and targets into this file")
+    parser.add_argument("--against", metavar="FILE", help="compare the ratios with those in such a file")
     parser.add_argument(
         "--markdown", metavar="FILE", help="put the tables between the two marks of this document, docs/performance.md"
     )
-    parser.add_argument("--list", action="store_true", help="show the measurements instead of making them")
+    parser.add_argument("--list", action="store_true", help="list the measurements instead of taking them")
     return parser.parse_args(arguments)
 
 
@@ -111,7 +111,7 @@ def is_chosen(name: str, only: Sequence[str]) -> bool:
 
 
 def command(arguments: argparse.Namespace) -> str:
-    """The command line that makes these figures."""
+    """The command line that reproduces these figures."""
     words = ["python3 run.py bench"]
     words += [f"--{arguments.sizes}"] if arguments.sizes != "default" else []
     words += ["--no-fsync"] if arguments.no_fsync else []

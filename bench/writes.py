@@ -1,4 +1,4 @@
-"""Single rows: the writes that a site makes all day."""
+"""Single-row writes, as a site makes them all day."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.plan import Bench, Measurement, Target
 INSERT = "INSERT INTO dummy_sketch (user_id, title) VALUES (%s, 'Sketch')"
 UPDATE = "UPDATE dummy_sketch SET hit_views = hit_views + 1 WHERE id = %s"
 
-EVERYBODY = (NONE, ROW, STATEMENT, BADGES, BY_HAND, UNSAFE, OLD, ORM, POST_SAVE)
+ALL_CONTESTANTS = (NONE, ROW, STATEMENT, BADGES, BY_HAND, UNSAFE, OLD, ORM, POST_SAVE)
 BASELINES = {POST_SAVE: ORM, ORM: NONE}
 
 Choose = Callable[[random.Random], Sequence[Parameters]]
@@ -31,7 +31,7 @@ def any_of(number: int, statements: int) -> Choose:
 
 
 def others_each_time(number: int, statements: int) -> Choose:
-    """Keys from 1 on, none of them twice in all rounds."""
+    """Keys from 1 on, each of them once in all rounds."""
     keys = iter(range(1, number + 1))
     return lambda _: [(next(keys),) for _ in range(statements)]
 
@@ -53,7 +53,7 @@ def inserts(bench: Bench, name: str, *, rule: Rule, is_held: bool = False, is_ea
     statements, rounds = sizes.statements, sizes.rounds
     if is_earned:
         statements = min(statements, sizes.users // (rounds + 1))
-    with bench.contest(EVERYBODY, [rule]) as databases:
+    with bench.contest(ALL_CONTESTANTS, [rule]) as databases:
         for database in databases.values():
             contestants.hold_another(database)
             if is_held:
@@ -66,7 +66,7 @@ def inserts(bench: Bench, name: str, *, rule: Rule, is_held: bool = False, is_ea
 
 def updates(bench: Bench, name: str) -> Iterator[Figure]:
     rule = contestants.views(contestants.NEVER)
-    with bench.contest(EVERYBODY, [rule]) as databases:
+    with bench.contest(ALL_CONTESTANTS, [rule]) as databases:
         work = Work(any_of(bench.sizes.rows, bench.sizes.statements), measure.statements(UPDATE), update_by_orm)
         samples = measure.compare(databases, work, bench.sizes.rounds)
         yield from measure.figures(name, "", samples, databases, baselines=BASELINES)
@@ -106,7 +106,7 @@ def _commit(database: Database, parameters: Parameters) -> Sample:
     session = database.session
     session.execute("BEGIN", prepare=True)
     session.execute(INSERT, parameters, prepare=True)
-    # The answer comes before the backend has gone to sleep.
+    # The response arrives before the backend has gone to sleep.
     time.sleep(0.0001)
     before = measure.cpu_us(database.pid)
     began = time.perf_counter()
@@ -118,7 +118,7 @@ def _commit(database: Database, parameters: Parameters) -> Sample:
 
 
 def notifications(bench: Bench, name: str) -> Iterator[Figure]:
-    """What a session hears that listens, while another one writes."""
+    """Notifications that a listening session receives while another one writes."""
     writes = min(50, bench.sizes.users)
     for case, threshold in (("nothing is awarded", contestants.NEVER), ("each write awards", 1)):
         with bench.contest((NONE, BADGES), [contestants.count(threshold)]) as databases:
@@ -172,7 +172,7 @@ MEASUREMENTS = (
                 "non-earning single-row UPDATE, row-local badge: at most 1.10",
                 1.10,
                 lambda found: found.ratio("update, not earned", BADGES),
-                # A row trigger whose WHEN keeps it from running: no trigger that sees the row does less.
+                # A row trigger whose WHEN keeps its function from being called: no trigger that sees the row does less.
                 lambda found: found.ratio("update, not earned", BY_HAND),
             ),
         ),
@@ -196,7 +196,7 @@ MEASUREMENTS = (
     ),
     Measurement(
         "notifications",
-        "what a listening session hears of 50 writes",
+        "notifications that a listening session receives from 50 writes",
         notifications,
         (
             Target(

@@ -114,7 +114,7 @@ def test_only_some(tmp_path):
     assert {each["measurement"] for each in json.loads(file.read_text("utf-8"))["figures"]} == {"scan"}
     for option, complaint in (
         ("--only", "no measurement is called nothing; see --list"),
-        ("--contestant", "nobody is called nothing; there are none; "),
+        ("--contestant", "no contestant is called nothing; there are none; "),
     ):
         refused = subprocess.run(
             [*SUITE, option, "nothing"], cwd=REPOSITORY, capture_output=True, text=True, check=False

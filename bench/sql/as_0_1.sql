@@ -1,4 +1,4 @@
--- One row trigger for each badge in the manner of 0.1, for the table of today and without its error for a second award.
+-- One row trigger for each badge, as in 0.1, but for today's table and without its error for a second award.
 CREATE FUNCTION "badge_{code}"() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (NOT EXISTS (SELECT 1 FROM badges_badge WHERE user_id = NEW.user_id AND code = '{code}')

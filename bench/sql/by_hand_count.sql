@@ -1,4 +1,4 @@
--- A badge for what other rows say, as one writes it by hand; {lock} is empty in the version that loses badges.
+-- A hand-written trigger for a cross-row badge; {lock} is empty in the version that loses badges.
 CREATE FUNCTION by_hand() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM badges_badge WHERE user_id = NEW.user_id AND code COLLATE "C" = '{code}') THEN

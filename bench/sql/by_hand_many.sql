@@ -1,4 +1,4 @@
--- One function that knows all badges of the table; it looks once for those that are held, and locks only if need be.
+-- One function for all badges of the table; it looks up the badges that are held once, and locks only if necessary.
 CREATE FUNCTION by_hand() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     held text[] := ARRAY(SELECT code FROM badges_badge WHERE user_id = NEW.user_id);

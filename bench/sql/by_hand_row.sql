@@ -1,4 +1,4 @@
--- Badges for what the changed row says: the function is called only for rows that earn one.
+-- Row-local badges: the function is called only for rows that earn one.
 CREATE FUNCTION by_hand() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO badges_badge (user_id, code)

@@ -1,4 +1,4 @@
--- Definitions for those who bring none of their own: badges refer to them.
+-- Definitions for contestants that install none of their own: badges reference them.
 INSERT INTO badges_badgedefinition (
     code, name, description, category, image, points, position, secret, translations, condition, trigger_condition,
     trigger_table, user_field, progress, triggers, per, revocable, active, expires_after, rule
