@@ -1,4 +1,4 @@
-"""What docs/api.md shows is what the API answers."""
+"""The responses in docs/api.md are those of the API."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LISTED = entry("seen", condition="hit_views >= 100", name="Seen", category="Draw
 
 @pytest.fixture
 def answers(declare, execute):
-    """What the API answers to ada, of four users: she has made six sketches, one much seen; grace has made one."""
+    """The responses for ada, one of four users, who has made six sketches, two of them with many views; grace has made one."""
     declare(COLLECTOR, LISTED, STAR)
     users = [User.objects.create(pk=pk, username=name) for pk, name in enumerate(("ada", "grace", "ken", "lena"), 1)]
     for pk, views in enumerate((0, 0, 0, 120, 1500, 0), 1):
@@ -60,7 +60,7 @@ def answers(declare, execute):
 
 
 def test_shown_responses(answers):
-    """Each response in api.md is the one that the site of which it tells gives; BADGES_UPDATE_DOCS=1 renews them."""
+    """Each response in api.md is the one of this site; BADGES_UPDATE_DOCS=1 renews them."""
     text = PAGE.read_text("utf-8")
     if os.environ.get(UPDATE):
         text = SHOWN.sub(lambda shown: renewed(shown[1], answers(shown[1])), text)
@@ -76,7 +76,7 @@ def renewed(path, answer):
 
 
 def test_addresses():
-    """The table has each address, and the names are those that reverse takes."""
+    """The table has each URL, and the names are those for `reverse`."""
     text = PAGE.read_text("utf-8")
     places = {"code": "CODE", "key": "KEY"}
     shown = {

@@ -1,4 +1,4 @@
-"""What the documents name exists, what exists they name, and what they show is what one gets."""
+"""The documents are complete and true: names exist, everything public is documented, and shown output is real."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def in_one_line(text: str) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """What GitHub makes of the headings."""
+    """The anchors that GitHub derives from the headings."""
     headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text("utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def own_actions(command: str) -> dict[str, argparse.Action]:
-    """The options and arguments that a command has beyond those of all commands, as the documents write them."""
+    """The options and arguments of a command beyond those of all Django commands, as the documents write them."""
     theirs = {action.dest for action in BaseCommand().create_parser("manage.py", "any")._actions}
     actions = load_command_class("badges", command).create_parser("manage.py", command)._actions
     found = {}
@@ -105,7 +105,7 @@ def load_run() -> ModuleType:
 
 @every_page
 def test_links(page):
-    """Every link to another document leads to a file, and to a heading of it."""
+    """Every link to another document leads to an existing file and heading."""
     here = REPOSITORY / page
     for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page]):
         if not target.startswith("https://"):
@@ -116,13 +116,13 @@ def test_links(page):
 
 
 def test_every_page_is_reached_from_the_readme():
-    """No document is an orphan."""
+    """The README links to every document."""
     assert {f"docs/{page.name}" for page in DOCS.glob("*.md")} <= set(re.findall(r"\]\(([^)#]+)\)", TEXTS["README.md"]))
 
 
 @every_page
 def test_files(page):
-    """Every file and folder of the repository that a document names is there."""
+    """Every file and folder of the repository that a document names exists."""
     pattern = r"(?<![\w/])((?:src|docs|tests|example|tools|bench|\.ci)/[\w./-]*\w|run\.py|noxfile\.py)"
     for name in re.findall(pattern, TEXTS[page]):
         assert (REPOSITORY / name).exists(), name
@@ -138,7 +138,7 @@ def test_map():
 
 
 def test_files_of_the_package():
-    """What design.md and CONTRIBUTING.md name by its place in the package is there."""
+    """Every file that design.md and CONTRIBUTING.md name by its path in the package exists."""
     roots = "|".join(path.name for path in PACKAGE.iterdir() if path.is_dir())
     named = re.findall(rf"`((?:{roots})/[\w./]*|\w+\.py|\w+\.sql)`", TEXTS["docs/design.md"] + TEXTS["CONTRIBUTING.md"])
     files = {path.name for path in PACKAGE.rglob("*.sql")} | {path.name for path in PACKAGE.rglob("types.py")}
@@ -177,10 +177,10 @@ def test_flags(command):
 
 
 def test_flags_in_command_lines():
-    """Every flag that a document passes to one of the commands is one that it has."""
+    """Every flag that a document passes to a command of the package exists."""
     for page, words in command_lines():
         if words[1:2] == ["manage.py"] and words[2] in COMMANDS:
-            # What a call needs beside flags, and sites choose, is left out.
+            # Parsing would need the arguments, which sites choose.
             parser = load_command_class("badges", words[2]).create_parser("manage.py", words[2])
             known = {option for action in parser._actions for option in action.option_strings}
             assert {word for word in words if word.startswith("--")} <= known, (page, words)
@@ -190,7 +190,7 @@ def test_flags_in_command_lines():
 
 
 def test_run_py():
-    """Every call of run.py in a document is one that it understands; the README has the two that begin everything."""
+    """Every call of run.py in a document is valid; the README begins with `demo` and `test`."""
     run = load_run()
     calls = [words[2:] for _, words in command_lines() if words[:2] == ["python3", "run.py"]]
     for call in calls:
@@ -214,7 +214,7 @@ def test_setting(setting):
 
 
 def test_no_other_settings():
-    """Each name like a setting's is a setting, or an environment variable of the example or of this test."""
+    """Each name in the form of a setting is a setting, or an environment variable of the example or of this test."""
     own_settings = {setting.name for setting in SETTINGS}
     table = section("docs/settings.md", "Environment variables")
     variables = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
@@ -263,7 +263,7 @@ def test_keys():
 
 @every_page
 def test_json(page):
-    """Every JSON in a document is sound: a badge file, unless it is marked as partial."""
+    """Every JSON block in a document is valid: a badge file, unless it is marked as partial."""
     partial = re.findall(r"<!-- partial -->\n```json\n(.*?)```", TEXTS[page], re.DOTALL)
     for text in blocks(page, "json"):
         if any(text.strip() == each.strip() for each in partial):
@@ -275,7 +275,7 @@ def test_json(page):
 @pytest.mark.django_db
 @pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/badge-json.md", "docs/commands.md"])
 def test_badge_files_compile(page, badge_file):
-    """PostgreSQL takes every badge file that is shown."""
+    """PostgreSQL accepts every badge file in a document."""
     for text in blocks(page, "json"):
         if "user_field" in text:
             badge_file().write_text(text, "utf-8")
@@ -292,7 +292,7 @@ def test_shapes_are_those_of_the_example():
 
 @pytest.fixture
 def sketches(db, execute, settings):
-    """What the plan in commands.md has counted: twelve users with 2,015 sketches, and statistics about them."""
+    """The data of the plan in commands.md: twelve users with 2,015 sketches, and statistics."""
     settings.BADGES_PREVIEW_TIMEOUT = 60_000
     names = "ada bob carol dave erin frank grace heidi ivan judy ken lena"
     get_user_model().objects.bulk_create(
@@ -311,7 +311,7 @@ def sketches(db, execute, settings):
 
 @pytest.mark.django_db
 def test_plan(badge_file, sketches):
-    """The plan in commands.md is the one that the command gives for the two files that are shown."""
+    """The plan in commands.md is the output of the command for the two files above it."""
     [before], [after] = blocks("docs/quickstart.md", "json"), blocks("docs/commands.md", "json")
     path = badge_file()
     path.write_text(before, "utf-8")
@@ -326,7 +326,7 @@ def test_plan(badge_file, sketches):
 
 @pytest.mark.django_db
 def test_brake(badge_file, execute):
-    """What the brake says in commands.md is what it says, for 100 users of whom 61 have drawn."""
+    """The message of the brake in commands.md is the real one, for 100 users of whom 61 have drawn."""
     badge_file().write_text((REPOSITORY / "example" / "badge.json").read_text("utf-8"), "utf-8")
     get_user_model().objects.bulk_create(get_user_model()(pk=n, username=f"u{n}") for n in range(1, 101))
     execute("INSERT INTO dummy_sketch (user_id, title) SELECT n, 'Sketch' FROM generate_series(1, 61) AS n")
@@ -337,13 +337,13 @@ def test_brake(badge_file, execute):
 
 
 def without_costs(text: str) -> str:
-    """The unit is one page read in sequence; the number differs between versions of PostgreSQL."""
+    """The cost differs between versions of PostgreSQL."""
     return re.sub(r"\(cost [\d,]+", "(cost N", text)
 
 
 @pytest.fixture
-def told_site(declare):
-    """The site of which commands.md tells: ada has drawn five sketches, one of them much seen; grace has none."""
+def documented_site(declare):
+    """The site in commands.md: ada has drawn five sketches, one of them with many views; grace has none."""
     declare(*json.loads(blocks("docs/quickstart.md", "json")[0]))
     ada = User.objects.create(pk=1, username="ada")
     User.objects.create(pk=2, username="grace")
@@ -356,15 +356,15 @@ def told_site(declare):
 
 
 @pytest.mark.parametrize("call", ["list_badges", "explain_badge collector ada", "explain_badge star ada"])
-def test_output(told_site, call):
-    """What commands.md shows of the commands that look at badges is what they print for the site of which it tells."""
+def test_output(documented_site, call):
+    """The output of list_badges and explain_badge in commands.md is the real one for its site."""
     command, *arguments = call.split()
     call_command(command, *arguments, stdout=(output := io.StringIO()))
     assert f"$ python manage.py {call}\n{output.getvalue()}```" in TEXTS["docs/commands.md"], output.getvalue()
 
 
-def test_output_of_things(execute, badge_file):
-    """So is what it shows of a badge for each thing that is taken back."""
+def test_output_per_subject(execute, badge_file):
+    """The output of explain_badge for a revocable badge per subject in commands.md is the real one."""
     execute("CREATE TABLE likes (author_id bigint REFERENCES auth_user (id), sketch_id bigint)")
     [text] = [text for text in blocks("docs/commands.md", "") if '"liked"' in text]
     badge_file().write_text(text, "utf-8")
@@ -409,7 +409,7 @@ def test_generated_sql():
 
 
 def test_figures_are_measured():
-    """The figures of the README stand in performance.md, where the suite of measurements has put them."""
+    """The figures of the README are those of performance.md, where the benchmark has put them."""
     measured = TEXTS["docs/performance.md"]
     rows = re.findall(r"^\| ([^|]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]*) ?\|$", TEXTS["README.md"], re.MULTILINE)
     assert len(rows) == 7
@@ -419,7 +419,7 @@ def test_figures_are_measured():
 
 
 def test_shown_sql_is_generated():
-    """What how-it-works.md quotes stands in docs/generated.sql."""
+    """The SQL in how-it-works.md is part of docs/generated.sql."""
     generated = in_one_line(GENERATED.read_text("utf-8"))
     for text in blocks("docs/how-it-works.md", "sql"):
         assert in_one_line(text) in generated
