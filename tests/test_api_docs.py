@@ -38,7 +38,7 @@ LISTED = entry("seen", condition="hit_views >= 100", name="Seen", category="Draw
 
 @pytest.fixture
 def answers(declare, execute):
-    """The responses for ada, one of four users, who has made six sketches, two of them with many views; grace has made one."""
+    """The responses for ada, one of four users: she has six sketches, two of them with many views; grace has one."""
     declare(COLLECTOR, LISTED, STAR)
     users = [User.objects.create(pk=pk, username=name) for pk, name in enumerate(("ada", "grace", "ken", "lena"), 1)]
     for pk, views in enumerate((0, 0, 0, 120, 1500, 0), 1):
