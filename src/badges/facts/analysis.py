@@ -7,7 +7,6 @@ of its trigger table, inside a transaction that is rolled back; what the view re
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges.database import fetch, fetch_file, rolled_back
+from badges.database import fetch, fetch_file, from_json, rolled_back
 from badges.definitions import declarations
 from badges.definitions.declarations import Declarations
 from badges.definitions.types import Definition, TriggerEvent
@@ -25,7 +24,7 @@ from badges.exceptions import DefinitionError, InvalidDefinitions, Notice, NotMi
 from badges.facts import diagnostics, probes, resolution, watches
 from badges.facts.diagnostics import Noun
 from badges.facts.probes import Probe, Rejection
-from badges.facts.tables import table_named
+from badges.facts.tables import find_tables, named_tables
 from badges.facts.target import describe_target
 from badges.facts.types import AnalysedDefinition, Column, Facts, ReadTable, Table, Target
 
@@ -65,6 +64,10 @@ def analyse(
     return analysed
 
 
+_READS = 10
+"""The column of probe_facts.sql that has the tables which are read."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Named:
     """What the names in a definition stand for; None where they stand for nothing that will do."""
@@ -98,6 +101,7 @@ class _Analyser:
             # The conditions are read as the generated functions will read them.
             cursor.execute(f"SET LOCAL search_path = {self.target.function_search_path}")
         self._check_rights()
+        self._find_tables(definitions)
         rejected = probes.parse(self.connection, (definition.question for definition in definitions))
         conditions = [each.condition for each in definitions if not each.progress and each.question not in rejected]
         self.expressions = probes.expressions(self.connection, conditions)
@@ -182,6 +186,15 @@ class _Analyser:
                 )
             )
 
+    def _find_tables(self, definitions: Iterable[Definition]) -> None:
+        """Look up all tables that the definitions name."""
+        written = dict.fromkeys(
+            name for each in definitions for name in (each.trigger_table, *(watch.table for watch in each.watches))
+        )
+        found = find_tables(self.connection, written)
+        for name in written:
+            self.tables[name] = resolution.trigger_table(self.connection, self.target, name, found.get(name))
+
     def _prepare(self, definition: Definition, rejection: Rejection | None) -> None:
         """Note what is to be tried for one definition, or why that cannot be."""
         named = self.named[definition.code] = self._look_up(definition)
@@ -215,8 +228,6 @@ class _Analyser:
         return _Named(table, user, per, tuple(declared), is_sound)
 
     def _table(self, definition: Definition, key: str, written: str) -> Table | None:
-        if written not in self.tables:
-            self.tables[written] = resolution.trigger_table(self.connection, self.target, written)
         found = self.tables[written]
         if isinstance(found, Table):
             return found
@@ -283,15 +294,23 @@ class _Analyser:
             for definition, _ in self.asked[views[name]]:
                 self._rejected(definition, rejection, views[name])
         target = self.target
-        for name, *found in fetch_file(
+        rows = fetch_file(
             self.connection,
             "facts/probe_facts.sql",
             owner=target.badges_owner,
             users=target.users.oid,
             user_key=target.user_key.name,
-        ):
+        )
+        self._look_up_read(from_json(row[_READS]) for row in rows)
+        for name, *found in rows:
             for definition, named in self.asked[views[name]]:
                 self._note(definition, named, views[name], *found)
+
+    def _look_up_read(self, reads: Iterable[Any]) -> None:
+        """Look up the tables that the questions of these views read."""
+        unknown = {(schema, name) for read in reads for oid, schema, name, *_ in read if oid not in self.read}
+        for table in named_tables(self.connection, sorted(unknown)).values():
+            self.read[table.oid] = table
 
     def _note(
         self,
@@ -348,10 +367,7 @@ class _Analyser:
 
     def _read_tables(self, reads: Any, table: Table, user: Column) -> Iterator[ReadTable]:
         """What a condition reads beside the changed row of `table`, whose users are in the column `user`."""
-        found = json.loads(reads) if isinstance(reads, str) else reads
-        for oid, schema, name, columns, of_users in sorted(found, key=lambda read: f"{read[1]}.{read[2]}"):
-            if oid not in self.read and (read_table := table_named(self.connection, schema, name)):
-                self.read[oid] = read_table
+        for oid, schema, name, columns, of_users in sorted(from_json(reads), key=lambda read: f"{read[1]}.{read[2]}"):
             candidates = [user.name] if oid == table.oid and user.name in columns else of_users
             of_user = self.read[oid].column(candidates[0]) if oid in self.read and len(candidates) == 1 else None
             yield ReadTable(f"{schema}.{name}", oid, tuple(columns), of_user)

@@ -7,7 +7,7 @@ from psycopg import sql
 
 from badges.database import trusted
 from badges.exceptions import Notice
-from badges.facts.tables import find_table, nearest_table
+from badges.facts.tables import nearest_table
 from badges.facts.types import INTEGERS, Column, Table, Target
 
 _SAME_TYPES = (
@@ -22,9 +22,8 @@ _TEXT_DEPENDS_ON_SESSION = (
 """By DateStyle, TimeZone, IntervalStyle, bytea_output, extra_float_digits, lc_monetary."""
 
 
-def trigger_table(connection: BaseDatabaseWrapper, target: Target, written: str) -> Table | Notice:
-    """The table that is meant by `written`, if its changes can be watched."""
-    table = find_table(connection, written)
+def trigger_table(connection: BaseDatabaseWrapper, target: Target, written: str, table: Table | None) -> Table | Notice:
+    """The table that is meant by `written`, if there is one and its changes can be watched."""
     if table is None:
         near = nearest_table(connection, written)
         hint = f'Did you mean "{near}"?' if near else "Create the table first (python manage.py migrate)."

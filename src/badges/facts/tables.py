@@ -1,6 +1,8 @@
-"""Tables, looked up by the name that an author writes. Takes a connection."""
+"""Tables, looked up by the names that an author writes. Takes a connection."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 from django.db import DataError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -8,24 +10,40 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from badges.database import fetch, fetch_file
 from badges.facts.types import Column, Table, nearest
 
-
-def find_table(connection: BaseDatabaseWrapper, written: str) -> Table | None:
-    """The table that an author means by `written`: the exact name, or else the name as SQL would read it."""
-    for parts in ([written], written.split(".", 1), _parse_ident(connection, written)):
-        if len(parts) in (1, 2):
-            schema, name = (None, *parts)[-2:]
-            if table := table_named(connection, schema, str(name)):
-                return table
-    return None
+Name = tuple[str | None, str]
+"""A schema, if one is given, and a name, both exactly as the catalog has them."""
 
 
-def table_named(connection: BaseDatabaseWrapper, schema: str | None, name: str) -> Table | None:
-    """The table of exactly this name, in the search path if no schema is given."""
-    for *facts, names, types, identical, virtual in fetch_file(
-        connection, "facts/find_table.sql", schema=schema, name=name
-    ):
-        return Table(*[*facts, tuple(map(Column, names, types, identical, virtual))])
-    return None
+def find_tables(connection: BaseDatabaseWrapper, written: Iterable[str]) -> dict[str, Table]:
+    """The tables that an author means: each by the exact name, or else by the name as SQL would read it."""
+    texts = tuple(dict.fromkeys(written))
+    exact = {text: [(None, text), _name(text.split(".", 1))] for text in texts}
+    found = _first_found(connection, exact)
+    missing = [text for text in texts if text not in found]
+    return found | identified_tables(connection, missing)
+
+
+def identified_tables(connection: BaseDatabaseWrapper, identifiers: Sequence[str]) -> dict[str, Table]:
+    """The tables that SQL finds by these identifiers."""
+    parsed = zip(identifiers, _parse(connection, identifiers), strict=True)
+    return _first_found(connection, {identifier: [_name(parts)] for identifier, parts in parsed})
+
+
+def named_tables(connection: BaseDatabaseWrapper, names: Iterable[Name]) -> dict[Name, Table]:
+    """The tables of exactly these names, in the search path where no schema is given."""
+    wanted = tuple(dict.fromkeys(names))
+    if not wanted:
+        return {}
+    rows = fetch_file(
+        connection,
+        "facts/tables.sql",
+        schemas=[schema for schema, _ in wanted],
+        names=[name for _, name in wanted],
+    )
+    return {
+        wanted[place - 1]: Table(*[*facts, tuple(map(Column, names, types, identical, virtual))])
+        for place, *facts, names, types, identical, virtual in rows
+    }
 
 
 def nearest_table(connection: BaseDatabaseWrapper, written: str) -> str | None:
@@ -44,9 +62,36 @@ def nearest_table(connection: BaseDatabaseWrapper, written: str) -> str | None:
     return elsewhere[0] if elsewhere else nearest(written, names)
 
 
-def _parse_ident(connection: BaseDatabaseWrapper, written: str) -> list[str]:
+def _first_found(connection: BaseDatabaseWrapper, candidates: dict[str, list[Name | None]]) -> dict[str, Table]:
+    """For each text the table of the first of its names that there is."""
+    tables = named_tables(connection, (name for names in candidates.values() for name in names if name))
+    return {
+        text: table
+        for text, names in candidates.items()
+        if (table := next((tables[name] for name in names if name in tables), None))
+    }
+
+
+def _name(parts: Sequence[str]) -> Name | None:
+    """What is left of a name of three parts or of none is no table of this database."""
+    return (None, *parts)[-2:] if len(parts) in (1, 2) else None  # type: ignore[return-value]
+
+
+def _parse(connection: BaseDatabaseWrapper, identifiers: Sequence[str]) -> list[list[str]]:
+    """The parts of each identifier as SQL reads it; none of what it cannot read."""
+    if not identifiers:
+        return []
     try:
         with transaction.atomic(using=connection.alias):
-            return list(fetch(connection, "SELECT parse_ident(%s)", [written])[0][0])
+            rows = fetch(
+                connection,
+                "SELECT parse_ident(written) FROM unnest(%s::text[]) WITH ORDINALITY AS wanted (written, place)"
+                " ORDER BY place",
+                [list(identifiers)],
+            )
     except DataError:
-        return []  # what SQL cannot read as a name names no table
+        # One that cannot be read ends the statement for all.
+        return (
+            [[]] if len(identifiers) == 1 else [parts for each in identifiers for parts in _parse(connection, [each])]
+        )
+    return [parts for (parts,) in rows]

@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from badges import exceptions
 from badges.conf import badges_settings
 from badges.database import fetch
-from badges.facts.tables import find_table
+from badges.facts.tables import identified_tables
 from badges.facts.types import Target
 
 
@@ -36,18 +36,17 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         """,
     )
     user_meta = get_user_model()._meta
-    found = []
-    for model in (Badge, BadgeDefinition, PendingCheck, Failure, BadgeEvent, Delivery, get_user_model()):
-        meta = model._meta
-        # Django's own quoting, as db_table may hold a quoted schema and name.
-        table = find_table(connection, connection.ops.quote_name(meta.db_table))
-        if table is None:
+    models = (Badge, BadgeDefinition, PendingCheck, Failure, BadgeEvent, Delivery, get_user_model())
+    # Django's own quoting, as db_table may hold a quoted schema and name.
+    identifiers = {model._meta.db_table: connection.ops.quote_name(model._meta.db_table) for model in models}
+    tables = identified_tables(connection, list(identifiers.values()))
+    for name, identifier in identifiers.items():
+        if identifier not in tables:
             raise exceptions.NotMigrated(
-                f'The table {meta.db_table} is missing in the database "{connection.alias}". '
+                f'The table {name} is missing in the database "{connection.alias}". '
                 "Run `python manage.py migrate` first."
             )
-        found.append(table)
-    badges, definitions, pending, failures, events, deliveries, users = found
+    badges, definitions, pending, failures, events, deliveries, users = (tables[each] for each in identifiers.values())
     if badges.column("thing") is None:
         raise exceptions.NotMigrated(
             "The table badges_badge is still that of an earlier version. Run `python manage.py migrate badges` first."

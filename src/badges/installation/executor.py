@@ -19,7 +19,9 @@ from badges.database import fetch, read_committed
 from badges.definitions.types import Definition
 from badges.facts import analysis
 from badges.facts.target import describe_target
+from badges.facts.types import AnalysedDefinition, Target
 from badges.functions import compiler
+from badges.functions.types import Compiled
 from badges.installation import catalog, diff, locks, pg_cron, rows
 from badges.installation.roles import default_executors, find, hidden_tables, open_schemas
 from badges.installation.types import Action, Plan, Step
@@ -44,11 +46,31 @@ def draft(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
     :raises InvalidDefinitions: with all errors that PostgreSQL finds.
     :raises NotMigrated: the tables of the app are missing.
     """
+    return _compare(connection, _want(connection, definitions, source))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the definitions come to in this database."""
+
+    definitions: Sequence[Definition]
+    target: Target
+    analysed: tuple[AnalysedDefinition, ...]
+    compiled: Compiled
+
+
+def _want(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> _Wanted:
     target = describe_target(connection)
     analysed = analysis.analyse(connection, target, definitions, str(source))
     # Of a badge that is paused nothing is installed; what its holders have they keep.
-    wanted = compiler.compile_definitions(target, [each for each in analysed if each.definition.active])
-    installed = catalog.installed(connection, target, [routine.name for routine in wanted.routines])
+    compiled = compiler.compile_definitions(target, [each for each in analysed if each.definition.active])
+    return _Wanted(definitions, target, analysed, compiled)
+
+
+def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
+    """The plan from what is installed to what is wanted."""
+    target, analysed, compiled = wanted.target, wanted.analysed, wanted.compiled
+    installed = catalog.installed(connection, target, [routine.name for routine in compiled.routines])
     tables = {target.users, target.badges, target.pending, target.failures}
     names = {table.qualified_name for table in tables}.union(
         *(facts.tables for each in analysed for facts in each.facts.values())
@@ -56,19 +78,19 @@ def draft(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
     jobs = pg_cron.look(connection, target)
     findings = [
         *find(target, open_schemas(connection, target), hidden_tables(connection, target.badges_owner, names)),
-        *pg_cron.find(connection, target, wanted, jobs),
+        *pg_cron.find(connection, target, compiled, jobs),
     ]
     drafted = diff.compare(
         target,
-        definitions,
-        wanted,
+        wanted.definitions,
+        compiled,
         installed,
         rows.stored_definitions(connection),
         default_executors=default_executors(connection, target),
         failures=catalog.failures(connection, target),
         findings=findings,
     )
-    return dataclasses.replace(drafted, steps=(*drafted.steps, *pg_cron.steps(target, wanted, jobs)))
+    return dataclasses.replace(drafted, steps=(*drafted.steps, *pg_cron.steps(target, compiled, jobs)))
 
 
 def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> Plan:
@@ -119,12 +141,13 @@ def _apply_once(connection: BaseDatabaseWrapper, definitions: Sequence[Definitio
         with read_committed(connection):
             _wait_for_other_installations(connection)
             with _attempt(_ANY_TABLE):
-                plan = draft(connection, definitions, source)
+                wanted = _want(connection, definitions, source)
+                plan = _compare(connection, wanted)
             for step in plan.steps:
                 _carry_out(connection, step)
             if plan.steps:
                 with _attempt(_ANY_TABLE):
-                    _require_empty(draft(connection, definitions, source))
+                    _require_empty(_compare(connection, wanted))
             return plan
     except _Rejected as rejected:
         if known := _in_words(connection, rejected):

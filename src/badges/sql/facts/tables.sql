@@ -1,5 +1,7 @@
--- One relation by its exact name, with its columns and what the current role may do with it.
-SELECT c.oid::bigint,
+-- Relations by their exact names, with their columns and what the current role may do with them. `place` is that of the
+-- name among those that are wanted; a name without a schema is looked for on the search path.
+SELECT wanted.place,
+       c.oid::bigint,
        n.nspname,
        c.relname,
        c.relkind,
@@ -10,7 +12,8 @@ SELECT c.oid::bigint,
        columns.types,
        columns.equal_means_identical,
        columns.are_virtual
-FROM pg_catalog.pg_class c
+FROM unnest({schemas}::name[], {names}::name[]) WITH ORDINALITY AS wanted (schema, name, place)
+JOIN pg_catalog.pg_class c ON c.relname = wanted.name
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{{}}') AS names,
@@ -33,5 +36,4 @@ CROSS JOIN LATERAL (
     ) AS base
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 ) AS columns
-WHERE c.relname = {name}
-  AND CASE WHEN {schema}::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = {schema} END
+WHERE CASE WHEN wanted.schema IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = wanted.schema END
