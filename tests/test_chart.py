@@ -7,16 +7,26 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from django.db import connection
+from django.template.loader import render_to_string
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
 from badges.models import BadgeEvent
-from badges.queries import chart, timeline
+from badges.queries import timeline
 from badges.queries.timeline import Unit
 
-COLUMNS = [chart.Column("1 May", 3), chart.Column("<2 May>", 0), chart.Column("3 May", 1234)]
-WORDS = {"key": "awards", "title": "Awards of <Star>", "description": "1,237 awards", "headings": ("Day", "Awards")}
 DATE = datetime.date
+TODAY = DATE(2026, 5, 3)
+AWARDS = {DATE(2026, 5, 1): 3, TODAY: 1234}
+
+
+def chart(awards=AWARDS):
+    """The elements of the chart of awards by day."""
+    return parsed(render_to_string("badges/chart.html", {"chart": timeline.drawn(awards, TODAY)}))
+
+
+def by_id(found, element):
+    return " ".join("".join(found.find(f".//*[@id='{name}']").itertext()) for name in element.split())
 
 
 def parsed(markup):
@@ -39,54 +49,61 @@ def ago(**time):
 
 
 def test_table_says_what_the_chart_shows():
-    """The table has each column with its number, headed; it is there for those who do not see the chart."""
-    found = parsed(chart.figure(COLUMNS, **WORDS, table="Show as table"))
+    """The table has each day of awards with its number, headed; it is there for those who do not see the chart."""
+    found = chart()
     assert [" ".join(row.itertext()) for row in found.iter("tr")] == [
         "Day Awards",
-        "1 May 3",
-        "<2 May> 0",
-        "3 May 1,234",
+        "05/01/2026 3",
+        "05/03/2026 1,234",
     ]
-    assert [heading.get("scope") for heading in found.iter("th")] == ["col", "col", "row", "row", "row"]
+    assert [heading.get("scope") for heading in found.iter("th")] == ["col", "col", "row", "row"]
 
 
 def test_chart_has_a_name():
-    """The chart is an image with a title and a description; each column tells its number."""
-    words = {key: value for key, value in WORDS.items() if key != "headings"}
-    found = parsed(chart.svg(COLUMNS, **words))
-    assert found.get("role") == "img"
-    assert [found.find(f".//*[@id='{name}']").text for name in found.get("aria-labelledby").split()] == [
-        "Awards of <Star>",
-        "1,237 awards",
-    ]
-    assert [column.find("title").text for column in found.iter("rect")] == ["1 May: 3", "<2 May>: 0", "3 May: 1,234"]
-
-
-def test_columns_are_as_high_as_their_numbers():
-    """A column is as high as its share of the scale, stands on the base line, and lies within the picture."""
-    words = {key: value for key, value in WORDS.items() if key != "headings"}
-    columns = list(
-        parsed(chart.svg([chart.Column("a", 5), chart.Column("b", 10), chart.Column("c", 0)], **words)).iter("rect")
+    """The chart is an image with a name and a description; each bar tells its number."""
+    found = chart()
+    image = found.find("svg")
+    assert image.get("role") == "img"
+    assert by_id(found, image.get("aria-labelledby")) == (
+        "1,237 awards over time From 04/27/2026 to 05/03/2026; peak: 05/03/2026 (1,234)."
     )
-    heights = [float(column.get("height")) for column in columns]
-    assert heights[0] * 2 == heights[1] == chart.HEIGHT - chart.TOP - chart.BOTTOM
-    assert heights[2] == 0
-    assert {float(column.get("y")) + float(column.get("height")) for column in columns} == {chart.HEIGHT - chart.BOTTOM}
-    assert all(chart.LEFT <= float(column.get("x")) <= chart.WIDTH - float(column.get("width")) for column in columns)
+    assert [bar.find("title").text for bar in found.iter("rect")] == ["05/01/2026: 3", "05/03/2026: 1,234"]
+
+
+def test_bars_are_as_high_as_their_numbers():
+    """A bar is as high as its share of the scale, stands on the base line, and lies within the picture."""
+    found = chart({DATE(2026, 4, 20): 5, DATE(2026, 5, 1): 10, TODAY: 0})
+    _, _, width, height = map(int, found.find("svg/svg").get("viewBox").split())
+    bars = [{name: int(bar.get(name)) for name in ("x", "y", "width", "height")} for bar in found.iter("rect")]
+    assert [bar["height"] for bar in bars] == [height / 2, height]
+    assert {bar["y"] + bar["height"] for bar in bars} == {height}
+    assert all(0 <= bar["x"] <= width - bar["width"] for bar in bars)
+
+
+def test_every_award_is_seen():
+    """A bar of one award is visible beside one of many thousands."""
+    [low, high] = chart({DATE(2026, 5, 1): 1, TODAY: 10_000}).iter("rect")
+    assert (low.get("height"), high.get("height")) == ("2", "100")
+
+
+def test_scale_of_the_chart():
+    """The lines of the chart tell the number at the end of the scale, and its half."""
+    assert [text.text for text in chart().iter("text")][:3] == ["2,000", "1,000", "0"]
 
 
 def test_numbers_in_coordinates_are_not_localized():
-    """Numbers for people follow the language; those for the browser do not."""
+    """Numbers for people follow the language; those for the browser do not, however many bars there are."""
     with translation.override("de"):
-        found = chart.figure(COLUMNS, **WORDS, table="Tabelle")
-    assert "1.234" in found
-    for column in parsed(found).iter("rect"):
-        float(column.get("x"))
+        found = chart({TODAY - datetime.timedelta(days=days): 1000 for days in range(5 * 366)})
+    assert " ".join(found.find("figcaption").itertext()) == "1.830.000 Verleihungen im Lauf der Zeit"
+    for bar in found.iter("rect"):
+        int(bar.get("x"))
+    int(found.find("svg/svg").get("viewBox").split()[2])
 
 
 def test_strict_csp():
     """There is no style, script or handler that a strict Content-Security-Policy would refuse."""
-    for element in parsed(chart.figure(COLUMNS, **WORDS, table="Show")).iter():
+    for element in chart().iter():
         assert element.tag not in {"style", "script"}
         assert not [name for name in element.attrib if name == "style" or name.startswith("on")]
 
@@ -96,29 +113,28 @@ def test_strict_csp():
 )
 def test_scale(highest, top):
     """The scale ends at a round number that has a whole half."""
-    assert chart.nice_top(highest) == top
+    assert timeline.scale_for(highest) == top
 
 
-def test_nothing_to_draw():
-    """Without columns there is still a chart."""
-    assert not list(parsed(chart.figure([], **WORDS, table="Show")).iter("rect"))
+def counts(found):
+    return [bar.awards for bar in found.bars]
 
 
 def test_days(awarded):
-    """A young badge is counted by the day, from its first award to today; days without awards are there."""
+    """A young badge is counted by the day until today; days without awards are there, and a week at least."""
     awarded(ago(days=3), ago(days=3), ago(days=1), None)
     awarded(ago(days=9), code="other")
     awarded(ago(days=2), kind="revoked")
     with CaptureQueriesContext(connection) as queries:
         found = timeline.of("star")
-    assert (found.unit, [awards for _, awards in found.steps], found.awards) == (Unit.DAY, [2, 0, 1, 0], 3)
-    assert found.steps[-1][0] == timezone.localdate()
-    assert len(queries) == 2
+    assert (found.unit, counts(found), found.awards) == (Unit.DAY, [0, 0, 0, 2, 0, 1, 0], 3)
+    assert found.last.start == timezone.localdate()
+    assert len(queries) == 1
 
 
 def test_never_awarded(db):
-    """A badge that was never awarded has no steps."""
-    assert timeline.of("star").steps == ()
+    """A badge that was never awarded has no chart."""
+    assert timeline.of("star") is None
 
 
 def test_time_zone(awarded, monkeypatch):
@@ -126,32 +142,49 @@ def test_time_zone(awarded, monkeypatch):
     evening = datetime.datetime(2026, 5, 1, 23, 30, tzinfo=datetime.UTC)
     awarded(evening)
     monkeypatch.setattr(timezone, "now", lambda: evening)
-    assert timeline.of("star").steps == ((DATE(2026, 5, 1), 1),)
-    with timezone.override("Asia/Tokyo"):
-        assert timeline.of("star").steps == ((DATE(2026, 5, 2), 1),)
+    for zone, day in (("UTC", DATE(2026, 5, 1)), ("Asia/Tokyo", DATE(2026, 5, 2))):
+        with timezone.override(zone):
+            found = timeline.of("star")
+        assert ((found.last.start, found.last.awards), found.awards) == ((day, 1), 1)
 
 
 @pytest.mark.parametrize("days", [0, 45, 46, 366, 367, 1830, 1831, 9000])
-def test_number_of_steps(awarded, days):
-    """However old a badge is, no award is lost, and the steps follow one upon another and are not too many."""
+def test_number_of_bars(awarded, days):
+    """However old a badge is, no award is lost, and the bars follow one upon another and are not too many."""
     awarded(ago(days=days), ago(days=days / 2), timezone.now())
     found = timeline.of("star")
     assert found.awards == 3
-    assert len(found.steps) <= 62
-    days = [day for day, _ in found.steps]
-    assert [timeline.following(day, found.unit) for day in days[:-1]] == days[1:]
+    assert 7 <= len(found.bars) <= 62
+    starts = [bar.start for bar in found.bars]
+    assert [timeline.floor(day - datetime.timedelta(days=1), found.unit) for day in starts[1:]] == starts[:-1]
+    assert [bar.x for bar in found.bars] == list(range(1, found.width, 10))
+    assert found.last.start == timeline.floor(timezone.localdate(), found.unit)
 
 
 @pytest.mark.parametrize(
-    ("unit", "first", "second"),
+    ("ago", "unit", "count"),
+    [(1, "day", 7), (30, "day", 31), (90, "week", 14), (700, "month", None), (4000, "year", None)],
+)
+def test_units(ago, unit, count):
+    """The longer ago the first award, the wider the bars; all awards are in them, the last bar is today's."""
+    today = DATE(2026, 3, 31)
+    found = timeline.drawn({today - datetime.timedelta(days=ago): 3, today: 4}, today)
+    assert found.unit == unit
+    assert count is None or len(found.bars) == count
+    assert found.awards == 7
+    assert found.last.awards >= 4
+    assert found.peak.height == max(bar.height for bar in found.bars) == 100
+
+
+@pytest.mark.parametrize(
+    ("unit", "first"),
     [
-        (Unit.DAY, DATE(2027, 12, 31), DATE(2028, 1, 1)),
-        (Unit.WEEK, DATE(2027, 12, 27), DATE(2028, 1, 3)),
-        (Unit.MONTH, DATE(2027, 12, 1), DATE(2028, 1, 1)),
-        (Unit.YEAR, DATE(2027, 1, 1), DATE(2028, 1, 1)),
+        (Unit.DAY, DATE(2027, 12, 31)),
+        (Unit.WEEK, DATE(2027, 12, 27)),
+        (Unit.MONTH, DATE(2027, 12, 1)),
+        (Unit.YEAR, DATE(2027, 1, 1)),
     ],
 )
-def test_steps(unit, first, second):
-    """Days, weeks from Monday, months and years end where the calendar says."""
+def test_calendar(unit, first):
+    """Days, weeks from Monday, months and years begin where the calendar says."""
     assert timeline.floor(DATE(2027, 12, 31), unit) == first
-    assert timeline.following(first, unit) == second

@@ -14,7 +14,7 @@ from django.http import Http404
 from django.views.generic import TemplateView
 
 from badges.conf import badges_settings
-from badges.queries import pages
+from badges.queries import pages, timeline
 from badges.queries.visibility import key_of
 
 #: Beyond that, a number of rows is no place in a list but an attempt at an error.
@@ -91,7 +91,7 @@ class OneBadge(BadgesPage):
         return super().get_context_data(
             entry=pages.one(definition, self.viewer),
             page=self.page(lambda start, stop: pages.holders(definition, start, stop)),
-            chart=pages.awards_over_time(definition),
+            chart=timeline.of(definition.code),
             **kwargs,
         )
 

@@ -9,7 +9,8 @@ from django.contrib.admin.utils import display_for_value
 from django.contrib.admin.views.main import ChangeList
 from django.db import DatabaseError, router, transaction
 from django.http import HttpRequest
-from django.utils.formats import date_format, number_format
+from django.template.loader import render_to_string
+from django.utils.formats import number_format
 from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 
@@ -19,7 +20,7 @@ from badges.facts import analysis
 from badges.models import BadgeDefinition
 from badges.operations import status
 from badges.operations.status import BadgeStatus, State
-from badges.queries import chart, timeline
+from badges.queries import timeline
 
 STATES = {
     State.MISSING: _("missing"),
@@ -28,13 +29,6 @@ STATES = {
     State.PAUSED: _("paused"),
     State.RETIRED: _("retired"),
     State.ENABLED: _("enabled"),
-}
-
-UNITS = {
-    timeline.Unit.DAY: _("Day"),
-    timeline.Unit.WEEK: _("Week from"),
-    timeline.Unit.MONTH: _("Month from"),
-    timeline.Unit.YEAR: _("Year from"),
 }
 
 
@@ -145,24 +139,8 @@ class BadgeDefinitionAdmin(BadgesAdmin):
     @admin.display(description=_("over time"))
     def awards(self, definition: Any) -> str:
         found = timeline.of(definition.code)
-        if not found.steps:
-            return NOTHING
-        columns = [chart.Column(date_format(day, "SHORT_DATE_FORMAT"), awards) for day, awards in found.steps]
-        return chart.figure(
-            columns,
-            key="badges-awards",
-            title=_("Awards of %(badge)s") % {"badge": definition.shown_name},
-            description=_("%(awards)s awards from %(first)s to %(last)s; the most at %(most)s.")
-            % {
-                "awards": chart.number(found.awards),
-                "first": columns[0].label,
-                "last": columns[-1].label,
-                "most": max(columns, key=lambda column: column.value).label,
-            },
-            headings=(str(UNITS[found.unit]), str(_("Awards"))),
-            table=str(_("Show as table")),
-        )
+        return render_to_string("badges/chart.html", {"chart": found}) if found else NOTHING
 
 
 def _number(definition: Any, name: str) -> str:
-    return chart.number(getattr(definition.status, name)) if definition.status else NOTHING
+    return str(number_format(getattr(definition.status, name), force_grouping=True)) if definition.status else NOTHING

@@ -14,14 +14,12 @@ from django.contrib.auth import get_user_model
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import Count, Exists, F, Func, Max, Min, OuterRef, Q, Sum, TextField, Window
-from django.db.models.functions import Rank, RowNumber, TruncDate
-from django.utils import timezone
+from django.db.models.functions import Rank, RowNumber
 from django.utils.translation import gettext
 
 from badges import exceptions
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 from badges.progress import Progress
-from badges.queries import bars
 from badges.queries.visibility import key_of, visible
 
 #: How many things of one badge are listed for a user; the others are only counted.
@@ -195,13 +193,6 @@ def newest(count: int, viewer: Any) -> list[BadgeEvent]:
     awards = BadgeEvent.objects.filter(visible(viewer, "definition__"), still_held, kind=BadgeEvent.Kind.AWARDED)
     # By transaction, as there is an index on it.
     return list(awards.select_related("user", "definition").order_by("-transaction", "-at")[:count])
-
-
-def awards_over_time(definition: BadgeDefinition) -> bars.Chart | None:
-    """How often a badge was awarded when, in the active time zone; None if never. One query."""
-    events = BadgeEvent.objects.filter(definition=definition, kind=BadgeEvent.Kind.AWARDED, at__isnull=False)
-    days = events.annotate(day=TruncDate("at")).order_by().values("day").annotate(count=Count("pk"))
-    return bars.of(dict(days.values_list("day", "count")), timezone.localdate())
 
 
 def by_category(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:

@@ -1,63 +1,129 @@
-"""How often a badge was awarded, day by day, or in longer steps where it is older."""
+"""Awards over time: how often a badge was awarded by day, week, month or year, as bars that a template draws."""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
-from django.db.models import Count, DateField
-from django.db.models.functions import Trunc
+from django.db.models import Count
+from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from badges.models import BadgeEvent
 
+BAR = 10
+"""The width of a bar and of the gap beside it; heights are percent of the scale. All coordinates are whole numbers
+below 1,000, which no language writes with a separator."""
+
+FEWEST_BARS = 7
+
 
 class Unit(enum.StrEnum):
-    """How long a step is; the value is what PostgreSQL's date_trunc calls it."""
-
     DAY = "day"
     WEEK = "week"
     MONTH = "month"
     YEAR = "year"
 
 
+FORMATS = {
+    Unit.DAY: "SHORT_DATE_FORMAT",
+    Unit.WEEK: "SHORT_DATE_FORMAT",
+    Unit.MONTH: "YEAR_MONTH_FORMAT",
+    Unit.YEAR: "Y",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bar:
+    """The awards from the day `start` on, until the next bar starts."""
+
+    start: date
+    awards: int
+    x: int
+    height: int
+
+    @property
+    def y(self) -> int:
+        return 100 - self.height
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Timeline:
+    """Bars that follow one upon another, from the first award or before it until today."""
+
     unit: Unit
-    steps: tuple[tuple[date, int], ...]
-    """The first day of each step, and the awards in it; steps without awards too, up to the one that is today in."""
+    bars: tuple[Bar, ...]
+    scale: int
+    """The number at the upper end of the scale; its half is whole, too."""
 
     @property
     def awards(self) -> int:
-        return sum(awards for _, awards in self.steps)
+        return sum(bar.awards for bar in self.bars)
+
+    @property
+    def filled(self) -> tuple[Bar, ...]:
+        return tuple(bar for bar in self.bars if bar.awards)
+
+    @property
+    def first(self) -> Bar:
+        return self.bars[0]
+
+    @property
+    def last(self) -> Bar:
+        return self.bars[-1]
+
+    @property
+    def peak(self) -> Bar:
+        return max(self.bars, key=lambda bar: bar.awards)
+
+    @property
+    def width(self) -> int:
+        return BAR * len(self.bars)
+
+    @property
+    def half_scale(self) -> int:
+        return self.scale // 2
+
+    @property
+    def date_format(self) -> str:
+        """The name of Django's format for the first day of a bar."""
+        return FORMATS[self.unit]
 
 
-def of(code: str) -> Timeline:
-    """The awards of a badge by its history, in the time zone that is active: two queries on the index of code and time.
+def of(code: str) -> Timeline | None:
+    """The awards of a badge by its history, in the active time zone; None if it was never awarded. One query.
 
-    What version 0.1 awarded has no time, and is left out.
+    Awards of version 0.1 have no time, and are left out.
     """
     now = timezone.now()
     today = timezone.localdate(now) if timezone.is_aware(now) else now.date()
     awarded = BadgeEvent.objects.filter(definition=code, kind=BadgeEvent.Kind.AWARDED, at__isnull=False)
-    first = awarded.order_by("at").annotate(day=Trunc("at", "day", output_field=DateField())).values_list("day")[:1]
-    begin = next((day for (day,) in first), None)
-    if begin is None:
-        return Timeline(Unit.DAY, ())
-    unit = unit_for((today - begin).days)
-    counted = awarded.annotate(step=Trunc("at", unit.value, output_field=DateField())).values_list("step")
-    counts = dict(counted.annotate(awards=Count("pk")).order_by("step"))
-    last = max(today, *counts)
-    steps, step = [], floor(begin, unit)
-    while step <= last:
-        steps.append((step, counts.get(step, 0)))
-        step = following(step, unit)
-    return Timeline(unit, tuple(steps))
+    by_day = awarded.annotate(day=TruncDate("at")).order_by().values_list("day").annotate(awards=Count("pk"))
+    return drawn(dict(by_day), today)
+
+
+def drawn(awards: Mapping[date, int], today: date) -> Timeline | None:
+    """The timeline of awards by day; None if there are none."""
+    if not awards:
+        return None
+    last = max(today, *awards)
+    unit = unit_for((last - min(awards)).days)
+    counts = dict.fromkeys(sorted(_starts(min(awards), last, unit)), 0)
+    for day, count in awards.items():
+        counts[floor(day, unit)] += count
+    scale = scale_for(max(counts.values()))
+    bars = (
+        # At least 2 percent, so that a bar with awards is visible.
+        Bar(start, count, BAR * place + 1, max(round(100 * count / scale), 2) if count else 0)
+        for place, (start, count) in enumerate(counts.items())
+    )
+    return Timeline(unit, tuple(bars), scale)
 
 
 def unit_for(days: int) -> Unit:
-    """The step that cuts so many days into at most about sixty."""
+    """The unit that cuts this number of days into at most about sixty bars."""
     if days <= 45:
         return Unit.DAY
     if days <= 366:
@@ -66,7 +132,7 @@ def unit_for(days: int) -> Unit:
 
 
 def floor(day: date, unit: Unit) -> date:
-    """The first day of the step that a day is in; a week begins on Monday, as PostgreSQL's does."""
+    """The first day of the unit that contains a day; a week begins on Monday (ISO 8601)."""
     match unit:
         case Unit.DAY:
             return day
@@ -78,7 +144,17 @@ def floor(day: date, unit: Unit) -> date:
             return day.replace(month=1, day=1)
 
 
-def following(day: date, unit: Unit) -> date:
-    """The first day of the step after the one that begins on this day."""
-    length = {Unit.DAY: 1, Unit.WEEK: 7, Unit.MONTH: 31, Unit.YEAR: 366}[unit]
-    return floor(day + timedelta(days=length), unit)
+def scale_for(highest: int) -> int:
+    """The number at the upper end of the scale: 2, 4, 10, 20, 40, 100, ..."""
+    scale = 2
+    while scale < highest:
+        scale = scale * 2 if str(scale)[0] in "12" else scale * 10 // 4
+    return scale
+
+
+def _starts(first: date, last: date, unit: Unit) -> Iterator[date]:
+    """The first days of all bars, the last one first; a few of before the first award if there are few bars."""
+    start, number = floor(last, unit), 0
+    while start >= floor(first, unit) or number < FEWEST_BARS:
+        yield start
+        start, number = floor(start - timedelta(days=1), unit), number + 1
