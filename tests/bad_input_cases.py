@@ -42,28 +42,28 @@ NOT_JSON = {
         "line 1, column 44: this is not JSON: Expecting ',' delimiter.\n"
         '    [{"name": "Collector", "code": "collector" "condition": "true"}]\n'
         "                                               ^\n"
-        '    Probably a comma is missing in line 1 after "collector".',
+        '    Probably a comma is missing on line 1 after "collector".',
     ),
     "missing comma at the end of a line": Case(
         '[\n  {\n    "name": "Collector",\n    "code": "collector"\n    "condition": "true"\n  }\n]',
         "line 5, column 5: this is not JSON: Expecting ',' delimiter.\n"
         '        "condition": "true"\n'
         "        ^\n"
-        '    Probably a comma is missing in line 4 after "collector".',
+        '    Probably a comma is missing on line 4 after "collector".',
     ),
     "missing comma between badges": Case(
         "[\n  {}\n  {}\n]",
         "line 3, column 3: this is not JSON: Expecting ',' delimiter.\n"
         "      {}\n"
         "      ^\n"
-        "    Probably a comma is missing in line 2 after {}.",
+        "    Probably a comma is missing on line 2 after {}.",
     ),
     "missing comma in a long line": Case(
         '[{"description": "' + "x" * 300 + '" "points": 1}]',
         "line 1, column 321: this is not JSON: Expecting ',' delimiter.\n"
         f'    {"x" * 58}" "points": 1}}]\n'
         f"    {' ' * 60}^\n"
-        "    Probably a comma is missing in line 1 after the value.",
+        "    Probably a comma is missing on line 1 after the value.",
     ),
     "double quote in a condition": Case(
         '[{"condition": "NEW."title" = 1"}]',

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from badges import definitions
 from badges.definitions import validation
+from badges.definitions.errors import Errors
 from badges.definitions.types import Definition, TriggerEvent, Watch
 from badges.exceptions import DefinitionError, InvalidDefinitions
 
@@ -190,9 +191,8 @@ def test_rule_is_the_digest_of_what_decides():
 
 def test_survey_keeps_badges_whose_condition_can_be_judged():
     """An error that PostgreSQL does not care about leaves the definition; one in what it must read does not."""
-    found, wrong = definitions.survey(
-        json.dumps([entry("a", points="1"), entry("b", condition=5), {**entry("c"), "colour": "red"}, "d"])
-    )
+    entries = [entry("a", points="1"), entry("b", condition=5), {**entry("c"), "colour": "red"}, "d"]
+    found = definitions.survey(wrong := Errors(), json.dumps(entries))
     assert [each.code for each in found] == ["a", "c"]
     assert [error.number for error in wrong] == [1, 2, 3, 4]
 

@@ -1,7 +1,7 @@
-"""Conditions as Django expressions -> SQL as in badge.json. Needs PostgreSQL's backend of Django, but no connection.
+"""Compiles Django expressions to SQL as in badge.json. Needs Django's backend for PostgreSQL, but no connection.
 
-Django's own compiler does the work. It is handed a query whose table is the changed row, so that a field of the model
-becomes `new."column"`; nothing here knows what a lookup or a function compiles to.
+Django's own compiler does the work, lookups and functions included: it is handed a query whose table is the changed
+row, so that a field of the model becomes `new."column"`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class InvalidExpression(Exception):
 
 
 class _Record(F):
-    """A field of the changed row, wherever in the condition it stands."""
+    """A field of the changed row, anywhere in the condition."""
 
     contains_aggregate = False
     contains_over_clause = False
@@ -86,7 +86,7 @@ class Old(_Record):
 
 
 class Aggregated(Subquery):
-    """What an aggregate gives over all rows of a queryset, to be compared with a number.
+    """The value of an aggregate over all rows of a queryset, to be compared with a number.
 
     `Aggregated(Sketch.objects.filter(user=OuterRef("user")), Count("id")) >= 5`
     """
@@ -115,7 +115,7 @@ def _as_is(value: Any) -> Any:
 
 
 def is_expression(value: object) -> bool:
-    """Whether it is Django's to compile."""
+    """Whether Django can compile it."""
     return isinstance(value, QuerySet | Q) or hasattr(value, "resolve_expression")
 
 
@@ -239,14 +239,14 @@ def _spans_relations(query: Any) -> bool:
 
 
 def _sort_sets(query: Query) -> None:
-    """The order of a set differs from process to process, and that of a list after IN says nothing."""
+    """Sort the values after IN: the order of a set differs from process to process, and has no meaning there."""
     for node in _nodes(query):
         if isinstance(node, In) and isinstance(node.rhs, list | tuple):
             node.rhs = sorted(node.rhs, key=lambda each: (type(each).__name__, repr(each)))
 
 
 def _nodes(node: Any) -> Iterator[Any]:
-    """An expression with all that it is made of."""
+    """An expression with all expressions and queries within it."""
     yield node
     if isinstance(node, Query):
         children = [node.where, *node.annotations.values(), *node.combined_queries]
@@ -258,7 +258,7 @@ def _nodes(node: Any) -> Iterator[Any]:
 
 
 def _postgresql() -> BaseDatabaseWrapper:
-    """The first of the site's PostgreSQL databases; it is not opened."""
+    """The first PostgreSQL database of the site; no connection is opened."""
     for connection in connections.all():
         if connection.vendor == "postgresql":
             return connection
@@ -266,7 +266,7 @@ def _postgresql() -> BaseDatabaseWrapper:
 
 
 def _with_literals(text: str, params: Sequence[Any]) -> str:
-    """A statement as Django gives it, with literals for its placeholders."""
+    """A statement of Django's compiler, with literals for its placeholders."""
     values = iter(params)
     parts = [
         sql.Literal(next(values)) if part == "%s" else trusted("%" if part == "%%" else part)

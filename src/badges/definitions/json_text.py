@@ -1,4 +1,4 @@
-"""The text of a badge file as JSON: what stands in it, where it breaks off, and how it is quoted in messages. Pure."""
+"""JSON: reads the text of a badge file, finds the places of its syntax errors, and quotes values in messages. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from badges.exceptions import DefinitionError
+from badges.definitions.errors import Errors
 
 SHOWN_MAX_LENGTH = 100
 _MAX_DIGITS = 50
-"""More than any key allows: what is longer need not be exact to be refused."""
+"""More than any key allows: a longer number need not be exact to be rejected."""
 _SYNTAX_HINTS = {
     "Extra data": "A badge file is one list: all badges between one [ and one ].",
     "Invalid control character": "A text stands on one line; a line break in it is written \\n, a tab \\t.",
@@ -34,39 +34,42 @@ class Object(dict[str, Any]):
         self.repeated = tuple(key for key, count in counts.items() if count > 1)
 
 
-def read(text: str) -> object | DefinitionError:
-    """What the text says: objects as `Object`, numbers as int if they are whole and as Decimal otherwise.
+def read(errors: Errors, text: str) -> object:
+    """The value of a text: objects as `Object`, numbers as int if they are whole and as Decimal otherwise.
 
-    :returns: the value, or what is wrong with the text.
+    :returns: None if there are errors.
     """
     try:
-        return json.loads(  # type: ignore[no-any-return]
+        return json.loads(
             text.removeprefix("\ufeff"), object_pairs_hook=Object, parse_int=_integer, parse_float=_number
         )
     except json.JSONDecodeError as error:
-        return _syntax_error(error)
+        message = f"this is not JSON: {error.msg}.\n{excerpt(error.doc, error.pos)}"
+        errors.at(f"line {error.lineno}, column {error.colno}").add(message, _syntax_hint(error))
     except RecursionError:
-        return DefinitionError("The JSON is nested too deeply.", "A badge file is a list of flat objects.")
+        errors.add("The JSON is nested too deeply.", "A badge file is a list of flat objects.")
+    return None
 
 
 def excerpt(text: str, position: int) -> str:
     """The line of `text` that holds `position`, with a caret below that character."""
     start = text.rfind("\n", 0, position) + 1
-    line, column = text[start:].partition("\n")[0], position - start
+    column = position - start
     # A long line is cut around the place, so that the caret stays below it on a terminal.
     cut = max(0, column - 60)
-    visible = "".join(character if character.isprintable() else " " for character in line[cut : cut + 100])
+    part = text[start:].partition("\n")[0][cut : cut + 100]
+    visible = "".join(character if character.isprintable() else " " for character in part)
     return f"    {visible.rstrip()}\n    {' ' * (column - cut)}^"
 
 
 def shown(text: str) -> str:
-    """`text` as it can stand in a message: short, on one line, without what a terminal would obey."""
+    """`text` for a message: short, on one line, without the control characters that a terminal would obey."""
     text = text if len(text) <= SHOWN_MAX_LENGTH else f"{text[:SHOWN_MAX_LENGTH]}..."
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def found(value: object) -> str:
-    """What kind of value stands in the file, in words."""
+    """The kind of a value in the file, in words."""
     if isinstance(value, str):
         return f'the text "{shown(value)}"'
     if value is None or isinstance(value, bool):
@@ -76,13 +79,8 @@ def found(value: object) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
-def _syntax_error(error: json.JSONDecodeError) -> DefinitionError:
-    message = f"this is not JSON: {error.msg}.\n{excerpt(error.doc, error.pos)}"
-    return DefinitionError(message, _syntax_hint(error), place=f"line {error.lineno}, column {error.colno}")
-
-
 def _syntax_hint(error: json.JSONDecodeError) -> str:
-    """The usual cause of what Python's parser complains about."""
+    """The usual cause of an error of Python's parser."""
     before, after = error.doc[: error.pos].rstrip(), error.doc[error.pos :].lstrip()
     if not error.doc.strip():
         return "The file is empty; a file without badges is []."
@@ -104,12 +102,12 @@ def _delimiter_hint(before: str, after: str) -> str:
     if after[0] in '"{[' or after[0].isdigit():
         last = re.search(r'("(?:[^"\\\n]|\\.)*"|[^\s",:]+)$', before[-SHOWN_MAX_LENGTH:])
         line = before.count("\n") + 1
-        return f"Probably a comma is missing in line {line} after {last[0] if last else 'the value'}."
+        return f"Probably a comma is missing on line {line} after {last[0] if last else 'the value'}."
     return 'A double quote inside a text is written \\".'
 
 
 def _integer(digits: str) -> int:
-    # Python refuses to convert thousands of digits. These are enough to see that the number is too large.
+    # Python does not convert thousands of digits. These are enough to see that the number is too large.
     return int(digits[:_MAX_DIGITS])
 
 

@@ -1,4 +1,4 @@
-"""badge.json, and rules in its form -> definitions. Pure: no database, and every error with its place."""
+"""Definitions from badge.json, and from rules in its form. Pure: no database, and every error with its place."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from badges.definitions import json_text, validation
+from badges.definitions.errors import Errors
 from badges.definitions.json_text import Object
 from badges.definitions.types import BADGE_FILE, Definition, Source, TriggerEvent, Watch
 from badges.definitions.validation import KEYS, LEVEL_KEYS
@@ -50,44 +51,45 @@ def parse(text: str, source: str = "badge.json") -> tuple[Definition, ...]:
 
     :raises InvalidDefinitions: with all errors at once.
     """
-    definitions, errors = survey(text)
+    errors = Errors()
+    definitions = survey(errors, text)
     if errors:
         raise InvalidDefinitions(source, errors)
     return definitions
 
 
-def survey(text: str, source: Source = BADGE_FILE) -> tuple[tuple[Definition, ...], tuple[DefinitionError, ...]]:
-    """The definitions that can be told from the text of a badge file, and all that is wrong in it.
+def survey(errors: Errors, text: str, source: Source = BADGE_FILE) -> tuple[Definition, ...]:
+    """The definitions in the text of a badge file, as far as they can be understood.
 
-    A badge with an error that PostgreSQL does not care about, such as a number for a name, is among the definitions, so
-    that its condition can be judged all the same.
+    A badge with an error that does not matter to PostgreSQL, such as a number for a name, is among the definitions, so
+    that its condition can be checked all the same.
     """
-    entries = json_text.read(text)
-    if isinstance(entries, DefinitionError):
-        return (), (entries,)
+    of_text = errors.at()
+    entries = json_text.read(of_text, text)
+    if of_text:
+        return ()
     if not isinstance(entries, list):
         message = f"A badge file is a list of badges; found {json_text.found(entries)}."
-        return (), (DefinitionError(message, "Put the badges between [ and ]."),)
+        errors.add(message, "Put the badges between [ and ].")
+        return ()
     definitions: list[Definition] = []
-    errors: list[DefinitionError] = []
     first_with_code: dict[str, str] = {}
     for number, entry in enumerate(entries, start=source.before + 1):
-        errors += validation.badge_errors(number, entry, source)
+        validation.check_badge(errors, number, entry, source)
         if isinstance(entry, Object):
             definitions += _definitions(number, entry, source)
         for code, where in _codes(number - source.before, entry):
             first = first_with_code.setdefault(code, where)
             if first != where:
-                message = f"the code is used twice, by {first} and by {where} of {source}."
-                place = f"{source.place(code, number)}, code"
-                errors.append(
-                    DefinitionError(message, "Give each badge a code of its own.", place=place, number=number)
+                errors.at(source.place(code, number), number).at("code").add(
+                    f"the code is used twice, by {first} and by {where} of {source}.",
+                    "Give each badge a code of its own.",
                 )
-    return tuple(definitions), tuple(errors)
+    return tuple(definitions)
 
 
 def _codes(number: int, entry: object) -> Iterator[tuple[str, str]]:
-    """The codes of an entry, each with the words that say where it stands."""
+    """The codes of an entry, each with its place in words."""
     if not isinstance(entry, Object):
         return
     levels = entry.get("levels")
@@ -101,8 +103,8 @@ def _codes(number: int, entry: object) -> Iterator[tuple[str, str]]:
 
 
 def _definitions(number: int, entry: Object, source: Source) -> Iterator[Definition]:
-    """The definitions of an entry that PostgreSQL can judge: one, or one for each level."""
-    values = _sound(entry, KEYS)
+    """The definitions of an entry that PostgreSQL can check: one, or one for each level."""
+    values = _valid(entry, KEYS)
     place = {"number": number, "source": source, "position": number}
     common = {**place, "name": "", **_triggers(entry, values)} | {
         key: values[key]
@@ -118,7 +120,7 @@ def _definitions(number: int, entry: Object, source: Source) -> Iterator[Definit
         if "code" in values and not {"progress", "goal", "levels"} & entry.keys():
             yield Definition(code=values["code"], condition=values["condition"], **common)
     elif "condition" not in entry and "progress" in values:
-        levels = [_sound(level, LEVEL_KEYS) for level in values.get("levels", ()) if isinstance(level, Object)]
+        levels = [_valid(level, LEVEL_KEYS) for level in values.get("levels", ()) if isinstance(level, Object)]
         for level in levels if "levels" in entry else [values]:
             if "code" in level and "goal" in level:
                 yield _with_goal(common | (level if "levels" in entry else {}), level, values["progress"])
@@ -139,7 +141,7 @@ def _with_goal(common: Mapping[str, Any], level: Mapping[str, Any], progress: st
 
 
 def _triggers(entry: Object, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that say when a badge is checked; empty if that cannot be told."""
+    """The fields with the events and tables of a badge; empty if they have errors."""
     if "triggers" in entry:
         if "triggers" not in values or set(validation.ONE_TRIGGER_KEYS) & entry.keys():
             return {}
@@ -167,9 +169,9 @@ def _events(value: str | list[str]) -> tuple[TriggerEvent, ...]:
     return tuple(event for event in TriggerEvent if event.value in names)
 
 
-def _sound(entry: Object, allowed: tuple[str, ...]) -> dict[str, Any]:
-    """The values of an entry that have no error of their own."""
-    values = {key: entry[key] for key in allowed if key in entry and not any(validation.value_errors(key, entry[key]))}
+def _valid(entry: Object, allowed: tuple[str, ...]) -> dict[str, Any]:
+    """The values of an entry that are valid by themselves."""
+    values = {key: entry[key] for key in allowed if key in entry and validation.is_valid(key, entry[key])}
     if "translations" in values:
         values["translations"] = {
             language.lower(): dict(texts) for language, texts in values["translations"].items() if texts

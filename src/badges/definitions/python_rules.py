@@ -1,9 +1,9 @@
-"""Badges declared in Python: the `badges.py` of the installed apps -> entries as in badge.json.
+"""Rules in Python: the badges that the `badges.py` of the installed apps declare, as entries like those of badge.json.
 
     register(Rule(code="star", name="Star", model=Sketch, on="update", user_field="user",
                   condition=Q(hit_views__gt=1000)))
 
-What an entry may hold is not known here. It goes through the parser of badge.json like those of the file.
+The entries are parsed and validated like those of the file.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from django.utils.functional import Promise
 from django.utils.module_loading import module_has_submodule
 
 from badges.definitions import django_expressions, parser
+from badges.definitions.errors import Errors
 from badges.definitions.types import Definition, Source, TriggerEvent
-from badges.exceptions import DefinitionError
 
 MODULE = "badges"
-"""The module of an app in which its rules stand."""
+"""The module of an app that declares its rules."""
 
 _OWN_APP = "badges"
 
 _NEVER = "false"
-"""In the place of an expression that has been found faulty."""
+"""In the place of an expression with an error."""
 
 
 class Rule:
@@ -66,7 +66,7 @@ class Rule:
 
 
 class _Module:
-    """What one run of a module has registered."""
+    """The rules that one run of a module has registered."""
 
     def __init__(self, spec: object) -> None:
         self.spec = spec
@@ -78,7 +78,7 @@ _modules: dict[str, _Module] = {}
 
 
 def register(*rules: Rule) -> None:
-    """Declare badges. To be called while a module is imported: the module is their place in messages."""
+    """Declare badges. To be called while a module is imported, as errors name that module."""
     for rule in rules:
         if not isinstance(rule, Rule):
             raise TypeError(f"register takes rules; found {rule!r}.")
@@ -104,21 +104,22 @@ def modules() -> list[str]:
 
 
 def path(module: str) -> str:
-    """Where a module stands, for people: `shop/badges.py`."""
+    """The path of a module, for messages: `shop/badges.py`."""
     return f"{module.replace('.', '/')}.py"
 
 
-def survey(module: str, before: int = 0) -> tuple[tuple[Definition, ...], tuple[DefinitionError, ...]]:
-    """The definitions that can be told from the rules of a module, and all that is wrong in them.
+def survey(errors: Errors, module: str, before: int = 0) -> tuple[Definition, ...]:
+    """The definitions in the rules of a module, as far as they can be understood.
 
     :param before: how many badges other sources have declared.
     """
     source = Source(path(module), before)
-    entries = [_Entry(rule, source, number) for number, rule in enumerate(_modules[module].rules, start=before + 1)]
-    found, errors = parser.survey(json.dumps([entry.keys for entry in entries]), source)
-    lost = {entry.number for entry in entries if entry.is_lost}
-    found = tuple(each for each in found if each.number not in lost)
-    return found, (*errors, *(error for entry in entries for error in entry.errors))
+    entries = [
+        _Entry(errors.at(source.place(rule.keys.get("code"), number), number), rule)
+        for number, rule in enumerate(_modules[module].rules, start=before + 1)
+    ]
+    found = parser.survey(errors, json.dumps([entry.keys for entry in entries]), source)
+    return tuple(each for each in found if not entries[each.number - before - 1].is_lost)
 
 
 def _place_of_app(module: str) -> int:
@@ -128,13 +129,12 @@ def _place_of_app(module: str) -> int:
 
 
 class _Entry:
-    """A rule on its way into JSON."""
+    """A rule as an entry of badge.json: `keys` is what JSON can hold."""
 
-    def __init__(self, rule: Rule, source: Source, number: int) -> None:
-        self.place = source.place(rule.keys.get("code"), number)
-        self.number = number
-        self.errors: list[DefinitionError] = []
+    def __init__(self, errors: Errors, rule: Rule) -> None:
+        self.errors = errors
         self.model = self._find_model(rule.model)
+        # Without the model, the names of its fields cannot be checked.
         self.is_lost = rule.model is not None and self.model is None
         keys = dict(rule.keys)
         if self.model is not None:
@@ -151,12 +151,9 @@ class _Entry:
                 keys[key] = _column(self.model, keys[key])
         self.keys = {str(key): self._plain(str(key), value) for key, value in keys.items()}
 
-    def _error(self, key: str, message: str, hint: str = "") -> None:
-        self.errors.append(DefinitionError(message, hint, place=f"{self.place}, {key}", number=self.number))
-
     def _replace(self, keys: dict[str, Any], ours: str, theirs: str, value: Any) -> None:
         if theirs in keys:
-            self._error(ours, f'"{ours}" and "{theirs}" say the same.', "Keep one of them.")
+            self.errors.at(ours).add(f'"{ours}" and "{theirs}" say the same.', "Keep one of them.")
         keys[theirs] = value
 
     def _trigger(self, trigger: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +172,8 @@ class _Entry:
             try:
                 model = apps.get_model(written)
             except (LookupError, ValueError) as error:
-                self._error("model", f"{str(error).removesuffix('.')}.", 'Write it like "shop.Order", or as a class.')
+                message = f"{str(error).removesuffix('.')}."
+                self.errors.at("model").add(message, 'Write it like "shop.Order", or as a class.')
                 return None
         if (
             isinstance(model, type)
@@ -185,7 +183,8 @@ class _Entry:
         ):
             return model
         if written is not None:
-            self._error("model", f"a model with a table is needed; found {written!r}.", "Name the model that changes.")
+            message = f"a model with a table is needed; found {written!r}."
+            self.errors.at("model").add(message, "Name the model that changes.")
         return None
 
     def _plain(self, key: str, value: Any) -> Any:
@@ -199,21 +198,22 @@ class _Entry:
         value = _scalar(value)
         if value is None or isinstance(value, str | int | float):
             return value
-        self._error(key, f"found {type(value).__name__}, which badge.json cannot hold.", "See the keys of badge.json.")
+        message = f"found {type(value).__name__}, which badge.json cannot hold."
+        self.errors.at(key).add(message, "See the keys of badge.json.")
         return _NEVER
 
     def _compile(self, key: str, value: Any) -> str:
         if self.model is None:
             if not self.is_lost:
-                self._error(key, "an expression is about the rows of a model.", "Name the model: model=Sketch.")
+                self.errors.at(key).add("an expression is about the rows of a model.", "Name the model: model=Sketch.")
             return _NEVER
         if not self.events:
-            return _NEVER  # That is an error of its own.
+            return _NEVER  # The parser reports that.
         compile_ = django_expressions.compile_condition if key == "condition" else django_expressions.compile_value
         try:
             return compile_(self.model, self.events, value)
         except django_expressions.InvalidExpression as error:
-            self._error(key, f"Django cannot compile it: {error.notice.message}", error.notice.hint)
+            self.errors.at(key).add(f"Django cannot compile it: {error.notice.message}", error.notice.hint)
             return _NEVER
 
 

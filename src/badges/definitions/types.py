@@ -18,7 +18,7 @@ CODE_MAX_LENGTH = 100
 GOAL_MAX_DIGITS = 40
 
 GOAL_DECIMAL_PLACES = 10
-"""Digits of a goal, and how many of them may stand behind the point."""
+"""The digits of a goal, and how many of them may follow the decimal point."""
 
 
 class TriggerEvent(enum.StrEnum):
@@ -43,7 +43,7 @@ class TriggerEvent(enum.StrEnum):
 
 
 class Source(NamedTuple):
-    """What declares badges, and what must be known of it to name their places."""
+    """A source of badges, with what it takes to name their places in messages."""
 
     module: str = ""
     """The path of a module with rules in Python; empty for the badge file."""
@@ -54,7 +54,7 @@ class Source(NamedTuple):
         return self.module or "the file"
 
     def place(self, code: object, number: int) -> str:
-        """Where a badge is declared, for people."""
+        """The place of a badge, for messages."""
         if not isinstance(code, str) or not code.strip():
             return f"badge {number - self.before} {'in' if self.module else 'of'} {self}"
         return f'badge "{shown(code)}"' + (f" in {self}" if self.module else "")
@@ -67,14 +67,14 @@ _RULE_DIGITS = 12
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Watch:
-    """A further table after whose changes a badge is looked at, for the user whom the changed row names."""
+    """A further table whose changes cause a check of the badge, for the user that the changed row names."""
 
     table: str
     events: tuple[TriggerEvent, ...]
     user_field: str
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in the file."""
+        """As the file has it."""
         return {"table": self.table, "on": [event.value for event in self.events], "user_field": self.user_field}
 
 
@@ -106,11 +106,11 @@ class Definition:
     watches: tuple[Watch, ...] = ()
     """The triggers of the file but the first, which is `trigger_table`, `events` and `user_field`."""
     per: str = ""
-    """The column of the trigger table that names the thing, of which there is one badge each; empty for none."""
+    """The column of the trigger table that names the subject, of which there is one badge each; empty for none."""
     revocable: bool = False
     active: bool = True
     expires_after: str = ""
-    """An interval as PostgreSQL reads it; empty for never."""
+    """An interval in PostgreSQL's notation; empty for never."""
     number: int = 0
     """Its place among all badges, from 1: those of the file, then those in Python. The levels of a badge share one."""
     source: Source = BADGE_FILE
@@ -123,7 +123,7 @@ class Definition:
 
     @property
     def question(self) -> str:
-        """The author's own SQL, from which all else follows: the progress, or else the condition."""
+        """The SQL of the author: the progress, from which the condition follows, or else the condition."""
         return self.progress or self.condition
 
     @property
@@ -133,7 +133,7 @@ class Definition:
 
     @property
     def rule(self) -> str:
-        """A digest of all that decides who earns the badge and who keeps it: the version of the rule."""
+        """The version of the rule: a digest of all that decides which users earn the badge and keep it."""
         rule = {
             "condition": self.condition,
             "events": [event.value for event in self.events],
