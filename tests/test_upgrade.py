@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 
 import psycopg
@@ -10,7 +9,7 @@ import pytest
 from conftest import entry
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection, connections
+from django.db import connection, connections
 from psycopg import sql
 
 from badges.models import Badge, BadgeDefinition
@@ -194,27 +193,24 @@ def test_back_and_forth(old, badge_file):
     assert (1, "renamed") in old.held()
 
 
-def test_from_the_tables_without_rules(old, badge_file):
-    """From the tables of 0002 to those of 0003 and back: badges stay, one of each code, and none that has ended."""
+def test_commands_before_the_migration(old, badge_file):
+    """With the table of 0.1, create_badge_triggers asks for the migration, which gives definitions sound defaults."""
+    old.sketch(1)
     badge_file(COLLECTOR)
-    old.migrate("badges", "0002")
-    old.execute(
-        """
-        INSERT INTO badges_badgedefinition (code, name, description, category, image, points, position, secret,
-                                            condition, trigger_condition, trigger_table, user_field)
-        SELECT code, code, '', '', '', 0, 0, false, 'true', '["insert"]', 'dummy_sketch', 'user_id'
-        FROM unnest(ARRAY['collector', 'other']) AS code;
-        INSERT INTO badges_badge (user_id, code) VALUES (1, 'collector'), (2, 'collector')
-        """
-    )
     with pytest.raises(CommandError, match=r"manage\.py migrate"):
         old.run("create_badge_triggers")
     old.migrate()
-    assert old.held() == [(1, "collector"), (2, "collector")]
-    rows = old.execute("SELECT DISTINCT goal, per, revocable, active, rule FROM badges_badgedefinition")
-    assert rows == [(None, "", False, True, "")]
+    columns = "goal, per, revocable, active, expires_after, progress, translations, triggers, trigger_condition, rule"
+    rows = old.execute(f"SELECT DISTINCT {columns} FROM badges_badgedefinition")
+    assert rows == [(None, "", False, True, "", "", "{}", "[]", "[]", "")]
     assert "Done" in old.run("create_badge_triggers")
-    old.sketch(1)
+
+
+def test_back_with_subjects_and_expired_badges(old, badge_file):
+    """Back to 0.1, one badge of each name stays, and none that has expired; no function of 1.0 is left."""
+    old.migrate()
+    badge_file(COLLECTOR, entry("other", condition="true"))
+    old.run("create_badge_triggers")
     old.execute(
         """
         INSERT INTO badges_badge (user_id, code, thing, awarded_at)
@@ -223,15 +219,29 @@ def test_from_the_tables_without_rules(old, badge_file):
         INSERT INTO badges_badge (user_id, code, expires_at) VALUES (1, 'other', now() - interval '1 day')
         """
     )
-    old.migrate("badges", "0002")
-    assert old.held() == [(1, "collector"), (2, "collector"), (2, "other")]
+    old.migrate("badges", "0001")
+    assert old.held() == [(1, "collector"), (2, "other")]
     assert old.execute("SELECT count(*) FROM pg_proc WHERE proname LIKE 'badges%'") == [(0,)]
-    with pytest.raises(IntegrityError):
-        old.execute("INSERT INTO badges_badge (user_id, code) VALUES (2, 'other')")
     old.sketch(1)
     old.migrate()
     assert "Done" in old.run("create_badge_triggers")
-    assert old.held() == [(1, "collector"), (2, "collector"), (2, "other")]
+    assert old.held() == [(1, "collector"), (2, "other")]
+
+
+def test_from_the_development_version(empty):
+    """A database with all four migrations of the development version is migrated, and can forget the other three."""
+    empty.migrate()
+    recorded = "SELECT name FROM django_migrations WHERE app = 'badges' ORDER BY name"
+    own = empty.execute(recorded)
+    empty.execute(
+        """
+        INSERT INTO django_migrations (app, name, applied)
+        VALUES ('badges', '0003_rules', now()), ('badges', '0004_events', now()), ('badges', '0005_deliveries', now())
+        """
+    )
+    assert "No migrations to apply" in empty.run("migrate", "badges")
+    empty.run("migrate", "badges", prune=True)
+    assert empty.execute(recorded) == own == [("0001_initial",), ("0002_definitions",)]
 
 
 def test_new_database(empty, badge_file):
@@ -279,17 +289,17 @@ def test_columns_that_sql_may_rely_on(empty):
     ]
 
 
-def test_back_to_before_the_history(old, badge_file):
-    """Without the table of events badges are awarded as before; with it again, the history catches up."""
-    old.migrate()
+def test_history_after_the_way_back(old, badge_file):
+    """0.1 has no history: after the way back and forth it begins with the badges that are held."""
     badge_file(COLLECTOR)
+    old.migrate()
     old.run("create_badge_triggers")
-    migration = importlib.import_module("badges.migrations.0004_events").Migration
-    old.migrate("badges", next(name for app, name in migration.dependencies if app == "badges"))
     for _ in range(2):
         old.sketch(1)
-    assert (1, "collector") in old.held()
+    history = "SELECT user_id, code, kind, cause, quiet FROM badges_badgeevent"
+    assert old.execute(history) == [(1, "collector", "awarded", "insert on public.dummy_sketch", False)]
+    old.migrate("badges", "0001")
     old.migrate()
+    assert old.execute(history) == []
     old.run("create_badge_triggers")
-    events = old.execute("SELECT user_id, code, kind, cause FROM badges_badgeevent WHERE code = 'collector'")
-    assert events == [(1, "collector", "awarded", "insert on public.dummy_sketch")]
+    assert old.execute(history) == [(1, "collector", "awarded", "found", True)]

@@ -1,4 +1,4 @@
-"""The tables that sites read: the badges that users hold, their history, and what the badge file declares."""
+"""The tables: badges that users hold, their history, the definitions, and the queues of checks and deliveries."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ __all__ = ["Badge", "BadgeDefinition", "BadgeEvent", "Delivery", "Failure", "Pen
 class BadgeDefinition(models.Model):
     """A badge as the badge file declares it; written by `create_badge_triggers`, in the transaction of the triggers.
 
-    Its table is not managed, as its rows belong to the installed triggers: `manage.py flush` empties managed tables,
-    and badges would then be awarded that nobody can name.
+    The table is not managed, as its rows belong to the installed triggers: `manage.py flush` empties managed tables,
+    and the triggers would then award badges without a definition.
     """
 
     code = models.CharField(_("code"), primary_key=True, max_length=CODE_MAX_LENGTH)
@@ -50,17 +50,20 @@ class BadgeDefinition(models.Model):
         _("goal"), null=True, blank=True, max_digits=GOAL_MAX_DIGITS, decimal_places=GOAL_DECIMAL_PLACES
     )
     triggers = models.JSONField(
-        _("triggers"), blank=True, default=list, help_text=_("The tables that are watched beside the trigger table.")
+        _("triggers"), blank=True, default=list, help_text=_("Tables watched in addition to the trigger table.")
     )
     per = models.TextField(_("per"), blank=True, default="")
     revocable = models.BooleanField(_("revocable"), default=False)
     active = models.BooleanField(_("active"), default=True)
     expires_after = models.TextField(_("expires after"), blank=True, default="")
     rule = models.TextField(
-        _("rule"), blank=True, default="", help_text=_("The version of the rule: a digest of what decides the badge.")
+        _("rule"),
+        blank=True,
+        default="",
+        help_text=_("Version of the rule: a digest of the keys that decide the badge."),
     )
     retired_at = models.DateTimeField(
-        _("retired at"), null=True, blank=True, help_text=_("When the badge was taken out of the badge file.")
+        _("retired at"), null=True, blank=True, help_text=_("When the badge was removed from the badge file.")
     )
 
     class Meta:
@@ -74,12 +77,12 @@ class BadgeDefinition(models.Model):
 
     @property
     def shown_name(self) -> str:
-        """The name in the language that is active."""
+        """The name in the active language."""
         return self._shown("name")
 
     @property
     def shown_description(self) -> str:
-        """The description in the language that is active."""
+        """The description in the active language."""
         return self._shown("description")
 
     def _shown(self, field: str) -> str:
@@ -88,7 +91,7 @@ class BadgeDefinition(models.Model):
 
 
 class PendingCheck(models.Model):
-    """A badge that is to be looked at again, as another transaction was about to change what decides it.
+    """A badge to be checked again, as a concurrent transaction was changing rows that its condition reads.
 
     Written and settled by the database; see docs/concurrency.md.
     """
@@ -101,10 +104,10 @@ class PendingCheck(models.Model):
         on_delete=models.CASCADE,
         related_name="+",
         db_index=False,
-        db_constraint=False,  # looking the user up would be one more thing that a write could wait for
+        db_constraint=False,  # checking it would be another lock that a write could wait for
     )
     code = models.CharField(_("code"), max_length=CODE_MAX_LENGTH)
-    thing = models.TextField(_("thing"), blank=True, default="", db_default="")
+    thing = models.TextField(_("subject"), blank=True, default="", db_default="")
     evidence = models.JSONField(_("evidence"))
     noted_at = models.DateTimeField(_("noted at"), db_default=Now())
     noted_by = models.TextField(
@@ -112,7 +115,7 @@ class PendingCheck(models.Model):
         db_default=Cast(
             models.Func(function="pg_current_xact_id", output_field=models.TextField()), models.TextField()
         ),
-        help_text=_("The transaction that left the check."),
+        help_text=_("Transaction that left the check."),
     )
     failed_at = models.DateTimeField(_("failed at"), null=True, blank=True)
 
@@ -126,7 +129,7 @@ class PendingCheck(models.Model):
 
 
 class Failure(models.Model):
-    """A condition that failed, which cost no write anything but the badge. Several rows may count the same failure."""
+    """A condition that failed: the write succeeded, without the badge. Several rows may count the same failure."""
 
     id = models.UUIDField(primary_key=True, db_default=RandomUUID(), editable=False)
     code = models.CharField(_("code"), max_length=CODE_MAX_LENGTH)
@@ -146,26 +149,26 @@ class Failure(models.Model):
 
 
 class BadgeManager(models.Manager["Badge"]):
-    """Badges that have not expired, with the name that their definition has today in the language that is active."""
+    """Badges that have not expired, with the current name of their definition in the active language."""
 
     shows_expired = False
 
     def get_queryset(self) -> models.QuerySet[Badge]:
-        # The property of the same name is for badges that come from elsewhere.
+        # The property of the same name serves badges that were loaded without this manager.
         badges = super().get_queryset().annotate(name=ShownName())  # type: ignore[no-redef]
         if self.shows_expired:
             return badges
         return badges.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=Now()))
 
     def award(self, user: Any, code: str, thing: Any = "", *, by: Any = None, reason: str = "") -> Badge:
-        """Award a badge by hand, under the lock that the triggers use; a badge that is held already stays as it is.
+        """Award a badge manually, under the lock that the triggers use; a badge that is held already stays as it is.
 
-        What was awarded by hand is never taken back by the rule.
+        The rule never revokes a badge that was awarded manually.
 
         :param user: the user, or the key of one.
-        :param thing: what the badge is for, if there is one for each (the key `per` of the badge file).
-        :param by: who awards it: a user, of whom the history keeps the username, or any text.
-        :param reason: why; the history keeps it.
+        :param thing: the subject, for a badge that is awarded once per subject (the key `per` of the badge file).
+        :param by: the author of the award: a user, whose username the history keeps, or any text.
+        :param reason: the reason, which the history keeps.
         :raises UnknownBadge: no definition has this code.
         :raises NotInLine: `create_badge_triggers` has not run yet.
         """
@@ -174,9 +177,9 @@ class BadgeManager(models.Manager["Badge"]):
         return self.get(user=user, code=code, thing=str(thing))
 
     def revoke(self, user: Any, code: str, thing: Any = "", *, by: Any = None, reason: str = "") -> bool:
-        """Take a badge away by hand. The next write that meets its condition awards it again.
+        """Revoke a badge manually. The next write that satisfies its condition awards it again.
 
-        :param by: who takes it away, and :param reason: why, as for `award`.
+        :param by: the author, and :param reason: the reason, as for `award`.
         :returns: whether the user held it.
         :raises NotInLine: `create_badge_triggers` has not run yet.
         """
@@ -184,7 +187,7 @@ class BadgeManager(models.Manager["Badge"]):
         return self._call(query, user, code, by, reason, thing)
 
     def progress(self, user: Any) -> dict[str, Progress]:
-        """How far a user has come on the way to each badge that has a goal, by code, in the order of the badges.
+        """The progress of a user towards each badge that has a goal, by code, in the order of the badges.
 
         :param user: the user, or the key of one.
         :raises NotInLine: `create_badge_triggers` has not run yet.
@@ -193,7 +196,7 @@ class BadgeManager(models.Manager["Badge"]):
         return self.progress_of([key])[key]
 
     def progress_of(self, users: Iterable[Any]) -> dict[Any, dict[str, Progress]]:
-        """The same for several users at once, by the key of each: one query for all, however many they are."""
+        """The same for several users, by their keys, in one query."""
         keys = [getattr(user, "pk", user) for user in users]
         alias = router.db_for_read(self.model)
         with_goal = BadgeDefinition.objects.using(alias).filter(active=True, retired_at=None, goal__isnull=False)
@@ -218,21 +221,21 @@ class BadgeManager(models.Manager["Badge"]):
 
 
 class BadgeWithExpiredManager(BadgeManager):
-    """All badges, those that have expired too."""
+    """All badges, including expired ones."""
 
     shows_expired = True
 
 
 def _actor(by: Any) -> str:
-    """Who did it, as the history keeps it."""
+    """The author of a manual award or revocation, as the history keeps it."""
     return "" if by is None else str(by.get_username() if isinstance(by, AbstractBaseUser) else by)
 
 
 class Badge(models.Model):
-    """One badge that one user holds; `thing` says for what, if there is one of it for each thing.
+    """One badge that one user holds; `thing` is the subject of a badge that is awarded once per subject.
 
     `awarded_at` is empty for badges that were awarded by version 0.1, which did not record it. `evidence` is what the
-    condition saw: the table, the operation and the columns of the changed row that the condition read.
+    condition was evaluated on: the table, the operation and the columns of the changed row that it reads.
     """
 
     id = models.UUIDField(primary_key=True, db_default=RandomUUID(), editable=False)
@@ -242,7 +245,7 @@ class Badge(models.Model):
         on_delete=models.CASCADE,
         related_name="badges",
         db_index=False,  # the unique constraint begins with the user
-        db_constraint=False,  # the migration makes one that is checked at once and cascades in the database
+        db_constraint=False,  # the migration adds one that is checked at once and cascades in the database
     )
     definition = DefinitionField(
         BadgeDefinition,
@@ -250,17 +253,21 @@ class Badge(models.Model):
         on_delete=models.PROTECT,
         related_name="badges",
         db_column="code",
-        db_index=False,  # a text's index would bring a second one along, for LIKE
+        db_index=False,  # with one, Django adds a second index for LIKE
         db_constraint=False,  # as for the user
     )
     awarded_at = models.DateTimeField(_("awarded at"), db_default=Now(), null=True, editable=False)
     evidence = models.JSONField(_("evidence"), null=True, blank=True, editable=False)
     thing = models.TextField(
-        _("thing"), blank=True, default="", db_default="", help_text=_("The key of what the badge was awarded for.")
+        _("subject"),
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Key of the subject that the badge was awarded for."),
     )
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     by_hand = models.BooleanField(
-        _("by hand"), default=False, db_default=False, help_text=_("Awarded by hand: its rule never takes it back.")
+        _("manual"), default=False, db_default=False, help_text=_("Awarded manually: the rule never revokes it.")
     )
 
     code: str
@@ -272,8 +279,9 @@ class Badge(models.Model):
         verbose_name = _("badge")
         verbose_name_plural = _("badges")
         constraints = (
-            # The collation keeps the planner from the index on the code alone, where our lookups ask with it too: on
-            # a young table it takes both for equally good, and then reads all holders of a badge for each user.
+            # The lookups of the generated functions use the same collation, which rules out the index on the code
+            # alone: on a table without statistics the planner rates both indexes equally, and with the other one it
+            # would read all holders of a badge for each user.
             models.UniqueConstraint("user", Collate("definition", "C"), "thing", name="badges_badge_user_code"),
         )
         indexes = (models.Index(fields=["definition"], name="badges_badge_code"),)
@@ -283,7 +291,7 @@ class Badge(models.Model):
 
     @cached_property
     def name(self) -> Any:
-        """The badge's name today. Badges that come from `Badge.objects` bring it with them, without a query."""
+        """The current name of the badge. Badges from `Badge.objects` have it already, without a query."""
         return self.definition.shown_name
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
@@ -292,10 +300,10 @@ class Badge(models.Model):
 
 
 class BadgeEvent(models.Model):
-    """A badge that came or went: what, who, when, by what. Written by the database, whoever awards or revokes.
+    """An award, revocation or expiry of a badge. Written by the database, whichever client causes it.
 
-    Events are added, never changed; they go with their user. A user holds a badge if the last event of that user, code
-    and thing is `awarded`.
+    Events are added, never changed, and deleted with their user. A user holds a badge if the last event of that user,
+    code and thing is `awarded`.
     """
 
     class Kind(models.TextChoices):
@@ -307,7 +315,7 @@ class BadgeEvent(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("user"),
-        on_delete=models.DO_NOTHING,  # the database does it
+        on_delete=models.DO_NOTHING,  # the constraint in the database cascades
         related_name="badge_events",
         db_index=False,  # the index on user and time begins with it
         db_constraint=False,  # as for badges
@@ -315,40 +323,44 @@ class BadgeEvent(models.Model):
     definition = DefinitionField(
         BadgeDefinition,
         verbose_name=_("badge"),
-        on_delete=models.DO_NOTHING,  # history outlives what it tells of
+        on_delete=models.DO_NOTHING,  # the history outlives the definition
         related_name="events",
         db_column="code",
         db_index=False,
         db_constraint=False,
     )
     thing = models.TextField(
-        _("thing"),
+        _("subject"),
         blank=True,
         default="",
         db_default="",
-        help_text=_("What the badge is for, if there is one for each."),
+        help_text=_("Subject of a badge that is awarded once per subject."),
     )
     kind = models.TextField(_("kind"), choices=Kind)
     at = models.DateTimeField(
         _("at"),
         null=True,
         db_default=models.Func(function="clock_timestamp", output_field=models.DateTimeField()),
-        help_text=_("Empty for badges that version 0.1 awarded, which did not record it."),
+        help_text=_("Empty for badges awarded by version 0.1, which did not record it."),
     )
-    cause = models.TextField(_("cause"), help_text=_("What did it: a write to a table, a command, somebody by hand."))
+    cause = models.TextField(_("cause"), help_text=_("A write to a table, a command, or a manual award or revocation."))
     evidence = models.JSONField(_("evidence"), null=True, blank=True)
     rule = models.TextField(
-        _("rule"), blank=True, default="", db_default="", help_text=_("Version of the rule that was in force.")
+        _("rule"), blank=True, default="", db_default="", help_text=_("Version of the rule at that time.")
     )
-    actor = models.TextField(_("actor"), blank=True, default="", db_default="", help_text=_("Who did it by hand."))
-    reason = models.TextField(_("reason"), blank=True, default="", db_default="", help_text=_("Why, by hand."))
+    actor = models.TextField(
+        _("actor"), blank=True, default="", db_default="", help_text=_("Author of a manual award or revocation.")
+    )
+    reason = models.TextField(
+        _("reason"), blank=True, default="", db_default="", help_text=_("Reason for a manual award or revocation.")
+    )
     transaction = models.BigIntegerField(
         _("transaction"),
         db_default=CurrentTransaction(),
-        help_text=_("The transaction that wrote it: those that end later may have a lower one."),
+        help_text=_("Id of the writing transaction; one that commits later may have a lower id."),
     )
     quiet = models.BooleanField(
-        _("quiet"), default=False, db_default=False, help_text=_("Told to nobody: no signal is sent, no toast shown.")
+        _("quiet"), default=False, db_default=False, help_text=_("No signal is sent and no toast is shown.")
     )
 
     code: str
@@ -367,12 +379,12 @@ class BadgeEvent(models.Model):
 
 
 class Delivery(models.Model):
-    """An event that is still to be sent to the receivers of the signals; gone once all of them have returned.
+    """An event that is still to be sent to the receivers of the signals; deleted once all of them have returned.
 
-    Written by the database with the event, if BADGES_SIGNALS says so; worked off by `listen_badges`.
+    Written by the database with the event, if BADGES_SIGNALS is on; processed by `listen_badges`.
     """
 
-    # Without constraints: nobody who deletes a user or an event is to wait for the listener.
+    # Without constraints, so that deleting a user or an event does not wait for the listener.
     event = models.OneToOneField(
         "badges.BadgeEvent",
         verbose_name=_("event"),
@@ -389,15 +401,13 @@ class Delivery(models.Model):
         db_index=False,
         db_constraint=False,
     )
-    at = models.DateTimeField(_("at"), help_text=_("That of the event: what comes first for its user is sent first."))
+    at = models.DateTimeField(_("at"), help_text=_("Time of the event; the events of a user are sent in this order."))
     attempts = models.IntegerField(_("attempts"), default=0, db_default=0)
-    next_at = models.DateTimeField(_("next at"), db_default=Now(), help_text=_("It is not tried before."))
-    done = models.JSONField(
-        _("done"), default=list, db_default=[], help_text=_("The receivers that have returned already.")
-    )
+    next_at = models.DateTimeField(_("next at"), db_default=Now(), help_text=_("Not sent before this time."))
+    done = models.JSONField(_("done"), default=list, db_default=[], help_text=_("Receivers that have returned."))
     error = models.TextField(_("error"), blank=True, default="", db_default="")
     parked_at = models.DateTimeField(
-        _("parked at"), null=True, blank=True, help_text=_("When it was put aside, after too many attempts.")
+        _("parked at"), null=True, blank=True, help_text=_("When it was parked, after too many attempts.")
     )
 
     class Meta:
@@ -416,19 +426,21 @@ class Delivery(models.Model):
 
 
 @receiver(pre_save, sender=Badge)
-def make_way_for_a_loaded_badge(instance: Badge, raw: bool, using: str, **_: Any) -> None:
-    """Let loaddata bring a badge before its user, or after a trigger has awarded it for a row loaded before."""
+def prepare_for_a_loaded_badge(instance: Badge, raw: bool, using: str, **_: Any) -> None:
+    """Let loaddata insert a badge before its user, or after a trigger has awarded it for a row loaded earlier."""
     if raw:
         with connections[using].cursor() as cursor:
             cursor.execute("SET CONSTRAINTS badges_badge_user_id_fk, badges_badgeevent_user_id_fk DEFERRED")
             cursor.execute("SELECT set_config('badges.cause', 'loaddata', true)")
-        twins = Badge._base_manager.using(using).filter(user=instance.user_id, code=instance.code, thing=instance.thing)
-        twins.exclude(pk=instance.pk).delete()
+        others = Badge._base_manager.using(using).filter(
+            user=instance.user_id, code=instance.code, thing=instance.thing
+        )
+        others.exclude(pk=instance.pk).delete()
 
 
 @receiver(post_save, sender=Badge)
-def end_of_a_loaded_badge(raw: bool, using: str, **_: Any) -> None:
-    """What the transaction of loaddata does next has another cause."""
+def reset_the_cause(raw: bool, using: str, **_: Any) -> None:
+    """Reset the cause: the next write in the transaction of loaddata is not a loaded badge."""
     if raw:
         with connections[using].cursor() as cursor:
             cursor.execute("SELECT set_config('badges.cause', '', true)")

@@ -1,4 +1,8 @@
-"""From the table of 0.1 to the tables of 1.0, with every badge that somebody holds kept."""
+"""From the table of 0.1 to the tables of 1.0; users keep their badges.
+
+It has the name of the first of the four migrations that made the same tables during the development of 1.0, so that a
+database with all four applied counts as migrated.
+"""
 
 import django.contrib.postgres.functions
 import django.db.models.functions.comparison
@@ -9,7 +13,7 @@ from django.db import migrations, models
 import badges.fields
 from badges.exceptions import UnsupportedDatabase
 
-# The triggers of 0.1 write the column "name", which goes: left alone, they would break every write to their tables.
+# The triggers of 0.1 write the column "name", which no longer exists: with them, writes to their tables would fail.
 DROP_TRIGGERS_OF_0_1 = r"""
 DO $$
 DECLARE
@@ -33,7 +37,7 @@ END
 $$
 """
 
-# The other way round: the triggers of 1.0 write columns that 0.1 does not have.
+# The triggers of 1.0 write columns that 0.1 does not have.
 DROP_TRIGGERS_OF_1_0 = r"""
 DO $$
 DECLARE
@@ -60,7 +64,8 @@ END
 $$
 """
 
-# The definitions are made from the badges that exist, and start as retired: the file brings back what it still has.
+# The definitions are made from the existing badges, as retired: `create_badge_triggers` restores those that the badge
+# file still declares.
 KEEP_BADGES_OF_0_1 = """
 CREATE TEMPORARY TABLE badges_of_0_1 ON COMMIT DROP AS
 SELECT id, user_id, code, name FROM badges_badge
@@ -69,14 +74,17 @@ SELECT id, user_id, code, name FROM badges_badge
 RESTORE_BADGES_OF_0_1 = [
     """
     INSERT INTO badges_badgedefinition
-        (code, name, description, category, image, points, position, secret,
-         condition, trigger_condition, trigger_table, user_field, retired_at)
+        (code, name, description, category, image, points, position, secret, condition, trigger_condition,
+         trigger_table, user_field, retired_at, translations, progress, triggers, per, revocable, active, expires_after,
+         rule)
     SELECT DISTINCT ON (code)
-        code, name, '', '', '', 0, 0, false, '', '[]'::jsonb, '', '', statement_timestamp()
+        code, name, '', '', '', 0, 0, false, '', '[]'::jsonb,
+        '', '', statement_timestamp(), '{}'::jsonb, '', '[]'::jsonb, '', false, true, '',
+        ''
     FROM badges_of_0_1
     ORDER BY code, id DESC
     """,
-    # 0.1 kept user and name unique, not user and code. When it awarded a badge, it did not record.
+    # In 0.1 user and name were unique, not user and code, and the time of an award was not recorded.
     """
     INSERT INTO badges_badge (user_id, code, awarded_at)
     SELECT DISTINCT user_id, code, NULL::timestamptz
@@ -85,11 +93,13 @@ RESTORE_BADGES_OF_0_1 = [
     "DROP TABLE badges_of_0_1",
 ]
 
-# Back to 0.1: two badges of one user may have come to share a name, which 0.1 does not allow.
+# Back to 0.1: there a user holds a name once, and no badge expires. Several badges of one user may share a name: badges
+# of several subjects, or two codes that were given the same name.
 KEEP_BADGES_OF_1_0 = """
 CREATE TEMPORARY TABLE badges_of_1_0 ON COMMIT DROP AS
 SELECT DISTINCT ON (b.user_id, d.name) b.user_id, b.code, d.name
 FROM badges_badge b JOIN badges_badgedefinition d USING (code)
+WHERE b.expires_at IS NULL OR b.expires_at > statement_timestamp()
 ORDER BY b.user_id, d.name, b.awarded_at
 """
 
@@ -98,14 +108,27 @@ RESTORE_BADGES_OF_1_0 = [
     "DROP TABLE badges_of_1_0",
 ]
 
-# Checked at once, so that a user who is deleted meanwhile fails the award and not the writer's COMMIT.
-# The users' can be deferred, as loaddata may bring a badge before its user.
-FOREIGN_KEYS = """
-ALTER TABLE badges_badge
-    ADD CONSTRAINT badges_badge_user_id_fk FOREIGN KEY (user_id) REFERENCES {users} ({key}) ON DELETE CASCADE
-        DEFERRABLE INITIALLY IMMEDIATE,
-    ADD CONSTRAINT badges_badge_code_fk FOREIGN KEY (code) REFERENCES badges_badgedefinition (code)
-"""
+# Checked at once, so that the concurrent deletion of a user makes the award fail and not the COMMIT of the write.
+# Those of users are deferrable, as loaddata may insert a badge or an event before its user.
+FOREIGN_KEYS = [
+    """
+    ALTER TABLE badges_badge
+        ADD CONSTRAINT badges_badge_user_id_fk FOREIGN KEY (user_id) REFERENCES {users} ({key}) ON DELETE CASCADE
+            DEFERRABLE INITIALLY IMMEDIATE,
+        ADD CONSTRAINT badges_badge_code_fk FOREIGN KEY (code) REFERENCES badges_badgedefinition (code)
+    """,
+    """
+    ALTER TABLE badges_badgeevent
+        ADD CONSTRAINT badges_badgeevent_user_id_fk FOREIGN KEY (user_id) REFERENCES {users} ({key}) ON DELETE CASCADE
+            DEFERRABLE INITIALLY IMMEDIATE
+    """,
+]
+
+DEFINITION_OPTIONS = {
+    "verbose_name": "badge definition",
+    "verbose_name_plural": "badge definitions",
+    "ordering": ("position", "goal", "code"),
+}
 
 
 def require_postgresql(apps, schema_editor):
@@ -119,11 +142,12 @@ def require_postgresql(apps, schema_editor):
 def add_foreign_keys(apps, schema_editor):
     users = apps.get_model(settings.AUTH_USER_MODEL)._meta
     quote = schema_editor.quote_name
-    schema_editor.execute(FOREIGN_KEYS.format(users=quote(users.db_table), key=quote(users.pk.column)))
+    for statement in FOREIGN_KEYS:
+        schema_editor.execute(statement.format(users=quote(users.db_table), key=quote(users.pk.column)))
 
 
 class Migration(migrations.Migration):
-    dependencies = [("badges", "0001_initial")]
+    dependencies = [("badges", "0001_initial"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
     operations = [
         migrations.RunPython(require_postgresql, migrations.RunPython.noop),
         migrations.RunSQL(DROP_TRIGGERS_OF_0_1, DROP_TRIGGERS_OF_1_0),
@@ -148,17 +172,41 @@ class Migration(migrations.Migration):
                     "retired_at",
                     models.DateTimeField(
                         blank=True,
-                        help_text="When the badge was taken out of the badge file.",
+                        help_text="When the badge was removed from the badge file.",
                         null=True,
                         verbose_name="retired at",
                     ),
                 ),
+                ("translations", models.JSONField(blank=True, default=dict, verbose_name="translations")),
+                ("progress", models.TextField(blank=True, default="", verbose_name="progress")),
+                (
+                    "goal",
+                    models.DecimalField(blank=True, decimal_places=10, max_digits=40, null=True, verbose_name="goal"),
+                ),
+                (
+                    "triggers",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="Tables watched in addition to the trigger table.",
+                        verbose_name="triggers",
+                    ),
+                ),
+                ("per", models.TextField(blank=True, default="", verbose_name="per")),
+                ("revocable", models.BooleanField(default=False, verbose_name="revocable")),
+                ("active", models.BooleanField(default=True, verbose_name="active")),
+                ("expires_after", models.TextField(blank=True, default="", verbose_name="expires after")),
+                (
+                    "rule",
+                    models.TextField(
+                        blank=True,
+                        default="",
+                        help_text="Version of the rule: a digest of the keys that decide the badge.",
+                        verbose_name="rule",
+                    ),
+                ),
             ],
-            options={
-                "verbose_name": "badge definition",
-                "verbose_name_plural": "badge definitions",
-                "ordering": ("position", "code"),
-            },
+            options=DEFINITION_OPTIONS,
         ),
         migrations.CreateModel(
             name="Badge",
@@ -205,6 +253,26 @@ class Migration(migrations.Migration):
                         verbose_name="user",
                     ),
                 ),
+                (
+                    "thing",
+                    models.TextField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        help_text="Key of the subject that the badge was awarded for.",
+                        verbose_name="subject",
+                    ),
+                ),
+                ("expires_at", models.DateTimeField(blank=True, null=True, verbose_name="expires at")),
+                (
+                    "by_hand",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="Awarded manually: the rule never revokes it.",
+                        verbose_name="manual",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "badge",
@@ -213,6 +281,7 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         models.F("user"),
                         django.db.models.functions.comparison.Collate("definition", "C"),
+                        models.F("thing"),
                         name="badges_badge_user_code",
                     ),
                 ],
@@ -245,7 +314,7 @@ class Migration(migrations.Migration):
                             models.Func(function="pg_current_xact_id", output_field=models.TextField()),
                             models.TextField(),
                         ),
-                        help_text="The transaction that left the check.",
+                        help_text="Transaction that left the check.",
                         verbose_name="noted by",
                     ),
                 ),
@@ -261,6 +330,7 @@ class Migration(migrations.Migration):
                         verbose_name="user",
                     ),
                 ),
+                ("thing", models.TextField(blank=True, db_default="", default="", verbose_name="subject")),
             ],
             options={
                 "verbose_name": "pending check",
@@ -299,15 +369,216 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["code", "sqlstate"], name="badges_failure_code")],
             },
         ),
-        migrations.RunSQL(RESTORE_BADGES_OF_0_1, KEEP_BADGES_OF_1_0),
-        migrations.RunPython(add_foreign_keys, migrations.RunPython.noop),
-        migrations.AlterModelOptions(
-            name="badgedefinition",
+        migrations.CreateModel(
+            name="BadgeEvent",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        db_default=django.contrib.postgres.functions.RandomUUID(),
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "thing",
+                    models.TextField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        help_text="Subject of a badge that is awarded once per subject.",
+                        verbose_name="subject",
+                    ),
+                ),
+                (
+                    "kind",
+                    models.TextField(
+                        choices=[("awarded", "awarded"), ("revoked", "revoked"), ("expired", "expired")],
+                        verbose_name="kind",
+                    ),
+                ),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=models.Func(function="clock_timestamp", output_field=models.DateTimeField()),
+                        help_text="Empty for badges awarded by version 0.1, which did not record it.",
+                        null=True,
+                        verbose_name="at",
+                    ),
+                ),
+                (
+                    "cause",
+                    models.TextField(
+                        help_text="A write to a table, a command, or a manual award or revocation.",
+                        verbose_name="cause",
+                    ),
+                ),
+                ("evidence", models.JSONField(blank=True, null=True, verbose_name="evidence")),
+                (
+                    "rule",
+                    models.TextField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        help_text="Version of the rule at that time.",
+                        verbose_name="rule",
+                    ),
+                ),
+                (
+                    "actor",
+                    models.TextField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        help_text="Author of a manual award or revocation.",
+                        verbose_name="actor",
+                    ),
+                ),
+                (
+                    "reason",
+                    models.TextField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        help_text="Reason for a manual award or revocation.",
+                        verbose_name="reason",
+                    ),
+                ),
+                (
+                    "transaction",
+                    models.BigIntegerField(
+                        db_default=badges.fields.CurrentTransaction(),
+                        help_text="Id of the writing transaction; one that commits later may have a lower id.",
+                        verbose_name="transaction",
+                    ),
+                ),
+                (
+                    "definition",
+                    badges.fields.DefinitionField(
+                        db_column="code",
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=models.deletion.DO_NOTHING,
+                        related_name="events",
+                        to="badges.badgedefinition",
+                        verbose_name="badge",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=models.deletion.DO_NOTHING,
+                        related_name="badge_events",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
+                (
+                    "quiet",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="No signal is sent and no toast is shown.",
+                        verbose_name="quiet",
+                    ),
+                ),
+            ],
             options={
-                "managed": False,
-                "ordering": ("position", "code"),
-                "verbose_name": "badge definition",
-                "verbose_name_plural": "badge definitions",
+                "verbose_name": "badge event",
+                "verbose_name_plural": "badge events",
+                "indexes": [
+                    models.Index(fields=["user", "at"], name="badges_badgeevent_user_at"),
+                    models.Index(fields=["definition", "at"], name="badges_badgeevent_code_at"),
+                    models.Index(fields=["transaction", "at"], name="badges_badgeevent_order"),
+                ],
             },
         ),
+        migrations.CreateModel(
+            name="Delivery",
+            fields=[
+                (
+                    "event",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=models.deletion.DO_NOTHING,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="badges.badgeevent",
+                        verbose_name="event",
+                    ),
+                ),
+                (
+                    "at",
+                    models.DateTimeField(
+                        help_text="Time of the event; the events of a user are sent in this order.", verbose_name="at"
+                    ),
+                ),
+                ("attempts", models.IntegerField(db_default=0, default=0, verbose_name="attempts")),
+                (
+                    "next_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        help_text="Not sent before this time.",
+                        verbose_name="next at",
+                    ),
+                ),
+                (
+                    "done",
+                    models.JSONField(
+                        db_default=[],
+                        default=list,
+                        help_text="Receivers that have returned.",
+                        verbose_name="done",
+                    ),
+                ),
+                ("error", models.TextField(blank=True, db_default="", default="", verbose_name="error")),
+                (
+                    "parked_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When it was parked, after too many attempts.",
+                        null=True,
+                        verbose_name="parked at",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "delivery",
+                "verbose_name_plural": "deliveries",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("parked_at", None)),
+                        fields=["user", "at", "event"],
+                        name="badges_delivery_of_user",
+                    ),
+                    models.Index(
+                        condition=models.Q(("parked_at", None)), fields=["at", "event"], name="badges_delivery_order"
+                    ),
+                    models.Index(
+                        condition=models.Q(("parked_at", None), _negated=True),
+                        fields=["parked_at"],
+                        name="badges_delivery_parked",
+                    ),
+                ],
+            },
+        ),
+        migrations.RunSQL(RESTORE_BADGES_OF_0_1, KEEP_BADGES_OF_1_0),
+        migrations.RunPython(add_foreign_keys, migrations.RunPython.noop),
+        # Django would not have made the table of a model that is not managed.
+        migrations.AlterModelOptions(name="badgedefinition", options={**DEFINITION_OPTIONS, "managed": False}),
     ]
