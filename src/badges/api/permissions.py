@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from badges.api import visible
+from badges.api import users
 from badges.conf import badges_settings
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ class IsUser(BasePermission):
     """Somebody who is logged in."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return visible.caller(request) is not None
+        return users.caller(request) is not None
 
 
 class SeesOthers(BasePermission):
     """Somebody to whom BADGES_API_OTHERS shows who holds badges; everybody sees their own."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        caller = visible.caller(request)
+        caller = users.caller(request)
         if caller is not None and view.kwargs.get("key") == str(caller):
             return True
         match badges_settings.BADGES_API_OTHERS:

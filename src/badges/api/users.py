@@ -1,4 +1,4 @@
-"""How the API shows a user: as the serializer of the setting does."""
+"""Users: the caller of the API, and how a user is shown, which a setting decides."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from django.contrib.auth import get_user_model
 from django.db import models
 from django.utils.module_loading import import_string
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.utils.field_mapping import ClassLookupDict
 
 from badges import exceptions
 from badges.conf import badges_settings
+
+
+def caller(request: Request) -> Any:
+    """The key of the user who sends the request; None for an anonymous one."""
+    user = request.user
+    # Sites may have no user at all in the place of an anonymous one, and authenticate users that are no rows.
+    return get_user_model()._meta.pk.to_python(user.pk) if getattr(user, "is_authenticated", False) else None
 
 
 def key_field() -> models.Field[Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db.models import DateTimeField, F, Q, QuerySet, Value
+from django.db.models import DateTimeField, F, QuerySet, Value
 from django.db.models.functions import Cast, Coalesce
 from django.http import Http404, HttpResponse, HttpResponseNotModified
 from django.utils.cache import patch_vary_headers
@@ -19,11 +19,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
-from badges.api import freshness, parameters, serializers, standing, visible
+from badges.api import freshness, parameters, serializers, standing, users
 from badges.api.pagination import BadgePagination
 from badges.api.permissions import IsUser, SeesOthers
 from badges.api.schema import CODE, documented, user_key
 from badges.models import Badge, BadgeDefinition
+from badges.queries.visibility import held_by, visible
 
 
 class BadgesView(generics.GenericAPIView[Any]):
@@ -36,7 +37,7 @@ class BadgesView(generics.GenericAPIView[Any]):
 
     @cached_property
     def caller(self) -> Any:
-        return visible.caller(self.request)
+        return users.caller(self.request)
 
     def concern(self) -> freshness.Concern:
         """The events that the answer depends on."""
@@ -115,12 +116,12 @@ class BadgeList(StandingView, BadgesListView):
     ordering_fields = ("position", "points", "category", "code")
 
     def get_queryset(self) -> QuerySet[BadgeDefinition]:
-        return visible.definitions(self.caller).filter(active=True, retired_at=None)
+        return _definitions(self.caller).filter(active=True, retired_at=None)
 
     def narrow(self, queryset: QuerySet[Any], asked: Mapping[str, Any]) -> QuerySet[Any]:
         queryset = _narrow_badges(queryset, "", asked)
         if "held" in asked:
-            is_held = Q(visible.is_held_by(self.caller))
+            is_held = held_by(self.caller)
             queryset = queryset.filter(is_held if asked["held"] == "true" else ~is_held)
         return queryset
 
@@ -145,7 +146,8 @@ class AwardsView(BadgesListView):
 
     def get_queryset(self) -> QuerySet[Badge]:
         since = Coalesce(F("awarded_at"), Cast(Value("1970-01-01 00:00+00"), DateTimeField()))
-        return visible.awards(self.caller).select_related("definition", "user").annotate(since=since)
+        awards = Badge.objects.filter(visible(self.caller, "definition__"))
+        return awards.select_related("definition", "user").annotate(since=since)
 
     def narrow(self, queryset: QuerySet[Any], asked: Mapping[str, Any]) -> QuerySet[Any]:
         queryset = _narrow_badges(queryset, "definition__", asked)
@@ -201,7 +203,7 @@ class RecentAwardList(AwardsView):
     further_permissions = (SeesOthers,)
 
     def narrow(self, queryset: QuerySet[Any], asked: Mapping[str, Any]) -> QuerySet[Any]:
-        definitions = _narrow_badges(visible.definitions(self.caller), "", asked)
+        definitions = _narrow_badges(_definitions(self.caller), "", asked)
         codes = list(definitions.values_list("code", flat=True))
         return queryset.filter(pk__in=standing.newest_awards(codes, asked.get("since")))
 
@@ -228,8 +230,13 @@ def _possible(text: str) -> str:
     return text
 
 
+def _definitions(caller: Any) -> QuerySet[BadgeDefinition]:
+    """The badges that the caller sees, retired and paused ones too."""
+    return BadgeDefinition.objects.filter(visible(caller))
+
+
 def _find_badge(caller: Any, code: str) -> BadgeDefinition:
-    found = visible.definitions(caller).filter(code=_possible(code)).first()
+    found = _definitions(caller).filter(code=_possible(code)).first()
     if found is None:
         raise Http404
     return found

@@ -27,6 +27,7 @@ from badges.live import query
 from badges.live.hub import Hub, Stream
 from badges.live.position import Position, StreamedEvent
 from badges.models import BadgeEvent
+from badges.queries.visibility import is_visible_event
 
 HEARTBEAT = 15.0
 """Seconds after which a stream without news says that it is still there."""
@@ -82,7 +83,7 @@ def recent(request: HttpRequest) -> HttpResponse:
     statement = query.query(position.seen if position else None, None if sees_all else [user.pk], most)
     snapshot, events = query.read(fetch(connections[router.db_for_write(BadgeEvent)], statement))
     found = [event for _, event in position.onward(snapshot, events)] if position else []
-    shown = [_data(event, languages, sees_all=sees_all) for event in found if _may_be_seen(event, user.pk)]
+    shown = [_data(event, languages, sees_all=sees_all) for event in found if _is_visible(event, user.pk)]
     # The same id as long as there is no news, so that the answer is the same.
     response = JsonResponse({"id": after if position and not found else str(Position(snapshot)), "events": shown})
     response["Cache-Control"] = "private, no-cache"
@@ -133,13 +134,13 @@ def _messages(
     return "".join(
         f"id: {position}\nevent: badge\ndata: {json.dumps(_data(event, languages, sees_all=sees_all))}\n\n"
         for position, event in steps
-        if _may_be_seen(event, user)
+        if _is_visible(event, user)
     )
 
 
-def _may_be_seen(event: StreamedEvent, user: Any) -> bool:
-    """A secret badge is for its holder's eyes."""
-    return bool(event.user == user or not event.definition.get("secret", True))
+def _is_visible(event: StreamedEvent, user: Any) -> bool:
+    # Without a definition, whether the badge is secret is unknown.
+    return is_visible_event(secret=event.definition.get("secret", True), owner=event.user, key=user)
 
 
 def _data(event: StreamedEvent, languages: Sequence[str], *, sees_all: bool) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class Place:
 
 def everything(viewer: Any) -> list[Entry]:
     """All badges that can be earned, with their holders and what the viewer holds. Five queries at most."""
-    definitions = list(BadgeDefinition.objects.filter(visible(viewer), retired_at=None))
+    definitions = list(BadgeDefinition.objects.filter(visible(key_of(viewer)), retired_at=None))
     holders = _holders()
     users = get_user_model()._default_manager.count()
     held = _held(viewer, viewer)
@@ -114,7 +114,7 @@ def one(definition: BadgeDefinition, viewer: Any) -> Entry:
 
 def find(code: str, viewer: Any) -> BadgeDefinition | None:
     """The badge with this code; None if there is none that the viewer may see. One query."""
-    return BadgeDefinition.objects.filter(visible(viewer), code=code).first()
+    return BadgeDefinition.objects.filter(visible(key_of(viewer)), code=code).first()
 
 
 def held_by(user: Any, viewer: Any) -> list[Entry]:
@@ -127,7 +127,7 @@ def on_the_way(user: Any, viewer: Any) -> list[Entry]:
     if key_of(user) is None:
         return []
     held = Badge.objects.filter(user=key_of(user)).values("code")
-    lacking = BadgeDefinition.objects.filter(visible(viewer), retired_at=None, active=True).exclude(pk__in=held)
+    lacking = BadgeDefinition.objects.filter(visible(key_of(viewer)), retired_at=None, active=True).exclude(pk__in=held)
     try:
         progress = Badge.objects.progress(user)
     except exceptions.NotInLine:
@@ -190,7 +190,8 @@ def newest(count: int, viewer: Any) -> list[BadgeEvent]:
     held = Badge.objects.filter(user=OuterRef("user"), definition=OuterRef("definition"), thing=OuterRef("thing"))
     # A badge that was lost and awarded again has two events, of which the first is older than the badge.
     still_held = Exists(held.filter(Q(awarded_at=None) | Q(awarded_at__lte=OuterRef("at"))))
-    awards = BadgeEvent.objects.filter(visible(viewer, "definition__"), still_held, kind=BadgeEvent.Kind.AWARDED)
+    is_visible = visible(key_of(viewer), "definition__")
+    awards = BadgeEvent.objects.filter(is_visible, still_held, kind=BadgeEvent.Kind.AWARDED)
     # By transaction, as there is an index on it.
     return list(awards.select_related("user", "definition").order_by("-transaction", "-at")[:count])
 
@@ -213,7 +214,7 @@ def _held(user: Any, viewer: Any) -> dict[str, Entry]:
         return {}
     badges = Badge.objects.filter(user=key)
     if key_of(viewer) != key:
-        badges = badges.filter(visible(viewer, "definition__"))
+        badges = badges.filter(visible(key_of(viewer), "definition__"))
     newest_first = F("awarded_at").desc(nulls_last=True)
     of_each = badges.annotate(
         number=Window(RowNumber(), partition_by="definition", order_by=(newest_first, F("thing").asc())),

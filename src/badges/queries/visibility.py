@@ -1,4 +1,4 @@
-"""Visibility: who may see a secret badge."""
+"""Visibility: which users see a secret badge. The one rule for pages, template tags, REST API and streams."""
 
 from __future__ import annotations
 
@@ -10,14 +10,28 @@ from badges.models import Badge
 
 
 def key_of(user: Any) -> Any:
-    """The key of a user; None for nobody and for an anonymous one."""
+    """The key of a user; None for an anonymous one, and for none."""
     return getattr(user, "pk", None)
 
 
-def visible(viewer: Any, prefix: str = "") -> Q:
-    """The condition at definitions, or behind `prefix`, that leaves out what is kept secret from the viewer."""
+def held_by(key: Any) -> Q:
+    """A condition on definitions: the user with this key holds the badge."""
+    # Without a user there is nothing to match, and an empty list matches nothing.
+    return Q(pk__in=[] if key is None else Badge.objects.filter(user=key).values("code"))
+
+
+def visible(key: Any, prefix: str = "") -> Q:
+    """A condition on definitions, or on those behind `prefix`: public, or held by the user with this key."""
     public = Q(**{f"{prefix}secret": False})
-    if key_of(viewer) is None:
+    if key is None:
         return public
-    held = Badge.objects.filter(user=key_of(viewer), definition__secret=True).values("code")
+    held = Badge.objects.filter(user=key, definition__secret=True).values("code")
     return public | Q(**{f"{prefix}pk__in": held})
+
+
+def is_visible_event(*, secret: bool, owner: Any, key: Any) -> bool:
+    """The same for an event in a stream, which cannot query what each viewer holds: public, or the viewer's own.
+
+    :param owner: the key of the user whose event it is.
+    """
+    return not secret or bool(owner == key)
