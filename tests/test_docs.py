@@ -397,7 +397,8 @@ def test_generated_sql():
     declared = definitions.load(REPOSITORY / "example" / "badge.json")
     here = describe_target(connection)
     compiled = compiler.compile_definitions(here, analysis.analyse(connection, here, declared))
-    script = diff.compare(here, declared, compiled, {}, {}).as_sql()
+    plan = diff.compare(here, declared, compiled, {}, {})
+    script = plan.as_sql([plan.steps])
     text = (
         "-- What `create_badge_triggers --sql` prints for example/badge.json on a database without badges.\n"
         "-- Renewed by: BADGES_UPDATE_DOCS=1 python3 run.py test tests/test_docs.py\n\n"

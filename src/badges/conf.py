@@ -121,12 +121,12 @@ class BadgesSettings:
     )
     BADGES_LOCK_TIMEOUT = Setting(
         "Milliseconds that `create_badge_triggers` waits for a table before it tries again.",
-        default=2000,
+        default=100,
         allowed=_integers(1, 3_600_000),
     )
     BADGES_LOCK_RETRIES = Setting(
         "Number of times that `create_badge_triggers` retries after a lock timeout, with growing pauses.",
-        default=3,
+        default=30,
         allowed=_integers(0, 100),
     )
     BADGES_WAIT = Setting(

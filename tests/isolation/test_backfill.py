@@ -17,9 +17,9 @@ def award_pair(site) -> backfill.BackfillProgress:
     return last
 
 
-def test_writer_from_before_the_badge(site, s1, settings):
+def test_writer_from_before_the_badge(site, s1, monkeypatch):
     """What a transaction wrote before the badge was declared counts once it has ended; until then it is named."""
-    settings.BADGES_LOCK_TIMEOUT = 200
+    monkeypatch.setattr(backfill, "WRITERS_TIMEOUT", 0.2)
     site.declare(LOUD)
     [ada] = site.users(1)
     s1.begin()

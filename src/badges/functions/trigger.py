@@ -59,6 +59,12 @@ def compile_trigger(target: Target, event: TriggerEvent, level: Level, badges: S
     )
 
 
+def inert_routine(target: Target, name: str) -> Routine:
+    """The function of that name, doing nothing."""
+    create = template("functions/inert.sql").format(function=qualified(target.schema, name))
+    return Routine(target.schema, name, target.badges_owner, create.as_string())
+
+
 _THE_USER, _THE_THING = trusted("own.the_user"), trusted("own.the_thing")
 
 _LINE = "\n            "

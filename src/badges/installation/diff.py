@@ -10,6 +10,7 @@ from psycopg import sql
 from badges.database import qualified, trusted
 from badges.definitions.types import Definition
 from badges.facts.types import Target
+from badges.functions.trigger import inert_routine
 from badges.functions.types import GENERATOR, Compiled, Routine, Trigger, digest
 from badges.installation import catalog, rows
 from badges.installation.types import (
@@ -43,7 +44,7 @@ def compare(
     `default_executors` may execute each new function unless that is taken from them; `failures` and `findings` are only
     told.
 
-    Locks come last and in the order of the tables' names, so that they are held briefly and two plans cannot deadlock.
+    In which transactions they are carried out is told by `transactions.split`.
     """
     names = {routine.name for routine in wanted.routines}
     trigger_names = {trigger.name for trigger in wanted.all_triggers}
@@ -135,8 +136,7 @@ def _function_steps(
     # Nobody calls a trigger function; award, revoke and settle may have been granted on purpose.
     others = default_executors if old is None else sorted(old.executors) if is_trigger else ()
     statements = [
-        sql.Composed([trusted(routine.statement)]),
-        sql.SQL("COMMENT ON FUNCTION {} IS {}").format(routine.identifier, sql.Literal(routine.comment)),
+        *_definition_of(routine),
         sql.SQL("REVOKE ALL ON FUNCTION {} FROM {}").format(routine.identifier, _roles(others)),
     ]
     if old and old.arguments != routine.arguments:
@@ -146,6 +146,8 @@ def _function_steps(
         statements.append(
             sql.SQL("ALTER FUNCTION {} OWNER TO {}").format(routine.identifier, sql.Identifier(routine.owner))
         )
+    awards = is_trigger and bool(routine.codes)
+    inert = inert_routine(target, routine.name)
     yield Step(
         Action.CREATE_FUNCTION if old is None else Action.REPLACE_FUNCTION,
         routine.name,
@@ -153,6 +155,16 @@ def _function_steps(
         NO_LOCK,
         tuple(statements),
         f"CREATE on the schema {target.schema} and membership in the role {routine.owner}, the owner of the badges",
+        makes_trigger_function=is_trigger and old is None,
+        inert_statements=(*_definition_of(inert), *statements[2:]) if awards and old is None else (),
+    )
+
+
+def _definition_of(routine: Routine) -> tuple[sql.Composed, sql.Composed]:
+    """What creates or replaces a function, with its comment."""
+    return (
+        sql.Composed([trusted(routine.statement)]),
+        sql.SQL("COMMENT ON FUNCTION {} IS {}").format(routine.identifier, sql.Literal(routine.comment)),
     )
 
 
@@ -164,6 +176,9 @@ def _roles(others: Iterable[str]) -> sql.Composed:
 
 def _differences(routine: Routine, old: InstalledFunction, *, is_trigger: bool) -> Iterator[str]:
     metadata = old.metadata
+    if routine.codes and metadata.get("badges") == [] and digest(old.body) == metadata.get("body"):
+        yield "new: does nothing yet"
+        return
     if old.body != routine.body or old.comment != routine.comment:
         before, now = set(metadata.get("badges", ())), set(routine.codes)
         if digest(old.body) != metadata.get("body"):
@@ -224,6 +239,7 @@ def _trigger_steps(wanted: Trigger, old: InstalledFunction | None) -> Iterator[S
             tuple(statements),
             f"TRIGGER on {table}",
             table,
+            takes_away=own is not None and own.old_table is not None and wanted.old_table is None,
         )
     for stray in triggers:
         if stray is not own:
@@ -248,6 +264,7 @@ def _drop_trigger(trigger: InstalledTrigger, reason: str) -> Step:
         (sql.SQL("DROP TRIGGER {} ON {}").format(sql.Identifier(trigger.name), trigger.table_identifier),),
         f"ownership of {trigger.qualified_table}",
         trigger.qualified_table,
+        takes_away=True,
     )
 
 
@@ -260,4 +277,5 @@ def _drop_function(target: Target, function: InstalledFunction) -> Step:
         NO_LOCK,
         (statement,),
         f"ownership of the function, which {function.owner} has",
+        inert_statements=_definition_of(inert_routine(target, function.name)) if function.triggers else (),
     )

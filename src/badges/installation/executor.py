@@ -1,4 +1,4 @@
-"""Drafts a plan, carries it out in one transaction, then looks again and expects an empty plan. Takes a connection."""
+"""Drafts a plan, carries it out, then looks again and expects an empty plan. Takes a connection."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 from django.db import DatabaseError
@@ -22,7 +23,7 @@ from badges.facts.target import describe_target
 from badges.facts.types import AnalysedDefinition, Target
 from badges.functions import compiler
 from badges.functions.types import Compiled
-from badges.installation import catalog, diff, locks, pg_cron, rows
+from badges.installation import catalog, diff, locks, pg_cron, rows, transactions
 from badges.installation.roles import default_executors, find, hidden_tables, open_schemas
 from badges.installation.types import Action, Plan, Step
 
@@ -36,8 +37,13 @@ _ANY_TABLE = "a transaction that locks a table which the badges need"
 _NAMED = 3
 """Transactions that are named at most."""
 
-_FIRST_PAUSE = 0.5
-"""Seconds before the first retry; each further pause is twice as long."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+"""Seconds before the first retry, and at most; each further pause is twice as long."""
+
+_ROUNDS = 3
+"""How often a plan is drafted and carried out, as another installation may come between its transactions."""
+
+_Result = TypeVar("_Result")
 
 
 def draft(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> Plan:
@@ -94,24 +100,118 @@ def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
 
 
 def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> Plan:
-    """Bring the database in line with `definitions`: all of it, or nothing.
+    """Bring the database in line with `definitions`, in the transactions that `transactions.split` tells.
+
+    Within a transaction of the caller's, all of it is done in that one.
 
     :returns: the plan that was carried out.
-    :raises LockNotAvailable: a table stayed in use through all retries.
-    :raises InvalidDefinitions, NotMigrated, InsufficientRights: as the messages say; nothing was changed.
+    :raises LockNotAvailable: a table stayed in use through all retries. The message says whether the old rules are in
+        force or the new ones; the next call does the rest.
+    :raises InvalidDefinitions, NotMigrated, InsufficientRights: as the messages say.
+    """
+    progress = _Progress()
+    wanted, plan = _draft_alone(connection, definitions, source, progress)
+    remaining = plan
+    for _ in range(_ROUNDS):
+        if remaining.is_empty:
+            return plan
+        # The locks of a caller's transaction last until its end, however its steps are divided.
+        whole = transactions.Transaction(remaining.steps, switches=True)
+        parts = (whole,) if connection.in_atomic_block else transactions.split(remaining.steps)
+        progress.left = sum(len(part.steps) for part in parts)
+        for part in parts:
+            _carry_out(connection, part, progress)
+        remaining = _compare_alone(connection, wanted, progress)
+        if remaining.steps:
+            # The tables may have changed, too.
+            wanted, remaining = _draft_alone(connection, definitions, source, progress)
+    if remaining.is_empty:
+        return plan
+    steps = "; ".join(f"{step.action} {step.target} ({step.reason})" for step in remaining.steps)
+    raise exceptions.BadgesError(
+        f"After the installation the database still differs: {steps}. "
+        "An event trigger may interfere, or another create_badge_triggers with another badge file."
+    )
+
+
+@dataclasses.dataclass
+class _Progress:
+    """How far an installation has come, for the message if it ends early."""
+
+    done: int = 0
+    left: int = 0
+    has_switched: bool = False
+
+    @property
+    def outcome(self) -> str:
+        if not self.done:
+            return "nothing was changed"
+        if self.has_switched:
+            return f"the new rules are in force, and {self.left} steps are left: run the command again"
+        return f"no rule was changed; {self.done} steps are prepared, and {self.left} are left: run the command again"
+
+
+def _draft_alone(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, progress: _Progress
+) -> tuple[_Wanted, Plan]:
+    def work() -> tuple[_Wanted, Plan]:
+        with _attempt(_ANY_TABLE):
+            wanted = _want(connection, definitions, source)
+            return wanted, _compare(connection, wanted)
+
+    return _in_transaction(connection, work, progress)
+
+
+def _compare_alone(connection: BaseDatabaseWrapper, wanted: _Wanted, progress: _Progress) -> Plan:
+    def work() -> Plan:
+        with _attempt(_ANY_TABLE):
+            return _compare(connection, wanted)
+
+    return _in_transaction(connection, work, progress)
+
+
+def _carry_out(connection: BaseDatabaseWrapper, part: transactions.Transaction, progress: _Progress) -> None:
+    def work() -> None:
+        for step in part.steps:
+            with _attempt(step.table or _ANY_TABLE, step), connection.cursor() as cursor:
+                for statement in step.statements:
+                    cursor.execute(statement.as_string())
+
+    _in_transaction(connection, work, progress)
+    progress.done += len(part.steps)
+    progress.left -= len(part.steps)
+    progress.has_switched |= part.switches
+
+
+def _in_transaction(connection: BaseDatabaseWrapper, work: Callable[[], _Result], progress: _Progress) -> _Result:
+    """Do this in a transaction of its own, while no other installation is at work.
+
+    A lock that is not granted in BADGES_LOCK_TIMEOUT is given up, as writers wait behind it, and tried again later.
     """
     pause = _FIRST_PAUSE
     for retry in range(badges_settings.BADGES_LOCK_RETRIES, -1, -1):
         try:
-            return _apply_once(connection, definitions, source)
+            return _try_once(connection, work, progress)
         except exceptions.LockNotAvailable as error:
             # Inside a transaction of the caller's, a retry would keep what it locked so far.
             if not retry or connection.in_atomic_block:
                 raise
-            logger.warning("%s Trying again in %.1f s.", error, pause)
+            logger.warning("%s Trying again in %.2f s.", error, pause)
             time.sleep(pause)
-            pause *= 2
+            pause = min(2 * pause, _LONGEST_PAUSE)
     raise AssertionError("unreachable")
+
+
+def _try_once(connection: BaseDatabaseWrapper, work: Callable[[], _Result], progress: _Progress) -> _Result:
+    try:
+        # After waiting for another installation, its work must be seen.
+        with read_committed(connection):
+            _wait_for_other_installations(connection)
+            return work()
+    except _Rejected as rejected:
+        if known := _in_words(connection, rejected, progress):
+            raise known from rejected.error
+        raise rejected.error from rejected.error.__cause__
 
 
 class _Rejected(Exception):
@@ -135,61 +235,26 @@ def _attempt(awaited: str, step: Step | None = None) -> Iterator[None]:
         raise _Rejected(error, awaited, step) from error
 
 
-def _apply_once(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> Plan:
-    try:
-        # After waiting for another installation, its work must be seen.
-        with read_committed(connection):
-            _wait_for_other_installations(connection)
-            with _attempt(_ANY_TABLE):
-                wanted = _want(connection, definitions, source)
-                plan = _compare(connection, wanted)
-            for step in plan.steps:
-                _carry_out(connection, step)
-            if plan.steps:
-                with _attempt(_ANY_TABLE):
-                    _require_empty(_compare(connection, wanted))
-            return plan
-    except _Rejected as rejected:
-        if known := _in_words(connection, rejected):
-            raise known from rejected.error
-        raise rejected.error from rejected.error.__cause__
-
-
 def _wait_for_other_installations(connection: BaseDatabaseWrapper) -> None:
     with _attempt("another create_badge_triggers"), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{badges_settings.BADGES_LOCK_TIMEOUT}ms"])
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
 
 
-def _require_empty(remaining: Plan) -> None:
-    if remaining.steps:
-        steps = "; ".join(f"{step.action} {step.target} ({step.reason})" for step in remaining.steps)
-        raise exceptions.BadgesError(
-            f"After the installation the database still differs, so nothing was changed: {steps}. "
-            "An event trigger may interfere."
-        )
-
-
-def _carry_out(connection: BaseDatabaseWrapper, step: Step) -> None:
-    with _attempt(step.table, step), connection.cursor() as cursor:
-        for statement in step.statements:
-            cursor.execute(statement.as_string())
-
-
-def _in_words(connection: BaseDatabaseWrapper, rejected: _Rejected) -> exceptions.BadgesError | None:
+def _in_words(connection: BaseDatabaseWrapper, rejected: _Rejected, progress: _Progress) -> exceptions.BadgesError | None:
     """The error as the user is told it, with what to do; None if PostgreSQL's own has to do."""
     cause, step = rejected.error.__cause__, rejected.step
     match cause:
         case psycopg.errors.InsufficientPrivilege() if step:
             [(role,)] = fetch(connection, "SELECT current_user")
             return exceptions.InsufficientRights(
-                f"{step.action} {step.target}: {cause.diag.message_primary}; nothing was changed.\n"
+                f"{step.action} {step.target}: {cause.diag.message_primary}; {progress.outcome}.\n"
                 f'    The role "{role}" needs {step.needs}.'
             )
         case psycopg.errors.InvalidParameterValue() if step and step.action is Action.SCHEDULE_JOB:
             return exceptions.InvalidSetting(
                 f"BADGES_PG_CRON is {badges_settings.BADGES_PG_CRON!r}, and pg_cron rejects it: "
-                f"{cause.diag.message_primary}; nothing was changed."
+                f"{cause.diag.message_primary}; {progress.outcome}."
             )
         case psycopg.errors.LockNotAvailable() | psycopg.errors.DeadlockDetected():
             awaited = rejected.awaited
@@ -198,6 +263,6 @@ def _in_words(connection: BaseDatabaseWrapper, rejected: _Rejected) -> exception
                 awaited = f"{step.table}, which is in use by {holders}"
             return exceptions.LockNotAvailable(
                 f"Waited {badges_settings.BADGES_LOCK_TIMEOUT} ms (BADGES_LOCK_TIMEOUT) for {awaited}; "
-                "nothing was changed."
+                f"{progress.outcome}."
             )
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +27,7 @@ class Action(enum.StrEnum):
     CREATE_FUNCTION = "create function"
     REPLACE_FUNCTION = "replace function"
     DROP_FUNCTION = "drop function"
+    DISARM_FUNCTION = "disarm function"
     CREATE_TRIGGER = "create trigger"
     REPLACE_TRIGGER = "replace trigger"
     DROP_TRIGGER = "drop trigger"
@@ -47,6 +49,23 @@ class Step:
     """The right that it takes."""
     table: str = ""
     """The table that it locks, as schema.table."""
+    takes_away: bool = False
+    """It takes something from a trigger, which the function in force until now may need."""
+    makes_trigger_function: bool = False
+    """It makes the function of a trigger, which must be there before the trigger."""
+    inert_statements: tuple[sql.Composed, ...] = ()
+    """For a trigger function: what makes it do nothing, before it begins to award or before it is dropped."""
+
+    def as_sql(self) -> str:
+        statements = (f"{statement.as_string().strip()};" for statement in self.statements)
+        return "\n".join([f"-- {self.action} {one_line(self.target)}: {one_line(self.reason)}", *statements])
+
+    def inert(self) -> Step:
+        """The step that makes its function do nothing."""
+        reason = "does nothing until the rules change"
+        if self.action is Action.DROP_FUNCTION:
+            reason = "does nothing from now on, until it is dropped"
+        return dataclasses.replace(self, action=Action.DISARM_FUNCTION, reason=reason, statements=self.inert_statements)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -104,14 +123,10 @@ class Plan:
             "steps": [step.as_dict() for step in self.steps],
         }
 
-    def as_sql(self) -> str:
-        """A script that does the same in psql."""
-        statements = [
-            f"-- {step.action} {one_line(step.target)}: {one_line(step.reason)}\n"
-            + "\n".join(f"{statement.as_string().strip()};" for statement in step.statements)
-            for step in self.steps
-        ]
-        return "\n\n".join(["BEGIN;", *statements, "COMMIT;"]) if statements else "-- Nothing to do."
+    def as_sql(self, transactions: Sequence[Sequence[Step]]) -> str:
+        """A script that does the same in psql, in these transactions."""
+        scripts = ["\n\n".join(["BEGIN;", *(step.as_sql() for step in steps), "COMMIT;"]) for steps in transactions]
+        return "\n\n".join(scripts) or "-- Nothing to do."
 
 
 def one_line(text: str) -> str:

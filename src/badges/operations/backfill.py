@@ -15,7 +15,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from badges import exceptions
-from badges.conf import badges_settings
 from badges.database import fetch, template
 from badges.definitions.types import Definition
 from badges.facts import analysis
@@ -30,6 +29,9 @@ from badges.operations.settle import settle
 
 BATCH = 10_000
 """Users who are looked at in one transaction."""
+
+WRITERS_TIMEOUT = 2.0
+"""Seconds that the transactions which are writing are waited for, before each badge."""
 
 DECIDED_BY_OLD = "it is decided by a row that no longer exists (OLD)"
 
@@ -126,9 +128,9 @@ def wait_for_writers(connection: BaseDatabaseWrapper, tables: Sequence[Table]) -
 
     What they write is then seen, where neither the definitions of then nor an earlier snapshot would have counted it.
 
-    :returns: those that are still open after BADGES_LOCK_TIMEOUT, in words.
+    :returns: those that are still open after WRITERS_TIMEOUT, in words.
     """
-    deadline = time.monotonic() + badges_settings.BADGES_LOCK_TIMEOUT / 1000
+    deadline = time.monotonic() + WRITERS_TIMEOUT
     oids = [table.oid for table in tables]
     before = locks.writers(connection, oids)
     while before and time.monotonic() < deadline:

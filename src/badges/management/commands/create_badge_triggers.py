@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges.installation import catalog, executor
+from badges.installation import catalog, executor, transactions
 from badges.installation.types import NO_LOCK, Action, Plan
 from badges.management.commands._base import BadgesCommand, count
 from badges.operations import brake, preview
@@ -16,7 +16,7 @@ from badges.operations.preview import Preview
 
 
 class Command(BadgesCommand):
-    help = "Bring the database's badge triggers in line with the badge file, in one transaction."
+    help = "Bring the database's badge triggers in line with the badge file."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -83,12 +83,13 @@ class Command(BadgesCommand):
             found = {**drafted.as_dict(), "previews": [each.as_dict() for each in previews]}
             self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False))
         elif options["sql"]:
-            self.stdout.write(drafted.as_sql())
+            self.stdout.write(drafted.as_sql([part.steps for part in transactions.split(drafted.steps)]))
         elif drafted.is_empty:
             summary = f"{count(drafted.badges, 'badge')} on {count(drafted.triggers, 'trigger')}"
             self.stdout.write(f'Nothing to do: {summary}, database "{connection.alias}" in line.')
         else:
-            self.stdout.write(f'To do in the database "{connection.alias}": {_steps(drafted)}, in one transaction.')
+            parts = count(len(transactions.split(drafted.steps)), "transaction")
+            self.stdout.write(f'To do in the database "{connection.alias}": {_steps(drafted)}, in {parts}.')
             self._write_steps(drafted, verbose=True)
             if previews:
                 self.stdout.write("What that leads to, by the rows that exist now, with award_badges or --backfill:")
