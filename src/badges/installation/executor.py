@@ -100,7 +100,7 @@ def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
 
 
 def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> Plan:
-    """Bring the database in line with `definitions`, in the transactions that `transactions.split` tells.
+    """Bring the database in line with `definitions`, in the transactions that `transactions.split` gives.
 
     Within a transaction of the caller's, all of it is done in that one.
 
@@ -241,7 +241,9 @@ def _wait_for_other_installations(connection: BaseDatabaseWrapper) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
 
 
-def _in_words(connection: BaseDatabaseWrapper, rejected: _Rejected, progress: _Progress) -> exceptions.BadgesError | None:
+def _in_words(
+    connection: BaseDatabaseWrapper, rejected: _Rejected, progress: _Progress
+) -> exceptions.BadgesError | None:
     """The error as the user is told it, with what to do; None if PostgreSQL's own has to do."""
     cause, step = rejected.error.__cause__, rejected.step
     match cause:

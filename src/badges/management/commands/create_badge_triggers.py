@@ -88,7 +88,8 @@ class Command(BadgesCommand):
             summary = f"{count(drafted.badges, 'badge')} on {count(drafted.triggers, 'trigger')}"
             self.stdout.write(f'Nothing to do: {summary}, database "{connection.alias}" in line.')
         else:
-            parts = count(len(transactions.split(drafted.steps)), "transaction")
+            number = len(transactions.split(drafted.steps))
+            parts = "one transaction" if number == 1 else f"{number} transactions"
             self.stdout.write(f'To do in the database "{connection.alias}": {_steps(drafted)}, in {parts}.')
             self._write_steps(drafted, verbose=True)
             if previews:
