@@ -1,4 +1,4 @@
-"""The receivers that come along: the mail, and the signed POST to a server of one's own."""
+"""The receivers of the package: the email, and the signed POST to another server."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_mail_in_the_language_of_the_site(settings, ada, mails):
 
 
 def test_no_address(ada, mails):
-    """A user without an address is sent nothing, and the event goes."""
+    """A user without an address is sent nothing, and the event leaves the queue."""
     ada.email = ""
     ada.save()
     Badge.objects.award(ada, "first")
@@ -105,7 +105,7 @@ def test_mail_server_is_gone(settings, ada, mails):
 
 @pytest.fixture
 def endpoint():
-    """A server that keeps what is posted, and answers as it is told: a status, with a pause before."""
+    """A server that keeps what is posted, and responds with a given status after a given pause."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
@@ -143,7 +143,7 @@ def hook(endpoint):
 
 
 def test_webhook(ada, endpoint, hook):
-    """A badge that comes and one that goes are posted as JSON, in a form that whoever knows the secret can verify."""
+    """An award and a revocation are posted as JSON, signed so that a receiver with the secret can verify them."""
     Badge.objects.award(ada, "first", by="support")
     Badge.objects.revoke(ada, "first")
     assert drain() == "2 events sent.\n"
@@ -177,6 +177,6 @@ def test_webhook_is_retried(ada, endpoint, hook, status, pause, error):
 
 @pytest.mark.parametrize("arguments", [("ftp://example.com", "x"), ("https://example.com", "")])
 def test_webhook_that_cannot_work(arguments):
-    """An address that is none and an empty secret are refused at once."""
+    """An invalid URL and an empty secret are rejected at once."""
     with pytest.raises(ValueError, match="is"):
         Webhook(*arguments)

@@ -1,4 +1,4 @@
-"""Each badge that comes or goes is sent to the receivers: at least once, in order for each user, whatever happens."""
+"""Awards, revocations and expiries are sent to the receivers: at least once, in order for each user, in any case."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def received(receive):
 
 
 def session(**options):
-    """A session of somebody else."""
+    """The session of another client."""
     known = {name: connection.settings_dict[key] for name, key in PARAMETERS.items()}
     return psycopg.connect(make_conninfo("", **{key: value for key, value in known.items() if value}), **options)
 
@@ -97,7 +97,7 @@ def draw(*users):
 
 
 def at_once():
-    """Let what waits for a further attempt be tried now."""
+    """Make events that wait for a further attempt due now."""
     Delivery.objects.filter(parked_at=None).update(next_at=timezone.now() - timedelta(seconds=1))
 
 
@@ -105,7 +105,7 @@ def at_once():
 
 
 def test_awards_and_revocations(committed, ada, received):
-    """A badge earned by a plain INSERT, and one taken away by hand, reach the receivers once, in this order."""
+    """A badge earned by a plain INSERT and its manual revocation reach the receivers once, in this order."""
     committed(FIRST)
     draw(ada)
     Badge.objects.revoke(ada, "first", by="support")
@@ -126,7 +126,7 @@ def test_rolled_back(committed, ada, received):
 
 
 def test_nothing_is_queued_by_default(committed, settings, ada):
-    """A site that has not asked for signals fills no table, and is told so."""
+    """Without BADGES_SIGNALS nothing is queued, and the command says so."""
     settings.BADGES_SIGNALS = False
     committed(FIRST)
     draw(ada)
@@ -149,7 +149,7 @@ def test_commit_order(committed, ada, bob, received):
 
 
 def test_deleted_user(committed, execute, ada, bob, received):
-    """Events of a user who is gone leave the queue, and hold up nobody."""
+    """Events of a deleted user leave the queue and hold up no other user."""
     committed(FIRST)
     draw(ada, bob)
     execute("DELETE FROM dummy_sketch")
@@ -194,7 +194,7 @@ def test_a_writer_does_not_wait_for_the_listener(committed, ada, receive):
 
 
 def test_quiet_backfill(committed, execute, ada, received):
-    """award_badges --quiet awards, leaves its events in the history, and tells nobody; what comes after it is told."""
+    """award_badges --quiet awards, leaves its events in the history, and sends no signals; later awards send them."""
     execute("INSERT INTO dummy_sketch (user_id, title) VALUES (%s, 'x')", [ada.pk])
     committed(FIRST, entry("later", condition="NEW.hit_views >= 0"))
     run("award_badges", "first", "--quiet", "--yes")
@@ -205,7 +205,7 @@ def test_quiet_backfill(committed, execute, ada, received):
 
 
 def test_quiet_installation(committed, badge_file, execute, ada, received):
-    """create_badge_triggers --backfill --quiet does the same; a badge of a later write is told."""
+    """create_badge_triggers --backfill --quiet does the same; the badge of a later write is sent."""
     execute("INSERT INTO dummy_sketch (user_id, title) VALUES (%s, 'x')", [ada.pk])
     committed()
     badge_file(FIRST, MANY)
@@ -257,7 +257,7 @@ def test_retry_calls_only_who_raised(committed, ada, receive, received):
 
 
 def test_order_of_a_user(committed, ada, bob, receive):
-    """While the first event of a user waits for its next attempt, her later ones wait too, and other users' do not."""
+    """While an event waits for its next attempt, later events of its user wait, and those of other users do not."""
     committed(FIRST, MANY)
     found, fails = [], [True]
 
@@ -277,7 +277,7 @@ def test_order_of_a_user(committed, ada, bob, receive):
 
 
 def test_parking(committed, settings, ada, receive, received):
-    """After the last attempt an event is put aside with its error, her later ones go on, check tells of it, and --retry
+    """After the last attempt an event is parked with its error, later events proceed, the check reports it, and --retry
     lets it be tried again.
     """
     settings.BADGES_SIGNAL_ATTEMPTS = 2
@@ -327,7 +327,7 @@ def start(log, *arguments, **settings):
 
 
 def test_woken_at_once(committed, log, ada):
-    """A listener hears of an event without waiting for its next look."""
+    """A listener is notified of an event without waiting for its next poll."""
     committed(FIRST)
     with start(log, BADGES_POLL=3600) as running:
         assert running.stdout.readline() == 'Listening to the database "default".\n'
@@ -337,7 +337,7 @@ def test_woken_at_once(committed, log, ada):
 
 
 def test_polls_without_notify(committed, settings, log, ada):
-    """Where nothing notifies, the listener looks by itself."""
+    """Without NOTIFY, the listener polls."""
     settings.BADGES_NOTIFY = False
     committed(FIRST)
     with start(log, BADGES_POLL=0.1):
@@ -391,7 +391,7 @@ def test_two_listeners(committed, execute, log):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stop(committed, log, ada, bob, number):
-    """A signal lets the event at hand be finished, leaves the next, and the exit code is 0."""
+    """On a signal the current event is finished, the next one stays queued, and the exit code is 0."""
     committed(FIRST)
     log.with_suffix(".wait").touch()
     draw(ada, bob)
@@ -407,7 +407,7 @@ def test_stop(committed, log, ada, bob, number):
 
 
 def test_reconnects(committed, execute, log, ada):
-    """A listener whose sessions the server has ended connects anew."""
+    """A listener whose sessions the server has ended connects again."""
     committed(FIRST)
     with start(log):
         eventually(lambda: listener.health("default").listeners)
@@ -486,9 +486,9 @@ def test_probe(committed, monkeypatch, log, ada):
     log.with_suffix(".wait").touch()
     with start(log):
         eventually(lambda: listener.health("default").listeners)
-        assert run("listen_badges", "--check") == "listeners: 1; waiting: 0; put aside: 0\n"
+        assert run("listen_badges", "--check") == "listeners: 1; waiting: 0; parked: 0\n"
         draw(ada)
         with pytest.raises(CommandError, match="none sent in 1 s"):
             run("listen_badges", "--check")
         threading.Timer(0.2, log.with_suffix(".wait").unlink).start()
-        assert run("listen_badges", "--check") == "listeners: 1; waiting: 0; put aside: 0\n"
+        assert run("listen_badges", "--check") == "listeners: 1; waiting: 0; parked: 0\n"

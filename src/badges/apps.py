@@ -8,7 +8,7 @@ class BadgesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        # Once the apps are loaded. Importing registers the checks.
+        # Imported once the apps are loaded; the import registers the checks.
         from badges import checks  # noqa: F401, PLC0415
         from badges.definitions import python_rules  # noqa: PLC0415
 

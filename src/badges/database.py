@@ -1,4 +1,4 @@
-"""Small helpers for what every stage that takes a connection does."""
+"""Connections, statements from the folder `sql/`, and transactions, for all stages that take a connection."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def connect(alias: str = DEFAULT_DB_ALIAS) -> BaseDatabaseWrapper:
 
 
 def own_session(alias: str) -> tuple[dict[str, Any], str]:
-    """What psycopg needs for a session beside Django's, to which the same settings apply: for LISTEN.
+    """The settings of a database alias for a psycopg session beside Django's connection: for LISTEN.
 
-    :returns: the parameters of `connect`, and the statement that comes first (empty, if there is none).
+    :returns: the parameters of `psycopg.connect`, and a statement to execute first (empty if none is needed).
     """
     connection = connections[alias]
     params = connection.get_connection_params()
-    # How Django wants its rows, which is not how we do.
+    # Django's way of reading rows; psycopg's own is used here.
     for name in ("cursor_factory", "context"):
         params.pop(name, None)
     role = connection.settings_dict["OPTIONS"].get("assume_role")
@@ -66,7 +66,7 @@ def template(name: str) -> sql.SQL:
 
 
 def trusted(text: str) -> sql.SQL:
-    """SQL that goes in as it stands: our own templates, and conditions that PostgreSQL has judged."""
+    """SQL that is inserted unchanged: the package's templates, and conditions that PostgreSQL has parsed."""
     return sql.SQL(text)
 
 
@@ -87,13 +87,13 @@ def fetch_file(connection: BaseDatabaseWrapper, file: str, **values: Any) -> lis
 
 
 def from_json(value: Any) -> Any:
-    """A value of JSON from a query of our own: text, as Django leaves it, or what psycopg made of it."""
+    """A JSON value from a query without a model: text on Django's connections, already decoded on psycopg's own."""
     return json.loads(value) if isinstance(value, str) else value
 
 
 @contextlib.contextmanager
 def read_committed(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """A transaction in which each statement sees what others have committed; within the caller's, if there is one."""
+    """A transaction at READ COMMITTED, or a savepoint in the caller's transaction at its isolation level."""
     is_outermost = not connection.in_atomic_block
     with transaction.atomic(using=connection.alias):
         if is_outermost:
@@ -104,7 +104,7 @@ def read_committed(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 @contextlib.contextmanager
 def rolled_back(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """A block of which nothing stays: no table, no setting, no lock."""
+    """A block whose effects are undone at its end: tables, settings, locks."""
     with transaction.atomic(using=connection.alias):
         savepoint = cast("str", connection.savepoint())
         try:
@@ -116,9 +116,11 @@ def rolled_back(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 @contextlib.contextmanager
 def read_only(connection: BaseDatabaseWrapper, timeout: int, lock_timeout: int, **others: str) -> Iterator[None]:
-    """A block that can change nothing, whatever it calls; each statement may take and wait these milliseconds.
+    """A read-only block, undone at its end: the functions that it calls cannot write either.
 
-    :param others: further settings that hold in it.
+    :param timeout: milliseconds that each statement may take.
+    :param lock_timeout: milliseconds that each statement may wait for a lock.
+    :param others: further settings that apply within the block.
     """
     settings = {
         "transaction_read_only": "on",

@@ -1,4 +1,4 @@
-"""What models need beyond Django's own: a foreign key whose raw value is called `code`, and a translated name."""
+"""Fields and expressions of the models: a foreign key whose raw value is called `code`, and a translated name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.utils.translation import get_language
 class DefinitionField(models.ForeignKey[Any, Any]):
     """A foreign key to `BadgeDefinition`, held in the column `code` and readable as `badge.code`.
 
-    Django would call the raw value `definition_id`. What users of 0.1 filter by, and what SQL sees, is `code`.
+    Django would call the raw value `definition_id`; sites have filtered by `code` since 0.1, and SQL reads `code`.
     """
 
     def get_attname(self) -> str:
@@ -22,14 +22,14 @@ class DefinitionField(models.ForeignKey[Any, Any]):
 
 
 class CurrentTransaction(models.Func):
-    """The id of the transaction that asks, which PostgreSQL never uses again (`xid8`), as a number."""
+    """The id of the current transaction, which PostgreSQL never reuses (`xid8`), as a number."""
 
     template = "(pg_current_xact_id()::text::bigint)"
     output_field = models.BigIntegerField()
 
 
 class ShownName(models.Func):
-    """The name of a badge's definition in the language that is active when the query is run."""
+    """The name of a badge's definition in the language that is active when the query is compiled."""
 
     function = "COALESCE"
     output_field = models.TextField()
@@ -43,14 +43,14 @@ class ShownName(models.Func):
         name, translations = self.get_source_expressions()
         name_sql, name_params = compiler.compile(name)
         json_sql, json_params = compiler.compile(translations)
-        # In literals: what stands in GROUP BY must be the same to the letter, and to the server parameters are not.
+        # Literals: GROUP BY repeats the expression, and PostgreSQL does not regard two parameters as equal.
         parts = [f"{json_sql} #>> '{{{language},name}}'" for language in active_languages()]
         params = (*json_params * len(parts), *name_params)
         return f"COALESCE({', '.join([*parts, name_sql])})", params
 
 
 def active_languages() -> tuple[str, ...]:
-    """The language that is active and those that it is a variant of, as `zh-hant-tw`, `zh-hant`, `zh`."""
+    """The active language and those that it is a variant of, such as `zh-hant-tw`, `zh-hant`, `zh`."""
     language = (get_language() or "").lower()
     if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", language):
         return ()

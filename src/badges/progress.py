@@ -1,4 +1,4 @@
-"""How far users have come on the way to badges that have a goal. Takes a connection."""
+"""The progress of users towards badges that have a goal. Takes a connection."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from badges.database import fetch, trusted
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a user has come on the way to a badge: 37 of 50."""
+    """The progress of a user towards a badge: 37 of 50."""
 
     value: Decimal | None
-    """The number that the badge's progress gives now; None if it gives none, or fails."""
+    """The current value of the badge's `progress`; None if it is NULL or fails."""
     goal: Decimal
 
     @property
     def share(self) -> float:
-        """From 0 to 1, which is the goal and what is beyond it."""
+        """From 0 to 1; 1 from the goal on."""
         if self.value is None or self.value <= 0:
             return 0.0
         return 1.0 if self.value >= self.goal else float(self.value / self.goal)
@@ -38,12 +38,12 @@ class Progress:
 def of(
     connection: BaseDatabaseWrapper, users: Sequence[Any], goals: Mapping[str, Decimal]
 ) -> dict[Any, dict[str, Progress]]:
-    """The progress of users, by their keys, on the way to goals, by the codes of their badges; one query for all.
+    """The progress of users, by their keys, towards goals, by the codes of their badges, in one query.
 
-    A badge whose progress no row that exists can tell has none.
+    Badges whose progress cannot be computed from existing rows are left out.
 
     :raises NotInLine: `create_badge_triggers` has not run yet.
-    :raises InsufficientRights: the role may not execute the function that knows.
+    :raises InsufficientRights: the role may not execute the function `badges_progress`.
     """
     field = get_user_model()._meta.pk
     key_type = trusted(str(field.rel_db_type(connection)))

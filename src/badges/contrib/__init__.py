@@ -1,1 +1,1 @@
-"""Receivers that are ready to be connected; each is optional."""
+"""Receivers for the signals: email and webhook. Each is optional."""

@@ -1,4 +1,4 @@
-"""A mail for each badge that is awarded.
+"""An email for each award.
 
     from badges.contrib import email
     badge_awarded.connect(email.congratulate)
@@ -17,9 +17,9 @@ from badges.models import BadgeDefinition, BadgeEvent
 
 
 def congratulate(event: BadgeEvent, user: Any, definition: BadgeDefinition | None, **kwargs: Any) -> None:
-    """Send the user a mail, from DEFAULT_FROM_EMAIL. A user without an address is sent none.
+    """Send the user an email from DEFAULT_FROM_EMAIL, unless the user has no address.
 
-    :raises OSError: the mail server does not take it, so that it is tried again.
+    :raises OSError: the mail server does not accept it, so that the event is tried again.
     """
     address = getattr(user, user.get_email_field_name(), "")
     if not address or definition is None:

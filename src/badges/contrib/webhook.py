@@ -1,4 +1,4 @@
-"""A signed POST for each badge that comes or goes, in the form of https://www.standardwebhooks.com.
+"""A signed POST for each award, revocation and expiry, in the form of https://www.standardwebhooks.com.
 
 from badges.contrib.webhook import Webhook
 Webhook("https://example.com/badges", secret=os.environ["WEBHOOK_SECRET"]).connect()
@@ -21,26 +21,26 @@ from badges.signals import badge_awarded, badge_revoked
 
 @dataclasses.dataclass(frozen=True)
 class Webhook:
-    """A receiver that posts JSON. Whatever is no answer of 2xx in time raises, so that it is tried again.
+    """A receiver that posts JSON. It raises unless the response is 2xx and in time, so that the event is tried again.
 
-    The headers: `webhook-id`, the id of the event, which is the same if it is sent again; `webhook-timestamp`, seconds
+    The headers: `webhook-id`, the id of the event, the same if it is sent again; `webhook-timestamp`, seconds
     since 1970; `webhook-signature`, `v1,` and the HMAC-SHA256 of `id.timestamp.body` in base64.
     """
 
     url: str
     secret: str = dataclasses.field(repr=False)
-    """The key: as it stands, or after `whsec_` in base64."""
+    """The key, either as text or in base64 after `whsec_`."""
     timeout: float = 10.0
-    """Seconds for which the other side may be silent."""
+    """Seconds to wait for the response."""
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("https://", "http://")):
-            raise ValueError(f"{self.url!r} is no address: https:// is needed.")
+            raise ValueError(f"{self.url!r} is no URL of a webhook: it must begin with https:// or http://.")
         if not self.secret:
-            raise ValueError("The secret is empty, so anybody could sign.")
+            raise ValueError("The secret is empty: anyone could sign.")
 
     def connect(self) -> None:
-        """Be told of badges that are awarded, and of those that are revoked or expire."""
+        """Connect to `badge_awarded` and `badge_revoked`."""
         for signal in (badge_awarded, badge_revoked):
             signal.connect(self, weak=False, dispatch_uid=f"badges.contrib.webhook {self.url}")
 
@@ -54,12 +54,12 @@ class Webhook:
             "webhook-timestamp": timestamp,
             "webhook-signature": self.sign(identity, timestamp, body),
         }
-        request = urllib.request.Request(self.url, body, headers, method="POST")  # noqa: S310 - looked at above
+        request = urllib.request.Request(self.url, body, headers, method="POST")  # noqa: S310 - validated above
         with urllib.request.build_opener(_NoRedirects).open(request, timeout=self.timeout):
             pass
 
     def sign(self, identity: str, timestamp: str, body: bytes) -> str:
-        """What `webhook-signature` holds; whoever is called makes the same from what came, and compares."""
+        """The value of `webhook-signature`; the receiver computes it from the request and compares."""
         key = self.secret.encode()
         if self.secret.startswith("whsec_"):
             key = base64.b64decode(self.secret.removeprefix("whsec_"))
@@ -68,7 +68,7 @@ class Webhook:
 
 
 def payload(event: BadgeEvent, user: Any, definition: BadgeDefinition | None) -> dict[str, Any]:
-    """What is posted."""
+    """The posted JSON."""
     return {
         "type": f"badge.{event.kind}",
         "timestamp": event.at.isoformat() if event.at else None,
@@ -87,7 +87,7 @@ def payload(event: BadgeEvent, user: Any, definition: BadgeDefinition | None) ->
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A POST that is redirected would arrive as a GET, and nobody would know."""
+    """Redirects are errors: a redirected POST would arrive as a GET, unnoticed."""
 
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
         return None

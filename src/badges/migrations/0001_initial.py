@@ -1,4 +1,4 @@
-"""The table as django-pg-badges 0.1 made it, so that a database that was used with 0.1 goes on from here."""
+"""The table as django-pg-badges 0.1 made it, so that a database of 0.1 is migrated from here."""
 
 from django.conf import settings
 from django.db import migrations, models

@@ -1,4 +1,4 @@
-"""Sends the events that wait to the receivers of the signals: in order for each user, at least once. Takes an alias."""
+"""Delivers queued events to the receivers of the signals: in order for each user, at least once. Takes an alias."""
 
 from __future__ import annotations
 
@@ -28,46 +28,46 @@ _ERROR_LENGTH = 2000
 
 
 def due(alias: str = DEFAULT_DB_ALIAS, *, since: float = 0) -> QuerySet[Delivery]:
-    """Of each user the first event that waits, if it is to be sent now; the oldest first.
+    """The first queued event of each user, if it is due; the oldest first.
 
-    :param since: only what has been so for this many seconds.
+    :param since: seconds for which an event must have been due.
     """
-    waiting = Delivery.objects.using(alias).filter(parked_at=None)
-    earlier = waiting.filter(user=OuterRef("user")).filter(
+    queued = Delivery.objects.using(alias).filter(parked_at=None)
+    earlier = queued.filter(user=OuterRef("user")).filter(
         Q(at__lt=OuterRef("at")) | Q(at=OuterRef("at"), event__lt=OuterRef("event"))
     )
-    return waiting.filter(~Exists(earlier), next_at__lte=Now() - timedelta(seconds=since)).order_by("at", "event")
+    return queued.filter(~Exists(earlier), next_at__lte=Now() - timedelta(seconds=since)).order_by("at", "event")
 
 
-def work_off(user: Any, alias: str = DEFAULT_DB_ALIAS) -> Iterator[bool | None]:
-    """Send the events of one user that are to be sent now, one after the other.
+def process(user: Any, alias: str = DEFAULT_DB_ALIAS) -> Iterator[bool | None]:
+    """Deliver the due events of one user, one after the other.
 
-    Nobody else may do so for the same user at the same time: see `listener.py`.
+    The caller holds the lock of the user, so that no other listener does the same: see `listener.py`.
 
-    :returns: for each event whether it has been sent: not, if a receiver raised; None, if it went with its user.
+    :returns: for each event whether it has been sent: False if a receiver raised, None if it was deleted with its user.
     """
-    waiting = Delivery.objects.using(alias).filter(parked_at=None, user=user).order_by("at", "event")
-    while delivery := waiting.annotate(is_due=Q(next_at__lte=Now())).first():
+    queued = Delivery.objects.using(alias).filter(parked_at=None, user=user).order_by("at", "event")
+    while delivery := queued.annotate(is_due=Q(next_at__lte=Now())).first():
         if not delivery.is_due:
             return
         yield _deliver(delivery, alias)
 
 
 def parked(alias: str = DEFAULT_DB_ALIAS) -> QuerySet[Delivery]:
-    """Those that were put aside after BADGES_SIGNAL_ATTEMPTS attempts, the latest first."""
+    """The events that were parked after BADGES_SIGNAL_ATTEMPTS attempts, the latest first."""
     return Delivery.objects.using(alias).filter(parked_at__isnull=False).order_by("-parked_at")
 
 
 def release(alias: str = DEFAULT_DB_ALIAS) -> int:
-    """Let all that were put aside be tried again, from the first attempt on; gives their number."""
+    """Make all parked events due again, from the first attempt on; returns their number."""
     return parked(alias).update(parked_at=None, attempts=0, next_at=Now())
 
 
 def _deliver(delivery: Delivery, alias: str) -> bool | None:
-    mine = Delivery.objects.using(alias).filter(pk=delivery.pk)
+    row = Delivery.objects.using(alias).filter(pk=delivery.pk)
     event = BadgeEvent.objects.using(alias).select_related("user").filter(pk=delivery.pk).first()
     if event is None:
-        mine.delete()
+        row.delete()
         return None
     definition = BadgeDefinition.objects.using(alias).filter(code=event.code).first()
     if definition:
@@ -75,29 +75,29 @@ def _deliver(delivery: Delivery, alias: str) -> bool | None:
     signal = badge_awarded if event.kind == BadgeEvent.Kind.AWARDED else badge_revoked
     done, errors = _send(signal, set(delivery.done), event=event, user=event.user, definition=definition)
     if not errors:
-        mine.delete()
+        row.delete()
         return True
     attempts = delivery.attempts + 1
     pause = min(FIRST_PAUSE * 3 ** min(attempts - 1, 20), LONGEST_PAUSE)
     is_last = attempts >= badges_settings.BADGES_SIGNAL_ATTEMPTS
-    mine.update(
+    row.update(
         attempts=attempts,
         next_at=Now() + timedelta(seconds=pause),
         done=sorted(done),
         error="\n".join(errors)[:_ERROR_LENGTH].replace("\0", ""),
         parked_at=Now() if is_last else F("parked_at"),
     )
-    what = "put aside" if is_last else f"tried again in {pause:.0f} s"
-    logger.error("The event %s (%s of %s): %s; %s", delivery.pk, event, event.user_id, "; ".join(errors), what)
+    outcome = "parked" if is_last else f"tried again in {pause:.0f} s"
+    logger.error("The event %s (%s of %s): %s; %s", delivery.pk, event, event.user_id, "; ".join(errors), outcome)
     return False
 
 
 def _send(signal: Signal, done: set[str], **named: Any) -> tuple[set[str], list[str]]:
-    """Call the receivers that have not returned yet, as `send_robust` does.
+    """Call the receivers that have not returned yet, in the way of `Signal.send_robust`.
 
-    `send_robust` would call those again that have returned: two mails, as the other receiver failed.
+    `send_robust` itself would call all of them again: a second mail, only because another receiver had raised.
 
-    :returns: the names of those that have returned by now, and what the others raised.
+    :returns: the names of the receivers that have returned by now, and the errors of the others.
     """
     results: list[tuple[str, str]] = []
     synchronous, asynchronous = signal._live_receivers(BadgeEvent)
@@ -119,6 +119,6 @@ def _send(signal: Signal, done: set[str], **named: Any) -> tuple[set[str], list[
 
 
 def _name(receiver: Any) -> str:
-    """What a receiver is called in every process: its module and name, or what an object says of itself."""
+    """A name of a receiver that is the same in every process: its module and name, or the repr of an object."""
     qualified = getattr(receiver, "__qualname__", None)
     return f"{receiver.__module__}.{qualified}" if qualified else repr(receiver)

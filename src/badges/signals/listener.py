@@ -1,7 +1,7 @@
-"""What `listen_badges` does: waits for events and pending checks, and works them off. Takes an alias.
+"""The listener of `listen_badges`: waits for events and pending checks, and processes them. Takes an alias.
 
-Several listeners share the work. Whoever sends the events of a user holds an advisory lock on that user meanwhile, in a
-session of its own: it goes with the session, however that ends, and no transaction is open while receivers are at work.
+Several listeners share the work. A listener holds an advisory lock of a user while it sends the events of that user, in
+a session of its own: the lock ends with the session, however that ends, and no transaction is open while receivers run.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ LOCK_CLASS = 0x62616468
 """First key of the advisory locks of listeners ("badh"); the second is 0, shared by all that run, or a user's."""
 
 OVERDUE = 60
-"""Seconds after which a probe wonders why an event has not been sent."""
+"""Seconds after which `health` regards a due event as overdue."""
 
 PATIENCE = 10
-"""Seconds in which a probe wants to see something happen then."""
+"""Seconds in which an overdue event must change, or the queue is stuck."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _BATCH = 100
@@ -44,7 +44,7 @@ _BATCH = 100
 
 @dataclasses.dataclass(slots=True)
 class Tally:
-    """What has been done."""
+    """Counts of one run."""
 
     sent: int = 0
     failed: int = 0
@@ -53,27 +53,27 @@ class Tally:
 
 
 class Listener:
-    """One listener on one database. `stop` may be called from a signal handler: the event at hand is finished."""
+    """One listener on one database. `stop` may be called from a signal handler: the current event is finished first."""
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self.tally = Tally()
         self.is_stopped = False
         self._woken = False
-        self._ear, self._bell = socket.socketpair()
-        self._bell.setblocking(False)
+        self._stop_reader, self._stop_writer = socket.socketpair()
+        self._stop_writer.setblocking(False)
 
     def close(self) -> None:
-        self._ear.close()
-        self._bell.close()
+        self._stop_reader.close()
+        self._stop_writer.close()
 
     def stop(self, *_: Any) -> None:
         self.is_stopped = True
         with contextlib.suppress(BlockingIOError):
-            self._bell.send(b"!")
+            self._stop_writer.send(b"!")
 
     def run(self) -> None:
-        """Work until `stop`; a connection that is lost is made anew."""
+        """Process until `stop`; after a lost connection, connect again."""
         pause = _FIRST_PAUSE
         while not self.is_stopped:
             try:
@@ -81,18 +81,18 @@ class Listener:
                     pause = _FIRST_PAUSE
                     while not self.is_stopped:
                         self._woken = False
-                        self._work(session)
+                        self._process(session)
                         self._wait(session)
             except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as error:
-                logger.warning("The connection is lost: %s Trying again in %.1f s.", str(error).strip(), pause)
+                logger.warning("The connection is lost: %s Connecting again in %.1f s.", str(error).strip(), pause)
                 connections[self.alias].close()
-                select.select([self._ear], [], [], pause)
+                select.select([self._stop_reader], [], [], pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
     def run_once(self) -> None:
-        """Work off what there is, and end."""
+        """Process the queue once."""
         with self._session() as session:
-            self._work(session)
+            self._process(session)
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[psycopg.Connection[Any]]:
@@ -111,10 +111,10 @@ class Listener:
 
     def _wait(self, session: psycopg.Connection[Any]) -> None:
         if not (self._woken or self.is_stopped):
-            select.select([session.fileno(), self._ear.fileno()], [], [], badges_settings.BADGES_POLL)
-        session.execute("SELECT")  # takes what has arrived, and tells whether the session is still there
+            select.select([session.fileno(), self._stop_reader.fileno()], [], [], badges_settings.BADGES_POLL)
+        session.execute("SELECT")  # receives notifications, and raises if the session is lost
 
-    def _work(self, session: psycopg.Connection[Any]) -> None:
+    def _process(self, session: psycopg.Connection[Any]) -> None:
         close_old_connections()
         self._settle()
         while not self.is_stopped and self._send(session):
@@ -127,60 +127,60 @@ class Listener:
         except (OperationalError, InterfaceError):
             raise
         except DatabaseError as error:
-            # The signals go out all the same.
+            # Signals are sent nevertheless.
             logger.error("The pending checks cannot be settled: %s", str(error).strip())  # noqa: TRY400
 
     def _send(self, session: psycopg.Connection[Any]) -> bool:
-        """Send what is due to a few users; whether that led anywhere."""
-        has_moved = False
+        """Send the due events of a batch of users; returns whether any was processed."""
+        has_processed = False
         users = list(dispatch.due(self.alias).values_list("user", flat=True)[:_BATCH])
         for user in users:
-            with self._only_one_for(session, user) as is_mine:
-                for was_sent in dispatch.work_off(user, self.alias) if is_mine else ():
-                    has_moved = True
+            with self._lock(session, user) as is_locked:
+                for was_sent in dispatch.process(user, self.alias) if is_locked else ():
+                    has_processed = True
                     self.tally.sent += was_sent is True
                     self.tally.failed += was_sent is False
                     if self.is_stopped:
-                        return has_moved
+                        return has_processed
             if self.is_stopped:
                 break
-        return has_moved
+        return has_processed
 
     @contextlib.contextmanager
-    def _only_one_for(self, session: psycopg.Connection[Any], user: Any) -> Iterator[bool]:
-        # Two users with the same number wait for each other, which harms nobody; 0 is that of all listeners.
+    def _lock(self, session: psycopg.Connection[Any], user: Any) -> Iterator[bool]:
+        # Users who share a number wait for each other, which is harmless; 0 is the number of all listeners.
         key = zlib.crc32(str(user).encode()) % 0x7FFFFFFF + 1
         found = session.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_CLASS, key]).fetchone()
-        is_mine = bool(found and found[0])
+        is_locked = bool(found and found[0])
         try:
-            yield is_mine
+            yield is_locked
         finally:
-            if is_mine and not session.broken:
+            if is_locked and not session.broken:
                 session.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK_CLASS, key])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Health:
-    """How the queue stands."""
+    """The state of the queue."""
 
     listeners: int
-    """How many are connected."""
+    """Connected listeners."""
     waiting: int
     parked: int
     is_stuck: bool
-    """An event has been due for longer than OVERDUE, and within PATIENCE nothing happened."""
+    """An event has been due for longer than OVERDUE, and within PATIENCE it has not changed."""
 
     @property
-    def is_well(self) -> bool:
+    def is_healthy(self) -> bool:
         return self.listeners > 0 and not self.is_stuck
 
     def __str__(self) -> str:
         stuck = f", none sent in {PATIENCE} s though due for more than {OVERDUE} s" if self.is_stuck else ""
-        return f"listeners: {self.listeners}; waiting: {self.waiting}{stuck}; put aside: {self.parked}"
+        return f"listeners: {self.listeners}; waiting: {self.waiting}{stuck}; parked: {self.parked}"
 
 
 def health(alias: str) -> Health:
-    """Whether a listener is connected, and what has been due for long is being worked off."""
+    """Whether a listener is connected, and overdue events are being processed."""
     [(listeners,)] = fetch(
         connections[alias],
         """
@@ -191,15 +191,15 @@ def health(alias: str) -> Health:
         [LOCK_CLASS],
     )
     deadline = time.monotonic() + PATIENCE
-    first = before = _overdue(alias)
-    while before and before == first and time.monotonic() < deadline:
+    first = current = _overdue(alias)
+    while current and current == first and time.monotonic() < deadline:
         time.sleep(0.2)
-        before = _overdue(alias)
+        current = _overdue(alias)
     return Health(
         listeners=listeners,
         waiting=Delivery.objects.using(alias).filter(parked_at=None).count(),
         parked=dispatch.parked(alias).count(),
-        is_stuck=bool(first) and before == first,
+        is_stuck=bool(first) and current == first,
     )
 
 

@@ -15,18 +15,18 @@ from badges.signals.listener import Listener, Tally, health
 
 
 class Command(BaseCommand):
-    help = "Send the signals for badges that come or go, and settle pending checks, until SIGTERM or Ctrl-C."
+    help = "Send the signals for awards, revocations and expiries, and settle pending checks, until SIGTERM or Ctrl-C."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--database", metavar="ALIAS", default=DEFAULT_DB_ALIAS, help='The database. Default: "default".'
         )
-        parser.add_argument("--once", action="store_true", help="Work off what there is, and end.")
+        parser.add_argument("--once", action="store_true", help="Process the queue once, then exit.")
         parser.add_argument(
             "--check", action="store_true", help="Exit with 1 unless a listener is connected and the queue moves."
         )
-        parser.add_argument("--retry", action="store_true", help="Let what was put aside be tried again, and end.")
+        parser.add_argument("--retry", action="store_true", help="Make parked events due again, then exit.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         alias = options["database"]
@@ -43,7 +43,7 @@ class Command(BaseCommand):
 
     def _check(self, alias: str) -> None:
         found = health(alias)
-        if not found.is_well:
+        if not found.is_healthy:
             raise CommandError(str(found), returncode=1)
         self.stdout.write(str(found))
 
