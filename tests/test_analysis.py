@@ -194,7 +194,7 @@ FAULTY_NAMES = {
         entry("x", per="created"),
         (
             'badge "x", per: public.dummy_sketch.created is of type timestamp with time zone, whose text is not the '
-            "same in every session: one thing could earn two badges.\n"
+            "same in every session: one subject could earn two badges.\n"
             "    Name a column of whole numbers, text or UUIDs, such as a key."
         ),
     ),
@@ -299,7 +299,7 @@ def test_declared_triggers_are_watched():
     ],
 )  # fmt: skip
 def test_revocable_badges_are_watched(changes, expected):
-    """For a badge that may be taken back all is watched that can make its condition false."""
+    """For a badge that may be revoked all is watched that can make its condition false."""
     analysed = analyse(entry("x", revocable=True, **changes))["x"]
     assert watched(analysed) == expected
     assert analysed.unwatched == ()
@@ -309,11 +309,11 @@ def test_revocable_badges_are_watched(changes, expected):
 @pytest.mark.parametrize(
     ("condition", "sentence"),
     [
-        ("count(*) > 5 from likes where sketch_id = NEW.id", "The condition reads public.likes, and nothing tells"),
-        ("count(*) > 5 from dummy_sketch", "The condition reads rows of public.dummy_sketch whoever they belong to"),
+        ("count(*) > 5 from likes where sketch_id = NEW.id", "The condition reads public.likes without a column"),
+        ("count(*) > 5 from dummy_sketch", "The condition reads rows of all users in public.dummy_sketch:"),
         ("count(*) > 5 from popular", "The condition reads public.popular, which is no table that can be watched."),
         ("created > now() - interval '1 day'", "The condition depends on the time, which passes without a change."),
-        ("is_open()", "The condition calls a function of the site's own, and nothing tells what that reads."),
+        ("is_open()", "The condition calls a function of the site's own, and what that reads is not known."),
     ],
 )  # fmt: skip
 def test_what_cannot_be_watched_is_told(condition, sentence):
@@ -339,7 +339,7 @@ def test_two_users_of_one_table_are_watched():
 
 
 def test_table_named_in_triggers_is_watched():
-    """Where nothing tells the user, the file can."""
+    """Where no column identifies the user, the file can name one."""
     likes = {"table": "likes", "on": ["insert", "delete"], "user_field": "liker_id"}
     condition = "count(*) > 5 from likes where sketch_id = NEW.id"
     analysed = analyse(triggered(SKETCHES, likes, condition=condition, revocable=True))["x"]
@@ -347,8 +347,8 @@ def test_table_named_in_triggers_is_watched():
     assert watched(analysed) == {"likes.liker_id": "insert delete", "dummy_sketch.user_id": "update delete"}
 
 
-GONE_UPDATE = "when the badge may be taken back, the row as it was before an update is gone."
-GONE_DELETE = "when the badge may be taken back, that row is gone."
+GONE_UPDATE = "when the badge may be revoked, the row as it was before an update is gone."
+GONE_DELETE = "when the badge may be revoked, that row is gone."
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_which_come_late(badge_file, execute, badge, is_late):
     execute("CREATE FUNCTION seen(bigint) RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN true; END $$")
     declared = definitions.load(badge_file(badge))
     [analysed] = analysis.analyse(connection, describe_target(connection), declared)
-    assert analysed.comes_late is is_late
+    assert analysed.needs_catch_up is is_late
 
 
 def test_command(declare, execute, held):

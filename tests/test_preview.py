@@ -181,7 +181,7 @@ def test_unwatched_is_told_once(people, execute):
     found = look(entry("pricey", condition=condition, revocable=True))["pricey"]
     told = [warning.message for warning in found.warnings if "index" not in warning.message]
     assert len(told) == 2
-    assert told[0].startswith("The condition reads public.prices, and nothing tells whose rows those are: its changes")
+    assert told[0].startswith("The condition reads public.prices without a column that identifies the user: its")
     assert told[1].startswith("The condition depends on the time, which passes without a change.")
     create_badge_triggers.Command(stdout=(output := io.StringIO())).write_previews([found])
     assert output.getvalue().count("manage.py award_badges --late") == 1
@@ -189,8 +189,8 @@ def test_unwatched_is_told_once(people, execute):
 
 def test_rows_of_others_in_its_own_table(people):
     """That a condition counts rows of others in its own table, whose changes do not check it for all, is told."""
-    assert "reads rows of public.dummy_sketch whoever they belong to" in warnings(look(NAMESAKE)["namesake"])
-    assert "whoever they belong to" not in warnings(look(COLLECTOR)["collector"])
+    assert "reads rows of all users in public.dummy_sketch:" in warnings(look(NAMESAKE)["namesake"])
+    assert "rows of all users" not in warnings(look(COLLECTOR)["collector"])
 
 
 def test_hidden_rows(people, execute):
@@ -373,7 +373,9 @@ def test_time(people):
 def test_function_of_the_site(people, execute):
     """What a function of the site's own reads nobody knows, and that is said."""
     execute("CREATE FUNCTION seen(bigint) RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN true; END $$")
-    assert "nothing tells which tables that reads" in warnings(look(entry(condition="seen(NEW.user_id)"))["collector"])
+    assert "it is not known which tables that reads" in warnings(
+        look(entry(condition="seen(NEW.user_id)"))["collector"]
+    )
 
 
 # Harmless
@@ -649,7 +651,7 @@ def test_plan_of_all_keys(declare, badge_file, people, execute):
         "one badge for each id of public.dummy_sketch",
         "ends after 30 days, and can be earned again",
         "new-off: not counted, it is paused (active is false)",
-        f"! The condition reads public.prices, and nothing tells whose rows those are: {name}",
+        f"! The condition reads public.prices without a column that identifies the user: {name}",
         "0 * * * * cd /path/to/site && python manage.py award_badges --late",
     ):
         assert line in told, line

@@ -54,7 +54,7 @@ def version() -> str:
 
 def major_version() -> int:
     """The major version of the binaries, such as 18."""
-    return int(re.match(r"\d+", version())[0])
+    return int(re.split(r"\D", version(), maxsplit=1)[0])
 
 
 def wheel_binaries() -> Path:

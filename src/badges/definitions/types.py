@@ -132,6 +132,16 @@ class Definition:
         return "progress" if self.progress else "condition"
 
     @property
+    def trigger_table_key(self) -> str:
+        """The key of the trigger table, for messages."""
+        return "triggers 1, table" if self.has_triggers else "trigger_table"
+
+    @property
+    def user_field_key(self) -> str:
+        """The key of its user column, for messages."""
+        return "triggers 1, user_field" if self.has_triggers else "user_field"
+
+    @property
     def rule(self) -> str:
         """The version of the rule: a digest of all that decides which users earn the badge and keep it."""
         rule = {

@@ -1,4 +1,4 @@
-"""Says what is wrong with a condition, in its author's terms: PostgreSQL's error, the place, the hint."""
+"""Diagnostics: errors of conditions in the terms of their author, with the place and a hint. Takes a connection."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import re
 
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
 
 from badges.definitions import json_text
-from badges.definitions.types import TriggerEvent
+from badges.definitions.errors import Errors
+from badges.definitions.types import Definition
+from badges.exceptions import Notice
+from badges.facts.probes import Answer, Probe, Rejection
 from badges.facts.tables import nearest_table
-from badges.facts.types import Table, Target
+from badges.facts.types import Target
 
 _SYNTAX_HINTS = {
     ")": "Probably one ) is too many: the {noun} never opened it.",
@@ -25,7 +29,7 @@ _NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "doubl
 
 
 class Noun(enum.StrEnum):
-    """What the author's SQL is, which is the key that it stands under too."""
+    """The name of the author's SQL in messages, which is also its key in the file."""
 
     CONDITION = "condition"
     PROGRESS = "progress"
@@ -44,79 +48,62 @@ class Noun(enum.StrEnum):
         return f"Say which rows: count(*){comparison} FROM a_table WHERE user_id = NEW.user_id"
 
 
-def about_condition(
+def report_rejection(
+    errors: Errors,
     connection: BaseDatabaseWrapper,
     target: Target,
-    noun: Noun,
-    text: str,
-    error: psycopg.Error,
-    start: int,
-    event: TriggerEvent | None,
-    table: Table | None,
-) -> tuple[str, str]:
-    """Turn PostgreSQL's error into a message that points into the author's own text, and a hint.
+    definition: Definition,
+    rejection: Rejection,
+    probe: Probe | None = None,
+) -> None:
+    """Report that PostgreSQL rejects a question, with the place in the author's text.
 
-    :param text: the condition or the progress, as `noun` says.
-    :param start: where in the statement that failed it begins.
+    :param probe: the probe that it rejects; None if it cannot even parse the question.
     """
-    position = int(error.diag.statement_position or 0) - 1 - start
+    noun, text = Noun(definition.question_key), definition.question
+    position = int(rejection.error.diag.statement_position or 0) - 1 - rejection.start
     is_inside = 0 <= position <= len(text) + 1
-    # What is missing at the end, PostgreSQL misses behind our line break.
+    # An error at the end of the text has its position behind our line break.
     rest = text[min(position, len(text.rstrip())) :] if is_inside else ""
-    message, hint = _explanation(connection, target, noun, error, rest, is_inside, event, table)
-    if is_inside:
-        message = f"{message}\n{json_text.excerpt(text, len(text) - len(rest))}"
-    return message, hint
+    notice = _explanation(connection, target, noun, rejection.error, rest, is_inside, probe)
+    excerpt = f"\n{json_text.excerpt(text, len(text) - len(rest))}" if is_inside else ""
+    errors.at(noun.value).add(f"{notice.message}{excerpt}", notice.hint)
 
 
-def about_type(noun: Noun, type_: str, dangling: str | None) -> list[tuple[str, str]]:
-    """What is wrong with a condition that PostgreSQL accepts, as far as its result tells: messages with hints."""
-    errors = []
-    if dangling:
-        errors.append((f"the {noun} ends with {dangling.upper()}.", "Write what it needs, or leave it out."))
-    if noun is Noun.CONDITION and type_ != "boolean":
-        errors.append((f"the condition gives {type_}; a badge needs true or false.", "Compare it with something."))
-    if noun is Noun.PROGRESS and type_ not in _NUMBERS:
-        errors.append((f"the progress gives {type_}; a goal needs a number.", "Count something, or cast it."))
-    return errors
-
-
-def about_reading(
-    noun: Noun, system_column: bool, locks_rows: bool, one_row: bool, volatile: list[str]
-) -> list[tuple[str, str]]:
-    """The same, as far as what it reads and calls tells."""
-    errors = []
-    if volatile:
-        errors.append(
-            (
-                f"the {noun} calls {', '.join(volatile)}; volatile functions may change data or their answer.",
-                "Use now() for the time; declare a function of your own STABLE if it only reads.",
+def check_answer(errors: Errors, target: Target, definition: Definition, probe: Probe, answer: Answer) -> None:
+    """Check the type of a question, what it reads and calls, and the rights that it takes."""
+    noun, owner = Noun(definition.question_key), target.badges_owner
+    question = errors.at(noun.value)
+    if answer.dangling_word:
+        message = f"the {noun} ends with {answer.dangling_word.upper()}."
+        question.add(message, "Write what it needs, or leave it out.")
+    if noun is Noun.CONDITION and answer.type != "boolean":
+        question.add(f"the condition gives {answer.type}; a badge needs true or false.", "Compare it with something.")
+    if noun is Noun.PROGRESS and answer.type not in _NUMBERS:
+        question.add(f"the progress gives {answer.type}; a goal needs a number.", "Count something, or cast it.")
+    if answer.volatile:
+        question.add(
+            f"the {noun} calls {', '.join(answer.volatile)}; volatile functions may change data or their answer.",
+            "Use now() for the time; declare a function of your own STABLE if it only reads.",
+        )
+    if answer.reads_system_column:
+        message = f"the {noun} reads a system column such as ctid or xmin."
+        question.add(message, "Those differ in every version of a row.")
+    if answer.locks_rows:
+        question.add(f"the {noun} locks rows (FOR UPDATE or FOR SHARE).", "A badge must not block a write.")
+    if answer.aggregates_one_row:
+        question.add(_ONE_ROW.format(noun=noun), noun.with_rows)
+    for right in answer.lacking:
+        question.add(
+            f'the {noun} runs with the rights of the owner of the badges, "{owner}", who lacks {right}.',
+            f"Needed: GRANT {right} TO {sql.Identifier(owner).as_string()};",
+        )
+    for column in probe.table.columns:
+        if column.is_virtual and column.name in {*answer.new_columns, *answer.old_columns}:
+            question.add(
+                f"the {noun} reads {column.name}, a virtual generated column, which triggers do not see.",
+                "Write its expression out, or make the column STORED.",
             )
-        )
-    if system_column:
-        errors.append(
-            (f"the {noun} reads a system column such as ctid or xmin.", "Those differ in every version of a row.")
-        )
-    if locks_rows:
-        errors.append((f"the {noun} locks rows (FOR UPDATE or FOR SHARE).", "A badge must not block a write."))
-    if one_row:
-        errors.append((_ONE_ROW.format(noun=noun), noun.with_rows))
-    return errors
-
-
-def _syntax_explanation(noun: Noun, error: psycopg.Error, message: str, rest: str, is_inside: bool) -> tuple[str, str]:
-    if error.diag.statement_position is None:
-        # Preparing several statements at once is the only syntax error without a place.
-        return f"the {noun} holds several statements.", "Write one expression, without semicolons."
-    if not is_inside:
-        # The complaint is about our parenthesis around the condition.
-        joined = "; AND and OR join several" if noun is Noun.CONDITION else ""
-        return f"the {noun} must give one column: {message}.", f"Write one expression{joined}."
-    word = (re.match(r"\w+|.", rest) or [""])[0].upper()
-    if "INTO" in message:
-        word = "INSERT"
-    hint = _SYNTAX_HINTS.get(word, "").format(noun=noun) or error.diag.message_hint or ""
-    return message, hint
 
 
 def _explanation(
@@ -126,18 +113,20 @@ def _explanation(
     error: psycopg.Error,
     rest: str,
     is_inside: bool,
-    event: TriggerEvent | None,
-    table: Table | None,
-) -> tuple[str, str]:
-    """Message and hint for an error at the beginning of `rest`, the part of the condition behind that place."""
-    # What quotes the rest of the text quotes our line break after it, too.
+    probe: Probe | None,
+) -> Notice:
+    """PostgreSQL's error in the author's terms.
+
+    :param rest: the part of the question from the place of the error; empty if that is not inside.
+    """
+    # A message that quotes the rest of the text quotes our line break after it, too.
     message = re.sub(r'\s+"$', '"', error.diag.message_primary or str(error))
     hint = error.diag.message_hint or ""
     match error:
         case psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedColumn():
-            return _unknown_name(connection, error, message, rest, event, table)
+            return _unknown_name(connection, error, message, rest, probe)
         case psycopg.errors.SyntaxError():
-            return _syntax_explanation(noun, error, message, rest, is_inside)
+            return _syntax_error(noun, error, message, rest, is_inside)
         case psycopg.errors.UndefinedParameter():
             hint = f"A {noun} has no parameters; NEW and OLD hold the changed row."
         case psycopg.errors.GroupingError() if "FROM" in message:
@@ -149,36 +138,50 @@ def _explanation(
             hint = f"One value, {noun.expected}, is needed."
         case psycopg.errors.InsufficientPrivilege():
             hint = f'Needed by the role "{target.role}": USAGE on the schema, EXECUTE on the function.'
-    return message, hint
+    return Notice(message, hint)
+
+
+def _syntax_error(noun: Noun, error: psycopg.Error, message: str, rest: str, is_inside: bool) -> Notice:
+    if error.diag.statement_position is None:
+        # Preparing several statements at once is the only syntax error without a place.
+        return Notice(f"the {noun} holds several statements.", "Write one expression, without semicolons.")
+    if not is_inside:
+        # The error is at our parenthesis around the condition.
+        joined = "; AND and OR join several" if noun is Noun.CONDITION else ""
+        return Notice(f"the {noun} must give one column: {message}.", f"Write one expression{joined}.")
+    word = (re.match(r"\w+|.", rest) or [""])[0].upper()
+    if "INTO" in message:
+        word = "INSERT"
+    return Notice(message, _SYNTAX_HINTS.get(word, "").format(noun=noun) or error.diag.message_hint or "")
 
 
 def _unknown_name(
-    connection: BaseDatabaseWrapper,
-    error: psycopg.Error,
-    message: str,
-    rest: str,
-    event: TriggerEvent | None,
-    table: Table | None,
-) -> tuple[str, str]:
+    connection: BaseDatabaseWrapper, error: psycopg.Error, message: str, rest: str, probe: Probe | None
+) -> Notice:
     word = (re.match(r'"[^"]*"|[\w.]+', rest) or [""])[0]
-    source, _, name = word.rpartition(".")
     row = word.partition(".")[0].upper()
-    if event and ((row == "NEW" and not event.has_new) or (row == "OLD" and not event.has_old)):
+    if probe and ((row == "NEW" and not probe.event.has_new) or (row == "OLD" and not probe.event.has_old)):
         other = "OLD" if row == "NEW" else "NEW"
-        return f"{row} does not exist for {event}.", f"Use {other}, or check the badge after another kind of write."
-    if row in ('"NEW"', '"OLD"'):
-        return message, f"{row[1:-1]} stands without quotes."
+        hint = f"Use {other}, or check the badge after another kind of write."
+        return Notice(f"{row} does not exist for {probe.event}.", hint)
+    return Notice(message, _name_hint(connection, error, word, probe))
+
+
+def _name_hint(connection: BaseDatabaseWrapper, error: psycopg.Error, word: str, probe: Probe | None) -> str:
+    """The hint for a name that PostgreSQL does not know."""
+    source, _, name = word.rpartition(".")
+    if word.partition(".")[0].upper() in ('"NEW"', '"OLD"'):
+        return f"{word[1:4].upper()} stands without quotes."
     if error.diag.message_hint:
-        return message, error.diag.message_hint
+        return error.diag.message_hint
     if isinstance(error, psycopg.errors.UndefinedTable):
         near = nearest_table(connection, word)
     else:
-        near = table.nearest_column(name) if table else None
-    hint = ""
+        near = probe.table.nearest_column(name) if probe else None
     if near:
-        hint = f'Did you mean "{near}"?'
-    elif word.startswith('"'):
-        hint = "Texts stand between single quotes ('); double quotes are for names."
-    elif table and source.upper() in ("", "NEW", "OLD") and isinstance(error, psycopg.errors.UndefinedColumn):
-        hint = f"The columns of {table.qualified_name}: {table.column_names}."
-    return message, hint
+        return f'Did you mean "{near}"?'
+    if word.startswith('"'):
+        return "Texts stand between single quotes ('); double quotes are for names."
+    if probe and source.upper() in ("", "NEW", "OLD") and isinstance(error, psycopg.errors.UndefinedColumn):
+        return f"The columns of {probe.table.qualified_name}: {probe.table.column_names}."
+    return ""

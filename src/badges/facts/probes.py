@@ -1,7 +1,7 @@
-"""Lets PostgreSQL try questions: alone, then as views on empty copies of their tables. Takes a connection.
+"""Probes: PostgreSQL tries questions, first alone, then as views on empty copies of their tables. Takes a connection.
 
-A question is a condition or a progress. As few statements as will do serve them all; where PostgreSQL refuses one, it
-is told apart from the others. All that is made here is for the caller to roll back.
+A question is a condition or a progress. A few statements serve all of them; where PostgreSQL rejects one of them, the
+others are tried without it. The caller rolls back what is made here.
 """
 
 from __future__ import annotations
@@ -10,34 +10,35 @@ import collections
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import psycopg
 from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import pq, sql
 
-from badges.database import rolled_back, template, trusted
+from badges.database import fetch_file, from_json, rolled_back, template, trusted
 from badges.definitions.types import TriggerEvent
-from badges.facts.types import Table
+from badges.facts.types import Table, Target
 
 _FROM = re.compile(r"\bfrom\b", re.IGNORECASE)
 
 _EXPANDS = re.compile(r"\.\s*\*")
-"""A row whose columns SELECT puts in its place."""
+"""A row that SELECT expands to its columns."""
 
 _DECEIVES = re.compile(r"--|\b(?:own|badges_held)\b", re.IGNORECASE)
-"""A comment to the end of a line, in which FROM would be no clause; and the names that a shared query asks by."""
+"""A comment to the end of a line, in which FROM would be no clause; and the names that a shared query uses itself."""
 
 _SPACE = " \t\n\r\f\v"
-"""What PostgreSQL takes for space between words."""
+"""The characters that PostgreSQL takes for space between words."""
 
 AT_ONCE = 200
-"""Views that stand at the same time. Each is locked while it does, and all sessions share the room for locks."""
+"""Views that exist at the same time. Each is locked, and all sessions share the room for locks."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Probe:
-    """A question as it is asked after one event on one table. Where all three are the same, so are the answers."""
+    """A question, asked after one event on one table. Equal probes have the same answer."""
 
     question: str
     event: TriggerEvent
@@ -46,16 +47,47 @@ class Probe:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rejection:
-    """What PostgreSQL has against a question, which begins at `start` of the statement that failed."""
+    """PostgreSQL's error at a question."""
 
     error: psycopg.Error
     start: int
+    """Where in the statement that failed the question begins."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What PostgreSQL has recorded of a probe view: a row of probe_facts.sql."""
+
+    type: str
+    new_columns: list[str]
+    old_columns: list[str]
+    reads_system_column: bool
+    locks_rows: bool
+    aggregates_one_row: bool
+    """There are aggregates without FROM."""
+    dangling_word: str | None
+    """A keyword at the end, which PostgreSQL takes for the name of the column."""
+    tables: list[str]
+    """The other tables that it reads, as schema.table."""
+    lacking: list[str]
+    """The rights that the owner of the badges lacks."""
+    reads: list[tuple[int, str, str, list[str], list[str]]]
+    """Of each of those tables: oid, schema, name, the columns that are read, and those of them that hold a user."""
+    volatile: list[str]
+    """The volatile functions that it calls."""
+    is_time_dependent: bool
+    is_opaque: bool
+    returns_set: bool
+    aggregates: bool
+    """It is one row of aggregates, whatever its SELECT list."""
+    queries: int
+    """The number of queries in the view."""
 
 
 def parse(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str, Rejection]:
-    """Parse each question alone. What closes a parenthesis that it did not open fails here, whatever follows it.
+    """Parse each question alone, so that one that closes a parenthesis which it has not opened is rejected.
 
-    :returns: those that are rejected.
+    :returns: the rejected questions.
     """
     prefix = "CREATE VIEW badges_syntax AS SELECT "
     rejected = {}
@@ -65,7 +97,7 @@ def parse(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str
             with rolled_back(connection), connection.wrap_database_errors:
                 while left:
                     question = left.popleft()
-                    # Only prepared, never run; and the extended protocol refuses several statements.
+                    # Only prepared, never run; and the extended protocol rejects several statements.
                     result = connection.connection.pgconn.prepare(b"", f"{prefix}{question}\n".encode())
                     if result.status != pq.ExecStatus.COMMAND_OK:
                         raise psycopg.errors.error_from_result(result, encoding="utf-8")
@@ -75,10 +107,10 @@ def parse(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str
 
 
 def expressions(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> set[str]:
-    """Those of the questions that are expressions, and no more of a query than that.
+    """Those of the questions that are an expression, without a clause of a query behind it.
 
-    Those with the word FROM are not asked about, as most are queries. (What returns a set is one that only the probe
-    view tells from the others.)
+    Questions with the word FROM are left out, as most are queries. An expression may still return a set: that is
+    recorded of the probe view.
     """
     hopeful = (each for each in questions if not _FROM.search(each) and not _EXPANDS.search(each))
     tried = {f"({question}\n)": question for question in hopeful}
@@ -89,8 +121,8 @@ def expressions(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> se
 def halve(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str, tuple[str, str]]:
     """The SELECT list and the FROM clause of each question that has the same FROM clause as another one.
 
-    Where the word FROM stands is only a guess. PostgreSQL decides: what stands before it must be an expression, between
-    parentheses, and of one FROM at most that is so.
+    Each word FROM is a guess at the clause. PostgreSQL decides: the text before it must be an expression when it is
+    put between parentheses, which is so for one FROM at most.
     """
     guesses: dict[str, list[tuple[str, str]]] = {}
     for question in dict.fromkeys(questions):
@@ -112,7 +144,10 @@ def halve(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str
 
 
 def copy(connection: BaseDatabaseWrapper, table: Table) -> psycopg.Error | None:
-    """Make the empty copies of a table that stand for its new and its old rows; or else tell what is against it."""
+    """Make the empty copies of a table that stand for its new and its old rows.
+
+    :returns: the error that prevents it.
+    """
     try:
         with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
             for row in ("new", "old"):
@@ -123,21 +158,41 @@ def copy(connection: BaseDatabaseWrapper, table: Table) -> psycopg.Error | None:
     return None
 
 
-def make(connection: BaseDatabaseWrapper, probes: Mapping[str, Probe]) -> dict[str, Rejection]:
-    """Make a view of each probe, whose question has been parsed and whose table has been copied.
+def ask(connection: BaseDatabaseWrapper, target: Target, probes: Iterable[Probe]) -> dict[Probe, Answer | Rejection]:
+    """Try each probe as a view, whose question has been parsed and whose table has been copied."""
+    answers: dict[Probe, Answer | Rejection] = {}
+    left = list(dict.fromkeys(probes))
+    for first in range(0, len(left), AT_ONCE):
+        views = {f"badges_view_{number}": probe for number, probe in enumerate(left[first : first + AT_ONCE])}
+        with rolled_back(connection):
+            for name, rejection in make(connection, views).items():
+                answers[views[name]] = rejection
+            for name, *row in fetch_file(
+                connection,
+                "facts/probe_facts.sql",
+                owner=target.badges_owner,
+                users=target.users.oid,
+                user_key=target.user_key.name,
+            ):
+                answers[views[name]] = _answer(*row)
+    return answers
 
-    :param probes: by the name of the view.
-    :returns: what is rejected, by the same names.
+
+def make(connection: BaseDatabaseWrapper, views: Mapping[str, Probe]) -> dict[str, Rejection]:
+    """Make a view of each probe.
+
+    :param views: the probes by the names of their views.
+    :returns: the rejections, by the same names.
     """
-    views = {name: _view(name, probe) for name, probe in probes.items()}
+    statements = {name: _view(name, probe) for name, probe in views.items()}
     try:
-        _execute(connection, _together([statement for statement, _ in views.values()]))
+        _execute(connection, _together([statement for statement, _ in statements.values()]))
     except DatabaseError:
         pass  # the place of the error is lost in there
     else:
         return {}
     rejected = {}
-    for name, (statement, start) in views.items():
+    for name, (statement, start) in statements.items():
         try:
             _execute(connection, statement)
         except DatabaseError as error:
@@ -146,7 +201,7 @@ def make(connection: BaseDatabaseWrapper, probes: Mapping[str, Probe]) -> dict[s
 
 
 def cause(error: DatabaseError) -> psycopg.Error:
-    """What PostgreSQL says against a condition; what no condition can be blamed for, a lock timeout say, is raised."""
+    """PostgreSQL's error, if a condition is its reason; another one, such as a lock timeout, is raised."""
     found = error.__cause__
     if not isinstance(found, psycopg.Error):
         raise error
@@ -157,8 +212,13 @@ def cause(error: DatabaseError) -> psycopg.Error:
 
 
 def own_queries(probe: Probe) -> int:
-    """How many queries its view has around the question."""
+    """The number of queries that its view has around the question."""
     return 3 if probe.event is TriggerEvent.UPDATE else 2
+
+
+def _answer(*row: Any) -> Answer:
+    answer = Answer(*row)
+    return dataclasses.replace(answer, reads=[tuple(read) for read in from_json(answer.reads)])
 
 
 def _execute(connection: BaseDatabaseWrapper, statement: str) -> None:
@@ -167,7 +227,7 @@ def _execute(connection: BaseDatabaseWrapper, statement: str) -> None:
 
 
 def _together(statements: Sequence[str]) -> str:
-    """One statement that carries them all out."""
+    """One statement that executes all of them."""
     block = template("facts/one_after_another.sql").format(statements=sql.Literal(list(statements)))
     return sql.SQL("DO {}").format(sql.Literal(block.as_string())).as_string()
 
@@ -175,8 +235,8 @@ def _together(statements: Sequence[str]) -> str:
 def _view(name: str, probe: Probe) -> tuple[str, int]:
     """The statement that makes a probe view, and where in it the question begins.
 
-    The question sees `new` and `old` as it will in the generated function. A bare column is looked for in the changed
-    row first; so OLD of an update stands one query level further out.
+    The question sees `new` and `old` as it will in the generated function. A bare column must be found in the changed
+    row first, so OLD of an update is one query level further out.
     """
     row, oid = probe.event.changed_row, probe.table.oid
     query = sql.SQL("SELECT c.value FROM {} AS {} CROSS JOIN LATERAL (SELECT (SELECT {}\n) AS value) AS c").format(

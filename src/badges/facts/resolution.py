@@ -1,19 +1,29 @@
-"""The tables and columns that a badge file names, or what is wrong with the names. Takes a connection."""
+"""Resolution: the tables and columns that definitions name. Takes a connection."""
 
 from __future__ import annotations
 
-from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg import sql
+import dataclasses
+from collections.abc import Mapping, Sequence
 
-from badges.database import trusted
+from django.db import DatabaseError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from badges.database import fetch
+from badges.definitions.errors import Errors
+from badges.definitions.types import Definition
 from badges.exceptions import Notice
-from badges.facts.tables import nearest_table
-from badges.facts.types import INTEGERS, Column, Table, Target
+from badges.facts import probes, rights
+from badges.facts.tables import find_tables, nearest_table
+from badges.facts.types import INTEGERS, Column, Table, Target, Watched
+
+_KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence", "i": "an index"}
+"""By relkind, the relations that cannot be watched."""
 
 _SAME_TYPES = (
     INTEGERS,
     frozenset({"text", "character varying", "character", "citext"}),
 )
+"""Types of which a column may have one and the key of the users another."""
 
 _TEXT_DEPENDS_ON_SESSION = (
     "date", "time without time zone", "time with time zone", "timestamp without time zone", "timestamp with time zone",
@@ -22,73 +32,146 @@ _TEXT_DEPENDS_ON_SESSION = (
 """By DateStyle, TimeZone, IntervalStyle, bytea_output, extra_float_digits, lc_monetary."""
 
 
-def trigger_table(connection: BaseDatabaseWrapper, target: Target, written: str, table: Table | None) -> Table | Notice:
-    """The table that is meant by `written`, if there is one and its changes can be watched."""
-    if table is None:
-        near = nearest_table(connection, written)
-        hint = f'Did you mean "{near}"?' if near else "Create the table first (python manage.py migrate)."
-        return Notice(f'there is no table "{written}".', hint)
-    kinds = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence", "i": "an index"}
+@dataclasses.dataclass(frozen=True, slots=True)
+class Named:
+    """The table and the columns that a definition names; None for each that is not there or cannot serve."""
+
+    table: Table | None
+    user: Column | None
+    per: Column | None
+    watches: tuple[Watched, ...]
+    """The further triggers of the file."""
+    is_complete: bool
+    """No name has an error, nor has the interval after which the badge ends."""
+
+
+def resolve(
+    errors: Errors, connection: BaseDatabaseWrapper, target: Target, definitions: Sequence[Definition]
+) -> dict[Definition, Named]:
+    """Look up all names of all definitions, each name once."""
+    written = dict.fromkeys(
+        name for each in definitions for name in (each.trigger_table, *(watch.table for watch in each.watches))
+    )
+    found = find_tables(connection, written)
+    tables = {
+        name: _watchable(target, name, found[name]) if name in found else _missing(connection, name) for name in written
+    }
+    intervals = dict.fromkeys(each.expires_after for each in definitions if each.expires_after)
+    endless = {interval: _interval_error(connection, interval) for interval in intervals}
+    return {each: _named(errors, target, each, tables, endless) for each in definitions}
+
+
+def _named(
+    errors: Errors,
+    target: Target,
+    definition: Definition,
+    tables: Mapping[str, Table | Notice],
+    intervals: Mapping[str, Notice | None],
+) -> Named:
+    badge = errors.at(definition.place, definition.number)
+    table = _table(badge.at(definition.trigger_table_key), tables[definition.trigger_table])
+    user = per = None
+    if table:
+        user = _user_column(badge.at(definition.user_field_key), target, table, definition.user_field)
+        per = _subject_column(badge.at("per"), table, definition.per) if definition.per else None
+    watches = []
+    for number, watch in enumerate(definition.watches, start=2):
+        trigger = badge.at(f"triggers {number}")
+        if watched := _table(trigger.at("table"), tables[watch.table]):
+            column = _user_column(trigger.at("user_field"), target, watched, watch.user_field)
+            if column:
+                watches.append(Watched(watched, column, watch.events, "named in triggers"))
+    if error := intervals.get(definition.expires_after):
+        badge.at("expires_after").add(error.message, error.hint)
+    return Named(table, user, per, tuple(watches), is_complete=not badge)
+
+
+def _missing(connection: BaseDatabaseWrapper, written: str) -> Notice:
+    near = nearest_table(connection, written)
+    hint = f'Did you mean "{near}"?' if near else "Create the table first (python manage.py migrate)."
+    return Notice(f'there is no table "{written}".', hint)
+
+
+def _watchable(target: Target, written: str, table: Table) -> Table | Notice:
+    """The table that is meant by `written`, or why its changes cannot be watched."""
     if table.kind not in ("r", "p"):
-        kind = kinds.get(table.kind, "no table")
         hint = "Name the table whose rows change; writes through an updatable view reach it too."
         if table.kind == "f":
             hint = "Its rows change on another server, where no trigger of this database fires."
-        return Notice(f'"{written}" is {kind}; only a table can be watched.', hint)
-    if table.schema in ("pg_catalog", "information_schema") or table.is_temporary:
-        kind, hint = "a system table", "PostgreSQL fires no triggers for its own tables."
-        if table.is_temporary:
-            kind, hint = "a temporary table", "It is gone at the end of the session that made it."
-        return Notice(f'"{written}" is {kind}; it cannot be watched.', hint)
+        return Notice(f'"{written}" is {_KINDS.get(table.kind, "no table")}; only a table can be watched.', hint)
+    if table.is_temporary:
+        message = f'"{written}" is a temporary table; it cannot be watched.'
+        return Notice(message, "It is gone at the end of the session that made it.")
+    if table.schema in ("pg_catalog", "information_schema"):
+        message = f'"{written}" is a system table; it cannot be watched.'
+        return Notice(message, "PostgreSQL fires no triggers for its own tables.")
     if not table.can_select:
         message = f'the role "{target.role}" may not read {table.qualified_name}.'
-        return Notice(message, f"Needed: {grant('SELECT', table, target.role)}")
+        return Notice(message, f"Needed: {rights.grant('SELECT', table, target.role)}")
     return table
 
 
-def column(table: Table, written: str) -> Column | Notice:
+def _table(errors: Errors, found: Table | Notice) -> Table | None:
+    if isinstance(found, Table):
+        return found
+    errors.add(found.message, found.hint)
+    return None
+
+
+def _column(errors: Errors, table: Table, written: str) -> Column | None:
     """The column of a trigger table that is meant by `written`, if triggers see its value."""
     found = table.column(written)
     if found is None:
         near = table.nearest_column(written)
         hint = f'Did you mean "{near}"?' if near else f"Its columns: {table.column_names}."
-        return Notice(f'{table.qualified_name} has no column "{written}".', hint)
+        errors.add(f'{table.qualified_name} has no column "{written}".', hint)
+        return None
     if found.is_virtual:
         message = f"{table.qualified_name}.{found.name} is a virtual generated column, which triggers do not see."
-        return Notice(message, "Name another column, or make this one STORED.")
+        errors.add(message, "Name another column, or make this one STORED.")
+        return None
     return found
 
 
-def thing_column(table: Table, written: str) -> Column | Notice:
-    """The same for a column that names the thing of which there is one badge each, by its text."""
-    found = column(table, written)
-    if isinstance(found, Column) and found.type in _TEXT_DEPENDS_ON_SESSION:
-        message = (
+def _subject_column(errors: Errors, table: Table, written: str) -> Column | None:
+    """The column that names the subject of which there is one badge each, by its text."""
+    found = _column(errors, table, written)
+    if found and found.type in _TEXT_DEPENDS_ON_SESSION:
+        errors.add(
             f"{table.qualified_name}.{found.name} is of type {found.type}, whose text is not the same in every "
-            "session: one thing could earn two badges."
+            "session: one subject could earn two badges.",
+            "Name a column of whole numbers, text or UUIDs, such as a key.",
         )
-        return Notice(message, "Name a column of whole numbers, text or UUIDs, such as a key.")
+        return None
     return found
 
 
-def user_column(target: Target, table: Table, written: str) -> Column | Notice:
-    """The same for a column that holds the key of the user."""
-    found = column(table, written)
-    if isinstance(found, Notice):
-        return found
-    key = target.user_key
-    if found.type != key.type and not any({found.type, key.type} <= types for types in _SAME_TYPES):
-        users = f"{target.users.qualified_name}.{key.name}"
-        message = (
-            f"{table.qualified_name}.{found.name} is of type {found.type}, but users are known by {users}, "
-            f"of type {key.type}."
+def _user_column(errors: Errors, target: Target, table: Table, written: str) -> Column | None:
+    """The column that holds the key of the user."""
+    found, key = _column(errors, table, written), target.user_key
+    if found and found.type != key.type and not any({found.type, key.type} <= types for types in _SAME_TYPES):
+        errors.add(
+            f"{table.qualified_name}.{found.name} is of type {found.type}, but users are known by "
+            f"{target.users.qualified_name}.{key.name}, of type {key.type}.",
+            "Name the column that holds the key of the user.",
         )
-        return Notice(message, "Name the column that holds the key of the user.")
+        return None
     return found
 
 
-def grant(privilege: str, table: Table, role: str) -> str:
-    """The statement that would give a role what it lacks."""
-    return (
-        sql.SQL("GRANT {} ON {} TO {};").format(trusted(privilege), table.identifier, sql.Identifier(role)).as_string()
-    )
+def _interval_error(connection: BaseDatabaseWrapper, written: str) -> Notice | None:
+    """Why a badge that is awarded now would not end at a time that PostgreSQL knows and that is in the future."""
+    try:
+        with transaction.atomic(using=connection.alias):
+            [(is_positive,)] = fetch(
+                connection,
+                "SELECT isfinite(now() + %s::interval) AND now() + %s::interval > now()",
+                [written, written],
+            )
+    except DatabaseError as error:
+        message = f"{probes.cause(error).diag.message_primary}."
+        return Notice(message, 'Write an interval as PostgreSQL reads it, such as "90 days" or "1 year".')
+    if is_positive:
+        return None
+    hint = "Write an interval that is longer than nothing and has an end; without one, badges stay."
+    return Notice(f'after "{written}" no badge would be left.', hint)

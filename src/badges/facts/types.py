@@ -22,7 +22,7 @@ class Column:
     type: str
     """PostgreSQL's name of the type below any domain, for example `bigint`."""
     equal_means_identical: bool
-    """DISTINCT merges only values that no condition can tell apart; not so for numeric (1.0 = 1.00) or citext."""
+    """DISTINCT merges only values that are the same to every condition; not so for numeric (1.0 = 1.00) or citext."""
     is_virtual: bool
     """Generated when it is read (PostgreSQL 18), and empty in the rows that triggers see."""
 
@@ -93,11 +93,13 @@ class Target:
     users: Table
     user_key: Column
     badges_owner: str
+    """The owner of the table of badges. The generated functions run with the rights of that role."""
     owner_reads_users: bool
+    """The functions look up the users."""
     owner_reads_definitions: bool
+    """The history records the version of the rule."""
     owner_writes_events: bool
-    """The history is written with the rights of that owner, too, and tells the version of the rule."""
-    """The generated functions run with the rights of that owner, and look up the users."""
+    """The functions write the history."""
     owner_writes_deliveries: bool
     can_create_temporary: bool
     wait: int
@@ -145,12 +147,12 @@ class ReadTable:
     columns: tuple[str, ...]
     """Those that are read, in the order of the table."""
     user: Column | None
-    """The one among them that tells the user; None if there is none such, or several."""
+    """The only one among them that identifies the user; None if there is none, or several."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
-    """What PostgreSQL says about the condition of one badge, checked after one event."""
+    """What PostgreSQL has found out about the condition of one badge, checked after one event."""
 
     table: Table
     user: Column
@@ -165,9 +167,9 @@ class Facts:
     reads: tuple[ReadTable, ...] = ()
     """The same as `tables`, in the same order, with what it reads of them."""
     per: Column | None = None
-    """The column that names the thing of which there is one badge each."""
+    """The column that names the subject of which there is one badge each."""
     is_expression: bool = False
-    """The condition stands between parentheses as well as behind SELECT."""
+    """The condition is valid between parentheses as well as behind SELECT."""
     select_list: str = ""
     from_clause: str = ""
     """The two halves of a condition that is one row of aggregates, if another condition has the same FROM clause."""
@@ -183,8 +185,8 @@ class Facts:
         return not {self.user.name}.issuperset(self.new_columns + self.old_columns)
 
     @property
-    def can_look_again(self) -> bool:
-        """The rows that it is checked for are still there: all it reads of them is new."""
+    def is_reevaluable(self) -> bool:
+        """The condition reads only NEW columns of the changed row, which can be read from the table later."""
         return not self.old_columns
 
     @property
@@ -199,7 +201,7 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Watched:
-    """Changes after which a badge is looked at again beside those of its own events, for the user in the row."""
+    """Further changes that cause a check of a badge, beside its own events, for the user in the changed row."""
 
     table: Table
     user: Column
@@ -209,13 +211,13 @@ class Watched:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AnalysedDefinition:
-    """A definition with its facts for each of its events, and what else is watched for it."""
+    """A definition with its facts for each of its events, and the further tables that are watched for it."""
 
     definition: Definition
     facts: dict[TriggerEvent, Facts]
     watches: tuple[Watched, ...] = ()
     unwatched: tuple[str, ...] = ()
-    """What may change the answer unnoticed: sentences, each with its hint."""
+    """Changes that may make the condition false unnoticed: sentences, each with its hint."""
 
     @property
     def table(self) -> Table:
@@ -228,8 +230,8 @@ class AnalysedDefinition:
         return tuple(sorted({name for each in self.facts.values() for name in each.tables} - checked))
 
     @property
-    def comes_late(self) -> bool:
-        """Triggers alone do not bring or take it in time: it asks for the time, ends, or reads what is not watched."""
+    def needs_catch_up(self) -> bool:
+        """Triggers alone do not keep it current: it depends on the time, ends, or reads tables that are not watched."""
         return bool(
             self.definition.expires_after
             or self.unchecked_tables

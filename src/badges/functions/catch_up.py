@@ -21,7 +21,7 @@ MOST = 1_000
 
 def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine | None:
     """`badges_catch_up`; None if no badge comes late, or none of those can be decided by the rows that exist."""
-    late = sorted((each for each in analysed if each.comes_late), key=lambda each: each.definition.code)
+    late = sorted((each for each in analysed if each.needs_catch_up), key=lambda each: each.definition.code)
     arms = {each.definition.code: arm for each in late if (arm := _arm(target, each))}
     if not arms:
         return None

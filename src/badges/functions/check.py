@@ -78,7 +78,7 @@ def _is_thing(badge: Check) -> sql.SQL:
 def _other_rows(badge: Check) -> sql.Composable:
     """Look at the user's other rows, of which one may lack just what the row that left the check has brought."""
     facts, row = badge.facts, badge.event.changed_row
-    if not (facts.is_cross_row and facts.depends_on_its_row and facts.can_look_again):
+    if not (facts.is_cross_row and facts.depends_on_its_row and facts.is_reevaluable):
         return sql.SQL("")
     of_thing: sql.Composable = sql.SQL("")
     if facts.per:

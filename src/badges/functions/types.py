@@ -205,7 +205,7 @@ class Check:
         A row that is gone when somebody else has committed what it lacks must do so; the others are found in their
         table.
         """
-        return not self.is_state and self.facts.depends_on_its_row and not self.facts.can_look_again
+        return not self.is_state and self.facts.depends_on_its_row and not self.facts.is_reevaluable
 
     @property
     def progress(self) -> tuple[object, ...]:

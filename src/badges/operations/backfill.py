@@ -86,7 +86,7 @@ def coming_late(
 ) -> tuple[str, ...]:
     """The codes of the badges, among these or among all, that triggers alone do not bring in time."""
     _, chosen = prepare(connection, definitions, source, codes)
-    return tuple(each.definition.code for each in chosen if each.comes_late)
+    return tuple(each.definition.code for each in chosen if each.needs_catch_up)
 
 
 def award(

@@ -1,0 +1,43 @@
+"""Rights: what the roles of the database must be allowed to do for any badge. Pure."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from badges.database import trusted
+from badges.definitions.errors import Errors
+from badges.facts.types import Table, Target
+
+
+def check(errors: Errors, target: Target) -> None:
+    """Check the rights that all badges need, whatever they declare."""
+    database = errors.at(f'database "{target.database}"')
+    if not target.definitions.can_select:
+        database.add(
+            f'the role "{target.role}" may not read {target.definitions.qualified_name}.',
+            f"Needed: {grant('SELECT, INSERT, UPDATE', target.definitions, target.role)}",
+        )
+    for is_allowed, verb, privilege, table in (
+        (target.owner_reads_users, "read", "SELECT", target.users),
+        (target.owner_reads_definitions, "read", "SELECT", target.definitions),
+        (target.owner_writes_events, "write", "SELECT, INSERT", target.events),
+        (target.owner_writes_deliveries or not target.sends_signals, "write", "INSERT", target.deliveries),
+    ):
+        if not is_allowed:
+            database.add(
+                f'the owner of the badges, "{target.badges_owner}", may not {verb} {table.qualified_name}.',
+                f"Needed: {grant(privilege, table, target.badges_owner)}",
+            )
+    if not target.can_create_temporary:
+        identifiers = map(sql.Identifier, (target.database, target.role))
+        statement = sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {};").format(*identifiers)
+        database.add(
+            f'the role "{target.role}" may not make the temporary tables on which conditions are tried.',
+            f"Needed: {statement.as_string()}",
+        )
+
+
+def grant(privilege: str, table: Table, role: str) -> str:
+    """The statement that gives a role a privilege on a table."""
+    statement = sql.SQL("GRANT {} ON {} TO {};")
+    return statement.format(trusted(privilege), table.identifier, sql.Identifier(role)).as_string()
