@@ -93,8 +93,8 @@ def test_w003_out_of_date(declare, badge_file, found):
     assert "create_badge_triggers" in hint
 
 
-def test_w004_edited_by_hand(declare, execute, found):
-    """badges.W004: a function that somebody edited in the database is named."""
+def test_w004_edited_function(declare, execute, found):
+    """badges.W004: a function that was edited in the database is named."""
     declare(entry("star", condition="hit_views > 1000", trigger_condition="update"))
     [(source, name)] = execute(
         "SELECT pg_get_functiondef(oid), proname FROM pg_proc WHERE proname LIKE 'badges\\_update\\_%'"
@@ -119,7 +119,7 @@ def test_w005_disabled_trigger(declare, execute, found):
 
 
 def test_w006_failed_condition(declare, execute, user, found):
-    """badges.W006: a condition that failed is told with its error and how often, until award_badges has run soundly."""
+    """badges.W006: a failed condition is reported with its error and count, until award_badges succeeds."""
     declare(entry("ratio", condition="1 / hit_views > 5", trigger_condition="insert"))
     for _ in range(3):
         execute("INSERT INTO dummy_sketch (user_id, title) VALUES (%s, 'x')", [user.pk])
@@ -134,7 +134,7 @@ def test_w006_failed_condition(declare, execute, user, found):
 
 
 def test_without_tables_the_checks_are_silent(declare, execute, found):
-    """Before `migrate` there is nothing to say: that command itself runs the checks."""
+    """Before `migrate` nothing is reported: that command itself runs the checks."""
     declare(entry())
     execute("ALTER TABLE badges_pendingcheck RENAME TO elsewhere")
     assert found() == []

@@ -1,4 +1,4 @@
-"""The history: whoever writes a badge leaves an event, and the events never disagree with the badges."""
+"""The history: each write of a badge leaves an event, and the events never contradict the badges."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_award_badges(declare, user, events, agree):
 
 
 def test_by_hand(declare, user, events, agree):
-    """Who awards or revokes by hand, and why, is kept; a call that changes nothing leaves no event."""
+    """Author and reason of a manual award or revocation are kept; a call without effect leaves no event."""
     declare(FIRST)
     editor = User.objects.create(username="grace")
     Badge.objects.award(user, "first", by=editor, reason="Drew on paper.")
@@ -101,7 +101,7 @@ def test_by_hand_from_sql(declare, execute, user, events):
 
 
 def test_what_comes_on_the_way(declare, user, events):
-    """A badge that an award by hand brings along has its own cause, comes after it, and nobody did it by hand."""
+    """A badge that a trigger awards for a manual award has its own cause, comes after it, and is not manual."""
     declare(FIRST, entry("holder", condition="true", trigger_table="badges_badge"))
     Badge.objects.award(user, "first", by="grace", reason="why")
     assert events() == [
@@ -111,7 +111,7 @@ def test_what_comes_on_the_way(declare, user, events):
 
 
 def test_plain_sql(declare, execute, user, events, agree):
-    """Badges that SQL inserts and deletes leave events, and nobody did them by hand, whatever was done so before."""
+    """Badges that SQL inserts and deletes leave events, and are not manual, even after a manual award."""
     declare(FIRST, OTHER)
     Badge.objects.award(user, "other", by="grace")
     execute("INSERT INTO badges_badge (user_id, code) VALUES (%s, 'first'), (%s, 'other') ON CONFLICT DO NOTHING",
@@ -146,7 +146,7 @@ def test_merge_of_users(declare, execute, user, events, agree):
 
 @pytest.mark.parametrize("how", ["orm", "sql"])
 def test_deleted_user(declare, execute, user, agree, how):
-    """A user who is deleted takes badges and history along; no event is written for nobody."""
+    """Badges and history of a deleted user are deleted; no event is written without a user."""
     declare(FIRST)
     bob = User.objects.create(username="bob")
     for each in (user, bob):
@@ -203,7 +203,7 @@ def test_flush_dump_and_load(committed, tmp_path, events, agree):
 
 
 def test_taken_away_on_the_way(declare, execute, user, agree):
-    """What another trigger takes away again, or brings back, within the same statement is told as it ends."""
+    """A badge that another trigger deletes or restores within the same statement is recorded as it ends."""
     declare(FIRST, entry("back", condition="true", trigger_condition="delete", trigger_table="badges_badge"))
     execute(ROW, [user.pk, "back"])
     execute("DELETE FROM badges_badge")
@@ -275,7 +275,7 @@ def test_installation_catches_up(badge_file, execute, user, events, agree):
 
 @pytest.mark.parametrize("name", ["badges_add_awarded", "badges_add_revoked", "badges_add_moved"])
 def test_trigger_that_was_dropped(declare, execute, user, agree, name):
-    """A trigger of the history that somebody dropped is missed by the plan, and what it missed is caught up with."""
+    """A dropped trigger of the history is restored by the plan, and the missing events are added."""
     declare(FIRST, OTHER)
     execute(ROW, [user.pk, "other"])
     execute(f"DROP TRIGGER {name} ON badges_badge")
@@ -287,7 +287,7 @@ def test_trigger_that_was_dropped(declare, execute, user, agree, name):
 
 
 def test_trigger_that_was_edited(declare, execute):
-    """A trigger or a function of the history that somebody changed is put right."""
+    """An edited trigger or function of the history is restored."""
     declare(FIRST)
     execute("DROP TRIGGER badges_add_revoked ON badges_badge")
     execute(
@@ -301,7 +301,7 @@ def test_trigger_that_was_edited(declare, execute):
 
 
 def test_disabled_trigger(declare, badge_file, execute, user):
-    """A trigger of the history that somebody disabled stays so; command and check say that history is missing."""
+    """A disabled trigger of the history stays disabled; command and check report that history is missing."""
     declare(FIRST)
     execute("ALTER TABLE badges_badge DISABLE TRIGGER badges_add_awarded")
     call_command("create_badge_triggers", stdout=io.StringIO(), stderr=(errors := io.StringIO()))
@@ -334,7 +334,7 @@ def test_rule(declare, user):
 
 
 def test_badge_without_history_is_not_awarded(declare, execute, user):
-    """Where no event can be written, no badge is awarded, the write goes on, and the failure is on record."""
+    """Where no event can be written, no badge is awarded, the write succeeds, and the failure is recorded."""
     declare(FIRST)
     execute("ALTER TABLE badges_badgeevent RENAME TO elsewhere")
     Sketch.objects.create(user=user, title="Sketch")
@@ -343,13 +343,13 @@ def test_badge_without_history_is_not_awarded(declare, execute, user):
 
 
 def test_not_installed(user):
-    """Before the first installation, by hand is refused with the remedy, as ever."""
+    """Before the first installation, a manual award is rejected with a hint."""
     with pytest.raises(exceptions.NotInLine):
         Badge.objects.award(user, "first", by="grace")
 
 
 def test_evidence_of_any_shape(declare, execute, user, events):
-    """Evidence that somebody wrote by hand, whatever it is, keeps no badge from being written down."""
+    """Evidence of any shape keeps no badge out of the history."""
     declare(FIRST)
     for evidence in ('"operation"', "[1]", "{}", '{"operation": null}', '{"operation": "x"}'):
         execute("SELECT badges_award(%s, 'first', %s)", [user.pk, evidence])
@@ -360,7 +360,7 @@ def test_evidence_of_any_shape(declare, execute, user, events):
 
 @pytest.mark.django_db(transaction=True)
 def test_user_who_is_being_deleted(committed, agree):
-    """A revocation gives up on a user whom another transaction deletes, who deletes as if nobody else were there."""
+    """A revocation skips a user whom another transaction is deleting, and that deletion does not wait for it."""
     committed(FIRST)
     ada = User.objects.create(username="ada")
     Badge.objects.award(ada, "first")

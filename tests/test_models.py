@@ -30,7 +30,7 @@ def badge(declare, user):
 
 
 def test_queries_of_0_1(badge, user):
-    """What sites wrote for 0.1 goes on working."""
+    """Code that sites wrote for 0.1 still works."""
     assert Badge.objects.filter(user=user, code="first").exists()
     assert list(Badge.objects.values("user", "code", "name")) == [
         {"user": user.pk, "code": "first", "name": "First sketch"}
@@ -111,7 +111,7 @@ def test_rows_written_by_sql_alone(badge, execute, user):
 
 
 def test_badge_without_a_definition(badge, execute, user):
-    """A code that nobody declared cannot be awarded by hand."""
+    """A code without a definition cannot be awarded manually."""
     with pytest.raises(IntegrityError), transaction.atomic():
         execute("INSERT INTO badges_badge (user_id, code) VALUES (%s, 'unheard-of')", [user.pk])
     assert Badge.objects.count() == 1
@@ -241,7 +241,7 @@ def test_unique_by_thing(badge, user):
 
 
 def test_definition_that_somebody_holds_is_protected(badge):
-    """A definition goes only when nobody holds its badge, by the ORM and by SQL."""
+    """A definition can be deleted only while no user holds its badge, by the ORM and by SQL."""
     with pytest.raises(ProtectedError):
         badge.definition.delete()
     with pytest.raises(IntegrityError), transaction.atomic():

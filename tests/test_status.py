@@ -191,7 +191,7 @@ def test_levels_have_lines_of_their_own(declare, survey, user):
 
 
 def test_things_and_ends(declare, survey, execute, user):
-    """Holders are users, whatever number of badges they hold; what has expired is held by nobody."""
+    """Holders are users, however many badges they hold; an expired badge has no holder."""
     declare(
         entry("star", condition="hit_views > 10", per="id"), entry("fresh", condition="true", expires_after="1 day")
     )

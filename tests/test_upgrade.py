@@ -111,7 +111,7 @@ def old(empty):
 
 
 def test_badges_are_kept(old, badge_file):
-    """Every badge of 0.1 is there afterwards, with its name and without a time that nobody recorded."""
+    """Every badge of 0.1 is kept, with its name and without a time, which 0.1 did not record."""
     for user_id in (1, 1, 2):
         old.sketch(user_id)
     assert old.held() == [(1, "beginner"), (1, "collector"), (2, "beginner")]
@@ -140,7 +140,7 @@ def test_one_code_under_two_names(old):
 
 
 def test_triggers_of_0_1_go(old):
-    """The old triggers wrote a column that is gone: they go, so that writes go on; those of others stay."""
+    """The triggers of 0.1, whose column is gone, are dropped, so that writes succeed; other triggers stay."""
     old.execute(
         """
         CREATE FUNCTION badge_mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.title := ''Mine''; RETURN NEW; END';
@@ -156,7 +156,7 @@ def test_triggers_of_0_1_go(old):
 
 
 def test_the_file_brings_the_badges_back(old, badge_file):
-    """create_badge_triggers declares again what the file still has; who held it holds it once, others earn it."""
+    """create_badge_triggers restores the badges that the file declares; holders keep them, other users earn them."""
     for _ in range(2):
         old.sketch(1)
     old.migrate()
@@ -245,7 +245,7 @@ def test_from_the_development_version(empty):
 
 
 def test_new_database(empty, badge_file):
-    """A site that begins with this version needs migrate and create_badge_triggers, and its models are in line."""
+    """A new site needs migrate and create_badge_triggers, and its models match the migrations."""
     empty.migrate()
     assert "No changes detected" in run_makemigrations()
     badge_file(COLLECTOR)
@@ -290,7 +290,7 @@ def test_columns_that_sql_may_rely_on(empty):
 
 
 def test_history_after_the_way_back(old, badge_file):
-    """0.1 has no history: after the way back and forth it begins with the badges that are held."""
+    """0.1 has no history: after a downgrade and an upgrade it begins with the badges that are held."""
     badge_file(COLLECTOR)
     old.migrate()
     old.run("create_badge_triggers")
