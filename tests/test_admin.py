@@ -129,7 +129,7 @@ def test_broken_file(site, boss, client, badge_file):
     badge_file().write_text("[{", "utf-8")
     for page in (client.get(url("badgedefinition")), client.get(url("badgedefinition", "change", "first"))):
         assert page.status_code == 200
-        assert "badge.json has 1 fault" in said(page)[0]
+        assert "badge.json has 1 error" in said(page)[0]
     assert "First sketch first - - - - - -" in text_of(client.get(url("badgedefinition")))
 
 

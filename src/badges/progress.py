@@ -21,7 +21,7 @@ class Progress:
     """The progress of a user towards a badge: 37 of 50."""
 
     value: Decimal | None
-    """The current value of the badge's `progress`; None if it is NULL or fails."""
+    """The current value of the badge's `progress`; None if it is NULL, NaN or infinite, or fails."""
     goal: Decimal
 
     @property
@@ -60,7 +60,11 @@ def of(
                 "GRANT EXECUTE ON FUNCTION badges_progress TO it."
             ) from error
         raise
-    values = {(field.to_python(key), code): value for key, code, value in rows}
+    values = {
+        # PostgreSQL's numbers may be NaN or infinite; those of JSON may not, and NaN cannot be compared.
+        (field.to_python(key), code): value if value is not None and value.is_finite() else None
+        for key, code, value in rows
+    }
     return {
         user: {
             code: Progress(values[user, code], goal.normalize())

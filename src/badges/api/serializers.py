@@ -9,6 +9,13 @@ from rest_framework import serializers
 from badges.api import users
 
 
+class ShareField(serializers.FloatField):
+    """A share from 0 to 1, to four decimal places."""
+
+    def to_representation(self, value: Any) -> Any:
+        return round(float(value), 4)
+
+
 class BadgeSummarySerializer(serializers.Serializer[Any]):
     """A badge, in the language of the request."""
 
@@ -26,7 +33,7 @@ class BadgeProgressSerializer(serializers.Serializer[Any]):
 
     value = serializers.DecimalField(max_digits=None, decimal_places=None, read_only=True, allow_null=True)
     goal = serializers.DecimalField(max_digits=None, decimal_places=None, read_only=True)
-    share = serializers.FloatField(read_only=True, help_text="From 0 to 1.")
+    share = ShareField(read_only=True, help_text="From 0 to 1.")
 
 
 class BadgeThingSerializer(serializers.Serializer[Any]):
@@ -59,8 +66,10 @@ class BadgeStandingSerializer(serializers.Serializer[Any]):
     points = serializers.IntegerField(source="definition.points", read_only=True)
     secret = serializers.BooleanField(source="definition.secret", read_only=True)
     active = serializers.BooleanField(read_only=True, help_text="Whether it can be earned.")
-    holders = serializers.IntegerField(read_only=True, help_text="How many users hold it.")
-    share = serializers.FloatField(read_only=True, help_text="The share of all users who hold it, from 0 to 1.")
+    holders = serializers.IntegerField(source="count.holders", read_only=True, help_text="How many users hold it.")
+    share = ShareField(
+        source="count.share", read_only=True, help_text="The share of all users who hold it, from 0 to 1."
+    )
     mine = OwnBadgeSerializer(read_only=True, allow_null=True, help_text="Null if nobody is logged in.")
 
 

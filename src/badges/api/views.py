@@ -24,6 +24,8 @@ from badges.api.pagination import BadgePagination
 from badges.api.permissions import IsUser, SeesOthers
 from badges.api.schema import CODE, documented, user_key
 from badges.models import Badge, BadgeDefinition
+from badges.progress import Progress
+from badges.queries import held
 from badges.queries.visibility import held_by, visible
 
 
@@ -92,8 +94,8 @@ class StandingView(BadgesView):
     serializer_class = serializers.BadgeStandingSerializer
 
     @cached_property
-    def progress(self) -> Mapping[str, standing.Towards]:
-        return standing.progress(self.caller)
+    def progress(self) -> Mapping[str, Progress]:
+        return held.progress(self.caller)
 
     def parts(self) -> Sequence[object]:
         # No event tells that a user has come nearer to a goal.

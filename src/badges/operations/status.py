@@ -20,6 +20,7 @@ from badges.facts.types import Target, fold
 from badges.functions.types import GENERATOR, digest
 from badges.installation import catalog, rows
 from badges.installation.types import InstalledFunction, InstalledTrigger
+from badges.queries import holders
 
 _CREATE = "python manage.py create_badge_triggers"
 _PART = re.compile(r'"(?:[^"]|"")+"|[^".]+')
@@ -135,15 +136,19 @@ def survey(connection: BaseDatabaseWrapper, definitions: Sequence[Definition]) -
     target = describe_target(connection)
     stored = rows.stored_definitions(connection)
     installed = catalog.installed(connection, target)
+    counts = holders.count(connection, list(stored))
     numbers = {code: rest for code, *rest in _numbers(connection, target)}
     declared = {definition.code: definition for definition in definitions}
-    left = [code for code in stored if code not in declared and (numbers[code][0] or not stored[code]["retired_at"])]
+    left = [
+        code for code in stored if code not in declared and (counts[code].holders or not stored[code]["retired_at"])
+    ]
     found = []
     for code in (*declared, *left):
         definition, row = declared.get(code), stored.get(code)
         functions = functions_of(code, installed)
         triggers = [trigger for function in functions for trigger in function.triggers]
-        holders, badges, last_award, failures, pending, users = numbers.get(code, (0, 0, None, 0, 0, 0))
+        count = counts.get(code, holders.HolderCount())
+        failures, pending = numbers.get(code, (0, 0))
         found.append(
             BadgeStatus(
                 code=code,
@@ -151,10 +156,10 @@ def survey(connection: BaseDatabaseWrapper, definitions: Sequence[Definition]) -
                 writes=_writes(wanted(definition) if definition else _wanted_once(row), triggers),
                 levels=tuple(sorted({catalog.level(trigger.type) for trigger in triggers})),
                 problems=tuple(problems(code, definition, row, functions)),
-                holders=holders,
-                badges=badges,
-                users=users,
-                last_award=last_award,
+                holders=count.holders,
+                badges=count.badges,
+                users=count.users,
+                last_award=count.last_award,
                 failures=failures,
                 pending=pending,
             )
@@ -284,8 +289,6 @@ def _writes(wanted: Sequence[Wanted], triggers: Sequence[InstalledTrigger]) -> t
 def _numbers(connection: BaseDatabaseWrapper, target: Target) -> list[tuple[Any, ...]]:
     query = template("operations/badge_numbers.sql").format(
         definitions=target.definitions.identifier,
-        users=target.users.identifier,
-        badges=target.badges.identifier,
         failures=target.failures.identifier,
         pending=target.pending.identifier,
     )

@@ -13,13 +13,15 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.contrib.postgres.fields import ArrayField
+from django.db import connections, router
 from django.db.models import Count, Exists, F, Func, Max, Min, OuterRef, Q, Sum, TextField, Window
-from django.db.models.functions import Rank, RowNumber
+from django.db.models.functions import Rank
 from django.utils.translation import gettext
 
-from badges import exceptions
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 from badges.progress import Progress
+from badges.queries.held import newest_of_each, progress
+from badges.queries.holders import count
 from badges.queries.visibility import key_of, visible
 
 #: How many things of one badge are listed for a user; the others are only counted.
@@ -89,27 +91,14 @@ class Place:
 
 
 def everything(viewer: Any) -> list[Entry]:
-    """All badges that can be earned, with their holders and what the viewer holds. Five queries at most."""
-    definitions = list(BadgeDefinition.objects.filter(visible(key_of(viewer)), retired_at=None))
-    holders = _holders()
-    users = get_user_model()._default_manager.count()
-    held = _held(viewer, viewer)
-    return [
-        dataclasses.replace(
-            held.get(definition.code, Entry(definition)),
-            holders=holders.get(definition.code, 0),
-            share=_share(holders.get(definition.code, 0), users),
-        )
-        for definition in definitions
-    ]
+    """All badges that can be earned, with their holders and what the viewer holds. Three queries."""
+    return _counted(list(BadgeDefinition.objects.filter(visible(key_of(viewer)), retired_at=None)), viewer)
 
 
 def one(definition: BadgeDefinition, viewer: Any) -> Entry:
-    """One badge, with its holders and what the viewer holds. Three queries."""
-    users = get_user_model()._default_manager.count()
-    holders = Badge.objects.filter(definition=definition).aggregate(users=Count("user", distinct=True))["users"]
-    entry = _held(viewer, viewer).get(definition.code, Entry(definition))
-    return dataclasses.replace(entry, holders=holders, share=_share(holders, users))
+    """One badge, with its holders and what the viewer holds. Two queries."""
+    [entry] = _counted([definition], viewer)
+    return entry
 
 
 def find(code: str, viewer: Any) -> BadgeDefinition | None:
@@ -128,15 +117,12 @@ def on_the_way(user: Any, viewer: Any) -> list[Entry]:
         return []
     held = Badge.objects.filter(user=key_of(user)).values("code")
     lacking = BadgeDefinition.objects.filter(visible(key_of(viewer)), retired_at=None, active=True).exclude(pk__in=held)
-    try:
-        progress = Badge.objects.progress(user)
-    except exceptions.NotInLine:
-        progress = {}
+    goals = progress(key_of(user))
     entries, seen = [], set()
     for definition in lacking:
         levels = (definition.progress, definition.trigger_table, definition.user_field, definition.position)
         if definition.goal is None or levels not in seen:
-            entries.append(Entry(definition, progress=progress.get(definition.code)))
+            entries.append(Entry(definition, progress=goals.get(definition.code)))
         seen.add(levels)
     return entries
 
@@ -207,6 +193,20 @@ def by_category(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
     return [*titled, (gettext("Other badges") if titled else gettext("Badges"), without)] if without else titled
 
 
+def _counted(definitions: Sequence[BadgeDefinition], viewer: Any) -> list[Entry]:
+    """These badges with their holders and what the viewer holds of them. Two queries."""
+    counts = count(connections[router.db_for_read(Badge)], [definition.code for definition in definitions])
+    held = _held(viewer, viewer)
+    return [
+        dataclasses.replace(
+            held.get(definition.code, Entry(definition)),
+            holders=counts[definition.code].holders,
+            share=counts[definition.code].share,
+        )
+        for definition in definitions
+    ]
+
+
 def _held(user: Any, viewer: Any) -> dict[str, Entry]:
     """What a user holds, by code; for another viewer than the user without what is kept from that one."""
     key = key_of(user)
@@ -215,32 +215,10 @@ def _held(user: Any, viewer: Any) -> dict[str, Entry]:
     badges = Badge.objects.filter(user=key)
     if key_of(viewer) != key:
         badges = badges.filter(visible(key_of(viewer), "definition__"))
-    newest_first = F("awarded_at").desc(nulls_last=True)
-    of_each = badges.annotate(
-        number=Window(RowNumber(), partition_by="definition", order_by=(newest_first, F("thing").asc())),
-        count=Window(Count("pk"), partition_by="definition"),
-    ).filter(number__lte=MOST_THINGS)
-    found: dict[str, list[Any]] = {}
-    ordered = of_each.select_related("definition").defer("evidence")
-    for badge in ordered.order_by("definition__position", "definition__goal", "definition__code", "number"):
-        found.setdefault(badge.code, []).append(badge)
-    return {code: Entry(group[0].definition, group, group[0].count) for code, group in found.items()}
-
-
-def _holders() -> dict[str, int]:
-    """How many users hold each badge. Only where some are held for things are users told apart, which takes a sort."""
-    by_code = Badge.objects.order_by().values("code")
-    rows = list(by_code.annotate(badges=Count("pk"), of_things=Count("pk", filter=~Q(thing=""))))
-    found = {row["code"]: row["badges"] for row in rows}
-    if with_things := [row["code"] for row in rows if row["of_things"]]:
-        users = by_code.filter(code__in=with_things).annotate(users=Count("user", distinct=True))
-        found |= dict(users.values_list("code", "users"))
-    return found
+    order = ("definition__position", "definition__goal", "definition__code")
+    found = newest_of_each(badges.select_related("definition"), MOST_THINGS, order)
+    return {code: Entry(group[0].definition, group, group[0].times) for code, group in found.items()}
 
 
 def _users(keys: Iterable[Any]) -> dict[Any, Any]:
     return get_user_model()._default_manager.in_bulk(list(keys))
-
-
-def _share(holders: int, users: int) -> float:
-    return min(holders / users, 1.0) if users else 0.0

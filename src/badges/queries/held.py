@@ -1,0 +1,39 @@
+"""Badges that users hold, newest first, and the progress of one user towards the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Count, F, QuerySet, Window
+from django.db.models.functions import RowNumber
+
+from badges import exceptions
+from badges.models import Badge
+from badges.progress import Progress
+
+
+def newest_of_each(badges: QuerySet[Badge], most: int, order: Sequence[str] = ()) -> dict[str, list[Any]]:
+    """By code, at most `most` of the badges, the newest first; `times` of each is the number of all with its code.
+
+    :param order: the order of the codes. One query.
+    """
+    newest_first = F("awarded_at").desc(nulls_last=True)
+    numbered = badges.annotate(
+        times=Window(Count("pk"), partition_by="code"),
+        number=Window(RowNumber(), partition_by="code", order_by=(newest_first, F("thing").asc())),
+    ).filter(number__lte=most)
+    found: dict[str, list[Any]] = {}
+    for badge in numbered.defer("evidence").order_by(*order, "number"):
+        found.setdefault(badge.code, []).append(badge)
+    return found
+
+
+def progress(key: Any) -> dict[str, Progress]:
+    """The progress of the user with this key, by code; empty without a user, and before `create_badge_triggers` ran."""
+    if key is None:
+        return {}
+    try:
+        return Badge.objects.progress(key)
+    except exceptions.NotInLine:
+        return {}
