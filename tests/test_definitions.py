@@ -22,7 +22,7 @@ from conftest import entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from badges import definitions
+from badges import definitions, exceptions
 from badges.definitions import validation
 from badges.definitions.errors import Errors
 from badges.definitions.types import Definition, TriggerEvent, Watch
@@ -49,6 +49,14 @@ def report(text: str) -> str:
 def test_broken_json_is_reported_with_place_and_likely_cause(case):
     """The report shows line, column, the line itself with a caret, and the hint."""
     assert report(case.content) == case.report
+
+
+def test_names_before_1_0():
+    """What sites call the errors and the exception goes by both names."""
+    with pytest.raises(InvalidDefinitions) as caught:
+        definitions.parse("[{}]")
+    assert caught.value.faults == caught.value.errors
+    assert exceptions.NotInLine is exceptions.OutOfDate
 
 
 @pytest.mark.parametrize("text", ["[{},]", "[{},\n]", '[{"a": 1,}]', '[{"a": 1, }]', "[{},"])

@@ -344,7 +344,7 @@ def test_badge_without_history_is_not_awarded(declare, execute, user):
 
 def test_not_installed(user):
     """Before the first installation, a manual award is rejected with a hint."""
-    with pytest.raises(exceptions.NotInLine):
+    with pytest.raises(exceptions.OutOfDate):
         Badge.objects.award(user, "first", by="grace")
 
 

@@ -17,7 +17,7 @@ CHECKED = (
     "example/dummy/*.py",
     "example/dummy/templates/**/*.html",
     "src/badges/*.json",
-    "src/badges/[!ev]*.py",
+    "src/badges/[!v]*.py",
     "src/badges/contrib/*.py",
     "src/badges/definitions/*.py",
     "src/badges/facts/*.py",
@@ -30,7 +30,7 @@ CHECKED = (
 
 NOT_YET = (
     "docs/commands.md",
-    "src/badges/[ev]*.py",
+    "src/badges/v*.py",
     "src/badges/admin/*.py",
     "src/badges/api/*.py",
     "src/badges/functions/*.py",
@@ -70,7 +70,7 @@ RETIRED = {
 }
 """Regular expressions, and what to say instead."""
 
-EXEMPT = (r"\bby_hand\b", r'"nobody"')
+EXEMPT = (r"\bby_hand\b", r'"nobody"', r'"remedy"', r"\bfaults\(self\)")
 """Names that sites use already: cut out before the text is searched."""
 
 # Documents show commands, code and output as they are, and figures as they were measured.

@@ -1,4 +1,7 @@
-"""What can go wrong. The docstring of each exception is its message unless a better one is known."""
+"""Exceptions, and the notices that are reported without being raised.
+
+The docstring of an exception is its message, unless the code that raises it has a better one.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ class Notice:
     """What to do about it: a sentence, a statement or a command; empty if there is nothing to do."""
 
     def as_dict(self) -> dict[str, str]:
-        """For the JSON of the commands, in which the hint has the key `remedy`."""
+        """For the JSON of the commands, whose key for the hint is an older word."""
         return {"message": self.message, "remedy": self.hint}
 
 
@@ -80,8 +83,8 @@ class LockNotAvailable(BadgesError):
     """A table is in use by a long transaction; nothing was changed. Run the command again later."""
 
 
-class NotInLine(BadgesError):
-    """The database is not in line with the badge file. Run `python manage.py create_badge_triggers` first."""
+class OutOfDate(BadgesError):
+    """The installed triggers are out of date with the badge file. Run `python manage.py create_badge_triggers`."""
 
 
 class UnknownBadge(BadgesError):
@@ -97,8 +100,12 @@ class RowsHidden(BadgesError):
 
 
 class InsufficientRights(BadgesError):
-    """The database role may not do what the plan needs; nothing was changed."""
+    """The database role lacks a right that the plan needs; nothing was changed."""
 
 
 class Braked(BadgesError):
-    """More users than BADGES_BRAKE allows would be awarded a badge at once; nothing was changed. --yes goes on."""
+    """BADGES_BRAKE: too many users would be awarded a badge at once; nothing was changed. Pass --yes to proceed."""
+
+
+NotInLine = OutOfDate
+"""The name of `OutOfDate` before 1.0."""

@@ -170,7 +170,7 @@ class BadgeManager(models.Manager["Badge"]):
         :param by: the author of the award: a user, whose username the history keeps, or any text.
         :param reason: the reason, which the history keeps.
         :raises UnknownBadge: no definition has this code.
-        :raises NotInLine: `create_badge_triggers` has not run yet.
+        :raises OutOfDate: `create_badge_triggers` has not run yet.
         """
         query = "SELECT badges_award(%s, %s, actor => %s, reason => %s, awarded_thing => %s)"
         self._call(query, user, code, by, reason, thing)
@@ -181,7 +181,7 @@ class BadgeManager(models.Manager["Badge"]):
 
         :param by: the author, and :param reason: the reason, as for `award`.
         :returns: whether the user held it.
-        :raises NotInLine: `create_badge_triggers` has not run yet.
+        :raises OutOfDate: `create_badge_triggers` has not run yet.
         """
         query = "SELECT badges_revoke(%s, %s, actor => %s, reason => %s, revoked_thing => %s)"
         return self._call(query, user, code, by, reason, thing)
@@ -190,7 +190,7 @@ class BadgeManager(models.Manager["Badge"]):
         """The progress of a user towards each badge that has a goal, by code, in the order of the badges.
 
         :param user: the user, or the key of one.
-        :raises NotInLine: `create_badge_triggers` has not run yet.
+        :raises OutOfDate: `create_badge_triggers` has not run yet.
         """
         key = getattr(user, "pk", user)
         return self.progress_of([key])[key]
@@ -215,7 +215,7 @@ class BadgeManager(models.Manager["Badge"]):
                 case psycopg.errors.ForeignKeyViolation(diag=diag) if diag.constraint_name == "badges_badge_code_fk":
                     raise exceptions.UnknownBadge(f'No badge definition has the code "{code}".') from error
                 case psycopg.errors.UndefinedFunction():
-                    raise exceptions.NotInLine from error
+                    raise exceptions.OutOfDate from error
             raise
         return bool(was_changed)
 

@@ -42,7 +42,7 @@ def of(
 
     Badges whose progress cannot be computed from existing rows are left out.
 
-    :raises NotInLine: `create_badge_triggers` has not run yet.
+    :raises OutOfDate: `create_badge_triggers` has not run yet.
     :raises InsufficientRights: the role may not execute the function `badges_progress`.
     """
     field = get_user_model()._meta.pk
@@ -53,7 +53,7 @@ def of(
             rows = fetch(connection, query, [[field.get_db_prep_value(user, connection) for user in users]])
     except DatabaseError as error:
         if isinstance(error.__cause__, psycopg.errors.UndefinedFunction):
-            raise exceptions.NotInLine from error
+            raise exceptions.OutOfDate from error
         if isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
             raise exceptions.InsufficientRights(
                 f"{error.__cause__.diag.message_primary}. Needed for the role of this connection: "

@@ -70,7 +70,7 @@ def prepare(
     """The site, and the badges with these codes (all if there are none), fit to be awarded.
 
     :raises UnknownBadge: a code is not in the file.
-    :raises NotInLine: a badge is not installed as the file declares it.
+    :raises OutOfDate: a badge is not installed as the file declares it.
     :raises RowsHidden: row-level security hides rows from the current role.
     """
     chosen = _choose(definitions, codes, source)
@@ -102,7 +102,7 @@ def award(
     :param codes: the badges to award; all if empty.
     :param quiet: the events are in the history, and told to nobody.
     :returns: the progress after each batch, and at the end of each badge one with `is_done`.
-    :raises UnknownBadge, NotInLine, RowsHidden: as `prepare` does.
+    :raises UnknownBadge, OutOfDate, RowsHidden: as `prepare` does.
     """
     target, chosen = prepare(connection, definitions, source, codes)
     if not codes:
@@ -154,7 +154,7 @@ def _require_in_line(connection: BaseDatabaseWrapper, chosen: Sequence[Definitio
     stored = rows.stored_definitions(connection)
     differing = [definition.code for definition in chosen if stored.get(definition.code) != rows.row(definition)]
     if differing:
-        raise exceptions.NotInLine(
+        raise exceptions.OutOfDate(
             f"Not installed as the file declares them: {', '.join(differing)}. "
             "Run `python manage.py create_badge_triggers` first."
         )

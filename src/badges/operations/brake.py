@@ -26,7 +26,7 @@ def before_award(
     """Let `awarding.award` with the same arguments go on only if it awards no badge to too many users.
 
     :raises Braked: it would, or that cannot be told in time.
-    :raises UnknownBadge, NotInLine, RowsHidden: as `awarding.award` does.
+    :raises UnknownBadge, OutOfDate, RowsHidden: as `awarding.award` does.
     """
     target = describe_target(connection)
     users = _users(connection, target)

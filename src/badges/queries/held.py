@@ -35,5 +35,5 @@ def progress(key: Any) -> dict[str, Progress]:
         return {}
     try:
         return Badge.objects.progress(key)
-    except exceptions.NotInLine:
+    except exceptions.OutOfDate:
         return {}

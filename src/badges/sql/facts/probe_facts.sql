@@ -1,4 +1,4 @@
--- What the probe views of analysis.py read, one row for each view, from PostgreSQL's own record of their rules.
+-- What the probe views of facts/probes.py read, one row for each view, from PostgreSQL's own record of their rules.
 -- MATERIALIZED, as the tree of a rule is long, and would become text again for each column that is looked for in it.
 WITH rule AS MATERIALIZED (
     SELECT r.oid, r.ev_class, r.ev_action::text AS tree
