@@ -100,7 +100,7 @@ def test_command(declare, execute, held):
     pass_over(execute, f"INSERT INTO dummy_sketch (user_id, title) SELECT {ada.pk}, 'x' FROM generate_series(1, 5)")
     assert "pionner: 1 awarded" in run("award_badges", "--late")
     assert held(ada) == ["pionner"]
-    assert "No badge comes late." in run("award_badges", "collector", "--late")
+    assert "No badge needs catch-up." in run("award_badges", "collector", "--late")
     assert held(ada) == ["pionner"]
     with pytest.raises(CommandError, match='no badge "pioner"'):
         run("award_badges", "pioner", "--late")

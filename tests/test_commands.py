@@ -331,7 +331,7 @@ def test_file(badge_file, tmp_path):
     badge_file(FIRST)
     other = tmp_path / "other.json"
     other.write_text(json.dumps([STAR]), "utf-8")
-    assert f"in line with {other}" in run("create_badge_triggers", file=other)
+    assert f"in sync with {other}" in run("create_badge_triggers", file=other)
     assert [each.code for each in BadgeDefinition.objects.all()] == ["star"]
 
 

@@ -147,7 +147,7 @@ def test_no_badge_comes_late(site, tmp_path):
     site.execute("SELECT cron.schedule('vacuum', '0 3 * * *', 'VACUUM')")
     site.declare(tmp_path, PIONNER)
     plan = site.declare(tmp_path, COLLECTOR)
-    assert told(plan) == [("unschedule job", NAME, "no badge comes late any more")]
+    assert told(plan) == [("unschedule job", NAME, "no badge needs catch-up any more")]
     assert [name for name, *_ in jobs(site)] == ["vacuum"]
 
 
@@ -161,7 +161,7 @@ def test_what_the_flags_show(site, tmp_path):
     steps = json.loads(site.run("create_badge_triggers", "--json"))["steps"]
     assert steps[-1]["action"] == "schedule job"
     assert steps[-1]["sql"] == [statement]
-    with pytest.raises(CommandError, match="not in line"):
+    with pytest.raises(CommandError, match="out of date"):
         site.run("create_badge_triggers", "--check")
     assert jobs(site) == []
 

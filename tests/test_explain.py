@@ -83,7 +83,7 @@ def test_held_without_history(declare, ask, execute, user):
     execute("INSERT INTO badges_badge (user_id, code) VALUES (%s, 'seen')", [user.pk])
     found = ask("seen")
     assert (found.is_held, found.award, found.has_same_rule) == (True, None, None)
-    assert "The history does not tell how it was awarded." in found.as_text()
+    assert "The history has no record of its award." in found.as_text()
 
 
 @pytest.mark.parametrize("who", ["key", "username", "object"])
@@ -131,7 +131,7 @@ def test_condition_false(declare, ask, user):
     found = ask("three")
     assert ([row.value for row in found.rows], found.hints, found.problems) == ([False], (), ())
     assert "  Now: false" in found.as_text().splitlines()
-    assert "What to do" not in found.as_text()
+    assert "Hint" not in found.as_text()
 
 
 def test_condition_that_fails(declare, ask, user):
@@ -144,7 +144,7 @@ def test_condition_that_fails(declare, ask, user):
     text = found.as_text()
     assert "Now: it fails: division by zero" in text
     assert "Failed: The condition of badge" in text
-    assert "What to do: Mend the condition" in text
+    assert "Hint: Fix the condition" in text
 
 
 def test_condition_that_takes_too_long(declare, ask, execute, user, monkeypatch):
@@ -180,7 +180,7 @@ def test_decided_by_old(declare, ask, user):
     sketches(user, 1)
     found = ask("grown")
     assert "OLD" in found.undecided
-    assert "Now: it cannot be said: a row that no longer exists (OLD) decides it" in found.as_text()
+    assert "Now: it cannot be evaluated: a row that no longer exists (OLD) decides it" in found.as_text()
 
 
 def test_revoked(declare, ask, user):
@@ -268,13 +268,13 @@ def test_definition(declare, ask, badge_file, user):
     declare(THREE)
     badge_file({**THREE, "condition": "true", "name": "3"})
     [problem] = ask("three").problems
-    assert problem.message == "The badge file says something else than what is installed: name, condition."
+    assert problem.message == "The badge file differs from the installed definition: name, condition."
     badge_file()
     [problem] = ask("three").problems
-    assert problem.message == "It is installed, but nothing declares it any more."
+    assert problem.message == "It is installed, but no longer declared."
     declare()
     found = ask("three")
-    assert found.problems[0].message.startswith("Nothing declares it since 20")
+    assert found.problems[0].message.startswith("Not declared since 20")
     assert found.hints == ()
 
 
@@ -388,7 +388,7 @@ def test_one_thing(declare, ask, user):
     call_command("explain_badge", "star", "ada", "--thing", str(one), stdout=(output := io.StringIO()))
     assert f"for id {one} since" in output.getvalue()
     declare(THREE)
-    with pytest.raises(exceptions.UnknownBadge, match="has no things"):
+    with pytest.raises(exceptions.UnknownBadge, match="has no subjects"):
         ask("three", thing=1)
 
 
@@ -413,13 +413,13 @@ def test_taken_back(declare, ask, user):
     assert "  For the user as a whole: true" in lines(ask("kept"))
     Sketch.objects.first().delete()
     found = ask("kept")
-    [text] = [line for line in lines(found) if line.startswith("  Taken back: ")]
+    [text] = [line for line in lines(found) if line.startswith("  Revoked: ")]
     assert text.endswith("UTC, delete on public.dummy_sketch")
     assert "  For the user as a whole: false" in lines(found)
     assert (found.last_check, found.hints) == (found.events[0].at, ())
 
 
-def test_to_be_taken_back(declare, ask, execute, user):
+def test_to_be_revoked(declare, ask, execute, user):
     """A revocable badge whose condition is false unseen is told, with the command that takes it back."""
     declare(KEPT)
     sketches(user, 3)
@@ -427,19 +427,19 @@ def test_to_be_taken_back(declare, ask, execute, user):
     Sketch.objects.all().delete()
     execute("SET session_replication_role = origin")
     found = ask("kept")
-    assert (found.to_be_taken_back, found.hints) == (("",), ("python manage.py award_badges kept",))
+    assert (found.to_be_revoked, found.hints) == (("",), ("python manage.py award_badges kept",))
     assert "  For the user as a whole: false; the next check takes it back" in lines(found)
     execute("UPDATE badges_badge SET by_hand = true")
     found = ask("kept")
-    assert (found.to_be_taken_back, found.hints) == ((), ())
-    assert "  For the user as a whole: false; by hand, so it stays" in lines(found)
+    assert (found.to_be_revoked, found.hints) == ((), ())
+    assert "  For the user as a whole: false; awarded manually, so it stays" in lines(found)
 
 
 def test_by_hand(declare, ask, user):
     """What is held by hand stays, and that is told."""
     declare(KEPT)
     Badge.objects.award(user, "kept", by="grace")
-    assert "  Held by hand: it stays, whatever the rule says." in lines(ask("kept"))
+    assert "  Awarded manually: no rule revokes it." in lines(ask("kept"))
 
 
 def test_ends(declare, ask, execute, user):
@@ -574,7 +574,7 @@ def test_rule_in_python(db, user, settings, monkeypatch):
     executor.apply(connection, *declared)
     found = explain.explain(connection, *declared, "star", "ada")
     assert found.error == "division by zero"
-    assert found.hints[0] == "Mend the condition in shop/badges.py; then python manage.py create_badge_triggers"
+    assert found.hints[0] == "Fix the condition in shop/badges.py; then python manage.py create_badge_triggers"
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE dummy_sketch DROP odd")
     found = explain.explain(connection, *declared, "star", "ada")

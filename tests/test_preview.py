@@ -643,9 +643,9 @@ def test_plan_of_all_keys(declare, badge_file, people, execute):
     for line in (
         "five: 25 would be awarded; qualifying now: 25 of 30 users",
         "ten: 20 would be awarded; qualifying now: 20 of 30 users",
-        "looked at as well after insert, delete on public.likes, for author_id (named in triggers)",
-        f"looked at as well after update, delete {own_rows}",
-        "looked at as well after insert, update, delete on public.likes, for author_id (its rows decide)",
+        "also checked after insert, delete on public.likes, for author_id (named in triggers)",
+        f"also checked after update, delete {own_rows}",
+        "also checked after insert, update, delete on public.likes, for author_id (its rows decide)",
         "0 would lose it",
         "hit: 10 would be awarded 245 badges; qualifying now: 10 of 30 users",
         "one badge for each id of public.dummy_sketch",

@@ -906,7 +906,7 @@ def shop(monkeypatch, register):
 def test_shown_rules(shop, user, db, held):
     """The module in the document awards what it says."""
     shop()
-    assert "Done: 3 badges on 3 triggers, in line with shop/badges.py." in triggers()
+    assert "Done: 3 badges on 3 triggers, in sync with shop/badges.py." in triggers()
     for _ in range(4):
         sketch = Sketch.objects.create(user=user, title="x")
     assert held(user) == []

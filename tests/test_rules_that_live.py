@@ -394,7 +394,7 @@ def test_award_badges_takes_back(committed, make_user, unseen):
     draw(user, 5)
     draw(other_user, 5)
     unseen("DELETE FROM dummy_sketch WHERE id = (SELECT min(id) FROM dummy_sketch WHERE user_id = %s)", [user.pk])
-    assert "five: 0 awarded, 1 taken back" in award_badges()
+    assert "five: 0 awarded, 1 revoked" in award_badges()
     assert (held(user), held(other_user)) == ([("three", "")], [("five", ""), ("three", "")])
     assert BadgeEvent.objects.filter(kind="revoked").get().cause == "settled"
 
@@ -409,7 +409,7 @@ def test_award_badges_for_things(committed, make_user, unseen):
     assert "star: 2 awarded" in award_badges()
     assert held() == sorted([("star", str(one)), ("star", str(two))])
     unseen("UPDATE dummy_sketch SET hit_views = 0 WHERE id = %s", [one])
-    assert "star: 0 awarded, 1 taken back" in award_badges()
+    assert "star: 0 awarded, 1 revoked" in award_badges()
     assert held() == [("star", str(two))]
 
 
@@ -452,5 +452,5 @@ def test_time_takes_back(committed, make_user, unseen):
     draw(user)
     assert held() == [("active", "")]
     unseen("UPDATE dummy_sketch SET created = now() - interval '2 days'")
-    assert "active: 0 awarded, 1 taken back" in award_badges()
+    assert "active: 0 awarded, 1 revoked" in award_badges()
     assert held() == []

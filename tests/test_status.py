@@ -69,7 +69,7 @@ def test_things_of_one_user(declare, survey, user):
 
 
 def test_states(declare, survey, badge_file, execute, user):
-    """The state of a badge is that of its triggers: enabled, disabled, missing, not in line, retired."""
+    """The state of a badge is that of its triggers: enabled, disabled, missing, out of date, retired."""
     declare(FIRST, GROWN, BROKEN, entry("left"), entry("unheld"))
     Badge.objects.award(user, "left")
     names = dict(execute("SELECT tgtype, tgname FROM pg_trigger WHERE tgrelid = 'dummy_sketch'::regclass"))
@@ -77,8 +77,8 @@ def test_states(declare, survey, badge_file, execute, user):
     execute(f"DROP TRIGGER {names[8]} ON dummy_sketch")
     path = badge_file({**FIRST, "name": "New name"}, GROWN, BROKEN, entry("new"))
     assert {code: badge.state.value for code, badge in survey().items()} == {
-        "first": "not in line", "grown": "disabled", "broken": "missing", "new": "missing",
-        "left": "not in line", "unheld": "not in line",
+        "first": "out of date", "grown": "disabled", "broken": "missing", "new": "missing",
+        "left": "out of date", "unheld": "out of date",
     }  # fmt: skip
     call_command("create_badge_triggers", stdout=io.StringIO(), stderr=io.StringIO())
     assert {code: badge.state.value for code, badge in survey().items()} == {
@@ -214,7 +214,7 @@ def test_paused(declare, survey, badge_file, user):
     assert writes(off) == "insert, update, delete on dummy_sketch"
     badge_file(entry("off", revocable=True))
     [off] = survey().values()
-    assert off.state is status.State.NOT_IN_LINE
+    assert off.state is status.State.OUT_OF_DATE
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from badges.queries import timeline
 
 STATES = {
     State.MISSING: _("missing"),
-    State.NOT_IN_LINE: _("not in line"),
+    State.OUT_OF_DATE: _("not in line"),
     State.DISABLED: _("disabled"),
     State.PAUSED: _("paused"),
     State.RETIRED: _("retired"),

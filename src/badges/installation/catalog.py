@@ -21,7 +21,7 @@ _EVENTS = {"insert": 1 << 2, "delete": 1 << 3, "update": 1 << 4, "truncate": 1 <
 def installed(
     connection: BaseDatabaseWrapper, target: Target, wanted: Collection[str] = ()
 ) -> dict[str, InstalledFunction]:
-    """The generated functions by name; those named in `wanted` even if they lost their mark."""
+    """The generated functions by name; those named in `wanted` even without our mark."""
     rows = fetch_file(
         connection, "installation/installed.sql", schema=target.schema, wanted=list(wanted), marker=MARKER
     )
@@ -68,12 +68,12 @@ def is_after(type_: int, event: str) -> bool:
 
 
 def loss(trigger: str) -> str:
-    """What is lost while the trigger of this name is disabled."""
+    """The consequence of a disabled trigger of this name."""
     return "the history is not written" if _writes_history(trigger) else "its badges are not awarded"
 
 
 def made_good(trigger: str) -> str:
-    """What makes good for that."""
+    """The command, or the page, that makes up for it."""
     return "docs/history.md" if _writes_history(trigger) else "award_badges"
 
 

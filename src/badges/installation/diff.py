@@ -41,10 +41,7 @@ def compare(
 ) -> Plan:
     """The steps from `installed` and `stored` to `wanted` and `definitions`.
 
-    `default_executors` may execute each new function unless that is taken from them; `failures` and `findings` are only
-    told.
-
-    In which transactions they are carried out is told by `transactions.split`.
+    `transactions.split` divides them into transactions.
     """
     names = {routine.name for routine in wanted.routines}
     trigger_names = {trigger.name for trigger in wanted.all_triggers}
@@ -133,7 +130,7 @@ def _function_steps(
     reasons = ["new"] if old is None else list(_differences(routine, old, is_trigger=is_trigger))
     if not reasons:
         return
-    # Nobody calls a trigger function; award, revoke and settle may have been granted on purpose.
+    # No role calls a trigger function; award, revoke and settle may have been granted on purpose.
     others = default_executors if old is None else sorted(old.executors) if is_trigger else ()
     statements = [
         *_definition_of(routine),
@@ -235,7 +232,7 @@ def _trigger_steps(wanted: Trigger, old: InstalledFunction | None) -> Iterator[S
             Action.REPLACE_TRIGGER if own else Action.CREATE_TRIGGER,
             f"{wanted.name} on {table}",
             reason,
-            f"SHARE ROW EXCLUSIVE on {table}: waits for writers, and writers wait for it; readers go on",
+            f"SHARE ROW EXCLUSIVE on {table}: waits for writers, and writers wait for it; readers do not wait",
             tuple(statements),
             f"TRIGGER on {table}",
             table,

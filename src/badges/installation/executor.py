@@ -1,4 +1,4 @@
-"""Drafts a plan, carries it out, then looks again and expects an empty plan. Takes a connection."""
+"""Drafts a plan, carries it out, drafts again and expects an empty plan. Takes a connection."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _Result = TypeVar("_Result")
 
 
 def draft(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> Plan:
-    """What would bring the database in line with `definitions`. Changes nothing, and blocks nobody.
+    """The plan that brings the database in sync with `definitions`. Changes nothing, and takes no lock on a table.
 
     :raises InvalidDefinitions: with all errors that PostgreSQL finds.
     :raises NotMigrated: the tables of the app are missing.
@@ -68,7 +68,7 @@ class _Wanted:
 def _want(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> _Wanted:
     target = describe_target(connection)
     analysed = analysis.analyse(connection, target, definitions, str(source))
-    # Of a badge that is paused nothing is installed; what its holders have they keep.
+    # A paused badge has no triggers; its holders keep it.
     compiled = compiler.compile_definitions(target, [each for each in analysed if each.definition.active])
     return _Wanted(definitions, target, analysed, compiled)
 
@@ -100,7 +100,7 @@ def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
 
 
 def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> Plan:
-    """Bring the database in line with `definitions`, in the transactions that `transactions.split` gives.
+    """Bring the database in sync with `definitions`, in the transactions that `transactions.split` gives.
 
     Within a transaction of the caller's, all of it is done in that one.
 
@@ -215,7 +215,7 @@ def _try_once(connection: BaseDatabaseWrapper, work: Callable[[], _Result], prog
 
 
 class _Rejected(Exception):
-    """PostgreSQL rejected a statement; what the user is told is found out after the rollback."""
+    """PostgreSQL rejected a statement; the message for the user is made after the rollback."""
 
     def __init__(self, error: DatabaseError, awaited: str, step: Step | None) -> None:
         self.error = error
@@ -244,7 +244,7 @@ def _wait_for_other_installations(connection: BaseDatabaseWrapper) -> None:
 def _in_words(
     connection: BaseDatabaseWrapper, rejected: _Rejected, progress: _Progress
 ) -> exceptions.BadgesError | None:
-    """The error as the user is told it, with what to do; None if PostgreSQL's own has to do."""
+    """The error with its reason and its hint; None if PostgreSQL's own is all there is."""
     cause, step = rejected.error.__cause__, rejected.step
     match cause:
         case psycopg.errors.InsufficientPrivilege() if step:

@@ -1,4 +1,4 @@
-"""The job of pg_cron that calls `badges_catch_up()`: what there is, and what is to be done. Takes a connection."""
+"""The job of pg_cron that calls `badges_catch_up()`: installed, wanted, and the steps between. Takes a connection."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Cron:
 
     is_installed: bool
     jobs: tuple[Job, ...] = ()
-    """Those of our name, the role's own first. Empty, too, for a role that may not look."""
+    """The jobs of our name, the role's own first. Also empty if the role lacks SELECT on cron.job."""
 
 
 def look(connection: BaseDatabaseWrapper, target: Target) -> Cron:
@@ -64,7 +64,7 @@ def command(target: Target) -> str:
 
 
 def steps(target: Target, wanted: Compiled, cron: Cron) -> Iterator[Step]:
-    """What brings the job in line with the setting BADGES_PG_CRON and the badges."""
+    """The steps that bring the job in sync with the setting BADGES_PG_CRON and the badges."""
     if not cron.is_installed:
         return
     schedule = badges_settings.BADGES_PG_CRON if _is_needed(wanted) else None
@@ -73,13 +73,13 @@ def steps(target: Target, wanted: Compiled, cron: Cron) -> Iterator[Step]:
         if job is not keep:
             reason = "there is another one" if schedule else "BADGES_PG_CRON is not set"
             if not _is_needed(wanted):
-                reason = "no badge comes late any more"
+                reason = "no badge needs catch-up any more"
             elif schedule and keep is None:
                 reason = f"it runs as {job.role}"
             yield _step(
                 target, Action.UNSCHEDULE_JOB, reason, sql.SQL("SELECT cron.unschedule({})").format(sql.Literal(job.id))
             )
-    if not schedule or (keep and _is_in_line(target, keep, schedule)):
+    if not schedule or (keep and _is_in_sync(target, keep, schedule)):
         return
     reason = "new"
     if keep:
@@ -92,7 +92,7 @@ def steps(target: Target, wanted: Compiled, cron: Cron) -> Iterator[Step]:
 
 
 def find(connection: BaseDatabaseWrapper, target: Target, wanted: Compiled, cron: Cron) -> Iterator[Finding]:
-    """Why what comes late is not caught up with, though BADGES_PG_CRON is set."""
+    """Why badges that need catch-up do not get it, though BADGES_PG_CRON is set."""
     schedule = badges_settings.BADGES_PG_CRON
     if not schedule or not _is_needed(wanted):
         return
@@ -115,7 +115,7 @@ def find(connection: BaseDatabaseWrapper, target: Target, wanted: Compiled, cron
 
 
 def crontab_line(alias: str, schedule: str = HOURLY) -> str:
-    """A line for a crontab that catches up with all badges that come late; % ends a command there."""
+    """The line of a crontab for all badges that need catch-up; % ends a command there."""
     options = [] if alias == "default" else ["--database", alias]
     line = shlex.join(["python", "manage.py", "award_badges", "--late", *options]).replace("%", r"\%")
     # pg_cron knows seconds, which a crontab does not.
@@ -127,12 +127,12 @@ def _is_needed(wanted: Compiled) -> bool:
 
 
 def _kept(target: Target, jobs: Sequence[Job], schedule: str) -> Job | None:
-    """The job that does what is wanted, whoever it runs as; or else the role's own, which can be changed."""
-    in_line = [job for job in jobs if _is_in_line(target, job, schedule)]
-    return next(iter([*in_line, *(job for job in jobs if job.role == target.role)]), None)
+    """The job that is in sync, under whichever role; or else the role's own, which can be changed."""
+    in_sync = [job for job in jobs if _is_in_sync(target, job, schedule)]
+    return next(iter([*in_sync, *(job for job in jobs if job.role == target.role)]), None)
 
 
-def _is_in_line(target: Target, job: Job, schedule: str) -> bool:
+def _is_in_sync(target: Target, job: Job, schedule: str) -> bool:
     return (job.schedule, job.command) == (schedule, command(target))
 
 

@@ -63,8 +63,8 @@ def find(target: Target, open_schemas: Sequence[str], hidden_tables: Sequence[st
     for schema in open_schemas:
         revoke = sql.SQL("REVOKE CREATE ON SCHEMA {} FROM PUBLIC;").format(sql.Identifier(schema))
         yield Finding(
-            f'Every role may create functions and operators in the schema "{schema}", where the conditions look for '
-            f'theirs: planted ones would run with the rights of "{target.badges_owner}".',
+            f'Every role may create functions and operators in the schema "{schema}", which the conditions '
+            f'search: planted ones would run with the privileges of "{target.badges_owner}".',
             revoke.as_string(),
             id="badges.W007",
         )
@@ -74,7 +74,7 @@ def find(target: Target, open_schemas: Sequence[str], hidden_tables: Sequence[st
         )
         yield Finding(
             f'The row-level security of {table} may hide rows from "{target.badges_owner}", with whose rights badges '
-            "are awarded: what hangs on those rows is missed.",
+            "are awarded: conditions do not see those rows.",
             f"{policy.as_string()} Or give the role BYPASSRLS.",
             id="badges.W008",
         )

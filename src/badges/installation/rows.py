@@ -54,18 +54,18 @@ def literal(name: str, value: object) -> sql.Composable:
 
 
 def reason(definition: Definition, changed: Sequence[str]) -> str:
-    """Why a row is written again, of which these columns have changed."""
+    """Why a row whose `changed` columns differ is written again."""
     if "retired_at" in changed:
         return "declared again"
     is_paused = "active" in changed and not definition.active
-    # What follows from another key is not told beside it.
-    follows = {"rule"}
+    # Derived columns are not reported in addition to the key they derive from.
+    derived = {"rule"}
     if {"progress", "goal"} & set(changed):
-        follows.add("condition")
+        derived.add("condition")
     if is_paused:
-        follows.add("active")
-    told = ", ".join(name for name in changed if name not in follows)
-    reasons = ["paused" if is_paused else "", f"{told} changed" if told else ""]
+        derived.add("active")
+    reported = ", ".join(name for name in changed if name not in derived)
+    reasons = ["paused" if is_paused else "", f"{reported} changed" if reported else ""]
     return ", ".join(filter(None, reasons)) or "rule changed"
 
 

@@ -43,10 +43,10 @@ class Step:
     target: str
     reason: str
     lock: str
-    """What it locks besides itself, and whom that keeps waiting."""
+    """The lock that it takes on another object, and the sessions that wait for it."""
     statements: tuple[sql.Composed, ...]
     needs: str
-    """The right that it takes."""
+    """The privilege that the step requires."""
     table: str = ""
     """The table that it locks, as schema.table."""
     takes_away: bool = False
@@ -90,13 +90,13 @@ class Finding(Notice):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """What brings the database in line with the badge file; empty if it is."""
+    """The steps that bring the database in sync with the badge file; none if it is in sync."""
 
     steps: tuple[Step, ...]
     badges: int
     triggers: int
     disabled: tuple[str, ...] = ()
-    """The triggers that somebody disabled, which is left as it is: their badges are not awarded."""
+    """Disabled triggers: they stay disabled, and their badges are not awarded."""
     failures: tuple[RecordedFailure, ...] = ()
     """Conditions that failed since `award_badges` last went well."""
     findings: tuple[Finding, ...] = ()
@@ -188,7 +188,7 @@ class InstalledFunction:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RecordedFailure:
-    """What the condition of one badge did to some writes; none of them was harmed."""
+    """The errors of one condition during writes; the writes succeeded."""
 
     code: str
     sqlstate: str

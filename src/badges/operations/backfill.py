@@ -1,4 +1,4 @@
-"""Awards by the rows that exist now, set-based and in batches. Takes a connection."""
+"""Backfill: awards and revokes by the rows that exist now, set-based and in batches. Takes a connection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from badges.operations import evaluation
 from badges.operations.settle import settle
 
 BATCH = 10_000
-"""Users who are looked at in one transaction."""
+"""Users for whom a condition is evaluated in one transaction."""
 
 WRITERS_TIMEOUT = 2.0
 """Seconds that the transactions which are writing are waited for, before each badge."""
@@ -38,12 +38,12 @@ DECIDED_BY_OLD = "it is decided by a row that no longer exists (OLD)"
 PAUSED = "it is paused (active is false)"
 
 _EVIDENCE = sql.Literal(json.dumps({"operation": "award_badges", "asks": STATE}))
-"""That of the pending checks that are left here."""
+"""The evidence of the pending checks that a backfill leaves."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BackfillProgress:
-    """Where the awarding of one badge stands."""
+    """The progress of one badge."""
 
     code: str
     awarded: int
@@ -52,39 +52,39 @@ class BackfillProgress:
     users: int
     """About how many users there are; PostgreSQL's estimate."""
     is_done: bool
-    taken_back: int = 0
-    """Badges that were taken back, as their condition holds no more."""
+    revoked: int = 0
+    """Badges that were revoked, as their condition is no longer true."""
     skipped: str = ""
     """Why the badge cannot be awarded by the rows that exist now."""
     error: str = ""
     """PostgreSQL's message, if the condition failed; the batch that it failed in awarded nothing."""
     open_writers: tuple[str, ...] = ()
-    """Transactions that were writing when the awarding began, and are still open: what they wrote is not counted."""
+    """Transactions that were writing when the awarding began, and are still open: their rows are not counted."""
     failures_cleared: int = 0
-    """How many failures of writes were on record, and are not any more: a sound run has caught up with them."""
+    """Recorded failures that this run has caught up with, so that their records were deleted."""
 
 
 def prepare(
     connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str] = ()
 ) -> tuple[Target, tuple[AnalysedDefinition, ...]]:
-    """The site, and the badges with these codes (all if there are none), fit to be awarded.
+    """The target, and the facts of the badges with these codes; of all badges if there are none.
 
     :raises UnknownBadge: a code is not in the file.
-    :raises OutOfDate: a badge is not installed as the file declares it.
+    :raises OutOfDate: a badge is out of date in the database.
     :raises RowsHidden: row-level security hides rows from the current role.
     """
     chosen = _choose(definitions, codes, source)
     target = describe_target(connection)
-    _require_in_line(connection, chosen)
+    _require_in_sync(connection, chosen)
     analysed = analysis.analyse(connection, target, chosen, str(source))
     _require_all_rows(connection, target, analysed)
     return target, analysed
 
 
-def coming_late(
+def needing_catch_up(
     connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """The codes of the badges, among these or among all, that triggers alone do not bring in time."""
+    """The codes of the badges, among these or among all, that triggers alone do not maintain."""
     _, chosen = prepare(connection, definitions, source, codes)
     return tuple(each.definition.code for each in chosen if each.needs_catch_up)
 
@@ -97,10 +97,10 @@ def award(
     *,
     quiet: bool = False,
 ) -> Iterator[BackfillProgress]:
-    """Award everyone who qualifies now, badge by badge and batch by batch; each batch is a transaction.
+    """Award all users who qualify now, badge by badge and batch by batch; each batch is a transaction.
 
     :param codes: the badges to award; all if empty.
-    :param quiet: the events are in the history, and told to nobody.
+    :param quiet: the events are in the history, but no signal is sent.
     :returns: the progress after each batch, and at the end of each badge one with `is_done`.
     :raises UnknownBadge, OutOfDate, RowsHidden: as `prepare` does.
     """
@@ -118,15 +118,15 @@ def award(
             if not progress.is_done:
                 yield progress
                 continue
-            # What cannot be caught up with is forgotten, too: it has been told, and would be told for ever.
+            # Also for a skipped badge: its failures have been reported, and no later run could catch up with them.
             cleared = 0 if progress.error else _forget_failures(connection, target, caught_up_with)
             yield dataclasses.replace(progress, open_writers=writers, failures_cleared=cleared)
 
 
 def wait_for_writers(connection: BaseDatabaseWrapper, tables: Sequence[Table]) -> tuple[str, ...]:
-    """Wait for the transactions that are writing to these tables now, as they may have begun under other definitions.
+    """Wait for the transactions that have written to these tables, as they may have begun under other definitions.
 
-    What they write is then seen, where neither the definitions of then nor an earlier snapshot would have counted it.
+    Afterwards their rows are visible; neither their triggers nor an earlier snapshot would have counted them.
 
     :returns: those that are still open after WRITERS_TIMEOUT, in words.
     """
@@ -150,18 +150,17 @@ def _choose(definitions: Sequence[Definition], codes: Sequence[str], source: str
     return [by_code[code] for code in codes] if codes else list(definitions)
 
 
-def _require_in_line(connection: BaseDatabaseWrapper, chosen: Sequence[Definition]) -> None:
+def _require_in_sync(connection: BaseDatabaseWrapper, chosen: Sequence[Definition]) -> None:
     stored = rows.stored_definitions(connection)
     differing = [definition.code for definition in chosen if stored.get(definition.code) != rows.row(definition)]
     if differing:
         raise exceptions.OutOfDate(
-            f"Not installed as the file declares them: {', '.join(differing)}. "
-            "Run `python manage.py create_badge_triggers` first."
+            f"Out of date in the database: {', '.join(differing)}. Run `python manage.py create_badge_triggers` first."
         )
 
 
 def _require_all_rows(connection: BaseDatabaseWrapper, target: Target, chosen: Sequence[AnalysedDefinition]) -> None:
-    """What is hidden from this role would be missed without a word."""
+    """Users whose rows are hidden from this role would be missed silently."""
     tables = {target.users.qualified_name, target.badges.qualified_name}
     for each in chosen:
         tables.update({each.table.qualified_name}, *(facts.tables for facts in each.facts.values()))
@@ -185,7 +184,7 @@ def _award_one(
         return
     if definition.expires_after:
         _end_expired(connection, target, definition)
-    awarded, seen, taken_back, error = 0, 0, 0, ""
+    awarded, seen, revoked, error = 0, 0, 0, ""
     batches = _batches(connection, target) if is_indexed(connection, facts) else iter([(None, None, users)])
     for after, last, size in batches:
         try:
@@ -198,10 +197,8 @@ def _award_one(
         seen += size
         yield BackfillProgress(definition.code, awarded, seen, max(users, seen), is_done=False)
     if not error:
-        taken_back = _take_back(connection, target, analysed)
-    yield BackfillProgress(
-        definition.code, awarded, seen, max(users, seen), is_done=True, error=error, taken_back=taken_back
-    )
+        revoked = _revoke(connection, target, analysed)
+    yield BackfillProgress(definition.code, awarded, seen, max(users, seen), is_done=True, error=error, revoked=revoked)
 
 
 def _award_batch(
@@ -243,16 +240,16 @@ def _award_batch(
 
 
 def _end_expired(connection: BaseDatabaseWrapper, target: Target, definition: Definition) -> None:
-    """Let go of what has expired, so that it can be earned again."""
+    """Delete expired badges, so that users can earn them again."""
     statement = sql.SQL("DELETE FROM {} AS b WHERE b.code = {} AND b.expires_at <= statement_timestamp()")
     with connection.cursor() as cursor:
         cursor.execute(statement.format(target.badges.identifier, sql.Literal(definition.code)).as_string())
 
 
-def _take_back(connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition) -> int:
-    """Leave a pending check for whoever would lose a badge, and settle them: so they are looked at under the lock.
+def _revoke(connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition) -> int:
+    """Leave a pending check for each user who would lose a badge, and settle them: each is decided under the lock.
 
-    :returns: how many badges were taken back.
+    :returns: the number of badges that were revoked.
     """
     query = qualifying.losing(target, analysed)
     if query is None:
@@ -314,8 +311,8 @@ def is_indexed(connection: BaseDatabaseWrapper, facts: Facts) -> bool:
 
 
 def _forget_failures(connection: BaseDatabaseWrapper, target: Target, condition: sql.Composable) -> int:
-    """Forget failures; how many there were."""
-    # A row that a writer is counting in has just failed again; waiting for that writer would serve nobody.
+    """Delete records of failures; returns how many failures they counted."""
+    # A row that a writer is counting in has just failed again; there is no point in waiting for that writer.
     statement = sql.SQL(
         "WITH cleared AS (DELETE FROM {failures} WHERE id IN ("
         "SELECT id FROM {failures} WHERE {condition} FOR UPDATE SKIP LOCKED"

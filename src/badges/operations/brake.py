@@ -23,10 +23,10 @@ MIN_USERS = 20
 def before_award(
     connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str]
 ) -> None:
-    """Let `awarding.award` with the same arguments go on only if it awards no badge to too many users.
+    """Stop before a `backfill.award` with the same arguments that would award a badge to too many users.
 
-    :raises Braked: it would, or that cannot be told in time.
-    :raises UnknownBadge, OutOfDate, RowsHidden: as `awarding.award` does.
+    :raises Braked: it would, or its users cannot be counted in time.
+    :raises UnknownBadge, OutOfDate, RowsHidden: as `backfill.award` does.
     """
     target = describe_target(connection)
     users = _users(connection, target)
@@ -38,16 +38,16 @@ def before_award(
 def before_install(
     connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, *, backfill: bool
 ) -> None:
-    """The same for `install.apply`, which itself awards nothing, and for the backfill after it.
+    """The same for `executor.apply`, which itself awards nothing, and for the backfill after it.
 
-    :raises Braked: too many users would be awarded or lose a badge, or that cannot be told in time.
+    :raises Braked: too many users would be awarded or lose a badge, or they cannot be counted in time.
     """
     chosen = [definition for definition in definitions if backfill or definition.revocable]
     if not chosen:
         return
     target = describe_target(connection)
     if not backfill:
-        # Under a rule that is installed already, an installation takes nothing back that is not taken back without it.
+        # An installation revokes nothing by itself; a rule that is installed already revokes the same without it.
         chosen = preview.changed(connection, chosen)
     users = _users(connection, target) if chosen else 0
     if users:
@@ -80,9 +80,9 @@ def _check(
     if reasons:
         lines = "\n".join(f"  {reason}" for reason in reasons)
         raise exceptions.Braked(
-            f"Stopped before anything was changed: more than {badges_settings.BADGES_BRAKE:.0%} of the users at once "
-            f"(BADGES_BRAKE).\n{lines}\n"
-            "Look at it with create_badge_triggers --plan or award_badges --dry-run; if it is meant, add --yes."
+            "Stopped before anything was changed: a badge may be awarded to, or revoked from, at most "
+            f"{badges_settings.BADGES_BRAKE:.0%} of the users at once (BADGES_BRAKE).\n{lines}\n"
+            "Preview it with create_badge_triggers --plan or award_badges --dry-run; pass --yes to proceed."
         )
 
 
@@ -91,6 +91,6 @@ def _reasons(count: Count, users: int, *, awards: bool) -> Iterator[str]:
     for number, what in ((count.new if awards else None, "would be awarded"), (count.losers, "would be revoked")):
         if number is not None and number > limit:
             yield f"{count.code}: {number:,} of {users:,} users, {number / users:.0%}, {what}"
-    # A condition that fails awards nobody of its batch, which are all users of a smaller site.
+    # A condition that fails awards no user of its batch, and a smaller site has a single batch.
     if count.is_out_of_time or (count.error and users > backfill.BATCH):
         yield f"{count.code}: {count.error}"

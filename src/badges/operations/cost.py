@@ -1,4 +1,4 @@
-"""What looking at a badge costs a write, as PostgreSQL's planner expects it. Takes a connection; runs no condition."""
+"""The cost that checks add to a write, as PostgreSQL's planner estimates it. Takes a connection; runs no condition."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[()]| AND | = """)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Read:
-    """What is read of one table."""
+    """The rows that a check reads of one table."""
 
     table: str
     """As schema.table; of a partition, its partitioned table."""
@@ -36,7 +36,7 @@ class Read:
     is_whole: bool
     """No index narrows it down: the whole table is read."""
     index: str = ""
-    """The statement that makes an index which would, if the plan tells its columns."""
+    """The statement that makes an index which would, if the plan shows its columns."""
     is_filtered: bool = True
     """Not all of what is read is wanted."""
 
@@ -47,13 +47,13 @@ class Read:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Write:
-    """One write of the user with the most rows in the trigger table: nobody's costs more, as far as that table goes."""
+    """The worst case of one write, as an estimate: that of the user with the most rows in the trigger table."""
 
     event: TriggerEvent
     user: str | None
     """The key of that user; None if the trigger table has no row with one, so that an average user stands in."""
     cost: float
-    """PostgreSQL's total cost for looking at this badge, in its own unit: reading a page in sequence costs 1."""
+    """PostgreSQL's total cost of checking this badge, in its own unit: reading a page sequentially costs 1."""
     rows: int
     """Rows that are read beside the changed one."""
     reads: tuple[Read, ...]
@@ -62,11 +62,11 @@ class Write:
 
     def __str__(self) -> str:
         on = f" on {self.table}" if self.table else ""
-        return f"each {self.event}{on} {self.told}"
+        return f"each {self.event}{on} {self.summary}"
 
     @property
-    def told(self) -> str:
-        """What it does, in words."""
+    def summary(self) -> str:
+        """What the check reads, and its cost."""
         if not self.reads:
             return f"reads only the changed row (cost {self.cost:,.0f})"
         whose = f"user {self.user}, who has the most rows" if self.user is not None else "an average user"
@@ -74,12 +74,12 @@ class Write:
 
 
 def of_writes(connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition) -> tuple[Write, ...]:
-    """What each write that a badge is looked at after costs it, at worst."""
+    """The worst case of each write after which a badge is checked."""
     facts = next(iter(analysed.facts.values()))
     user = _heaviest_user(connection, facts)
     relations = _Relations(connection)
     with rolled_back(connection), connection.cursor() as cursor:
-        # As in the generated functions: what is read in sequence all the same has no index that would serve.
+        # As in the generated functions: only a table without a suitable index is still read sequentially.
         cursor.execute("SET LOCAL enable_seqscan = off")
         writes = [_write(connection, relations, badge, user) for badge in checks(analysed)]
     # Two columns of a table may name a user each.
@@ -122,7 +122,7 @@ def _write(connection: BaseDatabaseWrapper, relations: _Relations, badge: Check,
 
 
 def _state(badge: Check, user: str | None) -> sql.Composed:
-    """The question about a user as a whole, where it takes all rows of the user to find that none will do."""
+    """The worst case of the check of a user as a whole: all rows of the user are read, and none meets the condition."""
     type_ = trusted(badge.facts.user.type)
     key = sql.SQL("(SELECT NULL::{} OFFSET 0)" if user is None else "{}::{}")
     key_of_user = key.format(type_) if user is None else key.format(sql.Literal(user), type_)
@@ -174,7 +174,7 @@ class _Relation:
 
 
 class _Relations:
-    """What is to be known of the tables in a plan, asked for once."""
+    """Sizes and roots of the tables in a plan, each queried once."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
@@ -244,7 +244,7 @@ def _read(relations: _Relations, node: Mapping[str, Any], executions: float, *, 
 
 def create_index(schema: str, name: str, columns: tuple[str, ...], *, is_partitioned: bool) -> str:
     """The statement that makes an index, without keeping writers waiting where PostgreSQL can do that."""
-    # Not CONCURRENTLY on a partitioned table: PostgreSQL refuses it.
+    # Not CONCURRENTLY on a partitioned table: PostgreSQL rejects it.
     concurrently = sql.SQL("" if is_partitioned else " CONCURRENTLY")
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     return sql.SQL("CREATE INDEX{} ON {} ({});").format(concurrently, qualified(schema, name), names).as_string()

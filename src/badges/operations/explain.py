@@ -1,4 +1,4 @@
-"""Looks why one user holds a badge, or does not. Takes a connection; reads only."""
+"""Explains why one user holds a badge, or does not. Takes a connection; reads only."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ STATEMENT_TIMEOUT = 5_000
 """Milliseconds that one statement may take."""
 
 MOST_ROWS = 1_000
-"""Rows of the user at which the condition is looked at, those alike counted once; and things that are told."""
+"""At most this many distinct rows of the user are evaluated, and at most this many subjects are listed."""
 
 EVENTS = 5
-"""The last events that are told."""
+"""The number of events that are shown."""
 
-_HAPPENING = ("kind", "at", "cause", "actor", "reason", "evidence", "rule", "thing")
+_ENTRY = ("kind", "at", "cause", "actor", "reason", "evidence", "rule", "thing")
 _NO_CHECK = ("by hand", "loaddata", "moved", "truncate", "sql", "found")
-"""The causes of what came or went without a check."""
+"""Causes of awards and revocations without a check."""
 
 
 def explain(
@@ -55,8 +55,8 @@ def explain(
     """Say why a user holds a badge or does not.
 
     :param user: the primary key of a user, or else the username.
-    :param thing: one of the things of which there is one badge each; by default all of them.
-    :raises UnknownBadge: nothing declares the code and the database does not know it, or it has no things.
+    :param thing: the subject, of a badge that is awarded per subject; by default all of them.
+    :raises UnknownBadge: nothing declares the code and the database does not know it, or it has no subjects.
     :raises UnknownUser: there is no such user.
     :raises NotMigrated: the tables of the app are missing.
     """
@@ -68,7 +68,7 @@ def explain(
         hint = f' Did you mean "{near}"?' if near else ""
         raise exceptions.UnknownBadge(f'Neither {source} nor the database has a badge "{code}".{hint}')
     if thing is not None and not (definition.per if definition else stored[code]["per"]):
-        raise exceptions.UnknownBadge(f'The badge "{code}" has no things, as it is declared without "per".')
+        raise exceptions.UnknownBadge(f'The badge "{code}" has no subjects, as it is declared without "per".')
     problems: list[Problem] = []
     analysed = None
     if definition:
@@ -76,7 +76,7 @@ def explain(
             [analysed] = analysis.analyse(connection, target, [definition], str(source))
         except exceptions.InvalidDefinitions as error:
             problems = [
-                Problem(f"{each.place}: {each.message}", each.hint, state=State.NOT_IN_LINE) for each in error.errors
+                Problem(f"{each.place}: {each.message}", each.hint, state=State.OUT_OF_DATE) for each in error.errors
             ]
     functions = status.functions_of(code, catalog.installed(connection, target))
     wanted = [
@@ -151,19 +151,19 @@ class _Look:
             pending_since=checks[0][0] if checks else None,
             lock_holders=locks.holders_of_buckets(self.connection, [bucket for _, bucket in checks]),
             failures=tuple(each for each in catalog.failures(self.connection, self.target) if each.code == code),
-            events=tuple(HistoryEntry(*event) for event in history.values_list(*_HAPPENING)[:EVENTS]),
+            events=tuple(HistoryEntry(*event) for event in history.values_list(*_ENTRY)[:EVENTS]),
             last_check=max([at for at in (*changes, *(at for at, _ in checks)) if at], default=None),
             rule=rule,
             problems=tuple(problems),
         )
 
     def _mine(self, manager: Any, code: str) -> Any:
-        """What is about this user and badge, and about the thing that was asked for."""
+        """The rows about this user, this badge and the subject that was asked for."""
         found = manager.using(self.connection.alias).filter(user=self.person, code=code)
         return found if self.thing is None else found.filter(thing=self.thing)
 
     def _holdings(self, code: str, rule: str) -> tuple[tuple[Holding, ...], tuple[Holding, ...]]:
-        """What the user holds, and what has expired and is still there."""
+        """The badges that the user holds, and those that have expired and are still there."""
         from badges.models import Badge, BadgeEvent  # noqa: PLC0415 - models need loaded apps
 
         awards = {
@@ -172,7 +172,7 @@ class _Look:
             .filter(kind=BadgeEvent.Kind.AWARDED)
             .order_by("thing", "-at")
             .distinct("thing")
-            .values_list(*_HAPPENING)
+            .values_list(*_ENTRY)
         }
         held = set(self._mine(Badge.objects, code).values_list("pk", flat=True))
         found: tuple[list[Holding], list[Holding]] = ([], [])
@@ -211,7 +211,7 @@ class _Look:
         return tuple(Row(value, _evidence(evidence).get("new", {}), of) for value, evidence, of in found), "", ""
 
     def _progress(self, analysed: AnalysedDefinition) -> Progress | None:
-        """How far the user has come: for the thing that was asked for, or else the best."""
+        """The progress for the subject that was asked for, or else the best."""
         definition, badge = analysed.definition, Check.of_user(analysed)
         if not definition.progress or definition.goal is None or badge is None:
             return None
@@ -222,7 +222,7 @@ class _Look:
         return Progress(None if reached is None else Decimal(reached), definition.goal.normalize())
 
     def _as_a_whole(self, analysed: AnalysedDefinition, held: Sequence[str]) -> dict[str, bool]:
-        """Whether the condition holds for the user as a whole, by thing, if that is what a check looks at."""
+        """By subject, whether the condition is true for the user as a whole, if a check covers that."""
         badge = Check.of_user(analysed)
         if badge is None or not (
             badge.is_revocable or analysed.watches or (badge.facts.decided_by == "user" and not held)
@@ -243,7 +243,7 @@ class _Look:
 def _watched(
     definition: Definition | None, analysed: AnalysedDefinition | None, functions: Sequence[InstalledFunction]
 ) -> tuple[WatchState, ...]:
-    """The writes after which a badge is looked at, with how their triggers stand."""
+    """The writes after which a badge is checked, with the state of their triggers."""
     if definition is None:
         return ()
     if analysed is None:

@@ -14,7 +14,7 @@ from badges.operations.status import Problem, State
 from badges.progress import Progress
 
 SHOWN = 5
-"""Of rows, things and events that are many, those that the text tells."""
+"""At most this many rows, subjects and holdings are shown as text."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,34 +31,34 @@ class HistoryEntry:
     thing: str = ""
 
     @property
-    def told_by(self) -> str:
-        """What did it, who and why."""
+    def origin(self) -> str:
+        """The cause, the actor and the reason."""
         by = f" by {self.actor}" if self.actor else ""
         why = f": {self.reason}" if self.reason else ""
         return f"{self.cause}{by}{why}"
 
     def __str__(self) -> str:
         thing = f" for {self.thing}" if self.thing else ""
-        return f"{_time(self.at)}  {self.kind}{thing}  {self.told_by}"
+        return f"{_time(self.at)}  {self.kind}{thing}  {self.origin}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """What the condition gives for a row of the user now, and what it reads of it."""
+    """The value of the condition for a row of the user now, and the columns that it reads."""
 
     value: bool | None
     columns: Mapping[str, Any]
     thing: str | None = ""
-    """What the row would bring the badge for; empty if there is not one for each thing."""
+    """The subject of the badge that the row would earn; empty if it is not awarded per subject."""
 
     def __str__(self) -> str:
-        thing = "" if self.thing == "" else f"for {self.thing}" if self.thing else "for nothing, as its thing is null"
+        thing = "" if self.thing == "" else f"for {self.thing}" if self.thing else "for no subject, as it is null"
         return "  ".join(filter(None, [_word(self.value), thing, _values(self.columns)]))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Holding:
-    """One badge of the user's, that may have ended."""
+    """One badge of the user, which may have expired."""
 
     thing: str
     since: datetime | None
@@ -67,17 +67,17 @@ class Holding:
     award: HistoryEntry | None
     """The event of the award, if there is one."""
     has_same_rule: bool | None
-    """Whether the rule of the award is that of today; None if the award does not tell its rule."""
+    """Whether the rule of the award is that of today; None if the award has no rule on record."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WatchState:
-    """The writes to one table after which the badge is looked at, for the user in one of its columns."""
+    """The writes to one table after which the badge is checked, for the user in one of its columns."""
 
     table: str
     column: str
     triggers: Mapping[str, str]
-    """By event, how its trigger stands: `enabled`, `disabled`, `missing`, ...; empty if that cannot be told."""
+    """By event, the state of its trigger: `enabled`, `disabled`, `missing`, ...; empty if it is not known."""
     reason: str
     """Why, if the badge is not the table's own."""
 
@@ -98,40 +98,40 @@ class Explanation:
     """The key of the user."""
     username: str
     per: str
-    """The column that names the things of which there is one badge each; empty if there are none."""
+    """The column that names the subject; empty if the badge is not awarded per subject."""
     thing: str | None
-    """The one that was asked for; None for all of them."""
+    """The subject that was asked for; None for all of them."""
     holdings: tuple[Holding, ...]
     """What the user holds now, the newest first."""
     ended: tuple[Holding, ...]
-    """What has expired, and was not yet let go of by a check."""
+    """Badges that have expired, and that no check has deleted yet."""
     condition: str
     place: str
     """Where the badge is declared."""
     is_revocable: bool
     watched: tuple[WatchState, ...]
     unnoticed: tuple[str, ...]
-    """What may change the answer without a check: sentences, each with its hint."""
+    """Changes that affect the condition without causing a check: sentences, each with its hint."""
     progress: Progress | None
-    """Towards the goal, if there is one: for the thing that was asked for, or else the best."""
+    """Towards the goal, if there is one: for the subject that was asked for, or else the best."""
     rows: tuple[Row, ...]
-    """The rows of the user, unless all that was asked for is held and stays."""
+    """The rows of the user; empty if the user holds the badge, and it is not awarded per subject."""
     as_a_whole: Mapping[str, bool]
-    """By thing: whether the condition holds for the user as a whole, where that is what a check looks at."""
+    """By subject: whether the condition is true for the user as a whole, where a check covers that."""
     undecided: str
-    """Why the condition cannot be looked at now."""
+    """Why the condition cannot be evaluated now."""
     error: str
-    """What it raised."""
+    """The error that it raised."""
     pending: int
     pending_since: datetime | None
     lock_holders: tuple[str, ...]
     """The transactions that keep pending checks from being settled."""
     failures: tuple[RecordedFailure, ...]
-    """Of the badge, for whichever users."""
+    """Those of the badge, for any user."""
     events: tuple[HistoryEntry, ...]
     """The last events of this user and badge, the newest first."""
     last_check: datetime | None
-    """The last that is known: one that changed something, or one that is pending."""
+    """The last known check: it changed something, or is pending."""
     rule: str
     """The version of the rule that is in force."""
     problems: tuple[Problem, ...]
@@ -161,8 +161,8 @@ class Explanation:
         return not self.undecided and (by_row or by_user)
 
     @property
-    def to_be_taken_back(self) -> tuple[str, ...]:
-        """The things for which the next check takes the badge back."""
+    def to_be_revoked(self) -> tuple[str, ...]:
+        """The subjects for which the next check revokes the badge."""
         return tuple(
             holding.thing
             for holding in self.holdings
@@ -171,16 +171,16 @@ class Explanation:
 
     @property
     def hints(self) -> tuple[str, ...]:
-        """What to do, in this order, so that the user has what the rule says; empty if nothing is wrong."""
+        """Commands and statements, to be run in this order; empty if nothing is wrong."""
         found = [problem.hint for problem in self.problems if problem.hint]
         if self.error:
-            found.append(f"Mend the condition in {self.place}; then python manage.py create_badge_triggers")
+            found.append(f"Fix the condition in {self.place}; then python manage.py create_badge_triggers")
         if self.lock_holders:
             found.append(f"Wait until the open transaction has ended, or end it: {', '.join(self.lock_holders)}")
         if self.pending:
             found.append("python manage.py award_badges --settle")
         is_in_force = all(problem.state not in (State.RETIRED, State.PAUSED) for problem in self.problems)
-        if is_in_force and not self.error and (self.qualifies or self.to_be_taken_back):
+        if is_in_force and not self.error and (self.qualifies or self.to_be_revoked):
             found.append(f"python manage.py award_badges {self.code}")
         return tuple(dict.fromkeys(found))
 
@@ -208,7 +208,8 @@ class Explanation:
                 lines = [f"{who} does not hold {what}{of_thing}.", *self._gone_lines()]
         if self.progress:
             lines.append(
-                f"  Progress: {self.progress}" + (", the best of all things" if self.per and self._is_of_things else "")
+                f"  Progress: {self.progress}"
+                + (", the best of all subjects" if self.per and self._is_of_things else "")
             )
         lines += self._check_lines()
         if self.events:
@@ -216,12 +217,12 @@ class Explanation:
         for problem in self.problems:
             word = "Note" if problem.state in (State.PAUSED, State.RETIRED) else "Problem"
             lines.append(f"  {word}: {problem.message}")
-        lines += [f"  What to do: {hint}" for hint in self.hints]
+        lines += [f"  Hint: {hint}" for hint in self.hints]
         return "\n".join(map(status.in_one_line, lines))
 
     @property
     def _is_of_things(self) -> bool:
-        """All things are told. A badge that had one for each until its rule was changed may be held for several."""
+        """All subjects are shown. Under an earlier rule, the badge may have been awarded per subject."""
         return self.thing is None and (bool(self.per) or len(self.holdings) > 1)
 
     @property
@@ -237,33 +238,33 @@ class Explanation:
         values = "value" if number == 1 else "values"
         yield f"{sentence.format('holds')} for {number:,} {values} of {self.per or 'what it was awarded for'}."
         for holding in self.holdings[:SHOWN]:
-            did = f": {holding.award.told_by}" if holding.award else ""
+            did = f": {holding.award.origin}" if holding.award else ""
             values = _values(holding.award.evidence) if holding.award else ""
-            stays = "; by hand, so no rule takes it back" if holding.by_hand else ""
+            stays = "; awarded manually, so no rule revokes it" if holding.by_hand else ""
             ends = f"; ends {_time(holding.expires_at)}" if holding.expires_at else ""
             with_values = f", with {values}" if values else ""
             yield f"    {holding.thing or '(nothing)'} since {_time(holding.since)}{did}{with_values}{ends}{stays}"
         if number > SHOWN:
-            yield f"    and {number - SHOWN:,} more; --thing KEY tells of one"
+            yield f"    and {number - SHOWN:,} more; --thing KEY shows one"
 
     def _award_lines(self, holding: Holding) -> Iterator[str]:
         award = holding.award
         if award:
-            yield f"  Awarded: {award.told_by}"
+            yield f"  Awarded: {award.origin}"
             if values := _values(award.evidence):
                 yield f"  With: {values}"
             if award.rule:
                 today = "as today" if holding.has_same_rule else f"which has changed since; today's is {self.rule}"
                 yield f"  Rule: version {award.rule}, {today}"
         else:
-            yield "  The history does not tell how it was awarded."
+            yield "  The history has no record of its award."
         if holding.expires_at:
             yield f"  Ends: {_time(holding.expires_at)}"
         if holding.by_hand:
-            yield "  Held by hand: it stays, whatever the rule says."
+            yield "  Awarded manually: no rule revokes it."
 
     def _gone_lines(self) -> Iterator[str]:
-        """How what was held once went."""
+        """The end of a badge that the user no longer holds."""
         for holding in self.ended[:SHOWN]:
             of_thing = f"for {holding.thing}, " if holding.thing else ""
             yield f"  Expired: {of_thing}at {_time(holding.expires_at)}; held since {_time(holding.since)}"
@@ -271,9 +272,9 @@ class Explanation:
         if last and not self.ended and last.kind != "awarded":
             of_thing = f"for {last.thing}, " if last.thing else ""
             if last.kind == "expired":
-                yield f"  Expired: {of_thing}let go of at {_time(last.at)} by the next check ({last.told_by})"
+                yield f"  Expired: {of_thing}deleted at {_time(last.at)} by the next check ({last.origin})"
             else:
-                yield f"  Taken back: {of_thing}at {_time(last.at)}, {last.told_by}"
+                yield f"  Revoked: {of_thing}at {_time(last.at)}, {last.origin}"
 
     def _check_lines(self) -> Iterator[str]:
         is_open = not self.is_held or self.is_revocable or self._is_of_things
@@ -285,7 +286,7 @@ class Explanation:
             yield from (f"  Not noticed: {sentence}" for sentence in self.unnoticed)
         if self.condition and (not self.is_held or self._is_of_things):
             yield f"  Now: {self._verdict()}"
-            # Where all rows give the same, and for the same reason, one line says it all.
+            # One line is enough where all rows have the same value for the same reason.
             is_one = len(self.rows) <= 1 and not any(row.columns or row.thing for row in self.rows)
             yield from () if is_one else (f"    {row}" for row in self.rows[:SHOWN])
         if is_open or self.error:
@@ -301,26 +302,26 @@ class Explanation:
     def _whole_lines(self) -> Iterator[str]:
         if self.error and self.is_held and not self._is_of_things:
             yield f"  Now: it fails: {self.error}"
-        told = self.as_a_whole
-        if self._is_of_things and len(told) > 1:
-            # What holds for each is told by thing where it does not.
-            told = {thing: value for thing, value in told.items() if not value}
-            if not told:
+        shown = self.as_a_whole
+        if self._is_of_things and len(shown) > 1:
+            # Subjects for which it is true are not listed.
+            shown = {thing: value for thing, value in shown.items() if not value}
+            if not shown:
                 yield f"  For each {self.per} that is held: true"
-        for thing, value in list(told.items())[:SHOWN]:
+        for thing, value in list(shown.items())[:SHOWN]:
             by_hand = any(holding.thing == thing and holding.by_hand for holding in self.holdings)
-            then = "; by hand, so it stays" if by_hand and not value else ""
-            if thing in self.to_be_taken_back:
-                then = "; it is paused, so it stays" if self._is_paused else "; the next check takes it back"
+            then = "; awarded manually, so it stays" if by_hand and not value else ""
+            if thing in self.to_be_revoked:
+                then = "; it is paused, so it stays" if self._is_paused else "; the next check revokes it"
             yield f"  For {f'{self.per} {thing}' if thing else 'the user as a whole'}: {_word(value)}{then}"
-        if len(told) > SHOWN:
-            yield f"    and {len(told) - SHOWN:,} more that are false"
+        if len(shown) > SHOWN:
+            yield f"    and {len(shown) - SHOWN:,} more that are false"
 
     def _verdict(self) -> str:
         if self.error:
             return f"it fails: {self.error}"
         if self.undecided:
-            return f"it cannot be said: {self.undecided}"
+            return f"it cannot be evaluated: {self.undecided}"
         if not self.rows:
             return "the table has no row of the user" + (f" with this {self.per}" if self.thing else "")
         values = [row.value for row in self.rows]
@@ -339,7 +340,7 @@ def _word(value: bool | None) -> str:
 
 
 def _values(evidence: Any) -> str:
-    """What a condition saw, on one line."""
+    """The values that a condition read, on one line."""
     if not isinstance(evidence, dict):
         return ""
     sides = [(f"{side}.", evidence[side]) for side in ("new", "old") if isinstance(evidence.get(side), dict)]

@@ -1,7 +1,7 @@
-"""What a badge will do before it does it: who qualifies, what a write will cost, what to mind. Takes a connection.
+"""Previews of badges: the users who qualify, the cost of a write, warnings. Takes a connection.
 
-All of it runs in a read-only transaction under BADGES_PREVIEW_TIMEOUT. What fails or takes too long is said, and the
-rest goes on.
+All of it runs in read-only transactions under BADGES_PREVIEW_TIMEOUT. A part that fails or takes too long is reported,
+and the others follow.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EXAMPLES = 10
 """Users who are named."""
 
 TINY = 1_000
-"""Rows of a table that may be read in sequence without a word."""
+"""A table with fewer rows may be read sequentially without a warning."""
 
 RULE = ("rule", "revocable", "active", "retired_at")
 """The columns of a stored definition that decide who is awarded, and when."""
@@ -69,9 +69,9 @@ class Count:
     """Some who qualify, by name: those who lack the badge before those who hold it, ten together."""
     loser_examples: tuple[Person, ...] = ()
     skipped: str = ""
-    """Why nothing is counted: existing rows cannot tell, or the badge is paused."""
+    """Why nothing is counted: existing rows do not decide it, or the badge is paused."""
     error: str = ""
-    """What kept it from being counted: PostgreSQL's message, or that the time was up."""
+    """Why counting failed: PostgreSQL's message, or the timeout."""
     is_out_of_time: bool = False
 
 
@@ -79,14 +79,14 @@ class Count:
 class Preview:
     count: Count
     writes: tuple[cost.Write, ...]
-    """What a write of each event costs at worst."""
+    """The worst case of a write of each event."""
     writes_error: str
     warnings: tuple[Notice, ...]
     """The hint is a statement, a line of a crontab, or a sentence."""
     watches: tuple[str, ...] = ()
-    """After which other changes the badge is looked at."""
+    """The further events that cause a check."""
     notes: tuple[str, ...] = ()
-    """What its rule says beside the condition."""
+    """Remarks on the rest of its rule."""
 
     @property
     def code(self) -> str:
@@ -119,13 +119,13 @@ class Preview:
                 yield f"    {what}{_some(people, number)}"
         yield from (f"    {note}" for note in self.notes)
         for watch in self.watches:
-            yield f"    looked at as well after {watch}"
-        # Where a check looks at the user as a whole, all writes to a table cost the same.
+            yield f"    also checked after {watch}"
+        # Where a check covers the user as a whole, all writes to a table cost the same.
         alike: dict[tuple[str, str], list[str]] = {}
         for write in self.writes:
-            alike.setdefault((write.table, write.told), []).append(write.event)
-        for (table, told), events in alike.items():
-            yield f"    each {' or '.join(events)}{f' on {table}' if table else ''} {told}"
+            alike.setdefault((write.table, write.summary), []).append(write.event)
+        for (table, summary), events in alike.items():
+            yield f"    each {' or '.join(events)}{f' on {table}' if table else ''} {summary}"
         if self.writes_error:
             yield f"    the cost of a write: {self.writes_error}"
 
@@ -158,7 +158,7 @@ def changed(connection: BaseDatabaseWrapper, definitions: Sequence[Definition]) 
 def of_chosen(
     connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str]
 ) -> tuple[Preview, ...]:
-    """The badges that `awarding.award` would award with the same arguments; raises what it would raise."""
+    """The badges that `backfill.award` would award with the same arguments; raises what it would raise."""
     return of(connection, *backfill.prepare(connection, definitions, source, codes))
 
 
@@ -168,7 +168,7 @@ def of(connection: BaseDatabaseWrapper, target: Target, badges: Sequence[Analyse
     for analysed in badges:
         counted = count(connection, target, analysed, users)
         if not analysed.definition.active:
-            # Nothing looks at it.
+            # No write checks it.
             previews.append(Preview(counted, (), "", ()))
             continue
         writes: tuple[cost.Write, ...] = ()
@@ -218,7 +218,7 @@ def count(
 ) -> Count:
     """Count the users of one badge, and name some. Changes nothing, whatever the condition calls.
 
-    :param only_new: ask the condition for those alone who lack the badge, as `awarding.award` does. That is cheaper;
+    :param only_new: ask the condition for those alone who lack the badge, as `backfill.award` does. That is cheaper;
         `qualifying` stays None.
     """
     definition, facts = analysed.definition, qualifying.facts_of_existing_rows(analysed)
@@ -273,9 +273,9 @@ def _read_only(connection: BaseDatabaseWrapper, target: Target) -> contextlib.Ab
 
 
 def _reason(failure: DatabaseError, verb: str) -> tuple[str, bool]:
-    """Why something could not be looked at, and whether that was for lack of time."""
+    """Why a query failed, and whether it was for lack of time."""
     cause = failure.__cause__
-    # Without a connection, or without PostgreSQL's word for it, there is no going on.
+    # Without a connection, or a SQLSTATE from PostgreSQL, the command cannot proceed.
     if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
         raise failure
     match cause:
@@ -318,8 +318,8 @@ def _warnings(
         index = cost.create_index(table.schema, table.name, (facts.user.name,), is_partitioned=table.is_partitioned)
         if index not in indexes:
             yield Notice(
-                f"No index of {table.qualified_name} begins with {facts.user.name}: award_badges looks at all users in "
-                "one statement, and so in one transaction.",
+                f"No index of {table.qualified_name} begins with {facts.user.name}: award_badges processes all users "
+                "in one statement, in one transaction.",
                 index,
             )
     for sentence in watches.unnoticed(analysed):

@@ -1,4 +1,4 @@
-"""How each badge stands: its triggers, its holders, what failed. A fixed number of queries. Takes a connection."""
+"""The status of each badge: triggers, holders, failures, in a fixed number of queries. Takes a connection."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _PART = re.compile(r'"(?:[^"]|"")+"|[^".]+')
 
 
 class State(enum.StrEnum):
-    """What a badge's triggers are; the worst comes first."""
+    """The state of a badge, the worst first."""
 
     MISSING = "missing"
-    NOT_IN_LINE = "not in line"
+    OUT_OF_DATE = "out of date"
     DISABLED = "disabled"
     PAUSED = "paused"
     RETIRED = "retired"
@@ -50,7 +50,7 @@ class Problem(Notice):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wanted:
-    """One kind of write after which a badge is to be looked at, so that there must be a trigger."""
+    """One kind of write after which a badge is to be checked, so that there must be a trigger."""
 
     event: str
     table: str
@@ -71,7 +71,7 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Writes:
-    """The writes to one table after which a badge is looked at."""
+    """The writes to one table after which a badge is checked."""
 
     table: str
     events: tuple[str, ...]
@@ -82,12 +82,12 @@ class Writes:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BadgeStatus:
-    """One declared badge, or one that is declared no more and that somebody still holds. Each level is one."""
+    """A declared badge, or one that is no longer declared and still has holders. Each level is a badge."""
 
     code: str
     name: str
     writes: tuple[Writes, ...]
-    """All after which it is looked at, its own table first; tables as schema.table, if the badge is installed."""
+    """All writes after which it is checked, its own table first; tables as schema.table, if the badge is installed."""
     levels: tuple[str, ...]
     """Those of its triggers: `statement` or `row`; both for some badges, none if nothing is installed."""
     problems: tuple[Problem, ...]
@@ -129,7 +129,7 @@ class BadgeStatus:
 
 
 def survey(connection: BaseDatabaseWrapper, definitions: Sequence[Definition]) -> tuple[BadgeStatus, ...]:
-    """The declared badges in their order, then those that are declared no more and that somebody holds.
+    """The declared badges in their order, then those that are no longer declared and still have holders.
 
     :raises NotMigrated: the tables of the app are missing.
     """
@@ -173,8 +173,8 @@ def functions_of(code: str, installed: Mapping[str, InstalledFunction]) -> list[
 
 
 def wanted(definition: Definition) -> tuple[Wanted, ...]:
-    """What a definition by itself asks for. Of other tables that its condition reads, only the analysis knows."""
-    # What takes a badge back is at least a change of its own rows.
+    """The triggers that a definition requires by itself. Only the analysis knows the other tables of its condition."""
+    # A revocable badge is revoked by changes of its own rows at least.
     events = [*definition.events, *([TriggerEvent.UPDATE, TriggerEvent.DELETE] if definition.revocable else [])]
     pairs = [
         *((event.value, definition.trigger_table) for event in events),
@@ -190,33 +190,35 @@ def problems(
     functions: Sequence[InstalledFunction],
     triggers: Sequence[Wanted] = (),
 ) -> Iterator[Problem]:
-    """What keeps a badge from being awarded as it is declared, as far as the catalog tells.
+    """What keeps a badge from being awarded as it is declared, as far as the catalog shows.
 
     :param definition: as it is declared; None if it is not.
     :param stored: the row of `BadgeDefinition`; None if there is none.
     :param functions: those that award it.
-    :param triggers: those that it must have, if the analysis tells; otherwise what its definition asks for.
+    :param triggers: those that it must have, by the analysis; by default those that its definition requires.
     """
     if definition is None:
         if stored and stored["retired_at"]:
             since = f"{stored['retired_at']:%Y-%m-%d %H:%M:%S %Z}"
-            message = f"Nothing declares it since {since}: nobody earns it any more, and who holds it keeps it."
+            message = f"Not declared since {since}: users can no longer earn it, and its holders keep it."
             yield Problem(message, state=State.RETIRED)
         else:
-            yield Problem("It is installed, but nothing declares it any more.", _CREATE, state=State.NOT_IN_LINE)
+            yield Problem("It is installed, but no longer declared.", _CREATE, state=State.OUT_OF_DATE)
         return
     place = definition.source.module or "The badge file"
     if stored is None or stored["retired_at"]:
         yield Problem(f"{place} declares it, but it is not installed.", _CREATE, state=State.MISSING)
         return
     row = rows.row(definition)
-    # The rule only follows from the others.
+    # The rule is derived from the others.
     if differing := [key for key, value in row.items() if stored[key] != value and key != "rule"]:
-        message = f"{place} says something else than what is installed: {', '.join(differing)}."
-        yield Problem(message, _CREATE, state=State.NOT_IN_LINE)
+        message = f"{place} differs from the installed definition: {', '.join(differing)}."
+        yield Problem(message, _CREATE, state=State.OUT_OF_DATE)
     if not stored["active"]:
         # So it has no triggers.
-        yield Problem("It is paused (active is false): nobody earns it, and who holds it keeps it.", state=State.PAUSED)
+        yield Problem(
+            "It is paused (active is false): users cannot earn it, and its holders keep it.", state=State.PAUSED
+        )
         return
     installed = [trigger for function in functions for trigger in function.triggers]
     missing = [
@@ -225,22 +227,26 @@ def problems(
     for each in missing:
         yield Problem(f"Its trigger after {each.event} on {each.table} is missing.", _CREATE, state=State.MISSING)
     for function in functions:
-        # No trigger calls the function that catches up with what comes late.
+        # No trigger calls badges_catch_up().
         has_trigger = function.triggers or function.name == "badges_catch_up"
         if not has_trigger and not any(function.name.startswith(f"badges_{each.event}_") for each in missing):
             yield Problem(
                 f"The trigger that calls its function {function.name} is missing.", _CREATE, state=State.MISSING
             )
         if digest(function.body) != function.metadata.get("body"):
-            yield Problem(f"Its function {function.name} was edited in the database.", _CREATE, state=State.NOT_IN_LINE)
+            yield Problem(f"Its function {function.name} was edited in the database.", _CREATE, state=State.OUT_OF_DATE)
         elif function.metadata.get("generator") != GENERATOR:
-            yield Problem(f"Its function {function.name} is of another version.", _CREATE, state=State.NOT_IN_LINE)
+            yield Problem(
+                f"Its function {function.name} is from another version of the package.",
+                _CREATE,
+                state=State.OUT_OF_DATE,
+            )
         for trigger in function.triggers:
             yield from _trigger_problems(trigger)
 
 
 def state_of(wanted: Wanted, triggers: Sequence[InstalledTrigger]) -> str:
-    """How a trigger that is wanted stands, in a word or two."""
+    """The state of a wanted trigger."""
     for trigger in triggers:
         if wanted.is_met_by(trigger):
             if trigger.enabled == "R":
@@ -257,7 +263,7 @@ def in_one_line(text: str) -> str:
 def _trigger_problems(trigger: InstalledTrigger) -> Iterator[Problem]:
     place = f"Its trigger {trigger.name} on {trigger.qualified_table}"
     if not trigger.is_plain:
-        yield Problem(f"{place} was changed in the database.", _CREATE, state=State.NOT_IN_LINE)
+        yield Problem(f"{place} was changed in the database.", _CREATE, state=State.OUT_OF_DATE)
     if trigger.enabled in "DR":
         message = f"{place} is disabled." if trigger.is_disabled else f"{place} is enabled on replicas only."
         statement = sql.SQL("ALTER TABLE {} ENABLE TRIGGER {};").format(
@@ -267,7 +273,7 @@ def _trigger_problems(trigger: InstalledTrigger) -> Iterator[Problem]:
 
 
 def _wanted_once(stored: Mapping[str, Any] | None) -> tuple[Wanted, ...]:
-    """The same of a badge that is not declared any more, as far as its row tells."""
+    """The same for a badge that is no longer declared, as far as its row shows."""
     if stored is None:
         return ()
     return tuple(
@@ -276,7 +282,7 @@ def _wanted_once(stored: Mapping[str, Any] | None) -> tuple[Wanted, ...]:
 
 
 def _writes(wanted: Sequence[Wanted], triggers: Sequence[InstalledTrigger]) -> tuple[Writes, ...]:
-    """By table: what is asked for, and what is installed."""
+    """By table: the wanted writes, and those that have a trigger."""
     found: dict[str, set[str]] = {}
     for each in wanted:
         table = next((trigger.qualified_table for trigger in triggers if each.is_on(trigger)), each.table)

@@ -1,4 +1,4 @@
-"""What the commands share: the options that name the file and the database, and how errors are shown."""
+"""The base of the commands: the options that name the file and the database, and the output of errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from badges.operations.preview import Preview
 
 
 class BadgesCommand(BaseCommand):
-    requires_system_checks = ()  # the command itself says what is wrong, and is what mends it
+    requires_system_checks = ()  # the command reports what is wrong, and fixes it
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -38,7 +38,7 @@ class BadgesCommand(BaseCommand):
         raise NotImplementedError
 
     def load(self, file: Path | None, alias: str) -> tuple[BaseDatabaseWrapper, str, tuple[Definition, ...]]:
-        """The open connection, where the site declares badges, and what it declares."""
+        """The open connection, the files that declare badges, and the declared badges."""
         connection = database.connect(alias)
         declared = analysis.load(connection, file)
         return connection, declared.source, declared.definitions
@@ -47,12 +47,12 @@ class BadgesCommand(BaseCommand):
         parser.add_argument(
             "--yes",
             action="store_true",
-            help="Go on where a badge would be awarded to more users than BADGES_BRAKE allows.",
+            help="Proceed even if a badge would be awarded to more users than BADGES_BRAKE allows.",
         )
 
     def add_quiet(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--quiet", action="store_true", help="Tell nobody: the events are in the history, and no signal is sent."
+            "--quiet", action="store_true", help="Send no signals and no toasts; the events are in the history."
         )
 
     def write_previews(self, previews: Sequence[Preview]) -> None:

@@ -23,12 +23,14 @@ class Command(BadgesCommand):
         super().add_arguments(parser)
         parser.add_argument("codes", metavar="CODE", nargs="*", help="The badges to award. Default: all of the file.")
         parser.add_argument(
-            "--dry-run", action="store_true", help="Only tell who would be awarded, and what to mind; change nothing."
+            "--dry-run",
+            action="store_true",
+            help="Only show the users who would be awarded, with warnings; change nothing.",
         )
         parser.add_argument(
             "--late",
             action="store_true",
-            help="Only badges that triggers alone bring late: by the time, or by changes that no trigger watches.",
+            help="Only badges that need catch-up: by the time, or by changes that no trigger watches.",
         )
         parser.add_argument("--settle", action="store_true", help="Only settle the pending checks.")
         self.add_yes(parser)
@@ -38,7 +40,7 @@ class Command(BadgesCommand):
         connection, source, definitions = self.load(options["file"], options["database"])
         is_empty = False
         if options["late"] and not options["settle"]:
-            options["codes"] = backfill.coming_late(connection, definitions, source, options["codes"])
+            options["codes"] = backfill.needing_catch_up(connection, definitions, source, options["codes"])
             is_empty = not options["codes"]
         if not (options["yes"] or options["dry_run"] or options["settle"] or is_empty):
             brake.before_award(connection, definitions, source, options["codes"])
@@ -47,7 +49,7 @@ class Command(BadgesCommand):
         if options["settle"]:
             return
         if is_empty:
-            self.stdout.write(self.style.SUCCESS("No badge comes late."))
+            self.stdout.write(self.style.SUCCESS("No badge needs catch-up."))
             return
         target = describe_target(connection)
         for failure in catalog.failures(connection, target):
@@ -65,7 +67,9 @@ class Command(BadgesCommand):
                     total += progress.awarded
                     failed += [progress.code] if progress.error else []
         except KeyboardInterrupt:
-            raise CommandError("Interrupted. What was awarded stays; run the command again to go on.") from None
+            raise CommandError(
+                "Interrupted. The awards so far stay; run the command again to award the rest."
+            ) from None
         if failed:
             raise CommandError(f"{total:,} awarded; not all, as the condition of {', '.join(failed)} failed.")
         self.stdout.write(self.style.SUCCESS(f"{total:,} awarded."))
@@ -77,11 +81,11 @@ class Command(BadgesCommand):
         elif progress.skipped:
             self.stdout.write(f"  {code}: skipped, {progress.skipped}")
         elif progress.is_done:
-            taken_back = f", {progress.taken_back:,} taken back" if progress.taken_back else ""
-            self.stdout.write(f"  {code}: {progress.awarded:,} awarded{taken_back}")
+            revoked = f", {progress.revoked:,} revoked" if progress.revoked else ""
+            self.stdout.write(f"  {code}: {progress.awarded:,} awarded{revoked}")
         elif time.monotonic() - self.said > SECONDS_BETWEEN_LINES:
             self.said = time.monotonic()
-            seen = f"{progress.users_seen:,} of about {progress.users:,} users looked at"
+            seen = f"{progress.users_seen:,} of about {progress.users:,} users processed"
             self.stdout.write(f"  {code}: {seen}, {progress.awarded:,} awarded")
         if progress.failures_cleared:
             self.stdout.write(f"  {code}: {count(progress.failures_cleared, 'recorded failure')} cleared")
@@ -103,5 +107,5 @@ class Command(BadgesCommand):
         if remaining:
             remain = f"{count(remaining, 'pending check')} left"
             self.stdout.write(
-                self.style.WARNING(f"  {remain}: an open transaction keeps them, or their condition fails.")
+                self.style.WARNING(f"  {remain}: an open transaction holds their lock, or their condition fails.")
             )

@@ -16,14 +16,14 @@ from badges.operations.preview import Preview
 
 
 class Command(BadgesCommand):
-    help = "Bring the database's badge triggers in line with the badge file."
+    help = "Bring the database's badge triggers in sync with the badge file."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
             "--plan",
             action="store_true",
-            help="Show the steps with their reasons and locks, and what they lead to; change nothing.",
+            help="Show the steps with their reasons and locks, and a preview of the badges; change nothing.",
         )
         parser.add_argument(
             "--check", action="store_true", help="Exit with 1 if anything would change; change nothing."
@@ -31,7 +31,7 @@ class Command(BadgesCommand):
         parser.add_argument("--sql", action="store_true", help="Print the SQL of the steps; change nothing.")
         parser.add_argument("--json", action="store_true", help="Print the plan as JSON; change nothing.")
         parser.add_argument(
-            "--backfill", action="store_true", help="Then award everyone who qualifies already, as award_badges does."
+            "--backfill", action="store_true", help="Then award all users who qualify already, as award_badges does."
         )
         self.add_yes(parser)
         self.add_quiet(parser)
@@ -46,7 +46,7 @@ class Command(BadgesCommand):
             self._show(drafted, previews, connection, **options)
             if options["check"] and not drafted.is_empty:
                 raise CommandError(
-                    f"The database is not in line with {source}: {_steps(drafted)} to do. "
+                    f"The database is out of date: {_steps(drafted)} to bring it in sync with {source}. "
                     "Run `python manage.py create_badge_triggers`.",
                     returncode=1,
                 )
@@ -57,9 +57,9 @@ class Command(BadgesCommand):
         self._write_steps(done, verbose=False)
         summary = f"{count(done.badges, 'badge')} on {count(done.triggers, 'trigger')}"
         if done.is_empty:
-            self.stdout.write(f"Nothing to do: {summary}, in line with {source}.")
+            self.stdout.write(f"Nothing to do: {summary}, in sync with {source}.")
         else:
-            self.stdout.write(self.style.SUCCESS(f"Done: {summary}, in line with {source}."))
+            self.stdout.write(self.style.SUCCESS(f"Done: {summary}, in sync with {source}."))
         self._warn(done)
         if options["backfill"]:
             call_command(
@@ -73,7 +73,7 @@ class Command(BadgesCommand):
             )
         elif any(step.action in (Action.ADD_DEFINITION, Action.CHANGE_DEFINITION) for step in done.steps):
             self.stdout.write(
-                "From now on PostgreSQL awards them. Those who qualify already: python manage.py award_badges"
+                "PostgreSQL awards them from now on. To award users who qualify already: python manage.py award_badges"
             )
 
     def _show(
@@ -86,14 +86,14 @@ class Command(BadgesCommand):
             self.stdout.write(drafted.as_sql([part.steps for part in transactions.split(drafted.steps)]))
         elif drafted.is_empty:
             summary = f"{count(drafted.badges, 'badge')} on {count(drafted.triggers, 'trigger')}"
-            self.stdout.write(f'Nothing to do: {summary}, database "{connection.alias}" in line.')
+            self.stdout.write(f'Nothing to do: {summary}, database "{connection.alias}" in sync.')
         else:
             number = len(transactions.split(drafted.steps))
             parts = "one transaction" if number == 1 else f"{number} transactions"
             self.stdout.write(f'To do in the database "{connection.alias}": {_steps(drafted)}, in {parts}.')
             self._write_steps(drafted, verbose=True)
             if previews:
-                self.stdout.write("What that leads to, by the rows that exist now, with award_badges or --backfill:")
+                self.stdout.write("Preview, by the rows that exist now, with award_badges or --backfill:")
                 self.write_previews(previews)
         self._warn(drafted)
 
@@ -105,7 +105,7 @@ class Command(BadgesCommand):
         for failure in drafted.failures:
             self.stderr.write(self.style.WARNING(f"  {failure}"))
         if drafted.failures:
-            self.stderr.write("  No write was harmed. Once the conditions are mended: python manage.py award_badges")
+            self.stderr.write("  No write was harmed. Fix the conditions, then run: python manage.py award_badges")
 
     def _write_steps(self, drafted: Plan, *, verbose: bool) -> None:
         for step in drafted.steps:

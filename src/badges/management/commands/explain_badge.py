@@ -10,13 +10,13 @@ from badges.operations import explain
 
 
 class Command(BadgesCommand):
-    help = "Say why a user holds a badge, or does not, and what to do about it. Changes nothing."
+    help = "Explain why a user holds a badge, or does not, with hints. Changes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("code", metavar="CODE", help="The badge.")
         parser.add_argument("user", metavar="USER", help="The user: primary key, or else username.")
-        parser.add_argument("--thing", metavar="KEY", help="One thing, of a badge that has one for each (per).")
+        parser.add_argument("--thing", metavar="KEY", help="One subject, of a badge that is awarded per subject.")
         parser.add_argument("--json", action="store_true", help="Print all of it as JSON.")
 
     def run(self, **options: Any) -> None:

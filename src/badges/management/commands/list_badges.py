@@ -25,11 +25,11 @@ NUMBERS = ("holders", "share", "badges", "failures", "pending")
 
 
 class Command(BadgesCommand):
-    help = "Show how each badge stands: its trigger, its holders, what failed, what is pending."
+    help = "Show the status of each badge: triggers, holders, failures, pending checks."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--json", action="store_true", help="Print the list as JSON, with what is wrong and why.")
+        parser.add_argument("--json", action="store_true", help="Print the list as JSON, with problems and hints.")
 
     def run(self, **options: Any) -> None:
         connection, _, definitions = self.load(options["file"], options["database"])

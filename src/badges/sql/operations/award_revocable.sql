@@ -1,4 +1,4 @@
--- Awards a badge that can be taken back. A write that makes its condition false at the same time has not seen the award: it
+-- Awards a revocable badge. A write that makes its condition false at the same time has not seen the award: it
 -- holds the lock of the user, so that a check is left for after it; or it comes later, finds the lock taken and leaves one itself.
 WITH awarded AS (
     INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)

@@ -1,4 +1,4 @@
--- What a condition gives now for the rows of one user, those that it cannot tell apart only once; what is true comes first.
+-- The value of a condition for the rows of one user, each distinct row once, true ones first.
 SELECT seen.earned, seen.evidence, seen.thing
 FROM (
     SELECT (SELECT {condition}

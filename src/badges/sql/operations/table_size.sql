@@ -1,2 +1,2 @@
--- How many rows PostgreSQL believes a table to have: its plan knows the size of the file, too.
+-- The estimated number of rows of a table: the planner takes the size of its file into account.
 EXPLAIN (FORMAT JSON) SELECT FROM {table}
