@@ -17,10 +17,10 @@ from psycopg import sql
 
 from badges import exceptions
 from badges.database import fetch, from_json, template, trusted
-from badges.definitions.types import Definition
+from badges.definitions.types import Definition, TriggerEvent
 from badges.facts import analysis, watches
 from badges.facts.target import describe_target
-from badges.facts.types import AnalysedDefinition, Target, nearest
+from badges.facts.types import AnalysedDefinition, Table, Target, nearest
 from badges.functions import expressions, qualifying
 from badges.functions.types import Check, checks
 from badges.installation import catalog, locks, rows
@@ -61,21 +61,67 @@ def explain(
     :raises NotMigrated: the tables of the app are missing.
     """
     target = describe_target(connection)
+    declared = {definition.code: definition for definition in definitions}
     stored = rows.stored_definitions(connection)
-    definition = next((each for each in definitions if each.code == code), None)
-    if definition is None and code not in stored:
-        near = nearest(code, [*(each.code for each in definitions), *stored])
+    if code not in declared and code not in stored:
+        near = nearest(code, [*declared, *stored])
         hint = f' Did you mean "{near}"?' if near else ""
         raise exceptions.UnknownBadge(f'Neither {source} nor the database has a badge "{code}".{hint}')
-    if thing is not None and not (definition.per if definition else stored[code]["per"]):
+    badge = _inspect(connection, target, code, declared.get(code), stored.get(code), source)
+    if thing is not None and not badge.per:
         raise exceptions.UnknownBadge(f'The badge "{code}" has no subjects, as it is declared without "per".')
-    problems: list[Problem] = []
+    with evaluation.read_only(connection, target, STATEMENT_TIMEOUT):
+        person = _find_user(connection, user)
+        return _explain(_Question(connection, target, badge, person, None if thing is None else str(thing)))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Badge:
+    """A badge as it is declared, and as it is installed."""
+
+    code: str
+    definition: Definition | None
+    """None if it is not declared."""
+    stored: Mapping[str, Any] | None
+    """Its row of `BadgeDefinition`; None if there is none."""
+    analysed: AnalysedDefinition | None
+    """None if it is not declared, or the database rejects its definition."""
+    functions: Sequence[InstalledFunction]
+    problems: tuple[Problem, ...]
+
+    @property
+    def name(self) -> str:
+        return self.definition.name if self.definition else str(self.stored["name"]) if self.stored else ""
+
+    @property
+    def per(self) -> str:
+        return self.definition.per if self.definition else str(self.stored["per"]) if self.stored else ""
+
+    @property
+    def rule(self) -> str:
+        """The version of the rule that is in force."""
+        return str(self.stored["rule"]) if self.stored else ""
+
+    @property
+    def place(self) -> str:
+        return (self.definition.source.module if self.definition else "") or "the badge file"
+
+
+def _inspect(
+    connection: BaseDatabaseWrapper,
+    target: Target,
+    code: str,
+    definition: Definition | None,
+    stored: Mapping[str, Any] | None,
+    source: str | Path,
+) -> _Badge:
     analysed = None
+    rejected: list[Problem] = []
     if definition:
         try:
             [analysed] = analysis.analyse(connection, target, [definition], str(source))
         except exceptions.InvalidDefinitions as error:
-            problems = [
+            rejected = [
                 Problem(f"{each.place}: {each.message}", each.hint, state=State.OUT_OF_DATE) for each in error.errors
             ]
     functions = status.functions_of(code, catalog.installed(connection, target))
@@ -83,191 +129,194 @@ def explain(
         Wanted(each.event.value, each.table.qualified_name, each.table.oid)
         for each in (checks(analysed) if analysed else ())
     ]
-    problems = [*status.problems(code, definition, stored.get(code), functions, wanted), *problems]
-    with evaluation.read_only(connection, target, STATEMENT_TIMEOUT):
-        person = _find_user(connection, user)
-        look = _Look(connection, target, person, None if thing is None else str(thing))
-        return look.explain(code, definition, stored.get(code), analysed, functions, problems)
+    problems = status.problems(code, definition, stored, functions, wanted)
+    return _Badge(code, definition, stored, analysed, functions, (*problems, *rejected))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Look:
+class _Question:
     connection: BaseDatabaseWrapper
     target: Target
+    badge: _Badge
     person: Any
     thing: str | None
+    """The subject that is asked about; None for all of them."""
 
-    def explain(
-        self,
-        code: str,
-        definition: Definition | None,
-        stored: Mapping[str, Any] | None,
-        analysed: AnalysedDefinition | None,
-        functions: Sequence[InstalledFunction],
-        problems: Sequence[Problem],
-    ) -> Explanation:
-        from badges.models import BadgeEvent, PendingCheck  # noqa: PLC0415 - models need loaded apps
-
-        rule = str(stored["rule"]) if stored else ""
-        per = definition.per if definition else str(stored["per"]) if stored else ""
-        holdings, ended = self._holdings(code, rule)
-        history = self._mine(BadgeEvent.objects, code).order_by("-at")
-        checks = list(self._mine(PendingCheck.objects, code).order_by("noted_at").values_list("noted_at", "bucket"))
-        changes = history.exclude(cause__in=_NO_CHECK).values_list("at", flat=True)[:1]
-        rows: tuple[Row, ...] = ()
-        wholes: dict[str, bool] = {}
-        undecided = error = ""
-        reached = None
-        if analysed:
-            if not holdings or (per and self.thing is None):
-                rows, undecided, error = self._rows(analysed)
-            try:
-                with transaction.atomic(using=self.connection.alias):
-                    reached = self._progress(analysed)
-                with transaction.atomic(using=self.connection.alias):
-                    wholes = self._as_a_whole(analysed, [holding.thing for holding in holdings])
-            except DatabaseError as failure:
-                error = error or evaluation.message_of(failure)
-        return Explanation(
-            code=code,
-            name=definition.name if definition else stored["name"] if stored else "",
-            user=self.person.pk,
-            username=self.person.get_username(),
-            per=per,
-            thing=self.thing,
-            holdings=holdings,
-            ended=ended,
-            condition=definition.condition if definition else "",
-            place=(definition.source.module if definition else "") or "the badge file",
-            is_revocable=bool(definition and definition.revocable),
-            watched=_watched(definition, analysed, functions),
-            unnoticed=tuple(watches.unnoticed(analysed)) if analysed else (),
-            progress=reached,
-            rows=rows,
-            as_a_whole=wholes,
-            undecided=undecided,
-            error=error,
-            pending=len(checks),
-            pending_since=checks[0][0] if checks else None,
-            lock_holders=locks.holders_of_buckets(self.connection, [bucket for _, bucket in checks]),
-            failures=tuple(each for each in catalog.failures(self.connection, self.target) if each.code == code),
-            events=tuple(HistoryEntry(*event) for event in history.values_list(*_ENTRY)[:EVENTS]),
-            last_check=max([at for at in (*changes, *(at for at, _ in checks)) if at], default=None),
-            rule=rule,
-            problems=tuple(problems),
-        )
-
-    def _mine(self, manager: Any, code: str) -> Any:
-        """The rows about this user, this badge and the subject that was asked for."""
-        found = manager.using(self.connection.alias).filter(user=self.person, code=code)
+    def rows_of(self, manager: Any) -> Any:
+        """The rows of a model that are about this user, badge and subject."""
+        found = manager.using(self.connection.alias).filter(user=self.person, code=self.badge.code)
         return found if self.thing is None else found.filter(thing=self.thing)
 
-    def _holdings(self, code: str, rule: str) -> tuple[tuple[Holding, ...], tuple[Holding, ...]]:
-        """The badges that the user holds, and those that have expired and are still there."""
-        from badges.models import Badge, BadgeEvent  # noqa: PLC0415 - models need loaded apps
-
-        awards = {
-            event[-1]: HistoryEntry(*event)
-            for event in self._mine(BadgeEvent.objects, code)
-            .filter(kind=BadgeEvent.Kind.AWARDED)
-            .order_by("thing", "-at")
-            .distinct("thing")
-            .values_list(*_ENTRY)
-        }
-        held = set(self._mine(Badge.objects, code).values_list("pk", flat=True))
-        found: tuple[list[Holding], list[Holding]] = ([], [])
-        for badge in self._mine(Badge.with_expired, code).order_by("-awarded_at", "thing")[:MOST_ROWS]:
-            award = awards.get(badge.thing)
-            has_same_rule = award.rule == rule if award and award.rule else None
-            found[badge.pk not in held].append(
-                Holding(badge.thing, badge.awarded_at, badge.expires_at, badge.by_hand, award, has_same_rule)
-            )
-        return tuple(found[0]), tuple(found[1])
-
-    def _rows(self, analysed: AnalysedDefinition) -> tuple[tuple[Row, ...], str, str]:
-        """The rows of the user with what the condition gives for each; or why that cannot be said; or how it failed."""
-        facts = qualifying.facts_of_existing_rows(analysed)
-        if facts is None:
-            return (), "a row that no longer exists (OLD) decides it", ""
-        bounds = sql.SQL("{} = {}").format(sql.Identifier("new", facts.user.name), sql.Literal(self.person.pk))
-        per: sql.Composable = expressions.NO_THING
-        if facts.per:
-            per = sql.SQL("{}::text").format(sql.Identifier("new", facts.per.name))
-            if self.thing is not None:
-                bounds += sql.SQL(" AND {} = {}").format(per, sql.Literal(self.thing))
-        columns = facts.table.in_order({facts.user.name, *facts.new_columns, *([facts.per.name] if facts.per else [])})
-        query = template("operations/explain_rows.sql").format(
-            condition=trusted(analysed.definition.condition),
-            evidence=expressions.evidence("", facts),
-            thing=per,
-            rows=expressions.distinct_rows(facts.table, "new", columns, facts.table.identifier, bounds),
-            most=sql.Literal(MOST_ROWS),
-        )
-        try:
-            with transaction.atomic(using=self.connection.alias):
-                found = fetch(self.connection, query.as_string())
-        except DatabaseError as failure:
-            return (), "", evaluation.message_of(failure)
-        return tuple(Row(value, _evidence(evidence).get("new", {}), of) for value, evidence, of in found), "", ""
-
-    def _progress(self, analysed: AnalysedDefinition) -> Progress | None:
-        """The progress for the subject that was asked for, or else the best."""
-        definition, badge = analysed.definition, Check.of_user(analysed)
-        if not definition.progress or definition.goal is None or badge is None:
-            return None
-        if self.thing is None:
-            badge = dataclasses.replace(badge, facts=dataclasses.replace(badge.facts, per=None))
-        value = expressions.state_of_progress(badge, self._user, sql.SQL("{}::text").format(sql.Literal(self.thing)))
-        [(reached,)] = fetch(self.connection, sql.SQL("SELECT {}::numeric").format(value).as_string())
-        return Progress(None if reached is None else Decimal(reached), definition.goal.normalize())
-
-    def _as_a_whole(self, analysed: AnalysedDefinition, held: Sequence[str]) -> dict[str, bool]:
-        """By subject, whether the condition is true for the user as a whole, if a check covers that."""
-        badge = Check.of_user(analysed)
-        if badge is None or not (
-            badge.is_revocable or analysed.watches or (badge.facts.decided_by == "user" and not held)
-        ):
-            return {}
-        things = [*held] if badge.facts.per else [""]
-        if badge.facts.per and self.thing is not None and self.thing not in things:
-            things.append(self.thing)
-        state = expressions.state(badge, self._user, sql.Identifier("asked", "thing"))
-        query = sql.SQL("SELECT asked.thing, coalesce({}, false) FROM unnest({}::text[]) AS asked (thing)")
-        return dict(fetch(self.connection, query.format(state, sql.Literal(things)).as_string()))
-
     @property
-    def _user(self) -> sql.Composed:
+    def user(self) -> sql.Composed:
+        """The key of the user in SQL."""
         return sql.SQL("{}::{}").format(sql.Literal(self.person.pk), trusted(self.target.user_key.type))
 
 
-def _watched(
-    definition: Definition | None, analysed: AnalysedDefinition | None, functions: Sequence[InstalledFunction]
-) -> tuple[WatchState, ...]:
+def _explain(question: _Question) -> Explanation:
+    from badges.models import BadgeEvent, PendingCheck  # noqa: PLC0415 - models need loaded apps
+
+    connection, badge, definition = question.connection, question.badge, question.badge.definition
+    holdings, ended = _holdings(question)
+    found = _evaluate(question, badge.analysed, holdings) if badge.analysed else _Evaluation()
+    history = question.rows_of(BadgeEvent.objects).order_by("-at")
+    by_checks = history.exclude(cause__in=_NO_CHECK).values_list("at", flat=True)[:1]
+    pending = [*question.rows_of(PendingCheck.objects).order_by("noted_at").values_list("noted_at", "bucket")]
+    return Explanation(
+        code=badge.code,
+        name=badge.name,
+        user=question.person.pk,
+        username=question.person.get_username(),
+        per=badge.per,
+        thing=question.thing,
+        holdings=holdings,
+        ended=ended,
+        condition=definition.condition if definition else "",
+        place=badge.place,
+        is_revocable=bool(definition and definition.revocable),
+        watched=_watched(badge),
+        unnoticed=tuple(watches.unnoticed(badge.analysed)) if badge.analysed else (),
+        progress=found.progress,
+        rows=found.rows,
+        as_a_whole=found.as_a_whole,
+        undecided=found.undecided,
+        error=found.error,
+        pending=len(pending),
+        pending_since=pending[0][0] if pending else None,
+        lock_holders=locks.holders_of_buckets(connection, [bucket for _, bucket in pending]),
+        failures=tuple(each for each in catalog.failures(connection, question.target) if each.code == badge.code),
+        events=tuple(HistoryEntry(*event) for event in history.values_list(*_ENTRY)[:EVENTS]),
+        last_check=max([at for at in (*by_checks, *(noted_at for noted_at, _ in pending)) if at], default=None),
+        rule=badge.rule,
+        problems=badge.problems,
+    )
+
+
+def _holdings(question: _Question) -> tuple[tuple[Holding, ...], tuple[Holding, ...]]:
+    """The badges that the user holds, and those that have expired and are still there."""
+    from badges.models import Badge, BadgeEvent  # noqa: PLC0415 - models need loaded apps
+
+    awards = {
+        event[-1]: HistoryEntry(*event)
+        for event in question.rows_of(BadgeEvent.objects)
+        .filter(kind=BadgeEvent.Kind.AWARDED)
+        .order_by("thing", "-at")
+        .distinct("thing")
+        .values_list(*_ENTRY)
+    }
+    held = set(question.rows_of(Badge.objects).values_list("pk", flat=True))
+    found: tuple[list[Holding], list[Holding]] = ([], [])
+    for badge in question.rows_of(Badge.with_expired).order_by("-awarded_at", "thing")[:MOST_ROWS]:
+        award = awards.get(badge.thing)
+        has_same_rule = award.rule == question.badge.rule if award and award.rule else None
+        found[badge.pk not in held].append(
+            Holding(badge.thing, badge.awarded_at, badge.expires_at, badge.by_hand, award, has_same_rule)
+        )
+    return tuple(found[0]), tuple(found[1])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Evaluation:
+    """The values of the condition now; each as in `Explanation`."""
+
+    rows: tuple[Row, ...] = ()
+    as_a_whole: Mapping[str, bool] = dataclasses.field(default_factory=dict)
+    progress: Progress | None = None
+    undecided: str = ""
+    error: str = ""
+
+
+def _evaluate(question: _Question, analysed: AnalysedDefinition, holdings: Sequence[Holding]) -> _Evaluation:
+    found = _Evaluation()
+    if not holdings or (question.badge.per and question.thing is None):
+        found = _evaluate_rows(question, analysed)
+    progress: Progress | None = None
+    try:
+        with transaction.atomic(using=question.connection.alias):
+            progress = _progress(question, analysed)
+        with transaction.atomic(using=question.connection.alias):
+            as_a_whole = _as_a_whole(question, analysed, [holding.thing for holding in holdings])
+    except DatabaseError as failure:
+        error = found.error or evaluation.message_of(failure)
+        return dataclasses.replace(found, progress=progress, error=error)
+    return dataclasses.replace(found, progress=progress, as_a_whole=as_a_whole)
+
+
+def _evaluate_rows(question: _Question, analysed: AnalysedDefinition) -> _Evaluation:
+    """The value of the condition for each row of the user."""
+    facts = qualifying.facts_of_existing_rows(analysed)
+    if facts is None:
+        return _Evaluation(undecided="a row that no longer exists (OLD) decides it")
+    bounds = sql.SQL("{} = {}").format(sql.Identifier("new", facts.user.name), sql.Literal(question.person.pk))
+    per: sql.Composable = expressions.NO_THING
+    if facts.per:
+        per = sql.SQL("{}::text").format(sql.Identifier("new", facts.per.name))
+        if question.thing is not None:
+            bounds += sql.SQL(" AND {} = {}").format(per, sql.Literal(question.thing))
+    columns = facts.table.in_order({facts.user.name, *facts.new_columns, *([facts.per.name] if facts.per else [])})
+    query = template("operations/explain_rows.sql").format(
+        condition=trusted(analysed.definition.condition),
+        evidence=expressions.evidence("", facts),
+        thing=per,
+        rows=expressions.distinct_rows(facts.table, "new", columns, facts.table.identifier, bounds),
+        most=sql.Literal(MOST_ROWS),
+    )
+    try:
+        with transaction.atomic(using=question.connection.alias):
+            found = fetch(question.connection, query.as_string())
+    except DatabaseError as failure:
+        return _Evaluation(error=evaluation.message_of(failure))
+    return _Evaluation(tuple(Row(value, _evidence(evidence).get("new", {}), of) for value, evidence, of in found))
+
+
+def _progress(question: _Question, analysed: AnalysedDefinition) -> Progress | None:
+    """The progress for the subject that was asked for, or else the best."""
+    definition, check = analysed.definition, Check.of_user(analysed)
+    if not definition.progress or definition.goal is None or check is None:
+        return None
+    if question.thing is None:
+        check = dataclasses.replace(check, facts=dataclasses.replace(check.facts, per=None))
+    thing = sql.SQL("{}::text").format(sql.Literal(question.thing))
+    value = expressions.state_of_progress(check, question.user, thing)
+    [(reached,)] = fetch(question.connection, sql.SQL("SELECT {}::numeric").format(value).as_string())
+    return Progress(None if reached is None else Decimal(reached), definition.goal.normalize())
+
+
+def _as_a_whole(question: _Question, analysed: AnalysedDefinition, held: Sequence[str]) -> dict[str, bool]:
+    """By subject, whether the condition is true for the user as a whole, if a check covers that."""
+    check = Check.of_user(analysed)
+    if check is None or not (check.is_revocable or analysed.watches or (check.facts.decided_by == "user" and not held)):
+        return {}
+    things = [*held] if check.facts.per else [""]
+    if check.facts.per and question.thing is not None and question.thing not in things:
+        things.append(question.thing)
+    state = expressions.state(check, question.user, sql.Identifier("asked", "thing"))
+    query = sql.SQL("SELECT asked.thing, coalesce({}, false) FROM unnest({}::text[]) AS asked (thing)")
+    return dict(fetch(question.connection, query.format(state, sql.Literal(things)).as_string()))
+
+
+def _watched(badge: _Badge) -> tuple[WatchState, ...]:
     """The writes after which a badge is checked, with the state of their triggers."""
+    definition, analysed = badge.definition, badge.analysed
     if definition is None:
         return ()
     if analysed is None:
-        tables = [(definition.trigger_table, definition.user_field, definition.events)]
-        tables += [(watch.table, watch.user_field, watch.events) for watch in definition.watches]
+        declared = [(definition.trigger_table, definition.user_field, definition.events)]
+        declared += [(watch.table, watch.user_field, watch.events) for watch in definition.watches]
         return tuple(
-            WatchState(table, user, {event.value: "" for event in events}, "") for table, user, events in tables
+            WatchState(table, user, {event.value: "" for event in events}, "") for table, user, events in declared
         )
-    triggers = [trigger for function in functions for trigger in function.triggers]
+    triggers = [trigger for function in badge.functions for trigger in function.triggers]
+
+    def state(table: Table, event: TriggerEvent) -> str:
+        wanted = Wanted(event.value, table.qualified_name, table.oid)
+        return status.state_of(wanted, triggers) if definition.active else ""
+
     own = next(iter(analysed.facts.values()))
     found = [(own.table, own.user, definition.events, "")]
     found += [(watched.table, watched.user, watched.events, watched.reason) for watched in analysed.watches]
     return tuple(
-        WatchState(
-            table.qualified_name,
-            user.name,
-            {
-                event.value: status.state_of(Wanted(event.value, table.qualified_name, table.oid), triggers)
-                if definition.active
-                else ""
-                for event in events
-            },
-            reason,
-        )
+        WatchState(table.qualified_name, user.name, {event.value: state(table, event) for event in events}, reason)
         for table, user, events, reason in found
     )
 
