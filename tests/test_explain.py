@@ -428,7 +428,7 @@ def test_to_be_revoked(declare, ask, execute, user):
     execute("SET session_replication_role = origin")
     found = ask("kept")
     assert (found.to_be_revoked, found.hints) == (("",), ("python manage.py award_badges kept",))
-    assert "  For the user as a whole: false; the next check takes it back" in lines(found)
+    assert "  For the user as a whole: false; the next check revokes it" in lines(found)
     execute("UPDATE badges_badge SET by_hand = true")
     found = ask("kept")
     assert (found.to_be_revoked, found.hints) == ((), ())
@@ -454,7 +454,7 @@ def test_ends(declare, ask, execute, user):
     execute("DELETE FROM badges_badge")
     found = ask("fresh")
     assert found.events[0].kind == "expired"
-    assert any(line.startswith("  Expired: let go of at 20") for line in lines(found))
+    assert any(line.startswith("  Expired: deleted at 20") for line in lines(found))
 
 
 def test_paused(declare, ask, user):
@@ -463,7 +463,7 @@ def test_paused(declare, ask, user):
     sketches(user, 3)
     found = ask("three")
     assert (found.qualifies, found.hints) == (True, ())
-    assert "  Note: It is paused (active is false): nobody earns it, and who holds it keeps it." in lines(found)
+    assert "  Note: It is paused (active is false): users cannot earn it, and its holders keep it." in lines(found)
 
 
 def test_further_triggers(declare, ask, execute, user):
@@ -570,7 +570,7 @@ def test_rule_in_python(db, user, settings, monkeypatch):
         cursor.execute("ALTER TABLE dummy_sketch ADD odd bigint NOT NULL DEFAULT 0")
     declared = declare(condition="1 / NEW.odd > 0")
     [problem] = explain.explain(connection, *declared, "star", "ada").problems
-    assert problem.message == "shop/badges.py says something else than what is installed: condition."
+    assert problem.message == "shop/badges.py differs from the installed definition: condition."
     executor.apply(connection, *declared)
     found = explain.explain(connection, *declared, "star", "ada")
     assert found.error == "division by zero"

@@ -106,21 +106,10 @@ def award(
     """
     target, chosen = prepare(connection, definitions, source, codes)
     if not codes:
-        declared = {definition.code for definition in definitions}
-        _forget_failures(connection, target, sql.SQL("code <> ALL ({})").format(sql.Literal([*declared])))
+        declared = [definition.code for definition in definitions]
+        _clear_failures(connection, target, sql.SQL("f.code <> ALL ({})").format(sql.Literal(declared)))
     for analysed in chosen:
-        [(begun,)] = fetch(connection, "SELECT clock_timestamp()")
-        caught_up_with = sql.SQL("code = {} AND last_at < {}").format(
-            sql.Literal(analysed.definition.code), sql.Literal(begun)
-        )
-        writers = wait_for_writers(connection, [analysed.table])
-        for progress in _award_one(connection, target, analysed, quiet=quiet):
-            if not progress.is_done:
-                yield progress
-                continue
-            # Also for a skipped badge: its failures have been reported, and no later run could catch up with them.
-            cleared = 0 if progress.error else _forget_failures(connection, target, caught_up_with)
-            yield dataclasses.replace(progress, open_writers=writers, failures_cleared=cleared)
+        yield from _catch_up_with(connection, target, analysed, quiet=quiet)
 
 
 def wait_for_writers(connection: BaseDatabaseWrapper, tables: Sequence[Table]) -> tuple[str, ...]:
@@ -172,33 +161,66 @@ def _require_all_rows(connection: BaseDatabaseWrapper, target: Target, chosen: S
         )
 
 
+def _catch_up_with(
+    connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition, *, quiet: bool
+) -> Iterator[BackfillProgress]:
+    """Award one badge after the open writes to its table have ended, and clear the failures that this makes good."""
+    [(begun,)] = fetch(connection, "SELECT clock_timestamp()")
+    writers = wait_for_writers(connection, [analysed.table])
+    for progress in _award_one(connection, target, analysed, quiet=quiet):
+        if not progress.is_done:
+            yield progress
+            continue
+        cleared = 0
+        # Also for a skipped badge: its failures have been reported, and no later run could catch up with them.
+        if not progress.error:
+            condition = sql.SQL("f.code = {} AND f.last_at < {}")
+            cleared = _clear_failures(
+                connection, target, condition.format(sql.Literal(progress.code), sql.Literal(begun))
+            )
+        yield dataclasses.replace(progress, open_writers=writers, failures_cleared=cleared)
+
+
 def _award_one(
     connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition, *, quiet: bool
 ) -> Iterator[BackfillProgress]:
     definition = analysed.definition
+    progress = BackfillProgress(definition.code, 0, 0, estimated_users(connection, target), is_done=False)
     facts = qualifying.facts_of_existing_rows(analysed)
-    users = estimated_users(connection, target)
     if facts is None or not definition.active:
         reason = DECIDED_BY_OLD if definition.active else PAUSED
-        yield BackfillProgress(definition.code, 0, 0, users, is_done=True, skipped=reason)
+        yield dataclasses.replace(progress, is_done=True, skipped=reason)
         return
     if definition.expires_after:
-        _end_expired(connection, target, definition)
-    awarded, seen, revoked, error = 0, 0, 0, ""
-    batches = _batches(connection, target) if is_indexed(connection, facts) else iter([(None, None, users)])
-    for after, last, size in batches:
+        _delete_expired(connection, target, definition)
+    for batch in _batches(connection, target) if is_indexed(connection, facts) else [_Batch(size=progress.users)]:
         try:
-            awarded += _award_batch(connection, target, analysed, facts, after, last, quiet=quiet)
+            awarded = _award_batch(connection, target, analysed, facts, batch, quiet=quiet)
         except DatabaseError as failure:
             if not isinstance(failure.__cause__, psycopg.errors.DataError | psycopg.ProgrammingError):
                 raise
-            error = str(failure.__cause__.diag.message_primary)
-            break
-        seen += size
-        yield BackfillProgress(definition.code, awarded, seen, max(users, seen), is_done=False)
-    if not error:
-        revoked = _revoke(connection, target, analysed)
-    yield BackfillProgress(definition.code, awarded, seen, max(users, seen), is_done=True, error=error, revoked=revoked)
+            yield dataclasses.replace(progress, is_done=True, error=evaluation.message_of(failure))
+            return
+        seen = progress.users_seen + batch.size
+        progress = dataclasses.replace(
+            progress, awarded=progress.awarded + awarded, users_seen=seen, users=max(progress.users, seen)
+        )
+        yield progress
+    yield dataclasses.replace(progress, is_done=True, revoked=_revoke(connection, target, analysed))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Batch:
+    """The users whose key is above `after` and up to `last`; None means no bound."""
+
+    size: int
+    after: Any = None
+    last: Any = None
+
+    def bounds(self, key: sql.Composable) -> list[sql.Composable]:
+        lower = [] if self.after is None else [key + sql.SQL(" > ") + sql.Literal(self.after)]
+        upper = [] if self.last is None else [key + sql.SQL(" <= ") + sql.Literal(self.last)]
+        return [*lower, *upper]
 
 
 def _award_batch(
@@ -206,18 +228,15 @@ def _award_batch(
     target: Target,
     analysed: AnalysedDefinition,
     facts: Facts,
-    after: Any,
-    last: Any,
+    batch: _Batch,
     *,
     quiet: bool,
 ) -> int:
-    """Award one badge to the users whose key is above `after` and up to `last`; None means no bound."""
-    key = _in_key_order(target, sql.Identifier("new", facts.user.name))
-    bounds = []
-    if after is not None:
-        bounds.append(key + sql.SQL(" > ") + sql.Literal(after))
-    if last is not None:
-        bounds.append(key + sql.SQL(" <= ") + sql.Literal(last))
+    """Award one badge to the users of a batch who qualify.
+
+    :returns: the number of awards.
+    """
+    bounds = batch.bounds(_in_key_order(target, sql.Identifier("new", facts.user.name)))
     with evaluation.awarding(connection, target) as cursor:
         if quiet:
             cursor.execute("SET LOCAL badges.quiet = 'on'")
@@ -239,7 +258,7 @@ def _award_batch(
         return int(awarded)
 
 
-def _end_expired(connection: BaseDatabaseWrapper, target: Target, definition: Definition) -> None:
+def _delete_expired(connection: BaseDatabaseWrapper, target: Target, definition: Definition) -> None:
     """Delete expired badges, so that users can earn them again."""
     statement = sql.SQL("DELETE FROM {} AS b WHERE b.code = {} AND b.expires_at <= statement_timestamp()")
     with connection.cursor() as cursor:
@@ -273,21 +292,21 @@ def _revoke(connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedD
     return max(0, int(before) - int(after))
 
 
-def _batches(connection: BaseDatabaseWrapper, target: Target) -> Iterator[tuple[Any, Any, int]]:
-    """The users in the order of their keys: the last key of the batch before, the last of this one, and its size."""
-    query = sql.SQL(
-        "SELECT (array_agg(key ORDER BY key DESC))[1], count(*) "  # not every type of key has max()
-        "FROM (SELECT {key} AS key FROM {users} WHERE {bound} ORDER BY {key} LIMIT {size}) AS batch"
-    )
+def _batches(connection: BaseDatabaseWrapper, target: Target) -> Iterator[_Batch]:
+    """All users, in the order of their keys."""
     key = _in_key_order(target, sql.Identifier(target.user_key.name))
     after = None
     while True:
-        bound = sql.SQL("true") if after is None else key + sql.SQL(" > ") + sql.Literal(after)
-        statement = query.format(key=key, users=target.users.identifier, bound=bound, size=sql.Literal(BATCH))
+        statement = template("operations/batch.sql").format(
+            key=key,
+            users=target.users.identifier,
+            bound=sql.SQL(" AND ").join(_Batch(BATCH, after).bounds(key) or [sql.SQL("true")]),
+            size=sql.Literal(BATCH),
+        )
         [(last, size)] = fetch(connection, statement.as_string())
         if not size:
             return
-        yield after, last, size
+        yield _Batch(size, after, last)
         after = last
 
 
@@ -310,14 +329,14 @@ def is_indexed(connection: BaseDatabaseWrapper, facts: Facts) -> bool:
     )
 
 
-def _forget_failures(connection: BaseDatabaseWrapper, target: Target, condition: sql.Composable) -> int:
-    """Delete records of failures; returns how many failures they counted."""
-    # A row that a writer is counting in has just failed again; there is no point in waiting for that writer.
-    statement = sql.SQL(
-        "WITH cleared AS (DELETE FROM {failures} WHERE id IN ("
-        "SELECT id FROM {failures} WHERE {condition} FOR UPDATE SKIP LOCKED"
-        ") RETURNING occurrences) SELECT coalesce(sum(occurrences), 0)::bigint FROM cleared"
-    ).format(failures=target.failures.identifier, condition=condition)
+def _clear_failures(connection: BaseDatabaseWrapper, target: Target, condition: sql.Composable) -> int:
+    """Delete records of failures.
+
+    :returns: how many failures they counted.
+    """
+    statement = template("operations/clear_failures.sql").format(
+        failures=target.failures.identifier, condition=condition
+    )
     [(cleared,)] = fetch(connection, statement.as_string())
     return int(cleared)
 
