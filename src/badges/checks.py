@@ -18,7 +18,7 @@ from badges.conf import SETTINGS, badges_settings
 from badges.definitions import declarations
 from badges.facts.target import describe_target
 from badges.installation import catalog, executor
-from badges.installation.types import EDITED, Plan, RecordedFailure
+from badges.installation.types import Plan, Reason, RecordedFailure
 from badges.signals import dispatch
 
 RUN = "Run `python manage.py create_badge_triggers`; --plan shows what it would do."
@@ -127,7 +127,7 @@ def _check_definitions(alias: str, error: exceptions.InvalidDefinitions) -> Iter
 
 
 def _check_plan(alias: str, source: str, drafted: Plan) -> Iterator[CheckMessage]:
-    edited = [step for step in drafted.steps if EDITED in step.reason]
+    edited = [step for step in drafted.steps if Reason.EDITED in step.reason]
     others = [step for step in drafted.steps if step not in edited]
     if others:
         steps = ", ".join(f"{step.action} {step.target}" for step in others[:3])

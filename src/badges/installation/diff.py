@@ -14,14 +14,12 @@ from badges.functions.trigger import inert_routine
 from badges.functions.types import GENERATOR, Compiled, Routine, Trigger, digest
 from badges.installation import catalog, rows
 from badges.installation.types import (
-    EDITED,
     NO_LOCK,
     Action,
-    Finding,
     InstalledFunction,
     InstalledTrigger,
     Plan,
-    RecordedFailure,
+    Reason,
     Step,
 )
 
@@ -36,105 +34,120 @@ def compare(
     stored: Mapping[str, Mapping[str, Any]],
     *,
     default_executors: Sequence[str] = (),
-    failures: Sequence[RecordedFailure] = (),
-    findings: Sequence[Finding] = (),
 ) -> Plan:
     """The steps from `installed` and `stored` to `wanted` and `definitions`.
 
-    `transactions.split` divides them into transactions.
+    :param default_executors: the roles that may execute each new function unless that is revoked.
+
+    `transactions.split` divides the steps into transactions.
     """
     names = {routine.name for routine in wanted.routines}
-    trigger_names = {trigger.name for trigger in wanted.all_triggers}
     unwanted = [function for name, function in installed.items() if name not in names]
-    steps = [
-        *_definition_steps(target, definitions, stored),
-        *(
-            step
-            for routine in wanted.routines
-            for step in _function_steps(
-                target,
-                routine,
-                installed.get(routine.name),
-                default_executors,
-                is_trigger=routine.name in trigger_names,
-            )
-        ),
-        *sorted(
-            [
-                *(step for each in wanted.all_triggers for step in _trigger_steps(each, installed.get(each.name))),
-                *(
-                    _drop_trigger(trigger, "no badge needs it any more")
-                    for function in unwanted
-                    for trigger in function.triggers
-                ),
-            ],
-            key=lambda step: step.table,
-        ),
-        *(_drop_function(target, function) for function in unwanted),
-    ]
-    disabled = [
-        f"{trigger.name} on {trigger.qualified_table}"
-        for wanted_trigger in wanted.all_triggers
-        if wanted_trigger.name in installed
-        for trigger in installed[wanted_trigger.name].triggers
-        if trigger.is_disabled
+    triggers = [
+        *(step for each in wanted.all_triggers for step in _trigger_steps(each, installed.get(each.name))),
+        *(_drop_trigger(trigger, Reason.NOT_NEEDED) for function in unwanted for trigger in function.triggers),
     ]
     return Plan(
-        tuple(steps),
+        (
+            *_definition_steps(target, definitions, stored),
+            *_all_function_steps(target, wanted, installed, default_executors),
+            *sorted(triggers, key=lambda step: step.table),
+            *(_drop_function(target, function) for function in unwanted),
+        ),
         badges=len(definitions),
         triggers=len(wanted.triggers),
-        disabled=tuple(disabled),
-        failures=tuple(failures),
-        findings=tuple(findings),
+        disabled=tuple(_disabled(wanted, installed)),
     )
+
+
+def _disabled(wanted: Compiled, installed: Mapping[str, InstalledFunction]) -> Iterator[str]:
+    for each in wanted.all_triggers:
+        for trigger in installed[each.name].triggers if each.name in installed else ():
+            if trigger.is_disabled:
+                yield f"{trigger.name} on {trigger.qualified_table}"
 
 
 def _definition_steps(
     target: Target, definitions: Sequence[Definition], stored: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Step]:
-    table = target.definitions.identifier
-    rights = f"INSERT and UPDATE on {target.definitions.qualified_name}"
     for definition in definitions:
-        values = rows.row(definition)
-        old = stored.get(definition.code)
-        changed = [name for name, value in values.items() if old and old[name] != value]
-        if old and not changed:
-            continue
-        columns = sql.SQL(", ").join(map(sql.Identifier, values))
-        literals = sql.SQL(", ").join(rows.literal(name, value) for name, value in values.items())
+        values, old = rows.row(definition), stored.get(definition.code)
         if old is None:
-            statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(table, columns, literals)
-            yield Step(Action.ADD_DEFINITION, definition.code, "new", NO_LOCK, (statement,), rights)
-        else:
-            reason = rows.reason(definition, changed)
-            statement = sql.SQL("UPDATE {} SET ({}) = ROW ({}) WHERE code = {}").format(
-                table, columns, literals, sql.Literal(definition.code)
-            )
-            yield Step(Action.CHANGE_DEFINITION, definition.code, reason, NO_LOCK, (statement,), rights)
+            yield _add_definition(target, definition, values)
+        elif changed := [name for name, value in values.items() if old[name] != value]:
+            yield _change_definition(target, definition, values, changed)
     declared = {definition.code for definition in definitions}
     for code, old in stored.items():
         if code not in declared and old["retired_at"] is None:
-            statement = sql.SQL("UPDATE {} SET retired_at = now() WHERE code = {}").format(table, sql.Literal(code))
-            reason = "no longer declared; its badges stay"
-            yield Step(Action.RETIRE_DEFINITION, code, reason, NO_LOCK, (statement,), rights)
+            yield _retire_definition(target, code)
 
 
-def _function_steps(
+def _add_definition(target: Target, definition: Definition, values: Mapping[str, Any]) -> Step:
+    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+        target.definitions.identifier, _names(values), _literals(values)
+    )
+    return Step(Action.ADD_DEFINITION, definition.code, Reason.NEW, NO_LOCK, (statement,), _rights(target))
+
+
+def _change_definition(
+    target: Target, definition: Definition, values: Mapping[str, Any], changed: Sequence[str]
+) -> Step:
+    statement = sql.SQL("UPDATE {} SET ({}) = ROW ({}) WHERE code = {}").format(
+        target.definitions.identifier, _names(values), _literals(values), sql.Literal(definition.code)
+    )
+    reason = rows.reason(definition, changed)
+    return Step(Action.CHANGE_DEFINITION, definition.code, reason, NO_LOCK, (statement,), _rights(target))
+
+
+def _retire_definition(target: Target, code: str) -> Step:
+    statement = sql.SQL("UPDATE {} SET retired_at = now() WHERE code = {}").format(
+        target.definitions.identifier, sql.Literal(code)
+    )
+    reason = f"{Reason.NO_LONGER_DECLARED}; its badges stay"
+    return Step(Action.RETIRE_DEFINITION, code, reason, NO_LOCK, (statement,), _rights(target))
+
+
+def _names(values: Mapping[str, Any]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, values))
+
+
+def _literals(values: Mapping[str, Any]) -> sql.Composed:
+    return sql.SQL(", ").join(rows.literal(name, value) for name, value in values.items())
+
+
+def _rights(target: Target) -> str:
+    return f"INSERT and UPDATE on {target.definitions.qualified_name}"
+
+
+def _all_function_steps(
+    target: Target, wanted: Compiled, installed: Mapping[str, InstalledFunction], default_executors: Sequence[str]
+) -> Iterator[Step]:
+    trigger_names = {trigger.name for trigger in wanted.all_triggers}
+    for routine in wanted.routines:
+        is_trigger, old = routine.name in trigger_names, installed.get(routine.name)
+        reasons = [Reason.NEW] if old is None else [*_differences(routine, old, is_trigger=is_trigger)]
+        if reasons:
+            # No role calls a trigger function; award, revoke and settle may have been granted on purpose.
+            others = default_executors if old is None else sorted(old.executors) if is_trigger else ()
+            yield _function_step(target, routine, old, reasons, others, is_trigger=is_trigger)
+
+
+def _function_step(
     target: Target,
     routine: Routine,
     old: InstalledFunction | None,
-    default_executors: Sequence[str],
+    reasons: Sequence[str],
+    executors: Iterable[str],
     *,
     is_trigger: bool,
-) -> Iterator[Step]:
-    reasons = ["new"] if old is None else list(_differences(routine, old, is_trigger=is_trigger))
-    if not reasons:
-        return
-    # No role calls a trigger function; award, revoke and settle may have been granted on purpose.
-    others = default_executors if old is None else sorted(old.executors) if is_trigger else ()
+) -> Step:
+    """Create or replace a function.
+
+    :param executors: the roles that lose the right to execute it, as PUBLIC does.
+    """
     statements = [
         *_definition_of(routine),
-        sql.SQL("REVOKE ALL ON FUNCTION {} FROM {}").format(routine.identifier, _roles(others)),
+        sql.SQL("REVOKE ALL ON FUNCTION {} FROM {}").format(routine.identifier, _roles(executors)),
     ]
     if old and old.arguments != routine.arguments:
         # PostgreSQL replaces a function only under the same signature.
@@ -145,7 +158,7 @@ def _function_steps(
         )
     awards = is_trigger and bool(routine.codes)
     inert = inert_routine(target, routine.name)
-    yield Step(
+    return Step(
         Action.CREATE_FUNCTION if old is None else Action.REPLACE_FUNCTION,
         routine.name,
         "; ".join(reasons),
@@ -158,7 +171,7 @@ def _function_steps(
 
 
 def _definition_of(routine: Routine) -> tuple[sql.Composed, sql.Composed]:
-    """What creates or replaces a function, with its comment."""
+    """The statements that create or replace a function, with its comment."""
     return (
         sql.Composed([trusted(routine.statement)]),
         sql.SQL("COMMENT ON FUNCTION {} IS {}").format(routine.identifier, sql.Literal(routine.comment)),
@@ -174,12 +187,12 @@ def _roles(others: Iterable[str]) -> sql.Composed:
 def _differences(routine: Routine, old: InstalledFunction, *, is_trigger: bool) -> Iterator[str]:
     metadata = old.metadata
     if routine.codes and metadata.get("badges") == [] and digest(old.body) == metadata.get("body"):
-        yield "new: does nothing yet"
+        yield f"{Reason.NEW}: does nothing yet"
         return
     if old.body != routine.body or old.comment != routine.comment:
         before, now = set(metadata.get("badges", ())), set(routine.codes)
         if digest(old.body) != metadata.get("body"):
-            yield EDITED
+            yield Reason.EDITED
         elif before != now:
             yield ", ".join(
                 [
@@ -188,9 +201,9 @@ def _differences(routine: Routine, old: InstalledFunction, *, is_trigger: bool) 
                 ]
             )
         elif metadata.get("generator") != GENERATOR:
-            yield "generator changed"
+            yield Reason.GENERATOR_CHANGED
         else:
-            yield "definition changed"
+            yield Reason.DEFINITION_CHANGED
     if old.config != routine.config:
         yield "its settings differ"
     if (
@@ -210,37 +223,42 @@ def _differences(routine: Routine, old: InstalledFunction, *, is_trigger: bool) 
 def _trigger_steps(wanted: Trigger, old: InstalledFunction | None) -> Iterator[Step]:
     triggers = old.triggers if old else ()
     own = next((each for each in triggers if each.name == wanted.name and each.table_oid == wanted.table.oid), None)
-    table = wanted.table.qualified_name
     state = own.enabled if own else ""
     if wanted.is_always and state != "D":
         state = "A"
-    is_sound = own is not None and _is_as_wanted(wanted, own)
-    if own is None or not is_sound or own.enabled != state:
-        statements = [] if is_sound else [wanted.create(), *wanted.then]
-        if state in _ENABLED:
-            statements.append(
-                sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(
-                    wanted.table.identifier, trusted(_ENABLED[state]), sql.Identifier(wanted.name)
-                )
+    if own is None or not _is_as_wanted(wanted, own) or own.enabled != state:
+        yield _make_trigger(wanted, own, state)
+    yield from (_drop_trigger(stray, Reason.FOREIGN) for stray in triggers if stray is not own)
+
+
+def _make_trigger(wanted: Trigger, own: InstalledTrigger | None, state: str) -> Step:
+    """Create or replace a trigger, or only enable it.
+
+    :param own: the installed one.
+    :param state: the wanted `tgenabled`; empty for the default.
+    """
+    table = wanted.table.qualified_name
+    always = ", always enabled" if wanted.is_always else ""
+    reason = f"{Reason.NEW}: after {wanted.event}, {wanted.level}-level{always}" if own is None else Reason.CHANGED
+    statements = [wanted.create(), *wanted.then]
+    if own and _is_as_wanted(wanted, own):
+        reason, statements = "to be always enabled, as on a subscriber", []
+    if state in _ENABLED:
+        statements.append(
+            sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(
+                wanted.table.identifier, trusted(_ENABLED[state]), sql.Identifier(wanted.name)
             )
-        reason = "changed in the database"
-        if own is None:
-            reason = f"new: after {wanted.event}, {wanted.level}-level{', always enabled' if wanted.is_always else ''}"
-        elif is_sound:
-            reason = "to be always enabled, as on a subscriber"
-        yield Step(
-            Action.REPLACE_TRIGGER if own else Action.CREATE_TRIGGER,
-            f"{wanted.name} on {table}",
-            reason,
-            f"SHARE ROW EXCLUSIVE on {table}: waits for writers, and writers wait for it; readers do not wait",
-            tuple(statements),
-            f"TRIGGER on {table}",
-            table,
-            takes_away=own is not None and own.old_table is not None and wanted.old_table is None,
         )
-    for stray in triggers:
-        if stray is not own:
-            yield _drop_trigger(stray, "not made by the command")
+    return Step(
+        Action.REPLACE_TRIGGER if own else Action.CREATE_TRIGGER,
+        f"{wanted.name} on {table}",
+        reason,
+        f"SHARE ROW EXCLUSIVE on {table}: waits for writers, and writers wait for it; readers do not wait",
+        tuple(statements),
+        f"TRIGGER on {table}",
+        table,
+        takes_away=own is not None and own.old_table is not None and wanted.old_table is None,
+    )
 
 
 def _is_as_wanted(wanted: Trigger, trigger: InstalledTrigger) -> bool:
@@ -270,7 +288,7 @@ def _drop_function(target: Target, function: InstalledFunction) -> Step:
     return Step(
         Action.DROP_FUNCTION,
         function.name,
-        "no badge needs it any more",
+        Reason.NOT_NEEDED,
         NO_LOCK,
         (statement,),
         f"ownership of the function, which {function.owner} has",

@@ -93,10 +93,13 @@ def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
         installed,
         rows.stored_definitions(connection),
         default_executors=default_executors(connection, target),
-        failures=catalog.failures(connection, target),
-        findings=findings,
     )
-    return dataclasses.replace(drafted, steps=(*drafted.steps, *pg_cron.steps(target, compiled, jobs)))
+    return dataclasses.replace(
+        drafted,
+        steps=(*drafted.steps, *pg_cron.steps(target, compiled, jobs)),
+        failures=catalog.failures(connection, target),
+        findings=tuple(findings),
+    )
 
 
 def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> Plan:

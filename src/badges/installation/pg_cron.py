@@ -14,7 +14,7 @@ from badges.database import fetch, fetch_file, qualified
 from badges.facts.types import Target
 from badges.functions import catch_up
 from badges.functions.types import Compiled
-from badges.installation.types import NO_LOCK, Action, Finding, Step
+from badges.installation.types import NO_LOCK, Action, Finding, Reason, Step
 
 HOURLY = "0 * * * *"
 
@@ -67,28 +67,33 @@ def steps(target: Target, wanted: Compiled, cron: Cron) -> Iterator[Step]:
     """The steps that bring the job in sync with the setting BADGES_PG_CRON and the badges."""
     if not cron.is_installed:
         return
-    schedule = badges_settings.BADGES_PG_CRON if _is_needed(wanted) else None
-    keep = _kept(target, cron.jobs, schedule) if schedule else None
+    is_needed = _is_needed(wanted)
+    schedule = badges_settings.BADGES_PG_CRON if is_needed else None
+    kept = _kept(target, cron.jobs, schedule) if schedule else None
     for job in cron.jobs:
-        if job is not keep:
-            reason = "there is another one" if schedule else "BADGES_PG_CRON is not set"
-            if not _is_needed(wanted):
-                reason = "no badge needs catch-up any more"
-            elif schedule and keep is None:
-                reason = f"it runs as {job.role}"
-            yield _step(
-                target, Action.UNSCHEDULE_JOB, reason, sql.SQL("SELECT cron.unschedule({})").format(sql.Literal(job.id))
-            )
-    if not schedule or (keep and _is_in_sync(target, keep, schedule)):
-        return
-    reason = "new"
-    if keep:
-        reason = "schedule changed" if keep.schedule != schedule else "changed in the database"
-    # Of a job of the role's own under this name, it changes schedule and command, and whether it is active stays.
-    statement = sql.SQL("SELECT cron.schedule({}, {}, {})").format(
-        sql.Literal(job_name(target)), sql.Literal(schedule), sql.Literal(command(target))
-    )
-    yield _step(target, Action.SCHEDULE_JOB, f"{reason}: {schedule}", statement)
+        if job is not kept:
+            statement = sql.SQL("SELECT cron.unschedule({})").format(sql.Literal(job.id))
+            yield _step(target, Action.UNSCHEDULE_JOB, _why_unwanted(job, schedule, kept, is_needed), statement)
+    if schedule and not (kept and _is_in_sync(target, kept, schedule)):
+        # Of a job of the role's own under this name, it changes schedule and command, and whether it is active stays.
+        statement = sql.SQL("SELECT cron.schedule({}, {}, {})").format(
+            sql.Literal(job_name(target)), sql.Literal(schedule), sql.Literal(command(target))
+        )
+        yield _step(target, Action.SCHEDULE_JOB, f"{_why_scheduled(kept, schedule)}: {schedule}", statement)
+
+
+def _why_unwanted(job: Job, schedule: str | None, kept: Job | None, is_needed: bool) -> str:
+    if not is_needed:
+        return "no badge needs catch-up any more"
+    if not schedule:
+        return "BADGES_PG_CRON is not set"
+    return "there is another one" if kept else f"it runs as {job.role}"
+
+
+def _why_scheduled(kept: Job | None, schedule: str) -> str:
+    if kept is None:
+        return Reason.NEW
+    return "schedule changed" if kept.schedule != schedule else Reason.CHANGED
 
 
 def find(connection: BaseDatabaseWrapper, target: Target, wanted: Compiled, cron: Cron) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from badges.database import trusted
 from badges.definitions.types import Definition
+from badges.installation.types import Reason
 
 
 def row(definition: Definition) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def literal(name: str, value: object) -> sql.Composable:
 def reason(definition: Definition, changed: Sequence[str]) -> str:
     """Why a row whose `changed` columns differ is written again."""
     if "retired_at" in changed:
-        return "declared again"
+        return Reason.DECLARED_AGAIN
     is_paused = "active" in changed and not definition.active
     # Derived columns are not reported in addition to the key they derive from.
     derived = {"rule"}

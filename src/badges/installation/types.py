@@ -17,8 +17,6 @@ from badges.functions.types import MARKER
 
 NO_LOCK = "none"
 
-EDITED = "edited in the database"
-
 
 class Action(enum.StrEnum):
     ADD_DEFINITION = "add definition"
@@ -35,6 +33,20 @@ class Action(enum.StrEnum):
     UNSCHEDULE_JOB = "unschedule job"
 
 
+class Reason(enum.StrEnum):
+    """Why a step is needed. A step may add details, such as the names of columns or badges."""
+
+    NEW = "new"
+    DECLARED_AGAIN = "declared again"
+    DEFINITION_CHANGED = "definition changed"
+    GENERATOR_CHANGED = "generator changed"
+    EDITED = "edited in the database"
+    CHANGED = "changed in the database"
+    NO_LONGER_DECLARED = "no longer declared"
+    NOT_NEEDED = "no badge needs it any more"
+    FOREIGN = "not made by the command"
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Step:
     """One change, whole: it can be read, printed as SQL and carried out."""
@@ -42,6 +54,7 @@ class Step:
     action: Action
     target: str
     reason: str
+    """A `Reason`, or what differs."""
     lock: str
     """The lock that it takes on another object, and the sessions that wait for it."""
     statements: tuple[sql.Composed, ...]
