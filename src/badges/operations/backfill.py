@@ -150,15 +150,29 @@ def _require_in_sync(connection: BaseDatabaseWrapper, chosen: Sequence[Definitio
 
 def _require_all_rows(connection: BaseDatabaseWrapper, target: Target, chosen: Sequence[AnalysedDefinition]) -> None:
     """Users whose rows are hidden from this role would be missed silently."""
-    tables = {target.users.qualified_name, target.badges.qualified_name}
-    for each in chosen:
-        tables.update({each.table.qualified_name}, *(facts.tables for facts in each.facts.values()))
-    if hidden := hidden_tables(connection, target.role, tables):
+    if hidden := tables_with_hidden_rows(connection, target, chosen):
         raise exceptions.RowsHidden(
             f'Row-level security may hide rows of {", ".join(hidden)} from the role "{target.role}", so that users '
             "would be missed; nothing was awarded. Run the command as a role that sees all rows: one with BYPASSRLS, "
             "the owner of a table without FORCE ROW LEVEL SECURITY, or one that a policy FOR SELECT USING (true) names."
         )
+
+
+def tables_with_hidden_rows(
+    connection: BaseDatabaseWrapper, target: Target, badges: Sequence[AnalysedDefinition]
+) -> tuple[str, ...]:
+    """The tables, among those that a backfill reads, of which row-level security may hide rows from this role."""
+    tables = {target.users.qualified_name, target.badges.qualified_name}
+    for each in badges:
+        tables.update({each.table.qualified_name}, *(facts.tables for facts in each.facts.values()))
+    return hidden_tables(connection, target.role, tables)
+
+
+def why_skipped(analysed: AnalysedDefinition) -> str:
+    """Why a badge cannot be awarded by the rows that exist now; empty if it can."""
+    if not analysed.definition.active:
+        return PAUSED
+    return "" if qualifying.facts_of_existing_rows(analysed) else DECIDED_BY_OLD
 
 
 def _catch_up_with(
@@ -187,9 +201,9 @@ def _award_one(
     definition = analysed.definition
     progress = BackfillProgress(definition.code, 0, 0, estimated_users(connection, target), is_done=False)
     facts = qualifying.facts_of_existing_rows(analysed)
-    if facts is None or not definition.active:
-        reason = DECIDED_BY_OLD if definition.active else PAUSED
-        yield dataclasses.replace(progress, is_done=True, skipped=reason)
+    skipped = why_skipped(analysed)
+    if facts is None or skipped:
+        yield dataclasses.replace(progress, is_done=True, skipped=skipped)
         return
     if definition.expires_after:
         _delete_expired(connection, target, definition)

@@ -24,10 +24,9 @@ from badges.definitions.types import Definition
 from badges.exceptions import Notice
 from badges.facts import analysis, watches
 from badges.facts.target import describe_target
-from badges.facts.types import AnalysedDefinition, Target, Watched
+from badges.facts.types import AnalysedDefinition, Facts, Target, Watched
 from badges.functions import qualifying
 from badges.installation import pg_cron, rows
-from badges.installation.roles import hidden_tables
 from badges.operations import backfill, cost, evaluation
 
 EXAMPLES = 10
@@ -74,6 +73,23 @@ class Count:
     """Why counting failed: PostgreSQL's message, or the timeout."""
     is_out_of_time: bool = False
 
+    def lines(self) -> Iterator[str]:
+        if self.skipped:
+            yield f"{self.code}: not counted, {self.skipped}"
+        elif self.new is None:
+            yield f"{self.code}: {self.error}"
+        else:
+            users = f" of {self.users:,} users" if self.users is not None else ""
+            badges = f" {self.awards:,} badges" if self.awards not in (None, self.new) else ""
+            yield f"{self.code}: {self.new:,} would be awarded{badges}; qualifying now: {self.qualifying:,}{users}"
+        if self.losers is not None:
+            yield f"    {self.losers:,} would lose it{_some(self.loser_examples, self.losers)}"
+        new, holding = self.new or 0, (self.qualifying or 0) - (self.new or 0)
+        if self.new_examples:
+            yield f"    new{_some(self.new_examples, new)}"
+        if self.holder_examples:
+            yield f"    hold it already{_some(self.holder_examples, holding)}"
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Preview:
@@ -99,27 +115,9 @@ class Preview:
 
     def lines(self) -> Iterator[str]:
         """The same for people, without the warnings."""
-        count = self.count
-        if count.skipped:
-            yield f"{self.code}: not counted, {count.skipped}"
-        elif count.new is None:
-            yield f"{self.code}: {count.error}"
-        else:
-            users = f" of {count.users:,} users" if count.users is not None else ""
-            badges = f" {count.awards:,} badges" if count.awards not in (None, count.new) else ""
-            yield f"{self.code}: {count.new:,} would be awarded{badges}; qualifying now: {count.qualifying:,}{users}"
-        if count.losers is not None:
-            yield f"    {count.losers:,} would lose it{_some(count.loser_examples, count.losers)}"
-        holding = (count.qualifying or 0) - (count.new or 0)
-        for what, people, number in (
-            ("new", count.new_examples, count.new or 0),
-            ("hold it already", count.holder_examples, holding),
-        ):
-            if people:
-                yield f"    {what}{_some(people, number)}"
+        yield from self.count.lines()
         yield from (f"    {note}" for note in self.notes)
-        for watch in self.watches:
-            yield f"    also checked after {watch}"
+        yield from (f"    also checked after {watch}" for watch in self.watches)
         # Where a check covers the user as a whole, all writes to a table cost the same.
         alike: dict[tuple[str, str], list[str]] = {}
         for write in self.writes:
@@ -163,25 +161,32 @@ def of_chosen(
 
 
 def of(connection: BaseDatabaseWrapper, target: Target, badges: Sequence[AnalysedDefinition]) -> tuple[Preview, ...]:
-    previews = []
     users = count_users(connection, target) if badges else None
-    for analysed in badges:
-        counted = count(connection, target, analysed, users)
-        if not analysed.definition.active:
-            # No write checks it.
-            previews.append(Preview(counted, (), "", ()))
-            continue
-        writes: tuple[cost.Write, ...] = ()
-        error = ""
-        try:
-            with _read_only(connection, target):
-                writes = cost.of_writes(connection, target, analysed)
-        except DatabaseError as failure:
-            error, _ = _reason(failure, "estimated")
-        warnings = tuple(_warnings(connection, target, analysed, writes))
-        watches, notes = tuple(map(_watch, analysed.watches)), tuple(_notes(analysed))
-        previews.append(Preview(counted, writes, error, warnings, watches, notes))
-    return tuple(previews)
+    return tuple(_preview(connection, target, analysed, users) for analysed in badges)
+
+
+def _preview(
+    connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition, users: int | None
+) -> Preview:
+    counted = count(connection, target, analysed, users)
+    if not analysed.definition.active:
+        # No write checks it.
+        return Preview(counted, (), "", ())
+    writes: tuple[cost.Write, ...] = ()
+    error = ""
+    try:
+        with _read_only(connection, target):
+            writes = cost.of_writes(connection, target, analysed)
+    except DatabaseError as failure:
+        error, _ = _reason(failure, "estimated")
+    return Preview(
+        counted,
+        writes,
+        error,
+        warnings=tuple(_warnings(connection, target, analysed, writes)),
+        watches=tuple(map(_watch, analysed.watches)),
+        notes=tuple(_notes(analysed)),
+    )
 
 
 def _watch(watched: Watched) -> str:
@@ -221,36 +226,17 @@ def count(
     :param only_new: ask the condition for those alone who lack the badge, as `backfill.award` does. That is cheaper;
         `qualifying` stays None.
     """
-    definition, facts = analysed.definition, qualifying.facts_of_existing_rows(analysed)
-    counted = Count(definition.code, users)
-    if not definition.active:
-        return dataclasses.replace(counted, skipped=backfill.PAUSED)
-    if facts is None:
-        return dataclasses.replace(counted, skipped=backfill.DECIDED_BY_OLD)
-    tables = {facts.table.qualified_name, target.users.qualified_name, target.badges.qualified_name, *facts.tables}
-    if hidden := hidden_tables(connection, target.role, tables):
+    counted = Count(analysed.definition.code, users)
+    facts, skipped = qualifying.facts_of_existing_rows(analysed), backfill.why_skipped(analysed)
+    if facts is None or skipped:
+        return dataclasses.replace(counted, skipped=skipped)
+    if hidden := backfill.tables_with_hidden_rows(connection, target, [analysed]):
         message = f'not counted, as row-level security may hide rows of {", ".join(hidden)} from "{target.role}"'
         return dataclasses.replace(counted, error=message)
-    query = template("operations/preview.sql").format(
-        qualifying=qualifying.query(target, analysed, facts, lacking=only_new),
-        lacks=sql.SQL("true")
-        if only_new
-        else qualifying.lacks(
-            target, definition, sql.Identifier("qualifying", "user_id"), sql.Identifier("qualifying", "thing")
-        ),
-        size=sql.Literal(EXAMPLES),
-    )
     try:
         with _read_only(connection, target):
-            [(qualify, new, awards, lacking, holding)] = fetch(connection, query.as_string())
-            losers: int | None = None
-            losing: Sequence[str] = ()
-            losing_query = qualifying.losing(target, analysed)
-            if losing_query is not None:
-                losing_query = template("operations/preview_losing.sql").format(
-                    losing=losing_query, size=sql.Literal(EXAMPLES)
-                )
-                [(losers, losing)] = fetch(connection, losing_query.as_string())
+            qualify, new, awards, lacking, holding = _count_qualifying(connection, target, analysed, facts, only_new)
+            losers, losing = _count_losing(connection, target, analysed)
         lacking, holding = lacking[:EXAMPLES], holding[: EXAMPLES - len(lacking)]
         names = _names(connection, target, [*lacking, *holding, *losing])
     except DatabaseError as failure:
@@ -266,6 +252,33 @@ def count(
         holder_examples=tuple(names[key] for key in holding),
         loser_examples=tuple(names[key] for key in losing),
     )
+
+
+def _count_qualifying(
+    connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition, facts: Facts, only_new: bool
+) -> tuple[int, int, int, Sequence[str], Sequence[str]]:
+    """The users who qualify, those of them who lack the badge, its awards; examples of those who lack and hold it."""
+    user, thing = sql.Identifier("qualifying", "user_id"), sql.Identifier("qualifying", "thing")
+    lacks = sql.SQL("true") if only_new else qualifying.lacks(target, analysed.definition, user, thing)
+    query = template("operations/preview.sql").format(
+        qualifying=qualifying.query(target, analysed, facts, lacking=only_new),
+        lacks=lacks,
+        size=sql.Literal(EXAMPLES),
+    )
+    [(qualify, new, awards, lacking, holding)] = fetch(connection, query.as_string())
+    return qualify, new, awards, lacking, holding
+
+
+def _count_losing(
+    connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition
+) -> tuple[int | None, Sequence[str]]:
+    """The users who would lose the badge, with examples; None if it cannot be revoked."""
+    losing = qualifying.losing(target, analysed)
+    if losing is None:
+        return None, ()
+    query = template("operations/preview_losing.sql").format(losing=losing, size=sql.Literal(EXAMPLES))
+    [(losers, examples)] = fetch(connection, query.as_string())
+    return losers, examples
 
 
 def _read_only(connection: BaseDatabaseWrapper, target: Target) -> contextlib.AbstractContextManager[None]:

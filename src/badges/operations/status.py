@@ -142,29 +142,46 @@ def survey(connection: BaseDatabaseWrapper, definitions: Sequence[Definition]) -
     left = [
         code for code in stored if code not in declared and (counts[code].holders or not stored[code]["retired_at"])
     ]
-    found = []
-    for code in (*declared, *left):
-        definition, row = declared.get(code), stored.get(code)
-        functions = functions_of(code, installed)
-        triggers = [trigger for function in functions for trigger in function.triggers]
-        count = counts.get(code, holders.HolderCount())
-        failures, pending = numbers.get(code, (0, 0))
-        found.append(
-            BadgeStatus(
-                code=code,
-                name=definition.name if definition else row["name"] if row else "",
-                writes=_writes(wanted(definition) if definition else _wanted_once(row), triggers),
-                levels=tuple(sorted({catalog.level(trigger.type) for trigger in triggers})),
-                problems=tuple(problems(code, definition, row, functions)),
-                holders=count.holders,
-                badges=count.badges,
-                users=count.users,
-                last_award=count.last_award,
-                failures=failures,
-                pending=pending,
-            )
+    return tuple(
+        _status(
+            code,
+            declared.get(code),
+            stored.get(code),
+            functions_of(code, installed),
+            counts.get(code, holders.HolderCount()),
+            numbers.get(code, (0, 0)),
         )
-    return tuple(found)
+        for code in (*declared, *left)
+    )
+
+
+def _status(
+    code: str,
+    definition: Definition | None,
+    stored: Mapping[str, Any] | None,
+    functions: Sequence[InstalledFunction],
+    count: holders.HolderCount,
+    numbers: Sequence[int],
+) -> BadgeStatus:
+    """The status of one badge.
+
+    :param numbers: failures, and pending checks.
+    """
+    triggers = [trigger for function in functions for trigger in function.triggers]
+    failures, pending = numbers
+    return BadgeStatus(
+        code=code,
+        name=definition.name if definition else stored["name"] if stored else "",
+        writes=_writes(wanted(definition) if definition else _wanted_once(stored), triggers),
+        levels=tuple(sorted({catalog.level(trigger.type) for trigger in triggers})),
+        problems=tuple(problems(code, definition, stored, functions)),
+        holders=count.holders,
+        badges=count.badges,
+        users=count.users,
+        last_award=count.last_award,
+        failures=failures,
+        pending=pending,
+    )
 
 
 def functions_of(code: str, installed: Mapping[str, InstalledFunction]) -> list[InstalledFunction]:
@@ -198,51 +215,58 @@ def problems(
     :param triggers: those that it must have, by the analysis; by default those that its definition requires.
     """
     if definition is None:
-        if stored and stored["retired_at"]:
-            since = f"{stored['retired_at']:%Y-%m-%d %H:%M:%S %Z}"
-            message = f"Not declared since {since}: users can no longer earn it, and its holders keep it."
-            yield Problem(message, state=State.RETIRED)
-        else:
-            yield Problem("It is installed, but no longer declared.", _CREATE, state=State.OUT_OF_DATE)
+        yield _undeclared(stored)
         return
     place = definition.source.module or "The badge file"
     if stored is None or stored["retired_at"]:
-        yield Problem(f"{place} declares it, but it is not installed.", _CREATE, state=State.MISSING)
+        yield _missing(f"{place} declares it, but it is not installed.")
         return
-    row = rows.row(definition)
     # The rule is derived from the others.
-    if differing := [key for key, value in row.items() if stored[key] != value and key != "rule"]:
-        message = f"{place} differs from the installed definition: {', '.join(differing)}."
-        yield Problem(message, _CREATE, state=State.OUT_OF_DATE)
+    if differing := [key for key, value in rows.row(definition).items() if stored[key] != value and key != "rule"]:
+        yield _out_of_date(f"{place} differs from the installed definition: {', '.join(differing)}.")
     if not stored["active"]:
         # So it has no triggers.
-        yield Problem(
-            "It is paused (active is false): users cannot earn it, and its holders keep it.", state=State.PAUSED
-        )
+        message = "It is paused (active is false): users cannot earn it, and its holders keep it."
+        yield Problem(message, state=State.PAUSED)
         return
     installed = [trigger for function in functions for trigger in function.triggers]
     missing = [
         each for each in triggers or wanted(definition) if not any(each.is_met_by(trigger) for trigger in installed)
     ]
     for each in missing:
-        yield Problem(f"Its trigger after {each.event} on {each.table} is missing.", _CREATE, state=State.MISSING)
+        yield _missing(f"Its trigger after {each.event} on {each.table} is missing.")
     for function in functions:
-        # No trigger calls badges_catch_up().
-        has_trigger = function.triggers or function.name == "badges_catch_up"
-        if not has_trigger and not any(function.name.startswith(f"badges_{each.event}_") for each in missing):
-            yield Problem(
-                f"The trigger that calls its function {function.name} is missing.", _CREATE, state=State.MISSING
-            )
-        if digest(function.body) != function.metadata.get("body"):
-            yield Problem(f"Its function {function.name} was edited in the database.", _CREATE, state=State.OUT_OF_DATE)
-        elif function.metadata.get("generator") != GENERATOR:
-            yield Problem(
-                f"Its function {function.name} is from another version of the package.",
-                _CREATE,
-                state=State.OUT_OF_DATE,
-            )
+        yield from _function_problems(function, missing)
         for trigger in function.triggers:
             yield from _trigger_problems(trigger)
+
+
+def _undeclared(stored: Mapping[str, Any] | None) -> Problem:
+    if not (stored and stored["retired_at"]):
+        return _out_of_date("It is installed, but no longer declared.")
+    since = f"{stored['retired_at']:%Y-%m-%d %H:%M:%S %Z}"
+    message = f"Not declared since {since}: users can no longer earn it, and its holders keep it."
+    return Problem(message, state=State.RETIRED)
+
+
+def _missing(message: str) -> Problem:
+    return Problem(message, _CREATE, state=State.MISSING)
+
+
+def _out_of_date(message: str) -> Problem:
+    return Problem(message, _CREATE, state=State.OUT_OF_DATE)
+
+
+def _function_problems(function: InstalledFunction, missing: Sequence[Wanted]) -> Iterator[Problem]:
+    """What is wrong with a function, unless one of the triggers that are `missing` explains it."""
+    # No trigger calls badges_catch_up().
+    has_trigger = function.triggers or function.name == "badges_catch_up"
+    if not has_trigger and not any(function.name.startswith(f"badges_{each.event}_") for each in missing):
+        yield _missing(f"The trigger that calls its function {function.name} is missing.")
+    if digest(function.body) != function.metadata.get("body"):
+        yield _out_of_date(f"Its function {function.name} was edited in the database.")
+    elif function.metadata.get("generator") != GENERATOR:
+        yield _out_of_date(f"Its function {function.name} is from another version of the package.")
 
 
 def state_of(wanted: Wanted, triggers: Sequence[InstalledTrigger]) -> str:
@@ -263,7 +287,7 @@ def in_one_line(text: str) -> str:
 def _trigger_problems(trigger: InstalledTrigger) -> Iterator[Problem]:
     place = f"Its trigger {trigger.name} on {trigger.qualified_table}"
     if not trigger.is_plain:
-        yield Problem(f"{place} was changed in the database.", _CREATE, state=State.OUT_OF_DATE)
+        yield _out_of_date(f"{place} was changed in the database.")
     if trigger.enabled in "DR":
         message = f"{place} is disabled." if trigger.is_disabled else f"{place} is enabled on replicas only."
         statement = sql.SQL("ALTER TABLE {} ENABLE TRIGGER {};").format(

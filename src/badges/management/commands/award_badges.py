@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -38,12 +38,12 @@ class Command(BadgesCommand):
 
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])
-        is_empty = False
+        codes = options["codes"]
         if options["late"] and not options["settle"]:
-            options["codes"] = backfill.needing_catch_up(connection, definitions, source, options["codes"])
-            is_empty = not options["codes"]
+            codes = backfill.needing_catch_up(connection, definitions, source, codes)
+        is_empty = options["late"] and not codes
         if not (options["yes"] or options["dry_run"] or options["settle"] or is_empty):
-            brake.before_award(connection, definitions, source, options["codes"])
+            brake.before_award(connection, definitions, source, codes)
         if not options["dry_run"]:
             self._settle(connection)
         if options["settle"]:
@@ -51,17 +51,22 @@ class Command(BadgesCommand):
         if is_empty:
             self.stdout.write(self.style.SUCCESS("No badge needs catch-up."))
             return
-        target = describe_target(connection)
-        for failure in catalog.failures(connection, target):
-            if not options["codes"] or failure.code in options["codes"]:
-                self.stdout.write(self.style.WARNING(f"  {failure}"))
+        self._warn(connection, codes)
         if options["dry_run"]:
-            self._preview(preview.of_chosen(connection, definitions, source, options["codes"]))
-            return
+            self._preview(preview.of_chosen(connection, definitions, source, codes))
+        else:
+            self._award(backfill.award(connection, definitions, source, codes, quiet=options["quiet"]))
+
+    def _warn(self, connection: BaseDatabaseWrapper, codes: Sequence[str]) -> None:
+        for failure in catalog.failures(connection, describe_target(connection)):
+            if not codes or failure.code in codes:
+                self.stdout.write(self.style.WARNING(f"  {failure}"))
+
+    def _award(self, backfilling: Iterator[backfill.BackfillProgress]) -> None:
         self.said = time.monotonic()
         total, failed = 0, []
         try:
-            for progress in backfill.award(connection, definitions, source, options["codes"], quiet=options["quiet"]):
+            for progress in backfilling:
                 self._show(progress)
                 if progress.is_done:
                     total += progress.awarded
