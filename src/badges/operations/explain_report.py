@@ -197,8 +197,8 @@ class Explanation:
     def as_text(self) -> str:
         """For people."""
         who, what = f"{self.username} (user {self.user})", f'"{self.name}" ({self.code})'
-        if self._is_of_things:
-            lines = list(self._things_lines(f"{who} {{}} {what}"))
+        if self._lists_subjects:
+            lines = list(self._subject_lines(f"{who} {{}} {what}"))
         else:
             of_thing = f" for {self.per} {self.thing}" if self.thing else ""
             if self.holdings:
@@ -209,7 +209,7 @@ class Explanation:
         if self.progress:
             lines.append(
                 f"  Progress: {self.progress}"
-                + (", the best of all subjects" if self.per and self._is_of_things else "")
+                + (", the best of all subjects" if self.per and self._lists_subjects else "")
             )
         lines += self._check_lines()
         if self.events:
@@ -221,7 +221,7 @@ class Explanation:
         return "\n".join(map(status.in_one_line, lines))
 
     @property
-    def _is_of_things(self) -> bool:
+    def _lists_subjects(self) -> bool:
         """All subjects are shown. Under an earlier rule, the badge may have been awarded per subject."""
         return self.thing is None and (bool(self.per) or len(self.holdings) > 1)
 
@@ -229,7 +229,7 @@ class Explanation:
     def _is_paused(self) -> bool:
         return any(problem.state is State.PAUSED for problem in self.problems)
 
-    def _things_lines(self, sentence: str) -> Iterator[str]:
+    def _subject_lines(self, sentence: str) -> Iterator[str]:
         if not self.holdings:
             yield f"{sentence.format('does not hold')} for any {self.per}."
             yield from self._gone_lines()
@@ -277,14 +277,14 @@ class Explanation:
                 yield f"  Revoked: {of_thing}at {_time(last.at)}, {last.origin}"
 
     def _check_lines(self) -> Iterator[str]:
-        is_open = not self.is_held or self.is_revocable or self._is_of_things
+        is_open = not self.is_held or self.is_revocable or self._lists_subjects
         if self.condition and is_open:
             yield f"  Condition: {' '.join(self.condition.split())}"
         if self.condition and is_open and not self._is_paused:
             for number, watching in enumerate(self.watched):
                 yield f"  Checked after: {watching}" if not number else f"    and after: {watching}"
             yield from (f"  Not noticed: {sentence}" for sentence in self.unnoticed)
-        if self.condition and (not self.is_held or self._is_of_things):
+        if self.condition and (not self.is_held or self._lists_subjects):
             yield f"  Now: {self._verdict()}"
             # One line is enough where all rows have the same value for the same reason.
             is_one = len(self.rows) <= 1 and not any(row.columns or row.thing for row in self.rows)
@@ -300,10 +300,10 @@ class Explanation:
         yield from (f"  Failed: {failure}" for failure in self.failures if is_open or self.error)
 
     def _whole_lines(self) -> Iterator[str]:
-        if self.error and self.is_held and not self._is_of_things:
+        if self.error and self.is_held and not self._lists_subjects:
             yield f"  Now: it fails: {self.error}"
         shown = self.as_a_whole
-        if self._is_of_things and len(shown) > 1:
+        if self._lists_subjects and len(shown) > 1:
             # Subjects for which it is true are not listed.
             shown = {thing: value for thing, value in shown.items() if not value}
             if not shown:
