@@ -24,7 +24,7 @@ from badges.queries import timeline
 
 STATES = {
     State.MISSING: _("missing"),
-    State.OUT_OF_DATE: _("not in line"),
+    State.OUT_OF_DATE: _("out of date"),
     State.DISABLED: _("disabled"),
     State.PAUSED: _("paused"),
     State.RETIRED: _("retired"),
