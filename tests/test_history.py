@@ -308,7 +308,7 @@ def test_disabled_trigger(declare, badge_file, execute, user):
     sentence = "The trigger badges_add_awarded on public.badges_badge is disabled"
     assert f"{sentence}: the history is not written.\n" in errors.getvalue()
     call_command("check", databases=["default"], stderr=(errors := io.StringIO()))
-    assert f'{sentence} in the database "default": the history is not written.' in errors.getvalue()
+    assert f'In the database "default": {sentence}: the history is not written.' in errors.getvalue()
     execute(ROW, [user.pk, "first"])
     assert not BadgeEvent.objects.exists()
 

@@ -143,12 +143,7 @@ def _check_plan(alias: str, source: str, drafted: Plan) -> Iterator[CheckMessage
         )
     yield from _check_failures(alias, drafted.failures)
     for trigger in drafted.disabled:
-        name, _, table = trigger.partition(" on ")
-        yield Warning(
-            f'The trigger {trigger} is disabled in the database "{alias}": {catalog.loss(name)}.',
-            hint=f"ALTER TABLE {table} ENABLE TRIGGER {name}; and {catalog.made_good(name)} for what was missed.",
-            id="badges.W005",
-        )
+        yield Warning(f'In the database "{alias}": {trigger.message}', hint=trigger.hint, id="badges.W005")
     for finding in drafted.findings:
         yield Warning(f'In the database "{alias}": {finding.message}', hint=finding.hint, id=finding.id)
 

@@ -67,20 +67,6 @@ def is_after(type_: int, event: str) -> bool:
     return type_ | _ROW == trigger_type(event, Level.ROW)
 
 
-def loss(trigger: str) -> str:
-    """The consequence of a disabled trigger of this name."""
-    return "the history is not written" if _writes_history(trigger) else "its badges are not awarded"
-
-
-def made_good(trigger: str) -> str:
-    """The command, or the page, that makes up for it."""
-    return "docs/history.md" if _writes_history(trigger) else "award_badges"
-
-
-def _writes_history(trigger: str) -> bool:
-    return trigger.startswith(("badges_add_", "badges_keep_"))
-
-
 def trigger_type(event: str, level: Level) -> int:
     """`tgtype` of an AFTER trigger."""
     return _EVENTS[event] | (_ROW if level is Level.ROW else 0)

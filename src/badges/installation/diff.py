@@ -16,6 +16,7 @@ from badges.installation import catalog, rows
 from badges.installation.types import (
     NO_LOCK,
     Action,
+    DisabledTrigger,
     InstalledFunction,
     InstalledTrigger,
     Plan,
@@ -60,11 +61,23 @@ def compare(
     )
 
 
-def _disabled(wanted: Compiled, installed: Mapping[str, InstalledFunction]) -> Iterator[str]:
+def _disabled(wanted: Compiled, installed: Mapping[str, InstalledFunction]) -> Iterator[DisabledTrigger]:
     for each in wanted.all_triggers:
         for trigger in installed[each.name].triggers if each.name in installed else ():
             if trigger.is_disabled:
-                yield f"{trigger.name} on {trigger.qualified_table}"
+                yield _disabled_trigger(trigger)
+
+
+def _disabled_trigger(trigger: InstalledTrigger) -> DisabledTrigger:
+    place = f"{trigger.name} on {trigger.qualified_table}"
+    loss, makes_up = "its badges are not awarded", "run `python manage.py award_badges`"
+    if trigger.writes_history:
+        loss, makes_up = "the history is not written", "see docs/history.md"
+    return DisabledTrigger(
+        f"The trigger {place} is disabled: {loss}.",
+        f"{trigger.enabling} For the writes in between, {makes_up}.",
+        trigger=place,
+    )
 
 
 def _definition_steps(

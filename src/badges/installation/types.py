@@ -102,14 +102,21 @@ class Finding(Notice):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class DisabledTrigger(Notice):
+    """A trigger that is disabled, and stays so."""
+
+    trigger: str = dataclasses.field(kw_only=True)
+    """Its name and its table."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
     """The steps that bring the database in sync with the badge file; none if it is in sync."""
 
     steps: tuple[Step, ...]
     badges: int
     triggers: int
-    disabled: tuple[str, ...] = ()
-    """Disabled triggers: they stay disabled, and their badges are not awarded."""
+    disabled: tuple[DisabledTrigger, ...] = ()
     failures: tuple[RecordedFailure, ...] = ()
     """Conditions that failed since `award_badges` last went well."""
     findings: tuple[Finding, ...] = ()
@@ -123,7 +130,7 @@ class Plan:
             "in_line": self.is_empty,
             "badges": self.badges,
             "triggers": self.triggers,
-            "disabled": list(self.disabled),
+            "disabled": [each.trigger for each in self.disabled],
             "failures": [
                 {
                     **dataclasses.asdict(failure),
@@ -171,6 +178,19 @@ class InstalledTrigger:
     @property
     def qualified_table(self) -> str:
         return f"{self.schema}.{self.table}"
+
+    @property
+    def writes_history(self) -> bool:
+        return self.name.startswith(("badges_add_", "badges_keep_"))
+
+    @property
+    def enabling(self) -> str:
+        """The statement that enables it."""
+        return (
+            sql.SQL("ALTER TABLE {} ENABLE TRIGGER {};")
+            .format(self.table_identifier, sql.Identifier(self.name))
+            .as_string()
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg import sql
 
 from badges.database import fetch, template
 from badges.definitions.types import Definition, TriggerEvent
@@ -290,10 +289,7 @@ def _trigger_problems(trigger: InstalledTrigger) -> Iterator[Problem]:
         yield _out_of_date(f"{place} was changed in the database.")
     if trigger.enabled in "DR":
         message = f"{place} is disabled." if trigger.is_disabled else f"{place} is enabled on replicas only."
-        statement = sql.SQL("ALTER TABLE {} ENABLE TRIGGER {};").format(
-            trigger.table_identifier, sql.Identifier(trigger.name)
-        )
-        yield Problem(message, statement.as_string(), state=State.DISABLED)
+        yield Problem(message, trigger.enabling, state=State.DISABLED)
 
 
 def _wanted_once(stored: Mapping[str, Any] | None) -> tuple[Wanted, ...]:

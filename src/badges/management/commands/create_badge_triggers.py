@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges.installation import catalog, executor, transactions
+from badges.installation import executor, transactions
 from badges.installation.types import NO_LOCK, Action, Plan
 from badges.management.commands._base import BadgesCommand, count
 from badges.operations import brake, preview
@@ -98,9 +98,7 @@ class Command(BadgesCommand):
         self._warn(drafted)
 
     def _warn(self, drafted: Plan) -> None:
-        for trigger in drafted.disabled:
-            self.stderr.write(self.style.WARNING(f"  The trigger {trigger} is disabled: {catalog.loss(trigger)}."))
-        for finding in drafted.findings:
+        for finding in (*drafted.disabled, *drafted.findings):
             self.stderr.write(self.style.WARNING(f"  {finding.message}\n      {finding.hint}"))
         for failure in drafted.failures:
             self.stderr.write(self.style.WARNING(f"  {failure}"))
