@@ -70,7 +70,7 @@ NOT_JSON = {
         "line 1, column 22: this is not JSON: Expecting ',' delimiter.\n"
         '    [{"condition": "NEW."title" = 1"}]\n'
         "                         ^\n"
-        '    A double quote inside a text is written \\".',
+        '    Write a double quote inside a string as \\".',
     ),
     "bracket not closed": Case(
         '[{"name": "x"}',
@@ -84,7 +84,7 @@ NOT_JSON = {
         "line 1, column 3: this is not JSON: Expecting property name enclosed in double quotes.\n"
         "    [{'name': 'x'}]\n"
         "      ^\n"
-        '    Texts stand between double quotes (").',
+        '    Put strings between double quotes (").',
     ),
     "comment": Case(
         "[\n  // the first badge\n  {}]",
@@ -98,21 +98,21 @@ NOT_JSON = {
         "line 1, column 21: this is not JSON: Invalid control character at.\n"
         '    [{"condition": "true\n'
         "                        ^\n"
-        "    A text stands on one line; a line break in it is written \\n, a tab \\t.",
+        "    A string is on one line; write a line break as \\n, a tab as \\t.",
     ),
     "backslash in a condition": Case(
         r'[{"condition": "NEW.title ~ ' + r"'\d'" + '"}]',
         "line 1, column 30: this is not JSON: Invalid \\escape.\n"
         '    [{"condition": "NEW.title ~ \'\\d\'"}]\n'
         "                                 ^\n"
-        "    A backslash in a text is written \\\\.",
+        "    Write a backslash in a string as \\\\.",
     ),
     "text not closed": Case(
         '[{"name": "x}]',
         "line 1, column 11: this is not JSON: Unterminated string starting at.\n"
         '    [{"name": "x}]\n'
         "              ^\n"
-        '    The double quote (") that ends the text is missing.',
+        '    The double quote (") that ends the string is missing.',
     ),
     "missing colon": Case(
         '[{"name" "x"}]',
@@ -133,7 +133,7 @@ NOT_JSON = {
         "line 1, column 13: this is not JSON: Expecting value.\n"
         '    [{"secret": True}]\n'
         "                ^\n"
-        '    A value is a text between double quotes ("), a number, true, false, null or a list.',
+        '    A value is a string between double quotes ("), a number, true, false, null or a list.',
     ),
     "two lists": Case(
         "[]\n[]",
@@ -156,13 +156,13 @@ NOT_A_LIST = {
         entry("x"), "A badge file is a list of badges; found an object.\n    Put the badges between [ and ]."
     ),
     "null": Case(None, "A badge file is a list of badges; found null.\n    Put the badges between [ and ]."),
-    "text": Case("x", 'A badge file is a list of badges; found the text "x".\n    Put the badges between [ and ].'),
+    "text": Case("x", 'A badge file is a list of badges; found the string "x".\n    Put the badges between [ and ].'),
 }
 
 FAULTY_BADGES = {
     "not an object": Case(
         ["collector"],
-        'badge 1 of the file: a badge is an object between { and }; found the text "collector".\n'
+        'badge 1 of the file: a badge is an object between { and }; found the string "collector".\n'
         f"    A badge needs {ALL_KEYS}.",
     ),
     **{
@@ -195,39 +195,41 @@ FAULTY_BADGES = {
     ),
     "texts empty": Case(
         [entry("x", name="", condition="", trigger_table=" ", user_field="\n")],
-        'badge "x", name: the text is empty.\n    Write the name that people see.\n'
-        'badge "x", condition: the text is empty.\n'
+        'badge "x", name: the string is empty.\n    Write the name that people see.\n'
+        'badge "x", condition: the string is empty.\n'
         '    Write what may follow SELECT and gives true or false; "true" awards at once.\n'
-        'badge "x", trigger_table: the text is empty.\n    Name the table whose changes cause the check.\n'
-        'badge "x", user_field: the text is empty.\n    Name the column of the table that holds the user.',
+        'badge "x", trigger_table: the string is empty.\n    Name the table whose changes cause the check.\n'
+        'badge "x", user_field: the string is empty.\n    Name the column of the table that holds the user.',
     ),
     "code empty": Case(
         [{**entry("x"), "code": ""}],
-        "badge 1 of the file, code: the text is empty.\n    Write a code that no other badge has.",
+        "badge 1 of the file, code: the string is empty.\n    Write a code that no other badge has.",
     ),
     "texts of another type": Case(
         [entry("x", name=None, condition=True, trigger_table=["dummy_sketch"], user_field={"column": "user_id"})],
-        'badge "x", name: a text is needed; found null.\n    Texts stand between double quotes (").\n'
-        'badge "x", condition: a text is needed; found true.\n    Texts stand between double quotes (").\n'
-        'badge "x", trigger_table: a text is needed; found a list.\n    Texts stand between double quotes (").\n'
-        'badge "x", user_field: a text is needed; found an object.\n    Texts stand between double quotes (").',
+        'badge "x", name: a string is needed; found null.\n    Put strings between double quotes (").\n'
+        'badge "x", condition: a string is needed; found true.\n    Put strings between double quotes (").\n'
+        'badge "x", trigger_table: a string is needed; found a list.\n    Put strings between double quotes (").\n'
+        'badge "x", user_field: a string is needed; found an object.\n    Put strings between double quotes (").',
     ),
     "code of another type": Case(
         [{**entry("x"), "code": 5}],
-        'badge 1 of the file, code: a text is needed; found the number 5.\n    Texts stand between double quotes (").',
+        "badge 1 of the file, code: a string is needed; found the number 5.\n"
+        '    Put strings between double quotes (").',
     ),
     "optional texts of another type": Case(
         [entry("x", description=1.5, category=[], image=False)],
-        'badge "x", description: a text is needed; found the number 1.5.\n    Texts stand between double quotes (").\n'
-        'badge "x", category: a text is needed; found a list.\n    Texts stand between double quotes (").\n'
-        'badge "x", image: a text is needed; found false.\n    Texts stand between double quotes (").',
+        'badge "x", description: a string is needed; found the number 1.5.\n'
+        '    Put strings between double quotes (").\n'
+        'badge "x", category: a string is needed; found a list.\n    Put strings between double quotes (").\n'
+        'badge "x", image: a string is needed; found false.\n    Put strings between double quotes (").',
     ),
     "numbers of another type": Case(
         [entry("x", points="10", position=True), entry("y", points=1.5, position=None)],
-        'badge "x", points: a whole number is needed; found the text "10".\n    Numbers stand without quotes.\n'
-        'badge "x", position: a whole number is needed; found true.\n    Numbers stand without quotes.\n'
-        'badge "y", points: a whole number is needed; found the number 1.5.\n    Numbers stand without quotes.\n'
-        'badge "y", position: a whole number is needed; found null.\n    Numbers stand without quotes.',
+        'badge "x", points: a whole number is needed; found the string "10".\n    Write numbers without quotes.\n'
+        'badge "x", position: a whole number is needed; found true.\n    Write numbers without quotes.\n'
+        'badge "y", points: a whole number is needed; found the number 1.5.\n    Write numbers without quotes.\n'
+        'badge "y", position: a whole number is needed; found null.\n    Write numbers without quotes.',
     ),
     "numbers too large": Case(
         [entry("x", points=2**31, position=-(2**31) - 1)],
@@ -238,27 +240,27 @@ FAULTY_BADGES = {
     ),
     "secret of another type": Case(
         [entry("x", secret="yes"), entry("y", secret=1)],
-        'badge "x", secret: true or false is needed; found the text "yes".\n    Both stand without quotes.\n'
-        'badge "y", secret: true or false is needed; found the number 1.\n    Both stand without quotes.',
+        'badge "x", secret: true or false is needed; found the string "yes".\n    Write it without quotes.\n'
+        'badge "y", secret: true or false is needed; found the number 1.\n    Write it without quotes.',
     ),
     "event misspelt": Case(
         [entry("x", trigger_condition="insrt")],
-        f'badge "x", trigger_condition: found the text "insrt".\n    Did you mean "insert"? {EVENTS}',
+        f'badge "x", trigger_condition: found the string "insrt".\n    Did you mean "insert"? {EVENTS}',
     ),
     "event unknown": Case(
         [entry("x", trigger_condition="truncate")],
-        f'badge "x", trigger_condition: found the text "truncate".\n    {EVENTS}',
+        f'badge "x", trigger_condition: found the string "truncate".\n    {EVENTS}',
     ),
     "events in one text": Case(
         [entry("x", trigger_condition="insert, update")],
-        f'badge "x", trigger_condition: found the text "insert, update".\n    {EVENTS}',
+        f'badge "x", trigger_condition: found the string "insert, update".\n    {EVENTS}',
     ),
     "event of another type": Case(
         [entry("x", trigger_condition={"event": "insert"})],
         f'badge "x", trigger_condition: found an object.\n    {EVENTS}',
     ),
     "event empty": Case(
-        [entry("x", trigger_condition="")], f'badge "x", trigger_condition: found the text "".\n    {EVENTS}'
+        [entry("x", trigger_condition="")], f'badge "x", trigger_condition: found the string "".\n    {EVENTS}'
     ),
     "no events": Case(
         [entry("x", trigger_condition=[])], f'badge "x", trigger_condition: the list is empty.\n    {EVENTS}'
@@ -274,14 +276,14 @@ FAULTY_BADGES = {
     ),
     "NUL": Case(
         [entry("x", name="a\0b", image="\0")],
-        'badge "x", name: PostgreSQL\'s texts cannot hold the character NUL (\\u0000).\n    Remove it.\n'
-        'badge "x", image: PostgreSQL\'s texts cannot hold the character NUL (\\u0000).\n    Remove it.',
+        'badge "x", name: PostgreSQL cannot store the character NUL (\\u0000) in a text.\n    Remove it.\n'
+        'badge "x", image: PostgreSQL cannot store the character NUL (\\u0000) in a text.\n    Remove it.',
     ),
     "lone surrogate": Case(
         [entry("x\ud83c", name="X", condition="'\udf96' = NEW.title")],
-        'badge "x\\ud83c", code: the text holds half of a surrogate pair, which is no character.\n'
+        'badge "x\\ud83c", code: the string has half of a surrogate pair, which is not a character.\n'
         "    Remove it, or write its other half.\n"
-        'badge "x\\ud83c", condition: the text holds half of a surrogate pair, which is no character.\n'
+        'badge "x\\ud83c", condition: the string has half of a surrogate pair, which is not a character.\n'
         "    Remove it, or write its other half.",
     ),
     "code used twice": Case(
@@ -335,18 +337,19 @@ FAULTY_RULES = {
     ),
     "condition and progress": Case(
         [counted(condition="true")],
-        'badge "x", condition: there is a "progress" as well, from which the condition would follow.\n'
+        'badge "x", condition: it cannot be combined with "progress", from which the condition follows.\n'
         f"    {CONDITION_TOO}",
     ),
     "condition and goal": Case(
         [rule("x", goal=5)],
-        f'badge "x", condition: there is a "goal" as well, from which the condition would follow.\n    {CONDITION_TOO}',
+        f'badge "x", condition: it cannot be combined with "goal", from which the condition follows.\n'
+        f"    {CONDITION_TOO}",
     ),
     "goals that are no numbers": Case(
         [counted(goal="5"), counted(code="y", goal=True), counted(code="z", goal=None)],
-        'badge "x", goal: a number is needed; found the text "5".\n    Numbers stand without quotes.\n'
-        'badge "y", goal: a number is needed; found true.\n    Numbers stand without quotes.\n'
-        'badge "z", goal: a number is needed; found null.\n    Numbers stand without quotes.',
+        'badge "x", goal: a number is needed; found the string "5".\n    Write numbers without quotes.\n'
+        'badge "y", goal: a number is needed; found true.\n    Write numbers without quotes.\n'
+        'badge "z", goal: a number is needed; found null.\n    Write numbers without quotes.',
     ),
     "goal too large": Case(
         [counted(goal=10**30)],
@@ -358,7 +361,7 @@ FAULTY_RULES = {
         'badge "x", goal: found the number 1E-11.\n    A goal has at most 30 digits before the point and 10 behind it.',
         schema_can_tell=False,
     ),
-    "progress empty": Case([counted(progress=" ")], f'badge "x", progress: the text is empty.\n    {NO_PROGRESS}'),
+    "progress empty": Case([counted(progress=" ")], f'badge "x", progress: the string is empty.\n    {NO_PROGRESS}'),
     "levels of another type": Case(
         [{**levelled(), "levels": {}}],
         "badge 1 of the file, levels: a list is needed; found an object.\n    Put the levels between [ and ].",
@@ -373,7 +376,7 @@ FAULTY_RULES = {
     ),
     "levels beside a code, a goal and a condition": Case(
         [levelled({"code": "q", "goal": 1}, code="x", goal=5, condition="true")],
-        'badge "x", condition: there is a "progress" as well, from which the condition would follow.\n'
+        'badge "x", condition: it cannot be combined with "progress", from which the condition follows.\n'
         f"    {CONDITION_TOO}\n"
         'badge "x", code: a badge with levels has no code of its own.\n    Each of its levels has one.\n'
         'badge "x", goal: a badge with levels has no goal of its own.\n    Each of its levels has one.',
@@ -387,13 +390,13 @@ FAULTY_RULES = {
                 {"code": "d", "goal": 5, "condition": "true", "colour": 1},
             )
         ],
-        'badge 1 of the file, level 1: a level is an object between { and }; found the text "a".\n'
+        'badge 1 of the file, level 1: a level is an object between { and }; found the string "a".\n'
         "    A level needs code, goal.\n"
         'badge 1 of the file, level 2: the key "code" is missing.\n    A level needs code, goal.\n'
         'badge 1 of the file, level 2: the key "goal" is missing.\n    A level needs code, goal.\n'
         'badge "c", gaol: there is no such key.\n    Did you mean "goal"?\n'
-        'badge "c", goal: a number is needed; found the text "5".\n    Numbers stand without quotes.\n'
-        'badge "d", condition: a level has no such key.\n    It stands in the badge, for all its levels.\n'
+        'badge "c", goal: a number is needed; found the string "5".\n    Write numbers without quotes.\n'
+        'badge "d", condition: a level has no such key.\n    Set it in the badge, for all of its levels.\n'
         f'badge "d", colour: there is no such key.\n    The keys are {LEVEL_KEYS}.',
     ),
     "goals that do not rise": Case(
@@ -417,7 +420,7 @@ FAULTY_RULES = {
     "triggers beside the keys for one": Case(
         [{**entry("x"), "triggers": [SKETCHES]}],
         "".join(
-            f'badge "x", {key}: there are "triggers" as well, which say the same.\n    Keep one of them.\n'
+            f'badge "x", {key}: it cannot be combined with "triggers".\n    Keep one of them.\n'
             for key in ("trigger_condition", "trigger_table", "user_field")
         ).rstrip(),
     ),
@@ -428,28 +431,28 @@ FAULTY_RULES = {
     "no triggers": Case([triggered()], f'badge "x", triggers: the list is empty.\n    {TRIGGER}'),
     "faulty triggers": Case(
         [triggered("dummy_sketch", {"tabel": "t", "on": []}, {**SKETCHES, "table": " ", "on": ["insrt"]})],
-        'badge "x", triggers 1: a trigger is an object between { and }; found the text "dummy_sketch".\n'
+        'badge "x", triggers 1: a trigger is an object between { and }; found the string "dummy_sketch".\n'
         f"    {TRIGGER}\n"
         'badge "x", triggers 2, tabel: there is no such key.\n    Did you mean "table"?\n'
         f'badge "x", triggers 2: the key "user_field" is missing.\n    {TRIGGER}\n'
         f'badge "x", triggers 2, on: the list is empty.\n    {EVENTS}\n'
-        'badge "x", triggers 3, table: the text is empty.\n    Name the table whose changes cause the check.\n'
-        f'badge "x", triggers 3, on: found the text "insrt".\n    Did you mean "insert"? {EVENTS}',
+        'badge "x", triggers 3, table: the string is empty.\n    Name the table whose changes cause the check.\n'
+        f'badge "x", triggers 3, on: found the string "insrt".\n    Did you mean "insert"? {EVENTS}',
     ),
     "translations of another type": Case(
         [entry("x", translations=[]), entry("y", translations={"de": "Sammler"})],
         f'badge "x", translations: an object is needed; found a list.\n    {TRANSLATION}\n'
-        f'badge "y", translations de: an object is needed; found the text "Sammler".\n    {TRANSLATION}',
+        f'badge "y", translations de: an object is needed; found the string "Sammler".\n    {TRANSLATION}',
     ),
     "faulty translations": Case(
         [entry("x", translations={"de_DE": {}, "fr": {"nom": "X", "Name": "X", "description": 5}, "nl": {"name": ""}})],
-        'badge "x", translations de_DE: this is no language code.\n'
+        'badge "x", translations de_DE: this is not a language code.\n'
         '    Write one as Django does, such as "de" or "pt-br".\n'
         'badge "x", translations fr, nom: there is no such key.\n    The keys are name, description.\n'
         'badge "x", translations fr, Name: there is no such key.\n    Did you mean "name"?\n'
-        'badge "x", translations fr, description: a text is needed; found the number 5.\n'
-        '    Texts stand between double quotes (").\n'
-        'badge "x", translations nl, name: the text is empty.\n    Write the name that people see.',
+        'badge "x", translations fr, description: a string is needed; found the number 5.\n'
+        '    Put strings between double quotes (").\n'
+        'badge "x", translations nl, name: the string is empty.\n    Write the name that people see.',
     ),
     "language given twice": Case(
         [entry("x", translations={"pt-BR": {"name": "X"}, "pt-br": {"name": "Y"}})],
@@ -458,10 +461,11 @@ FAULTY_RULES = {
     ),
     "texts and flags of another type": Case(
         [entry("x", per=1, revocable="yes", active=1, expires_after=90)],
-        'badge "x", per: a text is needed; found the number 1.\n    Texts stand between double quotes (").\n'
-        'badge "x", revocable: true or false is needed; found the text "yes".\n    Both stand without quotes.\n'
-        'badge "x", active: true or false is needed; found the number 1.\n    Both stand without quotes.\n'
-        'badge "x", expires_after: a text is needed; found the number 90.\n    Texts stand between double quotes (").',
+        'badge "x", per: a string is needed; found the number 1.\n    Put strings between double quotes (").\n'
+        'badge "x", revocable: true or false is needed; found the string "yes".\n    Write it without quotes.\n'
+        'badge "x", active: true or false is needed; found the number 1.\n    Write it without quotes.\n'
+        'badge "x", expires_after: a string is needed; found the number 90.\n'
+        '    Put strings between double quotes (").',
     ),
 }
 FAULTY_BADGES |= FAULTY_RULES

@@ -228,7 +228,7 @@ def test_award_for_a_thing(site, boss, client):
 
 
 def test_not_in_line(site, boss, client, execute):
-    """Where the functions are missing, the remedy is a message."""
+    """Where the functions are missing, the hint is a message."""
     badge = Badge.objects.get()
     execute("ALTER FUNCTION badges_award RENAME TO badges_award_away")
     execute("ALTER FUNCTION badges_revoke RENAME TO badges_revoke_away")

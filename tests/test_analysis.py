@@ -81,7 +81,7 @@ def test_numbers_are_progress(progress):
         ("true", "the progress gives boolean; a goal needs a number.\n    Count something, or cast it."),
         (
             "count(*)",
-            ("the progress aggregates without FROM, so it sees the changed row alone.\n"
+            ("the progress aggregates without FROM, so it sees only the changed row.\n"
             "    Say which rows: count(*) FROM a_table WHERE user_id = NEW.user_id"),
         ),
         (
@@ -93,7 +93,7 @@ def test_numbers_are_progress(progress):
         (
             "SELECT 1",
             ('syntax error at or near "SELECT"\n    SELECT 1\n    ^\n'
-            "    A progress begins behind SELECT: leave that out."),
+            "    Write the progress without SELECT."),
         ),
         (
             "hit_viewz",
@@ -227,15 +227,15 @@ FAULTY_NAMES = {
     "no time left": (
         entry("x", expires_after="0 days"),
         (
-            'badge "x", expires_after: after "0 days" no badge would be left.\n'
-            "    Write an interval that is longer than nothing and has an end; without one, badges stay."
+            'badge "x", expires_after: a badge that ends after "0 days" would never be held.\n'
+            "    Write a positive, finite interval; leave the key out for badges that stay."
         ),
     ),
     "time that runs backwards": (
         entry("x", expires_after="-1 year"),
         (
-            'badge "x", expires_after: after "-1 year" no badge would be left.\n'
-            "    Write an interval that is longer than nothing and has an end; without one, badges stay."
+            'badge "x", expires_after: a badge that ends after "-1 year" would never be held.\n'
+            "    Write a positive, finite interval; leave the key out for badges that stay."
         ),
     ),
     "beyond all times": (

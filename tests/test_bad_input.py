@@ -256,7 +256,7 @@ NAMES = errors(
         condition: column "Ada" does not exist
             title = "Ada"
                     ^
-            Texts stand between single quotes ('); double quotes are for names.""",
+            Put strings between single quotes ('); double quotes are for names.""",
     ),
     unknown_table_in_the_condition=(
         {"condition": "count(*) > 5 FROM dummy_skech"},
@@ -293,7 +293,7 @@ ONE_EXPRESSION = "Write one expression; AND and OR join several."
 ONE_COLUMN = "the condition must give one column: subquery must return only one column."
 STATEMENTS = "the condition holds several statements."
 FROM = "Say which rows: count(*) >= 5 FROM a_table WHERE user_id = NEW.user_id"
-AGGREGATE = "the condition aggregates without FROM, so it sees the changed row alone."
+AGGREGATE = "the condition aggregates without FROM, so it sees only the changed row."
 PARAMETER = "A condition has no parameters; NEW and OLD hold the changed row."
 COMPARE = "Compare it with something."
 NO_BOOLEAN = "a badge needs true or false."
@@ -306,7 +306,7 @@ CONDITIONS = errors(
     begins_with_SELECT=(
         "⌃SELECT true",
         'syntax error at or near "SELECT"',
-        "A condition begins behind SELECT: leave that out.",
+        "Write the condition without SELECT.",
     ),
     number=("hit_views", f"the condition gives integer; {NO_BOOLEAN}", COMPARE),
     text=("'t'", f"the condition gives text; {NO_BOOLEAN}", COMPARE),
@@ -372,7 +372,7 @@ CONDITIONS = errors(
         "there is no parameter $1",
         PARAMETER,
     ),
-    NEW_in_quotes=('⌃"NEW".hit_views > 5', 'missing FROM-clause entry for table "NEW"', "NEW stands without quotes."),
+    NEW_in_quotes=('⌃"NEW".hit_views > 5', 'missing FROM-clause entry for table "NEW"', "Write NEW without quotes."),
     literal_of_another_type=("hit_views > ⌃'many'", 'invalid input syntax for type integer: "many"', ""),
     third_line=("true\n  AND true\n  AND ⌃AND true\n  AND true", 'syntax error at or near "AND"', ""),
     line_ends_of_Windows=("true\r\n  AND ⌃AND true\r\n", 'syntax error at or near "AND"', ""),
@@ -504,7 +504,7 @@ RELATIONS = errors(
         "CREATE TEMPORARY TABLE x (user_id int)",
         "x",
         "a temporary table; it cannot be watched",
-        "It is gone at the end of the session that made it.",
+        "It disappears at the end of the session that created it.",
     ),
     system_table=(
         "SELECT",
@@ -701,8 +701,8 @@ MISSING_RIGHTS = {
     "make temporary tables": (
         [ROLE_MAKES_TEMPORARY_TABLES],
         (
-            'database "{database}": the role "badges_limited" may not make the temporary tables on which conditions '
-            'are tried.\n    Needed: GRANT TEMPORARY ON DATABASE "{database}" TO "badges_limited";'
+            'database "{database}": the role "badges_limited" may not create the temporary tables on which '
+            'conditions are tried.\n    Needed: GRANT TEMPORARY ON DATABASE "{database}" TO "badges_limited";'
         ),
     ),
     "read the definitions": (

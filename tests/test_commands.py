@@ -288,7 +288,7 @@ def test_plan(declare, badge_file):
 
 
 def test_check(declare, badge_file):
-    """Exit code 1 and the remedy if anything would change; silence about it otherwise."""
+    """Exit code 1 and the hint if anything would change; silence about it otherwise."""
     badge_file(FIRST)
     returncode, output = fail("create_badge_triggers", "--check")
     assert returncode == 1

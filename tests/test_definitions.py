@@ -59,6 +59,16 @@ def test_names_before_1_0():
     assert exceptions.NotInLine is exceptions.OutOfDate
 
 
+def test_errors_count_for_the_places_around_them():
+    """An error that is added at a place within another one is in both, with the whole path and the badge's number."""
+    errors = Errors()
+    badge, other = errors.at('badge "x"', number=2), errors.at('badge "y"', number=1)
+    badge.at("triggers 1").at("table").add("it is missing.", "Create it.")
+    [error] = badge
+    assert error == DefinitionError("it is missing.", "Create it.", place='badge "x", triggers 1, table', number=2)
+    assert (list(errors), list(other), list(badge.at())) == ([error], [], [])
+
+
 @pytest.mark.parametrize("text", ["[{},]", "[{},\n]", '[{"a": 1,}]', '[{"a": 1, }]', "[{},"])
 def test_comma_too_many_is_named(text):
     """A comma before a closing bracket is named as such; where Python's parser sees it depends on its version."""

@@ -392,8 +392,8 @@ REFUSED = "condition: Django cannot compile it: "
         (
             {"condition": GreaterThan(Count("id"), 5)},
             (
-                f"{REFUSED}the condition aggregates outside of a queryset, so it sees the changed row "
-                'alone.\n    Say which rows: Aggregated(Model.objects.filter(user=OuterRef("user")), Count("id")) >= 5'
+                f"{REFUSED}the condition aggregates outside of a queryset, so it sees only the "
+                'changed row.\n    Say which rows: Aggregated(Model.objects.filter(user=OuterRef("user")), Count("id")) >= 5'
             ),
         ),
         (
@@ -401,7 +401,7 @@ REFUSED = "condition: Django cannot compile it: "
             (
                 f"{REFUSED}ValueError: This queryset contains a reference to an outer query and "
                 "may only be used in a subquery.\n"
-                '    OuterRef stands in a queryset. Elsewhere F("field") is the field of the changed row.'
+                '    Use OuterRef only in a queryset. Elsewhere F("field") is the field of the changed row.'
             ),
         ),
         (
@@ -444,7 +444,7 @@ REFUSED = "condition: Django cannot compile it: "
                 "    Use now() for the time; declare a function of your own STABLE if it only reads."
             ),
         ),
-        ({"condition": True}, 'condition: a text is needed; found true.\n    Texts stand between double quotes (").'),
+        ({"condition": True}, 'condition: a string is needed; found true.\n    Put strings between double quotes (").'),
         (
             {"condition": object()},
             "condition: found object, which badge.json cannot hold.\n    See the keys of badge.json.",
@@ -452,26 +452,26 @@ REFUSED = "condition: Django cannot compile it: "
         ({"condition": "hit_viewz > 5"}, 'condition: column "hit_viewz" does not exist'),
         (
             {"model": None, "trigger_table": "dummy_sketch", "user_field": "user_id"},
-            "condition: an expression is about the rows of a model.\n    Name the model: model=Sketch.",
+            "condition: an expression needs a model.\n    Name the model: model=Sketch.",
         ),
         (
             {"model": "dummy.Sketc"},
-            "model: App 'dummy' doesn't have a 'Sketc' model.\n    Write it like \"shop.Order\", or as a class.",
+            "model: App 'dummy' doesn't have a 'Sketc' model.\n    Write it as \"shop.Order\", or pass the class.",
         ),
         (
             {"model": models.Model},
             "model: a model with a table is needed; found <class 'django.db.models.base.Model'>.",
         ),
         ({"trigger_table": "dummy_sketch"}, 'model: "model" and "trigger_table" say the same.\n    Keep one of them.'),
-        ({"on": "updates"}, 'trigger_condition: found the text "updates".\n    Did you mean "update"?'),
+        ({"on": "updates"}, 'trigger_condition: found the string "updates".\n    Did you mean "update"?'),
         (
             {"user_field": "users"},
             'user_field: public.dummy_sketch has no column "users".\n    Did you mean "user_id"?',
         ),
-        ({"points": "ten"}, 'points: a whole number is needed; found the text "ten".'),
+        ({"points": "ten"}, 'points: a whole number is needed; found the string "ten".'),
         ({"colour": "red"}, "colour: there is no such key."),
         ({"positon": 3}, 'positon: there is no such key.\n    Did you mean "position"?'),
-        ({"name": ""}, "name: the text is empty."),
+        ({"name": ""}, "name: the string is empty."),
     ],
 )
 def test_error(errors, database_unchanged, changes, expected):
@@ -847,7 +847,7 @@ def test_expression_without_a_model_among_its_triggers(errors):
             triggers=[{"table": "dummy_sketch", "on": "insert", "user_field": "user_id"}],
         )
     )
-    assert 'badge "x" in shop/badges.py, condition: an expression is about the rows of a model.' in message
+    assert 'badge "x" in shop/badges.py, condition: an expression needs a model.' in message
 
 
 def test_other_keys_in_pythons_words(register):

@@ -332,8 +332,8 @@ def test_writers_under_row_level_security(declare, execute, held, writer, acting
     assert run("award_badges").endswith("0 awarded.\n")
 
 
-@pytest.mark.parametrize("remedy", ["the hint", "BYPASSRLS", "ownership"])
-def test_owner_under_row_level_security(declare, execute, held, acting_as, owner, ada, remedy):
+@pytest.mark.parametrize("hint", ["the statement", "BYPASSRLS", "ownership"])
+def test_owner_under_row_level_security(declare, execute, held, acting_as, owner, ada, hint):
     """Where policies hide rows from the owner of the badges, badges.W008 and the plan say so and what helps."""
     declare(FIRST, COUNTED)
     assert found("badges.W008") == []
@@ -345,8 +345,8 @@ def test_owner_under_row_level_security(declare, execute, held, acting_as, owner
     assert 'row-level security of public.dummy_sketch may hide rows from "badges_test_owner"' in message.msg
     assert message.hint in run("create_badge_triggers", "--plan")
     execute("SET CONSTRAINTS ALL IMMEDIATE")
-    match remedy:
-        case "the hint":
+    match hint:
+        case "the statement":
             execute(message.hint.partition(" Or ")[0])
         case "BYPASSRLS":
             execute(f"ALTER ROLE {owner} BYPASSRLS")
@@ -356,7 +356,7 @@ def test_owner_under_row_level_security(declare, execute, held, acting_as, owner
     assert found("badges.W008") == []
     execute(insert(ada))
     assert held(ada) == ["counted", "first"]
-    if remedy == "ownership":
+    if hint == "ownership":
         execute("ALTER TABLE dummy_sketch FORCE ROW LEVEL SECURITY")
         assert len(found("badges.W008")) == 1
 

@@ -59,7 +59,7 @@ class _Record(F):
         field = meta.pk if self.name == "pk" else meta.get_field(self.name)
         if getattr(field, "column", None) is None:
             raise InvalidExpression(
-                f'Old("{self.name}"): the table has no such column.', "Old takes the columns of the row alone."
+                f'Old("{self.name}"): the table has no such column.', "Old takes only the columns of the row."
             )
         return _OldColumn("old", field)
 
@@ -207,7 +207,7 @@ def _condition_sql(rows: QuerySet[Any]) -> str:
     query = rows.query
     if query.where.contains_aggregate:
         raise InvalidExpression(
-            "the condition aggregates outside of a queryset, so it sees the changed row alone.",
+            "the condition aggregates outside of a queryset, so it sees only the changed row.",
             'Say which rows: Aggregated(Model.objects.filter(user=OuterRef("user")), Count("id")) >= 5',
         )
     _sort_sets(query)
@@ -281,7 +281,7 @@ def _hint(model: type[Model], message: str) -> str:
     if "non-conditional" in message:
         return "One value, true or false, is needed: compare it with something."
     if "reference to an outer query" in message:
-        return 'OuterRef stands in a queryset. Elsewhere F("field") is the field of the changed row.'
+        return 'Use OuterRef only in a queryset. Elsewhere F("field") is the field of the changed row.'
     word = re.search(r"keyword '(\w+)'", message)
     near = difflib.get_close_matches(word[1], [field.name for field in model._meta.get_fields()], n=1) if word else []
     return f'Did you mean "{near[0]}"?' if near else ""

@@ -15,12 +15,12 @@ _MAX_DIGITS = 50
 """More than any key allows: a longer number need not be exact to be rejected."""
 _SYNTAX_HINTS = {
     "Extra data": "A badge file is one list: all badges between one [ and one ].",
-    "Invalid control character": "A text stands on one line; a line break in it is written \\n, a tab \\t.",
-    "Invalid \\": "A backslash in a text is written \\\\.",
-    "Unterminated string": 'The double quote (") that ends the text is missing.',
+    "Invalid control character": "A string is on one line; write a line break as \\n, a tab as \\t.",
+    "Invalid \\": "Write a backslash in a string as \\\\.",
+    "Unterminated string": 'The double quote (") that ends the string is missing.',
     "Expecting property name": 'A key between double quotes (") is needed here, or the } that ends the badge.',
     "Expecting ':'": "A key is followed by a colon and its value.",
-    "": 'A value is a text between double quotes ("), a number, true, false, null or a list.',
+    "": 'A value is a string between double quotes ("), a number, true, false, null or a list.',
 }
 """By the beginning of the message of Python's parser."""
 
@@ -71,7 +71,7 @@ def shown(text: str) -> str:
 def found(value: object) -> str:
     """The kind of a value in the file, in words."""
     if isinstance(value, str):
-        return f'the text "{shown(value)}"'
+        return f'the string "{shown(value)}"'
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, int | float | Decimal):
@@ -87,7 +87,7 @@ def _syntax_hint(error: json.JSONDecodeError) -> str:
     if after.startswith(("//", "/*", "#")):
         return "JSON has no comments."
     if after.startswith("'"):
-        return 'Texts stand between double quotes (").'
+        return 'Put strings between double quotes (").'
     # Python 3.13 points at the comma itself, earlier versions behind it.
     if error.msg.startswith("Illegal trailing comma") or (before.endswith(",") and after[:1] in ("]", "}", "")):
         return "Probably the last comma before this place is one too many."
@@ -103,7 +103,7 @@ def _delimiter_hint(before: str, after: str) -> str:
         last = re.search(r'("(?:[^"\\\n]|\\.)*"|[^\s",:]+)$', before[-SHOWN_MAX_LENGTH:])
         line = before.count("\n") + 1
         return f"Probably a comma is missing on line {line} after {last[0] if last else 'the value'}."
-    return 'A double quote inside a text is written \\".'
+    return 'Write a double quote inside a string as \\".'
 
 
 def _integer(digits: str) -> int:

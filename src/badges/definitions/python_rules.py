@@ -173,7 +173,7 @@ class _Entry:
                 model = apps.get_model(written)
             except (LookupError, ValueError) as error:
                 message = f"{str(error).removesuffix('.')}."
-                self.errors.at("model").add(message, 'Write it like "shop.Order", or as a class.')
+                self.errors.at("model").add(message, 'Write it as "shop.Order", or pass the class.')
                 return None
         if (
             isinstance(model, type)
@@ -205,7 +205,7 @@ class _Entry:
     def _compile(self, key: str, value: Any) -> str:
         if self.model is None:
             if not self.is_lost:
-                self.errors.at(key).add("an expression is about the rows of a model.", "Name the model: model=Sketch.")
+                self.errors.at(key).add("an expression needs a model.", "Name the model: model=Sketch.")
             return _NEVER
         if not self.events:
             return _NEVER  # The parser reports that.

@@ -105,7 +105,7 @@ def _check_value(errors: Errors, key: str, value: object) -> None:
             _check_goal(errors.at(key), value)
         case "secret" | "revocable" | "active":
             if not isinstance(value, bool):
-                errors.at(key).add(f"true or false is needed; found {found(value)}.", "Both stand without quotes.")
+                errors.at(key).add(f"true or false is needed; found {found(value)}.", "Write it without quotes.")
         case "levels":
             # Each level is checked like a badge.
             if not isinstance(value, list):
@@ -142,7 +142,7 @@ def _check_keys(errors: Errors, entry: Object, keys: Collection[str]) -> None:
         errors.at(shown(key)).add("the key is given twice.", "Keep one of them.")
     for key in entry:
         if keys == LEVEL_KEYS and key in KEYS and key not in keys:
-            errors.at(key).add("a level has no such key.", "It stands in the badge, for all its levels.")
+            errors.at(key).add("a level has no such key.", "Set it in the badge, for all of its levels.")
         elif key not in keys:
             near = _nearest(key, keys)
             hint = f'Did you mean "{near}"?' if near else f"The keys are {', '.join(keys)}."
@@ -162,7 +162,7 @@ def _nearest(key: str, keys: Collection[str]) -> str | None:
 def _check_combinations(errors: Errors, entry: Object) -> None:
     """Check for keys that exclude each other."""
     if "condition" in entry and (others := [key for key in ("progress", "goal", "levels") if key in entry]):
-        message = f'there is a "{others[0]}" as well, from which the condition would follow.'
+        message = f'it cannot be combined with "{others[0]}", from which the condition follows.'
         errors.at("condition").add(message, "Keep the condition, or progress with a goal or levels.")
     if "levels" in entry:
         for key in ("code", "goal"):
@@ -171,7 +171,7 @@ def _check_combinations(errors: Errors, entry: Object) -> None:
     if "triggers" in entry:
         for key in ONE_TRIGGER_KEYS:
             if key in entry:
-                errors.at(key).add('there are "triggers" as well, which say the same.', "Keep one of them.")
+                errors.at(key).add('it cannot be combined with "triggers".', "Keep one of them.")
 
 
 def _check_levels(errors: Errors, number: int, levels: list[object], source: Source, *, is_named: bool) -> None:
@@ -229,7 +229,7 @@ def _check_translations(errors: Errors, value: object) -> None:
     for language, texts in value.items():
         translation = errors.at(f"translations {shown(language)}".rstrip())
         if not _LANGUAGE.fullmatch(language):
-            translation.add("this is no language code.", 'Write one as Django does, such as "de" or "pt-br".')
+            translation.add("this is not a language code.", 'Write one as Django does, such as "de" or "pt-br".')
         if language in value.repeated or language.lower() in seen:
             translation.add("the language is given twice.", "Keep one of them.")
         seen.add(language.lower())
@@ -242,20 +242,20 @@ def _check_translations(errors: Errors, value: object) -> None:
 
 def _check_integer(errors: Errors, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        errors.add(f"a whole number is needed; found {found(value)}.", "Numbers stand without quotes.")
+        errors.add(f"a whole number is needed; found {found(value)}.", "Write numbers without quotes.")
     elif value not in _POSTGRESQL_INTEGER:
         errors.add("the number does not fit into a PostgreSQL integer.", "Use one from -2147483648 to 2147483647.")
 
 
 def _check_text(errors: Errors, key: str, value: object) -> None:
     if not isinstance(value, str):
-        errors.add(f"a text is needed; found {found(value)}.", 'Texts stand between double quotes (").')
+        errors.add(f"a string is needed; found {found(value)}.", 'Put strings between double quotes (").')
     elif key in _MEANINGS and not value.strip():
-        errors.add("the text is empty.", _MEANINGS[key])
+        errors.add("the string is empty.", _MEANINGS[key])
     elif "\0" in value:
-        errors.add("PostgreSQL's texts cannot hold the character NUL (\\u0000).", "Remove it.")
+        errors.add("PostgreSQL cannot store the character NUL (\\u0000) in a text.", "Remove it.")
     elif re.search("[\ud800-\udfff]", value):
-        message = "the text holds half of a surrogate pair, which is no character."
+        message = "the string has half of a surrogate pair, which is not a character."
         errors.add(message, "Remove it, or write its other half.")
     elif key == "code" and len(value) > CODE_MAX_LENGTH:
         errors.add(f"the code has {len(value)} characters; {CODE_MAX_LENGTH} are allowed.", "Shorten it.")
@@ -263,7 +263,7 @@ def _check_text(errors: Errors, key: str, value: object) -> None:
 
 def _check_goal(errors: Errors, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        errors.add(f"a number is needed; found {found(value)}.", "Numbers stand without quotes.")
+        errors.add(f"a number is needed; found {found(value)}.", "Write numbers without quotes.")
         return
     if isinstance(value, float) or not Decimal(value).is_finite():
         errors.add(f"found {found(value)}.", "A goal is a number that can be reached.")

@@ -20,11 +20,11 @@ from badges.facts.types import Target
 _SYNTAX_HINTS = {
     ")": "Probably one ) is too many: the {noun} never opened it.",
     ";": "Leave out the semicolon.",
-    "SELECT": "A {noun} begins behind SELECT: leave that out.",
+    "SELECT": "Write the {noun} without SELECT.",
     **dict.fromkeys(("INSERT", "UPDATE", "DELETE"), "A {noun} may only read."),
 }
 """By the word at which PostgreSQL stops."""
-_ONE_ROW = "the {noun} aggregates without FROM, so it sees the changed row alone."
+_ONE_ROW = "the {noun} aggregates without FROM, so it sees only the changed row."
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision"})
 
 
@@ -171,7 +171,7 @@ def _name_hint(connection: BaseDatabaseWrapper, error: psycopg.Error, word: str,
     """The hint for a name that PostgreSQL does not know."""
     source, _, name = word.rpartition(".")
     if word.partition(".")[0].upper() in ('"NEW"', '"OLD"'):
-        return f"{word[1:4].upper()} stands without quotes."
+        return f"Write {word[1:4].upper()} without quotes."
     if error.diag.message_hint:
         return error.diag.message_hint
     if isinstance(error, psycopg.errors.UndefinedTable):
@@ -181,7 +181,7 @@ def _name_hint(connection: BaseDatabaseWrapper, error: psycopg.Error, word: str,
     if near:
         return f'Did you mean "{near}"?'
     if word.startswith('"'):
-        return "Texts stand between single quotes ('); double quotes are for names."
+        return "Put strings between single quotes ('); double quotes are for names."
     if probe and source.upper() in ("", "NEW", "OLD") and isinstance(error, psycopg.errors.UndefinedColumn):
         return f"The columns of {probe.table.qualified_name}: {probe.table.column_names}."
     return ""

@@ -101,7 +101,7 @@ def _watchable(target: Target, written: str, table: Table) -> Table | Notice:
         return Notice(f'"{written}" is {_KINDS.get(table.kind, "no table")}; only a table can be watched.', hint)
     if table.is_temporary:
         message = f'"{written}" is a temporary table; it cannot be watched.'
-        return Notice(message, "It is gone at the end of the session that made it.")
+        return Notice(message, "It disappears at the end of the session that created it.")
     if table.schema in ("pg_catalog", "information_schema"):
         message = f'"{written}" is a system table; it cannot be watched.'
         return Notice(message, "PostgreSQL fires no triggers for its own tables.")
@@ -173,5 +173,5 @@ def _interval_error(connection: BaseDatabaseWrapper, written: str) -> Notice | N
         return Notice(message, 'Write an interval as PostgreSQL reads it, such as "90 days" or "1 year".')
     if is_positive:
         return None
-    hint = "Write an interval that is longer than nothing and has an end; without one, badges stay."
-    return Notice(f'after "{written}" no badge would be left.', hint)
+    hint = "Write a positive, finite interval; leave the key out for badges that stay."
+    return Notice(f'a badge that ends after "{written}" would never be held.', hint)

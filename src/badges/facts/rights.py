@@ -32,7 +32,7 @@ def check(errors: Errors, target: Target) -> None:
         identifiers = map(sql.Identifier, (target.database, target.role))
         statement = sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {};").format(*identifiers)
         database.add(
-            f'the role "{target.role}" may not make the temporary tables on which conditions are tried.',
+            f'the role "{target.role}" may not create the temporary tables on which conditions are tried.',
             f"Needed: {statement.as_string()}",
         )
 
