@@ -210,8 +210,8 @@ def test_award_form(site, boss, client):
         ({"user": "-1"}, "There is no user with this key or username."),
         ({"definition": "nothing"}, "Select a valid choice"),
         ({"definition": "first"}, "ada holds this badge already."),
-        ({"definition": "hit"}, "awarded once for each id: say for which."),
-        ({"thing": "7"}, "This badge is not for a thing"),
+        ({"definition": "hit"}, "awarded once for each id: enter its key."),
+        ({"thing": "7"}, "This badge has no subject"),
     ],
 )
 def test_awards_that_are_refused(site, boss, client, changes, message):
@@ -258,7 +258,7 @@ def test_revoke(site, boss, client):
     """The page that confirms a revocation asks for a reason; the event has it, with who did it, as has Django's log."""
     badge = Badge.objects.get()
     page = client.get(url("badge", "delete", badge.pk))
-    assert "First sketch is taken away from ada." in text_of(page)
+    assert "First sketch is revoked from ada." in text_of(page)
     page = client.post(url("badge", "delete", badge.pk), {"post": "yes", "reason": " "})
     assert "This field is required." in text_of(page)
     assert Badge.objects.exists()

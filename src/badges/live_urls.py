@@ -1,4 +1,4 @@
-"""The addresses of the live badges: `path("badges/", include("badges.live_urls"))`."""
+"""URLs of the live badges: `path("badges/", include("badges.live_urls"))`."""
 
 from django.urls import path
 

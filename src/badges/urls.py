@@ -1,4 +1,4 @@
-"""`path("badges/", include("badges.urls"))`: the pages, and the live badges."""
+"""URLs of the pages and of the live badges: `path("badges/", include("badges.urls"))`."""
 
 from django.urls import path
 
@@ -6,7 +6,7 @@ from badges import live_urls, views
 
 app_name = "badges"
 
-# Codes and names of users may hold any character, slashes too.
+# Codes and usernames may contain any character, including slashes.
 urlpatterns = [
     path("", views.AllBadges.as_view(), name="index"),
     path("leaderboard/", views.Leaderboard.as_view(), name="leaderboard"),

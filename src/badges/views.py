@@ -1,4 +1,4 @@
-"""The pages: all badges, one badge, a user's shelf, the leaderboard. Made to be subclassed."""
+"""Pages: all badges, one badge, a user's shelf, the leaderboard. Sites can subclass them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from badges.conf import badges_settings
 from badges.queries import pages, timeline
 from badges.queries.visibility import key_of
 
-#: Beyond that, a number of rows is no place in a list but an attempt at an error.
+#: Upper bound for OFFSET: larger page numbers are rejected with 404 instead of reaching PostgreSQL.
 MOST_ROWS = 2**31
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Page:
-    """Some rows of a list that nobody has counted, as counting can cost more than the rows."""
+    """Some rows of a list that is not counted, as counting can cost more than the rows."""
 
     rows: list[Any]
     number: int
@@ -39,20 +39,20 @@ class Page:
 
 
 class BadgesPage(TemplateView):
-    """What all pages have: the template that they extend, and who looks at them."""
+    """Base of the pages: the template that they extend, and the viewer."""
 
     page_size = 50
 
     @property
     def viewer(self) -> Any:
-        """The user who asks; None on a site without authentication."""
+        """The user of the request; None on a site without authentication."""
         return getattr(self.request, "user", None)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(base_template=badges_settings.BADGES_BASE_TEMPLATE, **kwargs)
 
     def page(self, rows: Callable[[int, int], list[Any]]) -> Page:
-        """The page that the query string asks for, of a list that gives its rows from one place to another.
+        """The page in the query string, of a list that gives its rows from one position to another.
 
         :raises Http404: there is no such page.
         """
@@ -61,7 +61,7 @@ class BadgesPage(TemplateView):
             raise Http404
         number = int(asked)
         start = (number - 1) * self.page_size
-        # One more tells whether there is a next page.
+        # One more row shows whether there is a next page.
         found = rows(start, start + self.page_size + 1)
         if not found and number > 1:
             raise Http404
@@ -69,7 +69,7 @@ class BadgesPage(TemplateView):
 
 
 class AllBadges(BadgesPage):
-    """All badges by category, with how rare they are."""
+    """All badges by category, with their rarity."""
 
     template_name = "badges/index.html"
 
@@ -79,7 +79,7 @@ class AllBadges(BadgesPage):
 
 
 class OneBadge(BadgesPage):
-    """One badge: who holds it, since when, and when it was awarded how often."""
+    """One badge: its holders, since when, and its awards over time."""
 
     template_name = "badges/badge.html"
 
@@ -97,19 +97,19 @@ class OneBadge(BadgesPage):
 
 
 class Shelf(BadgesPage):
-    """What a user holds, and how far the user has come on the way to more."""
+    """The badges that a user holds, and the progress towards more."""
 
     template_name = "badges/shelf.html"
 
     def get_person(self) -> Any:
-        """Whose shelf it is.
+        """The user whose shelf it is.
 
         :raises Http404: there is no such user.
         """
         users = get_user_model()
         try:
             return users._default_manager.get(**{users.USERNAME_FIELD: self.kwargs["username"]})
-        # The name of a user may be of any type, and PostgreSQL refuses some texts.
+        # The name of a user may be of any type, and PostgreSQL rejects some texts.
         except (users.DoesNotExist, ValueError, ValidationError, DataError) as error:
             raise Http404 from error
 
@@ -125,7 +125,7 @@ class Shelf(BadgesPage):
 
 
 class OwnShelf(LoginRequiredMixin, Shelf):
-    """The shelf of whoever is logged in."""
+    """The shelf of the user who is logged in."""
 
     def get_person(self) -> Any:
         return self.viewer

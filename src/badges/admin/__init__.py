@@ -1,4 +1,4 @@
-"""The badges in Django's admin; see docs/admin.md. Django imports it where its admin is installed, and only there."""
+"""Django's admin for badges; see docs/admin.md. Django imports it only where its admin is installed."""
 
 from badges.admin.declared import BadgeDefinitionAdmin
 from badges.admin.held import BadgeAdmin

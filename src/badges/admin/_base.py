@@ -1,4 +1,4 @@
-"""What the pages of the admin share: long lists of what is not changed, the search for users, refusals as messages."""
+"""Base of the admin's pages: long read-only lists, the search for users, rejections as messages."""
 
 from __future__ import annotations
 
@@ -28,39 +28,39 @@ NOTHING = "-"
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-def refusal(error: Exception) -> str:
-    """What to tell the user of an error that the user or an administrator can mend; nothing for any other."""
+def rejection(error: Exception) -> str:
+    """The message for an error that the user or an administrator can fix; empty for any other."""
     if isinstance(error, exceptions.BadgesError):
         return str(error)
     match error.__cause__:
         case psycopg.errors.InsufficientPrivilege(diag=diag):
             return str(_("The database role may not do this: %(message)s.") % {"message": diag.message_primary})
         case psycopg.errors.LockNotAvailable():
-            return str(_("Another transaction is at work on this user. Try again."))
+            return str(_("Another transaction has locked this user. Try again."))
     return ""
 
 
-def tells_refusals(view: View) -> View:
-    """Show what a POST was refused for as a message, on the page that it came from."""
+def shows_rejections(view: View) -> View:
+    """Show why a POST was rejected as a message, on the page that it came from."""
 
     @functools.wraps(view)
-    def telling(self: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+    def showing(self: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:
             return view(self, request, *args, **kwargs)
         except (exceptions.BadgesError, DatabaseError) as error:
-            text = refusal(error)
+            text = rejection(error)
             if not text or request.method != "POST":
                 raise
             self.message_user(request, text, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
-    return telling  # type: ignore[return-value]
+    return showing  # type: ignore[return-value]
 
 
 def users_found(text: str) -> Sequence[Any]:
-    """The keys of users with this key, or whose username begins like this.
+    """The keys of the users with this key, or with a username that begins with this text.
 
-    Found by the indexes that Django makes; all users are read only where nobody's name is spelt so.
+    Found by the indexes that Django makes; all users are read only if no username begins with it in this case.
     """
     users = get_user_model()
     name = users.USERNAME_FIELD
@@ -88,7 +88,7 @@ def titled(base: type[admin.FieldListFilter], title: Any) -> type[admin.FieldLis
 
 
 class BadgesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """A list that may be long: nothing is counted in full, and nothing is changed."""
+    """A read-only list that may be long: its rows are not all counted."""
 
     paginator = LongListPaginator
     show_full_result_count = False
@@ -115,7 +115,7 @@ class BadgesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 class UserSearch(BadgesAdmin):
-    """Rows of users, who are looked up first: so the rows are found by the index on the user."""
+    """Rows of users. The search finds the users first, so that the index on the user finds the rows."""
 
     search_fields = ("user",)
     search_help_text = _("Key of a user, or the beginning of a username.")

@@ -1,4 +1,4 @@
-"""Definitions: read-only, as their source is the badge file; how they stand, and their awards over time."""
+"""Definitions: read-only, as their source is the badge file; their status, and their awards over time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from badges import database, exceptions
-from badges.admin._base import NOTHING, BadgesAdmin, refusal
+from badges.admin._base import NOTHING, BadgesAdmin, rejection
 from badges.facts import analysis
 from badges.models import BadgeDefinition
 from badges.operations import status
@@ -45,7 +45,7 @@ class DefinitionList(ChangeList):
 
 @admin.register(BadgeDefinition)
 class BadgeDefinitionAdmin(BadgesAdmin):
-    """The badges of the badge file, and how they stand. They are changed in the file."""
+    """The badges of the badge file with their status. They are changed in the file."""
 
     list_display = ("named", "code", "state", "holders", "share", "last_award", "failures", "pending")
     list_filter = ("category", "active")
@@ -83,14 +83,14 @@ class BadgeDefinitionAdmin(BadgesAdmin):
         return definition
 
     def survey(self, request: HttpRequest) -> dict[str, BadgeStatus]:
-        """How the badges stand, by code; why it is not known, if it is not, is told in a message."""
+        """The status of each badge by code; if it cannot be found, a message shows why."""
         connection = database.connect(router.db_for_read(BadgeDefinition))
         try:
             with transaction.atomic(using=connection.alias):
                 declared = analysis.load(connection).definitions
                 found = {badge.code: badge for badge in status.survey(connection, declared)}
         except (exceptions.BadgesError, DatabaseError) as error:
-            if not (text := refusal(error)):
+            if not (text := rejection(error)):
                 raise
             self.message_user(request, text, messages.ERROR)
             return {}
@@ -108,7 +108,7 @@ class BadgeDefinitionAdmin(BadgesAdmin):
             return str(STATES[definition.status.state])
         return str(STATES[State.RETIRED] if definition.retired_at else NOTHING)
 
-    @admin.display(description=_("what is wrong"))
+    @admin.display(description=_("problems"))
     def problems(self, definition: Any) -> str:
         found = definition.status.problems if definition.status else ()
         lines = ((each.message, each.hint) for each in found)

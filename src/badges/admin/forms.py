@@ -1,4 +1,4 @@
-"""The forms for awards and revocations by hand."""
+"""Forms for manual awards and revocations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def reason_field() -> forms.CharField:
 
 
 class UserField(forms.ModelChoiceField):  # type: ignore[type-arg]
-    """A user by key or by username; the key wins, as it is what the lookup window gives."""
+    """A user by key or by username; the key has precedence, as the lookup window gives it."""
 
     def to_python(self, value: Any) -> Any:
         try:
@@ -38,7 +38,7 @@ class UserField(forms.ModelChoiceField):  # type: ignore[type-arg]
 
 
 class AwardForm(forms.ModelForm):  # type: ignore[type-arg]
-    """An award by hand: to whom, which badge, for what, why. Does not save: that is `Badge.objects.award`."""
+    """A manual award: user, badge, subject and reason. It does not save: `Badge.objects.award` does."""
 
     reason = reason_field()
 
@@ -46,26 +46,26 @@ class AwardForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Badge
         fields = ("user", "definition", "thing")
         widgets = {"thing": forms.TextInput(attrs={"size": 40})}  # noqa: RUF012
-        help_texts = {"thing": _("For badges that are awarded once for each thing: the key of it.")}  # noqa: RUF012
+        help_texts = {"thing": _("For badges that are awarded per subject: the key of the subject.")}  # noqa: RUF012
 
     def clean(self) -> dict[str, Any]:
-        # Without Django's look at the constraint, which would tell its name and not what is meant.
+        # Without Django's validation of the constraint, whose message would be its name.
         data: dict[str, Any] = self.cleaned_data
         user, definition, thing = data.get("user"), data.get("definition"), data.get("thing", "")
         if definition is None or user is None:
             return data
         if definition.per and not thing:
             self.add_error(
-                "thing", _("This badge is awarded once for each %(per)s: say for which.") % {"per": definition.per}
+                "thing", _("This badge is awarded once for each %(per)s: enter its key.") % {"per": definition.per}
             )
         elif thing and not definition.per:
-            self.add_error("thing", _("This badge is not for a thing: leave this empty."))
+            self.add_error("thing", _("This badge has no subject: leave this empty."))
         elif Badge.objects.filter(user=user, code=definition.code, thing=thing).exists():
             self.add_error(None, _("%(user)s holds this badge already.") % {"user": user})
         return data
 
 
 class ReasonForm(forms.Form):
-    """Why badges are taken away."""
+    """The reason for a revocation."""
 
     reason = reason_field()

@@ -1,4 +1,4 @@
-"""Badges that users hold: awarded and revoked by hand with a reason, which the history keeps; else read-only."""
+"""Badges that users hold: manual awards and revocations with a reason, which the history keeps; else read-only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from badges.admin._base import NOTHING, UserSearch, tells_refusals, titled
+from badges.admin._base import NOTHING, UserSearch, shows_rejections, titled
 from badges.admin.forms import AwardForm, ReasonForm, UserField
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 
@@ -48,14 +48,14 @@ class ExpiredFilter(admin.SimpleListFilter):
 
 @admin.register(Badge)
 class BadgeAdmin(UserSearch):
-    """Who holds what. Badges are awarded and revoked by hand, with a reason; nothing else of them can be changed."""
+    """Badges and their holders. They can be awarded and revoked with a reason, and not changed otherwise."""
 
     form = AwardForm
     raw_id_fields = ("user",)
     list_display = ("name", "shown_user", "thing", "awarded_at", "expires_at", "by_hand")
     list_filter = (
         "definition",
-        ("by_hand", titled(admin.BooleanFieldListFilter, _("award by hand"))),
+        ("by_hand", titled(admin.BooleanFieldListFilter, _("manual award"))),
         ExpiredFilter,
         ("awarded_at", admin.DateFieldListFilter),
     )
@@ -107,7 +107,7 @@ class BadgeAdmin(UserSearch):
             _call_with_user(badge)
         return badge
 
-    @tells_refusals
+    @shows_rejections
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         return super().changeform_view(request, *args, **kwargs)
 
@@ -119,7 +119,7 @@ class BadgeAdmin(UserSearch):
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
         return _log_text(form.cleaned_data["reason"])
 
-    @tells_refusals
+    @shows_rejections
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         form = ReasonForm(request.POST if request.method == "POST" else None)
         context = {**(extra_context or {}), "title": _("Revoke"), "reason_form": form}
@@ -136,9 +136,9 @@ class BadgeAdmin(UserSearch):
         return [_log_revocation(request, badge, request.POST["reason"].strip()) for badge in queryset]
 
     @admin.action(permissions=["delete"], description=_("Revoke selected badges"))
-    @tells_refusals
+    @shows_rejections
     def delete_selected(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> HttpResponse | None:
-        """In the place of Django's own action of this name, which would ask for no reason."""
+        """Replaces Django's action of this name, which would ask for no reason."""
         chosen = list(queryset[: REVOKED_AT_ONCE + 1])
         if len(chosen) > REVOKED_AT_ONCE:
             text = _("No more than %(most)s badges are revoked at once.") % {"most": REVOKED_AT_ONCE}
@@ -160,7 +160,7 @@ class BadgeAdmin(UserSearch):
         reason, revoked = form.cleaned_data["reason"], 0
         try:
             for badge in chosen:
-                # Each in a transaction, or their locks would add up, in an order that others do not know.
+                # Each in a transaction of its own: locks that accumulate could deadlock with other transactions.
                 with transaction.atomic(using=router.db_for_write(Badge)):
                     if _revoke(request, badge, reason):
                         _call_with_user(badge)
@@ -196,7 +196,7 @@ def _revoke(request: HttpRequest, badge: Badge, reason: str) -> bool:
 
 
 def _call_with_user(badge: Badge) -> None:
-    """Have titles, messages and Django's log say whose badge it is."""
+    """Add the holder to the name, for titles, messages and Django's log."""
     badge.name = f"{badge.name}, {badge.user}"
 
 

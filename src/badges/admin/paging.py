@@ -1,4 +1,4 @@
-"""Pages of long lists whose rows are not all counted."""
+"""Pagination of long lists without counting all rows."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ COUNTED = 10_000
 
 
 class LongListPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts short lists; takes PostgreSQL's estimate for a whole long table, and ends a long selection early.
+    """Counts short lists; uses PostgreSQL's estimate for a whole long table, and ends a long selection early.
 
-    :ivar note: how the count is to be read, where it is no count; for the template.
+    :ivar note: for the template, what the count means if it is not exact.
     """
 
     object_list: QuerySet[Any]
@@ -37,7 +37,7 @@ class LongListPaginator(Paginator):  # type: ignore[type-arg]
         return max(counted, self._estimate())
 
     def _estimate(self) -> int:
-        """What the last ANALYZE, VACUUM or CREATE INDEX found; -1 if there was none."""
+        """The estimate of the last ANALYZE, VACUUM or CREATE INDEX; -1 without any."""
         connection = connections[self.object_list.db]
         table = connection.ops.quote_name(self.object_list.model._meta.db_table)
         [(rows,)] = fetch(connection, "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [table])

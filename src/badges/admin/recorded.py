@@ -1,4 +1,4 @@
-"""What the database has put on record: events, pending checks, failures. Read-only."""
+"""Records of the database: events, pending checks, failures. Read-only."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from badges import database
-from badges.admin._base import BadgesAdmin, UserSearch, tells_refusals, titled
+from badges.admin._base import BadgesAdmin, UserSearch, shows_rejections, titled
 from badges.models import BadgeEvent, Failure, PendingCheck
 from badges.operations.settle import settle
 
 
 class NamedByCode(UserSearch):
-    """Rows whose definition is fetched by itself: a join would hide those that outlived it."""
+    """Rows whose definition is fetched separately: a join would hide rows without one."""
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("definition")
@@ -50,7 +50,7 @@ class BadgeEventAdmin(NamedByCode):
 
 @admin.register(PendingCheck)
 class PendingCheckAdmin(UserSearch):
-    """What is to be looked at again; `settle now` does."""
+    """Pending checks, and a button to settle them."""
 
     list_display = ("code", "shown_user", "thing", "noted_at", "failed_at")
     ordering = ("bucket", "pk")
@@ -61,7 +61,7 @@ class PendingCheckAdmin(UserSearch):
         return super().get_queryset(request).prefetch_related("user")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes one here; but a user who is deleted takes the checks along, whoever may delete users."""
+        """No for the pages of pending checks; yes elsewhere, so that a deleted user's checks are deleted too."""
         place = request.resolver_match
         return place is not None and not str(place.url_name).startswith("badges_pendingcheck_")
 
@@ -78,9 +78,9 @@ class PendingCheckAdmin(UserSearch):
     def may_settle(self, request: HttpRequest) -> bool:
         return request.user.has_perm("badges.change_pendingcheck")
 
-    @tells_refusals
+    @shows_rejections
     def settle_view(self, request: HttpRequest) -> HttpResponse:
-        """Settle all pending checks; asked by POST."""
+        """Settle all pending checks, on POST."""
         if request.method != "POST" or not self.may_settle(request):
             raise PermissionDenied
         settled, kept = settle(database.connect(router.db_for_write(PendingCheck)))

@@ -1,10 +1,10 @@
-"""Whether what a client has is still so: an ETag that knows what its answer could see.
+"""Cache validation: ETags that encode the database snapshot that a response was computed from (304 Not Modified).
 
-An ETag holds the time, the snapshot of the database, and a digest of all else that decides the answer. It is good as
-long as the digest is the same, no badge has come or gone that the snapshot did not see, and it is younger than a
-minute: what leaves no event, such as a user who is renamed or deleted, is seen then. A time in it, such as that of the
-newest event, would not do: a transaction may write early and commit late. Looking costs one query, bounded by what was
-written within that minute.
+An ETag holds the time, the snapshot, and a digest of everything else that decides the response. It is valid as long as
+the digest is the same, the snapshot shows all awards and revocations, and it is younger than a minute: changes without
+an event, such as a user who is renamed or deleted, show then. The time of the newest event would be no validator, as a
+transaction may write an event long before it commits. Validation costs one query, which reads the events of that
+minute at most.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ ETAG = re.compile(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Concern:
-    """The events that an answer depends on: those of these users, of this badge, or all."""
+    """The events that a response depends on: those of these users, of this badge, or all."""
 
     users: Sequence[Any] | None = None
     code: str | None = None
 
     def composed(self, connection: Any) -> sql.Composable:
-        """A condition on the events, which are called `e`."""
+        """A condition on the events, whose alias is `e`."""
         if self.users is not None:
             field = BadgeEvent._meta.get_field("user").target_field
             keys = [field.get_db_prep_value(user, connection) for user in self.users]
@@ -52,18 +52,18 @@ class Concern:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Freshness:
-    """The ETag of the answer, empty if it can have none; and whether the client has that answer."""
+    """The ETag of a response, empty if it can have none; and whether the client has that response."""
 
     etag: str
     is_fresh: bool
 
 
-def look(concern: Concern, parts: Sequence[object], if_none_match: str) -> Freshness:
-    """What the client has against what is so now; to be called before the answer is read from the database.
+def validate(concern: Concern, parts: Sequence[object], if_none_match: str) -> Freshness:
+    """Compare the ETag that the client has with the database; to be called before the response is read from it.
 
-    :param concern: the events that the answer depends on.
-    :param parts: what else it depends on, definitions aside: the address, the caller, the language and so on.
-    :param if_none_match: the header that the client has sent, or nothing.
+    :param concern: the events that the response depends on.
+    :param parts: everything else that it depends on, except definitions: URL, caller, language and so on.
+    :param if_none_match: the header that the client sent, or an empty text.
     """
     now = int(time.time())
     earlier = next(filter(None, map(ETAG.fullmatch, parse_etags(if_none_match))), None)
@@ -73,7 +73,7 @@ def look(concern: Concern, parts: Sequence[object], if_none_match: str) -> Fresh
     query = template("api/state.sql").format(
         definitions=sql.Identifier(BadgeDefinition._meta.db_table),
         events=sql.Identifier(BadgeEvent._meta.db_table),
-        # Without an earlier one there is nothing to look for.
+        # Without an earlier ETag there is nothing to find.
         xmax=sql.Literal(int(earlier["xmax"]) if earlier else 2**63 - 1),
         xip=sql.Literal([int(each) for each in earlier["xip"].split(",") if each] if earlier else []),
         concerned=concern.composed(connection),

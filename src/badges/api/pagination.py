@@ -1,4 +1,4 @@
-"""Pages, where the site's REST framework has no pagination of its own."""
+"""Pagination for sites whose REST framework has none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may stand behind the question mark, and what it narrows a list to."""
+"""Query parameters: filtering and ordering of the list endpoints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CodeListField(serializers.ListField):
 
 
 class SinceParameters(serializers.Serializer[Any]):
-    since = serializers.DateTimeField(required=False, help_text="Only what was awarded then or later.")
+    since = serializers.DateTimeField(required=False, help_text="Only badges awarded then or later.")
 
 
 class AwardParameters(SinceParameters):
@@ -40,7 +40,7 @@ class ParameterFilter(filters.BaseFilterBackend):
     """Narrows a list by the parameters of its view."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
-        # Of a QueryDict a serializer takes what is empty for missing, as in a form.
+        # From a QueryDict, a serializer takes an empty value for a missing one, as in a form.
         given = {name: texts if name == "code" else texts[-1] for name, texts in request.query_params.lists()}
         parameters = view.parameters_class(data=given)
         parameters.is_valid(raise_exception=True)
@@ -49,7 +49,7 @@ class ParameterFilter(filters.BaseFilterBackend):
 
 
 class StableOrdering(filters.OrderingFilter):
-    """The order that the caller wants; rows that are equal in it stay in the order of the list."""
+    """The order that the caller asks for; rows that are equal in it keep the order of the list."""
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: APIView) -> list[str]:
         usual = list(self.get_default_ordering(view) or ())
@@ -58,6 +58,6 @@ class StableOrdering(filters.OrderingFilter):
 
 
 def of_the_site() -> list[Any]:
-    """The site's own filters, which may keep rows from a caller; not its ordering, as ours stands in its place."""
+    """The filters of the site, which may hide rows from a caller; not its ordering, which `StableOrdering` replaces."""
     backends: list[Any] = list(api_settings.DEFAULT_FILTER_BACKENDS)
     return [backend for backend in backends if not issubclass(backend, filters.OrderingFilter)]

@@ -1,4 +1,4 @@
-"""Who may see the badges of others: what the site's setting says, after the permissions of its REST framework."""
+"""Permissions: who sees the badges of other users, as a setting says; in addition to those of the site."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class IsUser(BasePermission):
-    """Somebody who is logged in."""
+    """The caller is logged in."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return users.caller(request) is not None
 
 
 class SeesOthers(BasePermission):
-    """Somebody to whom BADGES_API_OTHERS shows who holds badges; everybody sees their own."""
+    """BADGES_API_OTHERS shows the caller who holds badges; users always see their own."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         caller = users.caller(request)

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says about a view beside what drf-spectacular sees by itself."""
+"""OpenAPI: what the document says about a view in addition to what drf-spectacular finds by itself."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 
 from badges.api.users import key_field
 
-#: No schema: what an error looks like is up to the site's exception handler.
+#: Without a schema: the site's exception handler decides the form of an error.
 ERRORS = {
-    304: "What the ETag in If-None-Match belongs to is still so.",
+    304: "The response has not changed since the ETag in If-None-Match.",
     400: "A parameter cannot have this value.",
-    401: "Nobody is logged in.",
+    401: "The caller is not logged in.",
     403: "The caller may not see this.",
     404: "There is nothing here that the caller may see.",
     406: "No renderer has this format.",
@@ -26,7 +26,7 @@ CODE = OpenApiParameter("code", str, OpenApiParameter.PATH, description="The cod
 
 
 def user_key() -> OpenApiParameter:
-    """The key of a user in the address, of the type that keys have on this site."""
+    """The key of a user in the URL, of the type that keys have on this site."""
     field = key_field()
     key_type = (
         int if isinstance(field, models.IntegerField) else uuid.UUID if isinstance(field, models.UUIDField) else str
@@ -35,7 +35,7 @@ def user_key() -> OpenApiParameter:
 
 
 def documented(operation: str, response: Any, *parameters: Any) -> Callable[[Any], Any]:
-    """Describe the one operation of a view: its name, what it answers, what it can be asked with."""
+    """Describe the one operation of a view: its name, its response and its parameters."""
     errors = {status: OpenApiResponse(description=text) for status, text in ERRORS.items()}
     get = extend_schema(
         operation_id=operation, tags=["badges"], parameters=[ETAG, *parameters], responses={200: response, **errors}

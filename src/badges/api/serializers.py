@@ -1,4 +1,4 @@
-"""What the API shows."""
+"""Serializers: the JSON of the API."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class BadgeSummarySerializer(serializers.Serializer[Any]):
     category = serializers.CharField(read_only=True)
     image = serializers.CharField(read_only=True, help_text="Path or URL, as in the badge file.")
     points = serializers.IntegerField(read_only=True)
-    secret = serializers.BooleanField(read_only=True, help_text="Others do not see it unless they hold it.")
+    secret = serializers.BooleanField(read_only=True, help_text="Hidden from users who do not hold it.")
 
 
 class BadgeProgressSerializer(serializers.Serializer[Any]):
-    """How far the caller has come."""
+    """The progress of the caller."""
 
     value = serializers.DecimalField(max_digits=None, decimal_places=None, read_only=True, allow_null=True)
     goal = serializers.DecimalField(max_digits=None, decimal_places=None, read_only=True)
@@ -37,7 +37,7 @@ class BadgeProgressSerializer(serializers.Serializer[Any]):
 
 
 class BadgeThingSerializer(serializers.Serializer[Any]):
-    """What the badge is held for, if there is one for each thing."""
+    """The subject that the badge is held for, if it is awarded per subject."""
 
     thing = serializers.CharField(read_only=True)
     since = serializers.DateTimeField(source="awarded_at", read_only=True, allow_null=True)
@@ -45,18 +45,20 @@ class BadgeThingSerializer(serializers.Serializer[Any]):
 
 
 class OwnBadgeSerializer(serializers.Serializer[Any]):
-    """What a badge is to the caller."""
+    """The badge as the caller holds it, and the progress."""
 
     held = serializers.BooleanField(read_only=True)
     since = serializers.DateTimeField(read_only=True, allow_null=True)
     expires_at = serializers.DateTimeField(read_only=True, allow_null=True)
-    times = serializers.IntegerField(read_only=True, help_text="How often it is held: once, or once for each thing.")
+    times = serializers.IntegerField(
+        read_only=True, help_text="How often the caller holds it: once, or once for each subject."
+    )
     things = BadgeThingSerializer(many=True, read_only=True, help_text="The newest hundred.")
     progress = BadgeProgressSerializer(read_only=True, allow_null=True)
 
 
 class BadgeStandingSerializer(serializers.Serializer[Any]):
-    """A badge, how many hold it, and what it is to the caller."""
+    """A badge, its holders, and whether the caller holds it."""
 
     code = serializers.CharField(source="definition.code", read_only=True)
     name = serializers.CharField(source="definition.shown_name", read_only=True)
@@ -70,7 +72,7 @@ class BadgeStandingSerializer(serializers.Serializer[Any]):
     share = ShareField(
         source="count.share", read_only=True, help_text="The share of all users who hold it, from 0 to 1."
     )
-    mine = OwnBadgeSerializer(read_only=True, allow_null=True, help_text="Null if nobody is logged in.")
+    mine = OwnBadgeSerializer(read_only=True, allow_null=True, help_text="Null for an anonymous caller.")
 
 
 class HeldBadgeSerializer(BadgeThingSerializer):
@@ -80,7 +82,7 @@ class HeldBadgeSerializer(BadgeThingSerializer):
 
 
 class BadgeHolderSerializer(serializers.Serializer[Any]):
-    """Who holds a badge, since when, and for what."""
+    """A holder of a badge: the user, since when, and the subject."""
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         # The setting is read when it is needed, not when this is imported.
@@ -91,6 +93,6 @@ class BadgeHolderSerializer(serializers.Serializer[Any]):
 
 
 class BadgeAwardSerializer(BadgeHolderSerializer):
-    """An award: what, to whom, when."""
+    """An award: badge, user and time."""
 
     badge = BadgeSummarySerializer(source="definition", read_only=True)

@@ -1,4 +1,4 @@
-"""How badges stand: who holds them, and how far the caller has come; a few queries for any number of badges."""
+"""Badges as the API lists them, with holders and the caller's own; a few queries for any number of badges."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from badges.progress import Progress
 from badges.queries import held, holders
 from badges.queries.holders import HolderCount
 
-#: How many of the things that a badge is held for are told; the number of all is told beside them.
+#: How many subjects of one badge are listed at most; the number of all is beside them.
 THINGS = 100
-#: As many awards are recent at most; further back, one asks for a user or a badge.
+#: How many awards are listed as recent at most; earlier ones are listed by user or by badge.
 RECENT = 100
 #: With more users, the number of users is PostgreSQL's estimate.
 COUNTED_USERS = 100_000
@@ -29,7 +29,7 @@ COUNTED_USERS = 100_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Own:
-    """What a badge is to the caller."""
+    """The badge as the caller holds it, and the progress."""
 
     awards: Sequence[Badge]
     times: int
@@ -67,7 +67,7 @@ class Standing:
 
 
 def of(definitions: Sequence[BadgeDefinition], key: Any, progress: Mapping[str, Progress]) -> list[Standing]:
-    """How these badges stand, for the user with this key, of whom the progress is known."""
+    """These badges for the user with this key, whose progress is given."""
     codes = [definition.code for definition in definitions]
     counts = _holders(codes)
     badges = Badge.objects.filter(user=key, code__in=codes)
@@ -99,7 +99,7 @@ def _holders(codes: Sequence[str]) -> dict[str, HolderCount]:
     alias = router.db_for_read(Badge)
     key = f"badges.api.holders.{hashlib.sha256(repr((alias, codes)).encode()).hexdigest()}"
     etag, counts = cache.get(key, ("", {}))
-    found = freshness.look(freshness.Concern(), codes, etag)
+    found = freshness.validate(freshness.Concern(), codes, etag)
     if not found.is_fresh:
         counts = holders.count(connections[alias], codes, COUNTED_USERS)
         if found.etag:

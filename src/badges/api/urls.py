@@ -1,4 +1,4 @@
-"""The addresses of the API: `path("api/badges/", include("badges.api.urls"))`."""
+"""URLs of the API: `path("api/badges/", include("badges.api.urls"))`."""
 
 from __future__ import annotations
 

@@ -18,12 +18,12 @@ from badges.conf import badges_settings
 def caller(request: Request) -> Any:
     """The key of the user who sends the request; None for an anonymous one."""
     user = request.user
-    # Sites may have no user at all in the place of an anonymous one, and authenticate users that are no rows.
+    # Sites may have no user at all instead of an anonymous one, and may authenticate users that are no rows.
     return get_user_model()._meta.pk.to_python(user.pk) if getattr(user, "is_authenticated", False) else None
 
 
 def key_field() -> models.Field[Any, Any]:
-    """The field that the key of a user is a value of."""
+    """The field of the key of a user; of a foreign key, the field that it refers to."""
     field = get_user_model()._meta.pk
     while isinstance(field, models.ForeignKey):
         field = field.target_field

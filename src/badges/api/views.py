@@ -1,4 +1,4 @@
-"""The views of the API. Who may ask, how often and how pages are cut is what the site's REST framework says."""
+"""Views of the API. Authentication, throttling and pagination are those of the site's REST framework."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from badges.queries.visibility import held_by, visible
 
 
 class BadgesView(generics.GenericAPIView[Any]):
-    """Answers a client that has the answer already with 304, before it is made."""
+    """Responds 304 to a client whose response is still valid, before computing a new one."""
 
     further_permissions: Sequence[type[BasePermission]] = ()
 
@@ -42,11 +42,11 @@ class BadgesView(generics.GenericAPIView[Any]):
         return users.caller(self.request)
 
     def concern(self) -> freshness.Concern:
-        """The events that the answer depends on."""
+        """The events that the response depends on."""
         return freshness.Concern()
 
     def parts(self) -> Sequence[object]:
-        """What the answer depends on beside events and what each answer depends on."""
+        """What the response depends on, in addition to events and to what all responses depend on."""
         return ()
 
     def answer(self, request: Request) -> Response:
@@ -60,12 +60,12 @@ class BadgesView(generics.GenericAPIView[Any]):
             self.caller,
             *self.parts(),
         )
-        found = freshness.look(self.concern(), parts, request.headers.get("If-None-Match", ""))
-        # Not one of REST framework's, as its pages for browsers would give it a body.
+        found = freshness.validate(self.concern(), parts, request.headers.get("If-None-Match", ""))
+        # Not a response of REST framework, whose pages for browsers would give it a body.
         response = HttpResponseNotModified() if found.is_fresh else self.answer(request)
         if found.etag:
             response["ETag"] = found.etag
-        # Browsers may keep it, and ask each time whether it is still so; nobody else may.
+        # Only browsers may store it, and validate it each time.
         response["Cache-Control"] = "private, no-cache"
         patch_vary_headers(response, ["Accept-Language", "Cookie", "Authorization"])
         return response
@@ -84,12 +84,12 @@ class BadgesListView(BadgesView):
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def narrow(self, queryset: QuerySet[Any], asked: Mapping[str, Any]) -> QuerySet[Any]:
-        """The part of the list that the parameters of the request ask for."""
+        """The part of the list that the query parameters select."""
         raise NotImplementedError
 
 
 class StandingView(BadgesView):
-    """Shows badges with what they are to the caller."""
+    """Badges with the caller's own awards and progress."""
 
     serializer_class = serializers.BadgeStandingSerializer
 
@@ -98,7 +98,7 @@ class StandingView(BadgesView):
         return held.progress(self.caller)
 
     def parts(self) -> Sequence[object]:
-        # No event tells that a user has come nearer to a goal.
+        # Progress towards a goal leaves no event.
         return [(code, each.value, each.goal) for code, each in self.progress.items()]
 
     def get_serializer(self, instance: Any = None, **kwargs: Any) -> Any:
@@ -130,7 +130,7 @@ class BadgeList(StandingView, BadgesListView):
 
 @documented("badges_badge", serializers.BadgeStandingSerializer, CODE)
 class BadgeDetail(StandingView):
-    """One badge, also one that is paused or was taken out of the badge file."""
+    """One badge, also one that is paused or retired."""
 
     def answer(self, request: Request) -> Response:
         return Response(self.get_serializer(_find_badge(self.caller, self.kwargs["code"])).data)
@@ -140,7 +140,7 @@ class BadgeDetail(StandingView):
 
 
 class AwardsView(BadgesListView):
-    """Badges that users hold, newest first; those of which nobody knows since when come last."""
+    """Badges that users hold, newest first; those without a time are last."""
 
     parameters_class: Any = parameters.AwardParameters
     ordering = ("-since", "code", "thing", "pk")
@@ -172,7 +172,7 @@ class OwnBadgeList(AwardsView):
 
 @documented("badges_user", serializers.HeldBadgeSerializer(many=True), parameters.AwardParameters, user_key())
 class UserBadgeList(AwardsView):
-    """The badges that a user holds; secret ones only as far as the caller holds them too."""
+    """The badges that a user holds; of secret badges, those that the caller holds too."""
 
     serializer_class = serializers.HeldBadgeSerializer
     further_permissions = (SeesOthers,)
@@ -193,13 +193,13 @@ class UserBadgeList(AwardsView):
         return super().get_queryset().filter(user=self.user)
 
     def concern(self) -> freshness.Concern:
-        # What the caller holds decides which secret badges are seen.
+        # The caller's own badges decide which secret badges are visible.
         return freshness.Concern(users=[key for key in (self.user, self.caller) if key is not None])
 
 
 @documented("badges_recent", serializers.BadgeAwardSerializer(many=True), parameters.AwardParameters)
 class RecentAwardList(AwardsView):
-    """The hundred newest awards that match, as far as they are still held."""
+    """The hundred newest awards that match and are still held."""
 
     serializer_class = serializers.BadgeAwardSerializer
     further_permissions = (SeesOthers,)
@@ -212,7 +212,7 @@ class RecentAwardList(AwardsView):
 
 @documented("badges_holders", serializers.BadgeHolderSerializer(many=True), parameters.SinceParameters, CODE)
 class HolderList(AwardsView):
-    """Who holds a badge; once for each thing, if there is one for each."""
+    """The holders of a badge; once for each subject, if it is awarded per subject."""
 
     serializer_class = serializers.BadgeHolderSerializer
     parameters_class = parameters.SinceParameters
@@ -226,7 +226,7 @@ class HolderList(AwardsView):
 
 
 def _possible(text: str) -> str:
-    """A code or key as it stands in the address; PostgreSQL has no text with a null character."""
+    """A code or key from the URL; PostgreSQL has no text with a null character."""
     if "\0" in text:
         raise Http404
     return text

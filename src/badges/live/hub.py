@@ -1,4 +1,4 @@
-"""One session with the database for all live streams of a process: it listens, and hands each stream its events."""
+"""The hub: one database session for all live streams of a process. It listens, and passes events to the streams."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from badges.live.position import Snapshot, StreamedEvent
 logger = logging.getLogger("badges")
 
 QUIET_POLL = 15.0
-"""Seconds between two looks where NOTIFY wakes: they only find out whether the session is still there."""
+"""Seconds between two queries where NOTIFY wakes the hub: they only detect a lost session."""
 
 _MOST_BATCHES = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
@@ -31,7 +31,7 @@ _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Hub]] = WeakKeyDic
 
 
 class Stream:
-    """What is on its way to one client."""
+    """Outgoing buffer of one SSE client."""
 
     def __init__(self, user: Any, *, sees_all: bool) -> None:
         self.user = user
@@ -43,7 +43,7 @@ class Stream:
     def put(self, snapshot: Snapshot, events: list[StreamedEvent]) -> None:
         self.batches.append((snapshot, events))
         if len(self.batches) > _MOST_BATCHES:
-            self.is_ended = True  # whoever does not keep up comes back for the rest
+            self.is_ended = True  # backpressure: a client that is too slow reconnects for the rest
         self._changed.set()
 
     def end(self) -> None:
@@ -51,7 +51,7 @@ class Stream:
         self._changed.set()
 
     async def wait(self, seconds: float) -> None:
-        """Until there is something to do, or the time is over."""
+        """Wait for a batch or the end of the stream, at most this long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -59,12 +59,12 @@ class Stream:
 
 
 class Hub:
-    """The session, and the streams that it serves. It is there as long as there are streams."""
+    """The session, and the streams that it serves. It is open as long as there are streams."""
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self.seen: Snapshot | None = None
-        """What has been handed out."""
+        """The last snapshot whose events the streams have."""
         self._streams: set[Stream] = set()
         self._session: psycopg.AsyncConnection[Any] | None = None
         self._ready = asyncio.Event()
@@ -76,14 +76,14 @@ class Hub:
     @classmethod
     @contextlib.contextmanager
     def stream(cls, alias: str, user: Any, *, sees_all: bool = False) -> Iterator[tuple[Hub, Stream]]:
-        """A stream of the hub of this process, which is started for the first and stopped after the last."""
+        """A stream of the hub of this process, which starts with the first stream and stops with the last."""
         hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
         hub = hubs.setdefault(alias, cls(alias))
         stream = Stream(user, sees_all=sees_all)
         hub._streams.add(stream)
         if hub._task is None:
             hub._task = asyncio.get_running_loop().create_task(hub._run())
-            hub._follow_the_server()
+            hub._handle_signals()
         try:
             yield hub, stream
         finally:
@@ -91,24 +91,24 @@ class Hub:
             if not hub._streams:
                 hubs.pop(alias, None)
                 hub._task.cancel()
-                hub._leave_the_server()
+                hub._restore_signals()
 
     def end(self) -> None:
-        """End all streams, as the server stops; the clients come back to the next."""
+        """End all streams, as the server stops; the clients reconnect to the next one."""
         for stream in self._streams:
             stream.end()
-        self._ready.set()  # who waits for a database that is gone waits no longer
+        self._ready.set()  # streams that wait for a lost database stop waiting
 
-    async def look(
+    async def unseen(
         self, seen: Snapshot | None, user: Any, *, sees_all: bool = False
     ) -> tuple[Snapshot, list[StreamedEvent]]:
-        """What one client has not seen; for that which it sees later, it has its stream.
+        """The events that one client has not seen yet; its stream brings later ones.
 
         :raises psycopg.Error: the session is lost.
         """
         await self._ready.wait()
         users = None if sees_all else [user]
-        # A client that goes meanwhile must not take the query of the others along.
+        # A client that disconnects meanwhile must not cancel a query on the shared session.
         return await asyncio.shield(
             asyncio.ensure_future(self._ask(seen, users, query.MOST_OF_ALL if sees_all else None))
         )
@@ -168,7 +168,7 @@ class Hub:
 
     async def _wait(self, session: psycopg.AsyncConnection[Any]) -> None:
         loop = asyncio.get_running_loop()
-        # A number of its own, as psycopg watches the other one during queries, and forgets it then.
+        # A duplicate, as psycopg removes the reader of its own file descriptor after each query.
         ear = os.dup(session.fileno())
         try:
             loop.add_reader(ear, self._wake.set)
@@ -179,8 +179,8 @@ class Hub:
             loop.remove_reader(ear)
             os.close(ear)
 
-    def _follow_the_server(self) -> None:
-        """Servers wait for open responses before they stop, and tell nobody that they do."""
+    def _handle_signals(self) -> None:
+        """End streams on SIGTERM and SIGINT: ASGI servers wait for open responses, and do not notify them."""
         if threading.current_thread() is not threading.main_thread():
             return
         loop = asyncio.get_running_loop()
@@ -196,7 +196,7 @@ class Hub:
             signal.signal(number, handle)
             self._handlers[number] = (handle, before)
 
-    def _leave_the_server(self) -> None:
+    def _restore_signals(self) -> None:
         for number, (ours, before) in self._handlers.items():
             if signal.getsignal(number) is ours:
                 signal.signal(number, before)

@@ -1,9 +1,9 @@
-"""How far a client has come among the events: what is committed in what order no number tells, but snapshots do. Pure.
+"""A client's position in the event stream. Transaction ids do not follow commit order; snapshots do. Pure.
 
-Ids of transactions and times follow no order of commits: a transaction that began earlier may end later. A snapshot
-says of each transaction whether it had ended. So a client that has been sent all events of one snapshot has seen just
-those whose transaction the snapshot shows, and is sent the others. The snapshots of one server are ordered: each shows
-all that an earlier one shows.
+A transaction that began earlier may commit later, so neither ids nor times say what a client has missed. A snapshot
+says of each transaction whether it had ended. A client that was sent all events of one snapshot has seen exactly the
+events whose transaction is visible in it (`pg_visible_in_snapshot`), and is sent the others. The snapshots of one
+server are ordered: each shows everything that an earlier one shows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LONGEST = 100_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What pg_current_snapshot() gives: which transactions had ended."""
+    """The result of pg_current_snapshot(): which transactions had ended."""
 
     xmin: int
     xmax: int
@@ -30,7 +30,7 @@ class Snapshot:
 
     @classmethod
     def parse(cls, text: str) -> Snapshot | None:
-        """The snapshot, or None if PostgreSQL would not take it as one."""
+        """The snapshot, or None if PostgreSQL would reject the text."""
         if not (match := re.fullmatch(_SNAPSHOT, text, re.ASCII)):
             return None
         xmin, xmax = int(match[1]), int(match[2])
@@ -51,7 +51,7 @@ class Snapshot:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StreamedEvent:
-    """An event as the database gives it to those who look on."""
+    """An event of the history as streams need it."""
 
     id: Any
     transaction: int
@@ -61,7 +61,7 @@ class StreamedEvent:
     thing: str
     kind: str
     definition: dict[str, Any]
-    """Of the row of `BadgeDefinition` what is shown; empty if there is none."""
+    """Fields of the row of `BadgeDefinition`; empty if there is none."""
 
     @property
     def place(self) -> tuple[datetime, str]:
@@ -70,7 +70,7 @@ class StreamedEvent:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Position:
-    """What a client has seen: all that `seen` shows, and of what `batch` shows beyond that, the events up to `place`.
+    """Events that a client has seen: all in `seen`, and of those that only `batch` shows, the ones up to `place`.
 
     Its text is the id of an event in a stream.
     """
@@ -81,7 +81,7 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Position | None:
-        """The position, or None for what is none of ours."""
+        """The position, or None if the text is no id of a stream."""
         if len(text) > _LONGEST or not (match := _ID.fullmatch(text)):
             return None
         seen = Snapshot.parse(match["seen"])
@@ -103,12 +103,12 @@ class Position:
     def onward(self, snapshot: Snapshot, events: Iterable[StreamedEvent]) -> Iterator[tuple[Position, StreamedEvent]]:
         """Each of the events that has not been seen yet, with the position after it.
 
-        :param events: all that `snapshot` shows and `seen` does not, in their order; more of them do no harm.
+        :param events: all that `snapshot` shows and `seen` does not, in order; further events do no harm.
         """
         unseen = [event for event in events if not self.has_seen(event)]
         base = self.seen
         if self.batch:
-            # The rest of the batch comes first, so that a place stands for one batch only.
+            # The rest of the batch is first, so that a place belongs to one batch only.
             unseen.sort(key=lambda event: not (self.batch and self.batch.shows(event.transaction)))
             base = self.batch
         for number, event in enumerate(unseen, 1):

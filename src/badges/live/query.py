@@ -1,4 +1,4 @@
-"""Asks the database for the events that a client has not seen. One query for the streams and for polling."""
+"""The query for the events that a client has not seen, for streams and for polling."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from badges.live.position import Snapshot, StreamedEvent
 from badges.models import BadgeDefinition, BadgeEvent
 
 MOST_OF_ALL = 1000
-"""How many events of all users a client is sent at most that comes back; of its own it is sent all."""
+"""How many events of all users a client is sent at most when it reconnects; of its own user, it is sent all."""
 
 
 def query(seen: Snapshot | None, users: Collection[Any] | None, most: int | None = None) -> str:
     """The events since a snapshot, and the snapshot that shows them.
 
     :param seen: None asks for the snapshot alone.
-    :param users: the keys of those whose events they are; None means everybody's.
-    :param most: how many of them at most, the last ones.
+    :param users: the keys of the users whose events they are; None means all users.
+    :param most: how many of them at most, the newest ones.
     """
     if seen is None:
         return "SELECT pg_catalog.pg_current_snapshot()::text, NULL"
@@ -39,7 +39,7 @@ def query(seen: Snapshot | None, users: Collection[Any] | None, most: int | None
 
 
 def read(rows: Iterable[tuple[Any, ...]]) -> tuple[Snapshot, list[StreamedEvent]]:
-    """What the query gave."""
+    """The snapshot and the events in the result of the query."""
     found = list(rows)
     snapshot = Snapshot.parse(found[0][0])
     if snapshot is None:

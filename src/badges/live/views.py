@@ -1,4 +1,4 @@
-"""Live badges: a stream of server-sent events under ASGI, and the same by polling anywhere."""
+"""Live badges: server-sent events under ASGI, and polling under any server."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from badges.models import BadgeEvent
 from badges.queries.visibility import is_visible_event
 
 HEARTBEAT = 15.0
-"""Seconds after which a stream without news says that it is still there."""
+"""Seconds without an event after which a stream sends a comment to keep the connection open."""
 
 LIFETIME = 900.0
-"""Seconds after which a stream ends and the client comes back, so that whoever has logged out sees no more."""
+"""Seconds after which a stream ends and the client reconnects, so that a user who has logged out sees no more."""
 
 RETRY = (500, 3000)
-"""Milliseconds after which a client comes back, by chance: when a server starts anew, they all do."""
+"""Milliseconds after which a client reconnects, chosen at random: when a server restarts, all clients do."""
 
 
 @transaction.non_atomic_requests
@@ -47,16 +47,16 @@ async def live(request: HttpRequest) -> HttpResponseBase:
     With the header `Last-Event-ID` or the parameter `after`, first those since that id.
     """
     if not isinstance(request, ASGIRequest):
-        return _refusal(
+        return _error(
             501,
-            _("Live badges need a server that speaks ASGI, such as uvicorn. This one speaks WSGI: ask by polling."),
+            _("Live badges need a server that speaks ASGI, such as uvicorn. This one speaks WSGI: poll instead."),
             poll=_poll_url(request),
         )
     user = await request.auser()
     if not user.is_authenticated:
-        return _refusal(403, _("Log in to see your badges live."))
+        return _error(403, _("Log in to see your badges live."))
     sees_all = await sync_to_async(_sees_all)(request)
-    # Or each open page would keep the connection that its session was read with.
+    # Otherwise each open page would keep the connection that its session was read with.
     await sync_to_async(_close_connections)()
     position = Position.parse(request.headers.get("Last-Event-ID") or request.GET.get("after", ""))
     return StreamingHttpResponse(
@@ -65,17 +65,17 @@ async def live(request: HttpRequest) -> HttpResponseBase:
         headers={
             "Cache-Control": "no-cache, no-transform",
             "X-Accel-Buffering": "no",
-            "Content-Encoding": "identity",  # or GZipMiddleware would hold back what is too short
+            "Content-Encoding": "identity",  # GZipMiddleware would delay short chunks
         },
     )
 
 
 @require_GET
 def recent(request: HttpRequest) -> HttpResponse:
-    """The badges of the user since the id in `after`, and the id to ask with next; without one, only that."""
+    """The badges of the user since the id in `after`, and the next id; without an id, only the next id."""
     user: Any = request.user
     if not user.is_authenticated:
-        return _refusal(403, _("Log in to see your badges live."))
+        return _error(403, _("Log in to see your badges live."))
     after = request.GET.get("after", "")
     position = Position.parse(after)
     sees_all, languages = _sees_all(request), active_languages()
@@ -84,7 +84,7 @@ def recent(request: HttpRequest) -> HttpResponse:
     snapshot, events = query.read(fetch(connections[router.db_for_write(BadgeEvent)], statement))
     found = [event for _, event in position.onward(snapshot, events)] if position else []
     shown = [_data(event, languages, sees_all=sees_all) for event in found if _is_visible(event, user.pk)]
-    # The same id as long as there is no news, so that the answer is the same.
+    # The same id as long as there is no event, so that the response is the same.
     response = JsonResponse({"id": after if position and not found else str(Position(snapshot)), "events": shown})
     response["Cache-Control"] = "private, no-cache"
     patch_vary_headers(response, ["Cookie", "Accept-Language"])
@@ -102,9 +102,9 @@ async def _events(
         ends_at = time.monotonic() + LIFETIME
         yield f"retry: {random.randint(*RETRY)}\n\n"  # noqa: S311 - no secret
         try:
-            snapshot, events = await hub.look(position.seen if position else None, user, sees_all=sees_all)
+            snapshot, events = await hub.unseen(position.seen if position else None, user, sees_all=sees_all)
         except psycopg.Error:
-            return  # the client comes back, with the same id
+            return  # the client reconnects with the same id
         if position:
             yield _messages(position.onward(snapshot, events), user, languages, sees_all=sees_all)
         position = Position(snapshot)
@@ -144,7 +144,7 @@ def _is_visible(event: StreamedEvent, user: Any) -> bool:
 
 
 def _data(event: StreamedEvent, languages: Sequence[str], *, sees_all: bool) -> dict[str, Any]:
-    """What a client is told of an event, in the language of its request."""
+    """The JSON of an event, in the language of the request."""
     definition = event.definition
     whose = {"user": event.user if isinstance(event.user, int) else str(event.user)} if sees_all else {}
     return {
@@ -172,7 +172,7 @@ def _image(image: str) -> str:
     try:
         return static(image)
     except ValueError:
-        return image  # it is not among the static files that were collected
+        return image  # not among the collected static files
 
 
 def _sees_all(request: HttpRequest) -> bool:
@@ -194,5 +194,5 @@ def _poll_url(request: HttpRequest) -> str | None:
         return None
 
 
-def _refusal(status: int, message: str, **more: Any) -> JsonResponse:
+def _error(status: int, message: str, **more: Any) -> JsonResponse:
     return JsonResponse({"error": message, **more}, status=status)

@@ -1,6 +1,6 @@
-"""What pages and template tags show: each a fixed number of queries, however many rows there are.
+"""Contents of the pages and template tags: each takes a fixed number of queries, however many rows there are.
 
-Secret badges are left out for a viewer who does not hold them, expired ones for everybody.
+Secret badges are left out for viewers who do not hold them, expired badges for all viewers.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from badges.queries.held import newest_of_each, progress
 from badges.queries.holders import count
 from badges.queries.visibility import key_of, visible
 
-#: How many things of one badge are listed for a user; the others are only counted.
+#: How many subjects of one badge are listed for a user; the others are only counted.
 MOST_THINGS = 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """A badge beside what there is to say about it."""
+    """A badge, with its holders and what one user holds of it."""
 
     definition: BadgeDefinition
     badges: Sequence[Badge] = ()
-    """What the user in question holds of it, newest first: one, or one for each thing as long as they are not many."""
+    """Those that the user holds, newest first: one, or one for each subject, at most `MOST_THINGS`."""
     count: int = 0
-    """How many of it the user holds."""
+    """How many of them the user holds."""
     holders: int = 0
     share: float = 0.0
     """The share of all users who hold it, from 0 to 1."""
@@ -53,7 +53,7 @@ class Entry:
 
     @property
     def more_things(self) -> int:
-        """How many things are not listed."""
+        """How many subjects are not listed."""
         return self.count - len(self.badges)
 
     @property
@@ -107,12 +107,12 @@ def find(code: str, viewer: Any) -> BadgeDefinition | None:
 
 
 def held_by(user: Any, viewer: Any) -> list[Entry]:
-    """What a user holds of what the viewer may see, in the order of the badges. One query."""
+    """The badges that a user holds and the viewer may see, in the order of the badges. One query."""
     return list(_held(user, viewer).values())
 
 
 def on_the_way(user: Any, viewer: Any) -> list[Entry]:
-    """What a user lacks and can earn, with the progress where there is one; of levels only the next. Three queries."""
+    """The badges that a user lacks and can earn, with the progress if any; of levels the next. Three queries."""
     if key_of(user) is None:
         return []
     held = Badge.objects.filter(user=key_of(user)).values("code")
@@ -128,7 +128,7 @@ def on_the_way(user: Any, viewer: Any) -> list[Entry]:
 
 
 def holders(definition: BadgeDefinition, start: int, stop: int) -> list[Holder]:
-    """Who holds a badge, the latest first, from one place of that list to another. At most two queries."""
+    """The holders of a badge from one position of the list to another, the latest first. At most two queries."""
     badges = Badge.objects.filter(definition=definition)
     if not definition.per:
         rows = badges.select_related("user").order_by(F("awarded_at").desc(nulls_last=True), "user")[start:stop]
@@ -153,9 +153,9 @@ def holders(definition: BadgeDefinition, start: int, stop: int) -> list[Holder]:
 
 
 def leaderboard(start: int, stop: int) -> list[Place]:
-    """Users by the points of the badges that they hold, from one place of that list to another. Two queries.
+    """Users by the points of their badges, from one position of the list to another. Two queries.
 
-    The first adds up all badges, secret ones too, so it takes as long for any part of the list.
+    The first query adds up all badges, including secret ones, so it takes as long for any part of the list.
     """
     by_user = (
         Badge.objects.order_by()
@@ -174,7 +174,7 @@ def leaderboard(start: int, stop: int) -> list[Place]:
 def newest(count: int, viewer: Any) -> list[BadgeEvent]:
     """The newest awards of badges that are still held. One query."""
     held = Badge.objects.filter(user=OuterRef("user"), definition=OuterRef("definition"), thing=OuterRef("thing"))
-    # A badge that was lost and awarded again has two events, of which the first is older than the badge.
+    # A badge that was revoked and awarded again has two events; the first is older than the badge.
     still_held = Exists(held.filter(Q(awarded_at=None) | Q(awarded_at__lte=OuterRef("at"))))
     is_visible = visible(key_of(viewer), "definition__")
     awards = BadgeEvent.objects.filter(is_visible, still_held, kind=BadgeEvent.Kind.AWARDED)
@@ -183,7 +183,7 @@ def newest(count: int, viewer: Any) -> list[BadgeEvent]:
 
 
 def by_category(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
-    """Entries under their categories, which are in the order of their first badges; those without one come last."""
+    """Entries by category, in the order of the first badge of each; badges without a category are last."""
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(entry.definition.category, []).append(entry)
@@ -208,7 +208,7 @@ def _counted(definitions: Sequence[BadgeDefinition], viewer: Any) -> list[Entry]
 
 
 def _held(user: Any, viewer: Any) -> dict[str, Entry]:
-    """What a user holds, by code; for another viewer than the user without what is kept from that one."""
+    """The badges that a user holds, by code; for another viewer, only those that the viewer may see."""
     key = key_of(user)
     if key is None:
         return {}

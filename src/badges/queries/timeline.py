@@ -51,7 +51,7 @@ class Bar:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Timeline:
-    """Bars that follow one upon another, from the first award or before it until today."""
+    """Consecutive bars, from the first award or before it until today."""
 
     unit: Unit
     bars: tuple[Bar, ...]
@@ -153,7 +153,7 @@ def scale_for(highest: int) -> int:
 
 
 def _starts(first: date, last: date, unit: Unit) -> Iterator[date]:
-    """The first days of all bars, the last one first; a few of before the first award if there are few bars."""
+    """The first days of all bars, the last one first; some are before the first award if it is recent."""
     start, number = floor(last, unit), 0
     while start >= floor(first, unit) or number < FEWEST_BARS:
         yield start

@@ -13,7 +13,7 @@ register = template.Library()
 
 
 def viewer_of(context: template.Context) -> Any:
-    """Who looks at the page: the user of its request; None if there is none, who then sees no secret badge."""
+    """The viewer of the page: the user of its request; None without one, which hides all secret badges."""
     return getattr(context.get("request"), "user", None) or context.get("user")
 
 
@@ -25,21 +25,21 @@ def user_badges(context: template.Context, user: Any) -> dict[str, Any]:
 
 @register.inclusion_tag("badges/tags/badge.html", takes_context=True)
 def badge(context: template.Context, code: str) -> dict[str, Any]:
-    """One badge by its code; nothing if there is no such badge, or if it is kept secret from the viewer. One query."""
+    """One badge by its code; nothing if there is no such badge, or if the viewer may not see it. One query."""
     definition = pages.find(code, viewer_of(context))
     return {"definition": definition}
 
 
 @register.inclusion_tag("badges/tags/badge_progress.html", takes_context=True)
 def badge_progress(context: template.Context, user: Any) -> dict[str, Any]:
-    """How far a user has come on the way to badges that have a goal. Three queries."""
+    """The progress of a user towards badges that have a goal. Three queries."""
     entries = pages.on_the_way(user, viewer_of(context))
     return {"entries": [entry for entry in entries if entry.progress], "person": user}
 
 
 @register.inclusion_tag("badges/tags/newest_badges.html", takes_context=True)
 def newest_badges(context: template.Context, count: int = 10) -> dict[str, Any]:
-    """The newest awards, whoever earned them. One query."""
+    """The newest awards of all users. One query."""
     return {"awards": pages.newest(count, viewer_of(context))}
 
 

@@ -1,4 +1,5 @@
--- The newest awards of these badges that are still held, each once, of each badge from its end of the index on code and time.
+-- The newest awards of these badges that are still held, each once. Of each badge, they are read from the end of
+-- the index on code and time.
 SELECT newest.id
 FROM unnest({codes}::text[]) AS asked (code)
 CROSS JOIN LATERAL (

@@ -1,6 +1,7 @@
--- What an answer will see, as a snapshot, NULL in a transaction that has written itself, as that is in no snapshot; the state of
--- all definitions; and whether a badge has come or gone that an answer under an earlier snapshot could not see. Transactions from
--- its xmax on had not begun then, those in xip had not ended. What lies beyond our own xmax was brought from another server by a dump.
+-- The snapshot of the response (NULL in a transaction that has written, as its own rows are in no snapshot), a
+-- digest of all definitions, and whether there is an event that an earlier snapshot does not show: transactions
+-- from its xmax on had not begun then, those in xip had not ended. Ids beyond the current xmax come from a dump of
+-- another server: ignored.
 SELECT CASE WHEN pg_current_xact_id_if_assigned() IS NULL THEN pg_current_snapshot()::text END,
        (SELECT md5(coalesce(string_agg(d::text, ' ' ORDER BY d.code COLLATE "C"), '')) FROM {definitions} AS d),
        EXISTS (

@@ -1,5 +1,5 @@
--- What has been committed since `seen`, and the snapshot that shows it; nothing that is quiet, and nothing older than a week:
--- rows that came with a dump bear the transaction ids of another server. At most the last {most}.
+-- The events committed since the snapshot `seen`, and the current snapshot. At most the newest {most}; no quiet
+-- ones, and none older than a week, as rows from a dump have the transaction ids of another server.
 WITH now AS (
     SELECT pg_catalog.pg_current_snapshot() AS snapshot
 )

@@ -13,20 +13,20 @@
   box.dataset.badgesStarted = "true";
   const { badgesLive, badgesRecent, badgesUser, badgesTitle, badgesClose } = box.dataset;
 
-  // The last id and the toasts outlive the page: what happens between two pages is shown on the second.
+  // The last id and the toasts outlive the page: badges between two pages are shown on the second.
   const key = `badges:${badgesUser}`;
   const memory = { id: "", toasts: [] };
   const remember = () => {
     try {
       sessionStorage.setItem(key, JSON.stringify(memory));
     } catch {
-      // Without storage it lasts as long as the page.
+      // Without storage, the memory lasts as long as the page.
     }
   };
   try {
     Object.assign(memory, JSON.parse(sessionStorage.getItem(key)));
   } catch {
-    // Not ours, or none.
+    // Nothing is stored, or something else.
   }
 
   const element = (name, className, text) => {
@@ -67,7 +67,7 @@
       clearTimeout(timer);
       timer = setTimeout(remove, Math.max(toast.until - Date.now(), 1500));
     };
-    // It stays as long as somebody reads it.
+    // It stays while it is hovered or focused.
     const stay = () => clearTimeout(timer);
     card.addEventListener("mouseenter", stay);
     card.addEventListener("mouseleave", start);
@@ -94,7 +94,7 @@
   let timer = 0;
 
   const poll = async () => {
-    let goesOn = true;
+    let proceeds = true;
     try {
       const response = await fetch(`${badgesRecent}?after=${encodeURIComponent(memory.id)}`, {
         credentials: "same-origin",
@@ -106,12 +106,12 @@
         found.events.forEach(receive);
         remember();
       } else {
-        goesOn = response.status >= 500 || response.status === 429;
+        proceeds = response.status >= 500 || response.status === 429;
       }
     } catch {
       // The network is gone for now.
     }
-    if (goesOn) {
+    if (proceeds) {
       timer = setTimeout(poll, POLL_EVERY);
     }
   };
@@ -133,7 +133,7 @@
       remember();
     });
     source.addEventListener("error", () => {
-      // What ends for good was refused; otherwise the browser comes back by itself, with the last id.
+      // A closed stream was rejected; otherwise the browser reconnects by itself, with the last id.
       if (source.readyState === EventSource.CLOSED) {
         poll();
       }
