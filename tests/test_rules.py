@@ -392,8 +392,8 @@ REFUSED = "condition: Django cannot compile it: "
         (
             {"condition": GreaterThan(Count("id"), 5)},
             (
-                f"{REFUSED}the condition aggregates outside of a queryset, so it sees only the "
-                'changed row.\n    Say which rows: Aggregated(Model.objects.filter(user=OuterRef("user")), Count("id")) >= 5'
+                f"{REFUSED}the condition aggregates outside of a queryset, so it sees only the changed "
+                'row.\n    Say which rows: Aggregated(Model.objects.filter(user=OuterRef("user")), Count("id")) >= 5'
             ),
         ),
         (
