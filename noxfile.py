@@ -1,6 +1,6 @@
 """The tests on other versions than those of `run.py test`: each supported Django, Python and PostgreSQL at least once.
 
-What this machine does not have is told in a line with NOT RUN.
+Versions that this machine lacks are reported in a line with NOT RUN.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def find_python(version: str) -> str | None:
     """A Python of that version in PATH or among pyenv's."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     candidates = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)]
-    # A version manager's stand-in for a Python that is not active only prints a complaint.
+    # A version manager's shim for an inactive Python only prints an error.
     return next((str(path) for path in candidates if path and output(path, "--version").startswith("Python")), None)
 
 

@@ -17,10 +17,10 @@ import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036
     newer = [name for name in ("python3.14", "python3.13", "python3.12", "python3.11") if shutil.which(name)]
-    # A version manager's stand-in for a Python that is not active only prints a complaint.
+    # A version manager's shim for an inactive Python only prints an error.
     newer = [name for name in newer if subprocess.run([name, "--version"], capture_output=True).returncode == 0]  # noqa: PLW1510
-    remedy = "run `{} run.py`".format(newer[0]) if newer else "install Python 3.11 or newer"  # noqa: UP032
-    sys.exit("run.py: Python {}.{} is too old: {}".format(sys.version_info[0], sys.version_info[1], remedy))  # noqa: UP032
+    advice = "run `{} run.py`".format(newer[0]) if newer else "install Python 3.11 or newer"  # noqa: UP032
+    sys.exit("run.py: Python {}.{} is too old: {}".format(sys.version_info[0], sys.version_info[1], advice))  # noqa: UP032
 
 import fcntl
 import importlib.util
@@ -37,8 +37,8 @@ APT_SECONDS = 600
 
 
 def main() -> None:
-    """Do what the command line asks for."""
-    # Only help is ours in `test`: everything behind it is pytest's. In `bench` not even that is.
+    """Run the command."""
+    # Of `test`, only --help is handled here: everything after it goes to pytest. `bench` handles even its own help.
     is_test = sys.argv[1:2] == ["test"] and sys.argv[2:3] not in (["-h"], ["--help"])
     is_handed_on = is_test or sys.argv[1:2] == ["bench"]
     arguments = parse(sys.argv[1:2] if is_handed_on else sys.argv[1:])
@@ -73,32 +73,32 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo = commands.add_parser(
         "demo",
-        help="start a PostgreSQL, load a million rows, watch badges being awarded, serve a site with them",
+        help="start a PostgreSQL, load a million rows, show the badges that are awarded, serve a site with them",
         description="Starts a PostgreSQL of its own (or uses the database in BADGES_DSN), loads 100,000 users and"
         " 1,000,000 sketches by COPY, makes single writes, and serves a site until Ctrl-C.",
     )
     demo.add_argument("--small", action="store_true", help="1,000 users and 10,000 sketches")
-    demo.add_argument("--reset", action="store_true", help="forget what an earlier demo has loaded")
-    demo.add_argument("--port", type=int, help="port of the page (8000, or a free one if that is taken)")
-    demo.add_argument("--no-serve", action="store_true", help="end after the writes")
+    demo.add_argument("--reset", action="store_true", help="delete the data of an earlier demo")
+    demo.add_argument("--port", type=int, help="port of the site (8000, or a free one if that is in use)")
+    demo.add_argument("--no-serve", action="store_true", help="exit after the writes")
     commands.add_parser(
         "test",
-        help="run the tests; what follows goes to pytest",
-        description="Runs the tests. What follows goes to pytest, for example: run.py test -k concurrency -x",
+        help="run the tests; all further arguments go to pytest",
+        description="Runs the tests. All further arguments go to pytest, for example: run.py test -k concurrency -x",
     )
     commands.add_parser(
         "bench",
         help="measure what badges cost; `run.py bench --help` has the options",
-        description="Measures what badges cost, beside other ways to award them; bench/suite.py has the options.",
+        description="Measures what badges cost, compared with other ways to award them; bench/suite.py has the options.",
     )
     commands.add_parser("lint", help="ruff check, ruff format --check, mypy, lint-imports")
     matrix = commands.add_parser("matrix", help="the tests on other versions of Python, Django and PostgreSQL (nox)")
-    matrix.add_argument("--list", action="store_true", help="show the sessions instead of running them")
+    matrix.add_argument("--list", action="store_true", help="list the sessions instead of running them")
     return parser.parse_args(arguments)
 
 
 def environment(groups: list[str]) -> Path:
-    """Make sure that the virtual environment holds these dependency groups; return its Python."""
+    """Make sure that the virtual environment has these dependency groups; return its Python."""
     folder = place()
     python = folder / "bin" / "python"
     wanted = hashlib.sha256((REPOSITORY / "pyproject.toml").read_bytes()).hexdigest()
@@ -108,7 +108,7 @@ def environment(groups: list[str]) -> Path:
             shutil.rmtree(folder)
             stamp = {}
         missing = [group for group in groups if stamp.get(group) != wanted]
-        # A system's upgrade can take away the Python that an environment points to.
+        # An upgrade of the system can remove the Python that an environment points to.
         if not missing and python.exists():
             return python
         say(f"Installing into {folder} (once, about a minute) ...")
@@ -121,7 +121,7 @@ def environment(groups: list[str]) -> Path:
 
 
 def browser() -> None:
-    """Install Chromium for the tests in a browser, where that needs nobody's password; say so where it is missing."""
+    """Install Chromium for the browser tests, where that needs no password; print a line where it is missing."""
     if any(map(shutil.which, BROWSERS)):
         return
     if os.geteuid() == 0 and shutil.which("apt-get"):
@@ -138,7 +138,7 @@ def browser() -> None:
 
 
 def place() -> Path:
-    """Where the environment is: in the repository, or in the user's cache if that may not be written."""
+    """The folder of the environment: in the repository, or in the user's cache if that is not writable."""
     folder = REPOSITORY / ".venv"
     if os.access(folder if folder.exists() else REPOSITORY, os.W_OK):
         return folder
@@ -159,7 +159,7 @@ def lock(folder: Path) -> contextlib.AbstractContextManager[object]:
 
 
 def read_stamp(folder: Path) -> dict[str, str]:
-    """What was installed into the environment by an earlier start, and by which Python."""
+    """The dependencies that an earlier start has installed into the environment, and its Python."""
     try:
         stamp = json.loads((folder / "badges-stamp.json").read_text())
     except (OSError, ValueError):
@@ -174,7 +174,7 @@ def create(folder: Path, python: Path) -> None:
     if not python.exists() or pip_version(python) is None:
         made = run([sys.executable, "-m", "venv", str(folder)])
         if made.returncode:
-            # Debian's Python has an ensurepip that only says which package is missing.
+            # Debian's Python has an ensurepip that only names the missing package.
             fail(made, f"no virtual environment in {folder} (on Debian and Ubuntu: `apt install python3-venv`)")
     if (pip_version(python) or (0,)) < PIP:
         pip(python, "install", "--upgrade", f"pip>={PIP[0]}.{PIP[1]}")
@@ -195,7 +195,7 @@ def pip(python: Path, *arguments: str) -> None:
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     """Run a program to its end and keep what it prints."""
-    # Settings for the user's own installations would lead pip out of the environment.
+    # The user's own settings could direct pip out of the environment.
     unwanted = {"PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PYTHONHOME", "PYTHONPATH"}
     variables = {name: value for name, value in os.environ.items() if name not in unwanted}
     return subprocess.run(
@@ -211,19 +211,19 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def fail(done: subprocess.CompletedProcess[str], message: str) -> None:
-    """Show what a program printed, then what it means, and end."""
+    """Show the output of a program, then an explanation, and exit."""
     sys.stderr.write(done.stdout.rstrip() + "\n")
     sys.exit(f"run.py: {message}")
 
 
 def execute(command: Sequence[str | Path]) -> None:
-    """Become that program."""
+    """Replace this process by that program."""
     sys.stdout.flush()
     os.execv(command[0], [str(part) for part in command])
 
 
 def say(text: str) -> None:
-    """Tell the user at once, also through a pipe."""
+    """Print at once, also into a pipe."""
     print(text, flush=True)
 
 

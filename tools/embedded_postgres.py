@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own for as long as a `with` block lasts: nothing to install, no root, no container.
+"""A private PostgreSQL server for as long as a `with` block lasts: nothing to install, no root, no container.
 
     with embedded_postgres.run() as server:
         psycopg.connect(server.dsn)
@@ -28,7 +28,7 @@ from urllib.parse import quote, urlencode
 import postgres_binaries
 from postgres_binaries import PostgresError
 
-#: For a server whose data nobody will miss: it survives its own crash, but not that of the machine.
+#: For a server with disposable data: it survives its own crash, but not that of the machine.
 THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 START_SECONDS = 60.0
@@ -37,7 +37,7 @@ START_SECONDS = 60.0
 class Server:
     """One PostgreSQL server: its files below `directory`, its clients through a private socket or 127.0.0.1.
 
-    `host` is the socket's folder. There the superuser `postgres` needs no password, as nobody else can enter it. The
+    `host` is the socket's folder. There the superuser `postgres` needs no password, as no other user can enter it. The
     TCP port is open to every user of the machine, so it asks for the password that `conninfo(tcp=True)` contains.
     """
 
@@ -138,7 +138,7 @@ class Server:
             **self.settings,
         }
         assignments = [f"--{name}={value}" for name, value in settings.items()]
-        # Not truncated: another server may be using this directory, which PostgreSQL will then say.
+        # Not truncated: another server may be using this directory, which PostgreSQL will then report.
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(
@@ -217,7 +217,7 @@ def is_running(directory: Path) -> bool:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses at the moment."""
+    """A TCP port of 127.0.0.1 that is free at the moment."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

