@@ -89,7 +89,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     commands.add_parser(
         "bench",
         help="measure what badges cost; `run.py bench --help` has the options",
-        description="Measures what badges cost, compared with other ways to award them; bench/suite.py has the options.",
+        description="Measures what badges cost, compared with alternatives; bench/suite.py has the options.",
     )
     commands.add_parser("lint", help="ruff check, ruff format --check, mypy, lint-imports")
     matrix = commands.add_parser("matrix", help="the tests on other versions of Python, Django and PostgreSQL (nox)")
