@@ -6,7 +6,7 @@ import datetime
 import json
 
 import pytest
-from conftest import entry
+from conftest import entry, remove_badges
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, transaction
 from django.test import TestCase
@@ -848,7 +848,7 @@ def test_savepoint_rolled_back_takes_the_badge_back(declare, execute, visits, aw
 
 
 @pytest.fixture
-def committed(transactional_db, badge_file, execute):
+def committed(transactional_db, badge_file):
     """Declare badges and commit them; afterwards the database is without badges again."""
 
     def declare(*entries):
@@ -856,8 +856,7 @@ def committed(transactional_db, badge_file, execute):
         return executor.apply(connection, definitions.load(path), path)
 
     yield declare
-    executor.apply(connection, (), "nothing")
-    execute("TRUNCATE badges_badge, badges_badgedefinition")
+    remove_badges()
 
 
 @pytest.mark.django_db(transaction=True)

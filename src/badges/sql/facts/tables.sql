@@ -25,14 +25,17 @@ CROSS JOIN LATERAL (
                ORDER BY a.attnum), '{{}}') AS equal_means_identical,
            coalesce(array_agg(a.attgenerated = 'v' ORDER BY a.attnum), '{{}}') AS are_virtual
     FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_type own ON own.oid = a.atttypid
     LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
     CROSS JOIN LATERAL (
-        WITH RECURSIVE domain (type) AS (
-            SELECT a.atttypid
-            UNION ALL
-            SELECT t.typbasetype FROM domain JOIN pg_catalog.pg_type t ON t.oid = domain.type WHERE t.typtype = 'd'
-        )
-        SELECT domain.type FROM domain JOIN pg_catalog.pg_type t ON t.oid = domain.type WHERE t.typtype <> 'd'
+        SELECT CASE WHEN own.typtype <> 'd' THEN own.oid ELSE (
+            WITH RECURSIVE domain (type) AS (
+                SELECT own.typbasetype
+                UNION ALL
+                SELECT t.typbasetype FROM domain JOIN pg_catalog.pg_type t ON t.oid = domain.type WHERE t.typtype = 'd'
+            )
+            SELECT domain.type FROM domain JOIN pg_catalog.pg_type t ON t.oid = domain.type WHERE t.typtype <> 'd'
+        ) END AS type
     ) AS base
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 ) AS columns
