@@ -27,6 +27,9 @@ from badges import definitions
 from badges.installation import executor
 from badges.installation.types import Plan
 
+#: Autovacuum would lock a table against an installation whenever it likes, for longer than that waits.
+SETTINGS = {"max_prepared_transactions": "10", "autovacuum": "off"}
+
 #: Tables whose rows a migration makes, and no test changes.
 FILLED_BY_MIGRATE = {"auth_permission", "django_content_type"}
 
@@ -53,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if has_workers:
             _facts["postgresql"] = postgres_binaries.version()
             return
-        dsn = _server.enter_context(embedded_postgres.database(settings={"max_prepared_transactions": "10"}))
+        dsn = _server.enter_context(embedded_postgres.database(settings=SETTINGS))
         with psycopg.connect(dsn) as server:
             _facts["postgresql"] = server.execute("SHOW server_version").fetchone()[0]
     except (embedded_postgres.PostgresError, psycopg.OperationalError) as error:
