@@ -1,4 +1,4 @@
-"""Where badges live in this database: its schemas, its users, its tables. Takes a connection."""
+"""Target: the schemas, tables, roles and settings that all definitions of a database share. Takes a connection."""
 
 from __future__ import annotations
 

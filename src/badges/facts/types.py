@@ -1,4 +1,4 @@
-"""The target database and what PostgreSQL says of each definition, as frozen dataclasses. Pure."""
+"""The target database, and the facts of each definition, as frozen dataclasses. Pure."""
 
 from __future__ import annotations
 
