@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
+from string import Formatter
 from typing import Any, cast
 
 import psycopg
@@ -59,15 +61,60 @@ def own_session(alias: str) -> tuple[dict[str, Any], str]:
     return {**params, "autocommit": True}, first
 
 
+class Template(sql.SQL):
+    """SQL laid out for people: a value that spans lines is indented to the column where it begins.
+
+    A line that holds nothing but an empty value is left out; a semicolon behind it moves up. Only layout is indented,
+    that of templates and of plain `sql.SQL`: `trusted` text, literals and identifiers stay to the letter, as a line
+    break may be part of a string.
+    """
+
+    def format(self, *args: Any, **values: sql.Composable) -> sql.Composed:
+        """The template with its `{placeholders}` filled in, which go by name."""
+        if args:
+            raise TypeError("The placeholders of a template go by name.")
+        pieces = [(text, values[name] if name else None) for text, name, _, _ in Formatter().parse(self._obj)]
+        following = [text for text, _ in pieces[1:]] + [""]
+        parts: list[sql.Composable] = []
+        line = ""
+        for (text, value), after in zip(pieces, following, strict=True):
+            is_alone = not _last_line(line + text).strip() and after[:1] in ("", "\n", ";")
+            if value is not None and is_alone and not value.as_string():
+                shown: list[sql.Composable] = [sql.SQL(text.rstrip(" ").removesuffix("\n"))]
+            elif value is not None:
+                shown = [sql.SQL(text), _indented(value, len(_last_line(line + text)))]
+            else:
+                shown = [sql.SQL(text)]
+            line = _last_line(line + sql.Composed(shown).as_string())
+            parts += shown
+        return sql.Composed(parts)
+
+
+def _last_line(text: str) -> str:
+    return text.rpartition("\n")[2]
+
+
+def _indented(value: sql.Composable, columns: int) -> sql.Composable:
+    if isinstance(value, sql.Composed):
+        return sql.Composed([_indented(part, columns) for part in value])
+    if isinstance(value, sql.SQL) and not isinstance(value, _Exact):
+        return sql.SQL(re.sub(r"\n(?!\n)", "\n" + " " * columns, value.as_string()))
+    return value
+
+
+class _Exact(sql.SQL):
+    """SQL that stays to the letter."""
+
+
 @functools.cache
-def template(name: str) -> sql.SQL:
-    """A whole statement from the folder `sql/`, whose `{placeholders}` take composables."""
-    return trusted(resources.files("badges").joinpath("sql", name).read_text("utf-8"))
+def template(name: str) -> Template:
+    """A whole statement from the folder `sql/`, or a part of one, whose `{placeholders}` take composables."""
+    return Template(resources.files("badges").joinpath("sql", name).read_text("utf-8").rstrip("\n"))
 
 
 def trusted(text: str) -> sql.SQL:
-    """SQL that is inserted unchanged: the package's templates, and conditions that PostgreSQL has parsed."""
-    return sql.SQL(text)
+    """SQL inserted to the letter: names and types from the catalog, and conditions that PostgreSQL has parsed."""
+    return _Exact(text)
 
 
 def qualified(schema: str, name: str) -> sql.Composed:
