@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -73,33 +74,62 @@ class Template(sql.SQL):
         """The template with its `{placeholders}` filled in, which go by name."""
         if args:
             raise TypeError("The placeholders of a template go by name.")
-        pieces = [(text, values[name] if name else None) for text, name, _, _ in Formatter().parse(self._obj)]
+        pieces = _pieces(self._obj)
         following = [text for text, _ in pieces[1:]] + [""]
-        parts: list[sql.Composable] = []
-        line = ""
-        for (text, value), after in zip(pieces, following, strict=True):
-            is_alone = not _last_line(line + text).strip() and after[:1] in ("", "\n", ";")
-            if value is not None and is_alone and not value.as_string():
-                shown: list[sql.Composable] = [sql.SQL(text.rstrip(" ").removesuffix("\n"))]
-            elif value is not None:
-                shown = [sql.SQL(text), _indented(value, len(_last_line(line + text)))]
-            else:
-                shown = [sql.SQL(text)]
-            line = _last_line(line + sql.Composed(shown).as_string())
-            parts += shown
-        return sql.Composed(parts)
+        parts = _Parts()
+        for (text, name), after in zip(pieces, following, strict=True):
+            shown = list(_flat(values[name])) if name else []
+            parts.add(text)
+            if name and not shown and not parts.line.strip() and after[:1] in ("", "\n", ";"):
+                parts.drop_line()
+            indent = "\n" + " " * len(parts.line)
+            for value, is_layout in shown:
+                is_indented = is_layout and "\n" in value
+                parts.add(_LINE_BREAK.sub(indent, value) if is_indented else value, is_layout=is_layout)
+        return parts.composed()
 
 
-def _last_line(text: str) -> str:
-    return text.rpartition("\n")[2]
+_LINE_BREAK = re.compile(r"\n(?!\n)")
 
 
-def _indented(value: sql.Composable, columns: int) -> sql.Composable:
-    if isinstance(value, sql.Composed):
-        return sql.Composed([_indented(part, columns) for part in value])
-    if isinstance(value, sql.SQL) and not isinstance(value, _Exact):
-        return sql.SQL(re.sub(r"\n(?!\n)", "\n" + " " * columns, value.as_string()))
-    return value
+@functools.cache
+def _pieces(layout: str) -> list[tuple[str, str | None]]:
+    """Each text of a template with the name of the placeholder behind it."""
+    return [(text, name) for text, name, _, _ in Formatter().parse(layout)]
+
+
+class _Parts:
+    """SQL that grows: each part with whether it is layout, and the line on which it ends."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, bool]] = []
+        self.line = ""
+
+    def add(self, text: str, *, is_layout: bool = True) -> None:
+        self.found.append((text, is_layout))
+        _, line_break, line = text.rpartition("\n")
+        self.line = line if line_break else self.line + line
+
+    def drop_line(self) -> None:
+        """Take the last line away, which is blank, with the line break before it."""
+        text, is_layout = self.found[-1]
+        self.found[-1] = (text.rstrip(" ").removesuffix("\n"), is_layout)
+        self.line = self.found[-1][0].rpartition("\n")[2]
+
+    def composed(self) -> sql.Composed:
+        runs = itertools.groupby(self.found, key=lambda part: part[1])
+        joined = (("".join(text for text, _ in run), is_layout) for is_layout, run in runs)
+        return sql.Composed([sql.SQL(text) if is_layout else _Exact(text) for text, is_layout in joined])
+
+
+def _flat(value: sql.Composable) -> Iterator[tuple[str, bool]]:
+    """The parts of a value that are not empty, each with whether it is layout: what has no line break may be."""
+    # By the type itself, as isinstance() is slow for these classes.
+    if type(value) is sql.Composed:
+        for part in value:
+            yield from _flat(part)
+    elif text := value.as_string():
+        yield text, "\n" not in text or type(value) in (sql.SQL, Template)
 
 
 class _Exact(sql.SQL):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 
 from psycopg import sql
 
-from badges.database import template, trusted
+from badges.database import template
 from badges.facts.types import AnalysedDefinition, Target
 from badges.functions import expressions, qualifying, runtime
-from badges.functions.types import ORIGIN, STATE, Routine, dollar_quoted
+from badges.functions.types import STATE, Routine
 
 NAME = "badges_catch_up"
 
@@ -25,23 +24,17 @@ def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine |
     arms = {each.definition.code: arm for each in needing if (arm := _arm(target, each))}
     if not arms:
         return None
-    names = runtime.placeholders(target, "")
-    body = template("functions/catch_up_body.sql").format(
-        key=trusted(target.user_key.type),
-        origin=trusted(ORIGIN),
-        arms=sql.SQL("\n").join(arms.values()),
-        settle=names["settle"],
-        badges=target.badges.identifier,
-        most=sql.Literal(MOST),
-    )
-    made = runtime.routine(
+    return runtime.generated_routine(
         target,
         NAME,
         "functions/catch_up.sql",
-        search_path=trusted(target.function_search_path),
-        body=dollar_quoted(body),
+        "functions/catch_up_body.sql",
+        codes=list(arms),
+        arms=sql.SQL("\n").join(arms.values()),
+        settle=runtime.placeholders(target, "")["settle"],
+        badges=target.badges.identifier,
+        most=sql.Literal(MOST),
     )
-    return dataclasses.replace(made, codes=tuple(arms))
 
 
 def _arm(target: Target, analysed: AnalysedDefinition) -> sql.Composed | None:

@@ -9,7 +9,7 @@ from psycopg import sql
 from badges.database import Template, template, trusted
 from badges.facts.types import AnalysedDefinition, Target
 from badges.functions import expressions, runtime
-from badges.functions.types import ORIGIN, Check, Routine, checks, dollar_quoted
+from badges.functions.types import Check, Routine, checks
 
 
 def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine:
@@ -20,14 +20,8 @@ def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine:
         arms += [_check_arm(badge) for badge in badges if not badge.is_state]
         if of_user := Check.of_user(of_definition):
             arms.append(_check_state(of_user))
-    body = template("functions/check_body.sql").format(origin=trusted(ORIGIN), arms=sql.SQL("\n").join(arms))
-    return runtime.routine(
-        target,
-        "badges_check",
-        "functions/check.sql",
-        key=trusted(target.user_key.type),
-        search_path=trusted(target.function_search_path),
-        body=dollar_quoted(body),
+    return runtime.generated_routine(
+        target, "badges_check", "functions/check.sql", "functions/check_body.sql", arms=sql.SQL("\n").join(arms)
     )
 
 

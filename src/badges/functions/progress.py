@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from badges.database import template, trusted
+from badges.database import template
 from badges.facts.types import AnalysedDefinition, Target
 from badges.functions import expressions, runtime
-from badges.functions.types import ORIGIN, Check, Routine, dollar_quoted
+from badges.functions.types import Check, Routine
 
 
 def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine:
@@ -20,27 +20,20 @@ def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine:
         badge = Check.of_user(of_definition)
         if badge and badge.definition.progress:
             arms.setdefault(badge.progress, []).append(badge)
-    body = template("functions/progress_body.sql").format(
-        origin=trusted(ORIGIN),
-        arms=sql.SQL("\n").join(
-            template("functions/progress_arm.sql").format(
-                name=expressions.comment("; ".join(badge.definition.name for badge in badges)),
-                codes=expressions.array_of_codes(badges),
-                value=expressions.state_of_progress(
-                    # Of all subjects, the best.
-                    dataclasses.replace(badges[0], facts=dataclasses.replace(badges[0].facts, per=None)),
-                    sql.Identifier("asked", "user_id"),
-                    expressions.NO_THING,
-                ),
-            )
-            for badges in arms.values()
-        ),
-    )
-    return runtime.routine(
+    return runtime.generated_routine(
         target,
         "badges_progress",
         "functions/progress.sql",
-        key=trusted(target.user_key.type),
-        search_path=trusted(target.function_search_path),
-        body=dollar_quoted(body),
+        "functions/progress_body.sql",
+        arms=sql.SQL("\n").join(_arm(badges) for badges in arms.values()),
+    )
+
+
+def _arm(badges: Sequence[Check]) -> sql.Composed:
+    # Of all subjects, the best.
+    of_any = dataclasses.replace(badges[0], facts=dataclasses.replace(badges[0].facts, per=None))
+    return template("functions/progress_arm.sql").format(
+        name=expressions.comment("; ".join(badge.definition.name for badge in badges)),
+        codes=expressions.array_of_codes(badges),
+        value=expressions.state_of_progress(of_any, sql.Identifier("asked", "user_id"), expressions.NO_THING),
     )

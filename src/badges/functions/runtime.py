@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 from psycopg import sql
 
 from badges.database import qualified, template, trusted
 from badges.facts.types import INTEGERS, Target
-from badges.functions.types import ORIGIN, Routine
+from badges.functions.types import ORIGIN, Routine, dollar_quoted
 
 ADVISORY_LOCK_CLASS = 0x62616467
 """First key of the advisory locks on buckets of users ("badg"); the second is the bucket."""
@@ -20,8 +23,29 @@ RUNTIME = ("wait", "note_failure", "record_parts", "record", "one_by_one", "sett
 
 def routine(target: Target, name: str, file: str, **placeholders: sql.Composable) -> Routine:
     """The function `name` as the statement in `sql/<file>` creates it."""
-    created = template(file).format(function=qualified(target.schema, name), origin=trusted(ORIGIN), **placeholders)
+    function = qualified(target.schema, name)
+    created = template(file).format(function=function, origin=trusted(ORIGIN), **placeholders)
     return Routine(target.schema, name, target.badges_owner, created.as_string())
+
+
+def generated_routine(
+    target: Target, name: str, file: str, body: str, codes: Sequence[str] = (), **placeholders: sql.Composable
+) -> Routine:
+    """The function `name` as `sql/<file>` creates it around the body in `sql/<body>`, which depends on the badges.
+
+    :param codes: the badges that its comment lists.
+    """
+    key = trusted(target.user_key.type)
+    around = routine(
+        target,
+        name,
+        file,
+        key=key,
+        search_path=trusted(target.function_search_path),
+        timeout=sql.Literal(f"{target.wait}ms"),
+        body=dollar_quoted(template(body).format(origin=trusted(ORIGIN), key=key, **placeholders)),
+    )
+    return dataclasses.replace(around, codes=tuple(codes))
 
 
 def routines(target: Target) -> tuple[Routine, ...]:

@@ -14,7 +14,7 @@ from badges.functions import answers, expressions, runtime
 from badges.functions.answers import SharedQuery
 from badges.functions.expressions import NO_THING
 from badges.functions.subjects import Subjects, subjects_of
-from badges.functions.types import ORIGIN, Check, Firing, Level, Routine, Trigger, dollar_quoted
+from badges.functions.types import Check, Firing, Level, Routine, Trigger
 
 _THE_USER, _THE_THING = trusted("own.the_user"), trusted("own.the_thing")
 _HELD_BY_ONE, _HELD_BY_EACH = trusted("own.held"), trusted("badges_held.codes")
@@ -36,22 +36,19 @@ def compile_trigger(target: Target, event: TriggerEvent, level: Level, checks: S
         f"Trigger function: checks badges after {event} on {firing.table.qualified_name}, {level}-level. "
         f"Badges: {', '.join(codes)}."
     )
-    body = template("functions/body.sql").format(
+    routine = runtime.generated_routine(
+        target,
+        firing.function,
+        "functions/function.sql",
+        "functions/body.sql",
+        codes=codes,
         summary=expressions.comment_lines(summary),
-        origin=trusted(ORIGIN),
-        key=trusted(target.user_key.type),
         is_own_table=expressions.is_own_table(firing.table, level),
         awards=sql.SQL("\n").join(map(award, groups)),
         one_by_one=sql.SQL("\n").join(one_by_one(firing, alike) for alike in grouped(checks, _after_an_error)),
     )
-    create = template("functions/function.sql").format(
-        function=qualified(target.schema, firing.function),
-        search_path=trusted(target.function_search_path),
-        timeout=sql.Literal(f"{target.wait}ms"),
-        body=dollar_quoted(body),
-    )
     return Trigger(
-        Routine(target.schema, firing.function, target.badges_owner, create.as_string(), codes),
+        routine,
         firing.table,
         event,
         level,
@@ -62,8 +59,7 @@ def compile_trigger(target: Target, event: TriggerEvent, level: Level, checks: S
 
 def inert_routine(target: Target, name: str) -> Routine:
     """The function of that name, doing nothing."""
-    create = template("functions/inert.sql").format(function=qualified(target.schema, name), origin=trusted(ORIGIN))
-    return Routine(target.schema, name, target.badges_owner, create.as_string())
+    return runtime.routine(target, name, "functions/inert.sql")
 
 
 def grouped(checks: Sequence[Check], key: Callable[[Check], tuple[object, ...]]) -> list[tuple[Check, ...]]:
