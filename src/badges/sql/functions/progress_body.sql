@@ -1,8 +1,6 @@
 
--- Returns the current progress of these users towards each badge that has a goal.
--- NULL where the progress has no value or fails.
-{origin}
+-- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
 #variable_conflict use_column
 BEGIN
-    {arms}
+{arms}
 END

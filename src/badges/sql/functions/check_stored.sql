@@ -1,4 +1,0 @@
-IF NOT ({is_stored}) THEN
-    RAISE undefined_column USING
-        MESSAGE = {message};
-END IF;

@@ -1,3 +1,0 @@
-({select}
- FROM {table} AS badges_row
- WHERE {where}) AS {row}
