@@ -59,7 +59,6 @@ INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "c
 INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('three-badges', 'Three badges', 'Holds three badges: one for the cabinet.', 'Badges', 'dummy/badges/three-badges.svg', 10, 12, true, '{"de": {"name": "Drei Abzeichen", "description": "Hält drei Abzeichen: eins für die Vitrine."}, "fr": {"name": "Trois badges", "description": "Détient trois badges : un pour la vitrine."}, "es": {"name": "Tres insignias", "description": "Tiene tres insignias: una para la vitrina."}}'::jsonb, 'count(*) >= 3 from badges_badge where user_id = NEW.user_id', to_jsonb('{insert}'::text[]), 'badges_badge', 'user_id', '', NULL, '[]'::jsonb, '', false, true, '', '706fc6bfbd46', NULL);
 
 -- create function badges_wait: new
--- Waits a moment for the buckets that others hold; gives back those that it did not get.
 CREATE OR REPLACE FUNCTION "public"."badges_wait"(buckets integer[], busy integer[])
 RETURNS integer[]
 LANGUAGE plpgsql
@@ -67,12 +66,16 @@ SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
+-- Waits up to BADGES_WAIT for the locks of buckets that other transactions hold. Returns the buckets that count as not
+-- locked; NULL if there are none.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
     deadline CONSTANT timestamptz := clock_timestamp() + '10ms';
     bucket integer;
 BEGIN
-    -- A snapshot that was taken before the lock does not show what others have committed meanwhile. And where badges decide
-    -- about badges, one that comes because it has gone would go because it has come: so deep down nothing is taken back.
+    -- Above READ COMMITTED the snapshot is older than the lock: what was committed in between is not seen. And where
+    -- the condition of one badge reads other badges, awards could oscillate (A is revoked because B was awarded, and
+    -- the reverse). In both cases every bucket counts as not locked: nothing is revoked, and pending checks are left.
     IF current_setting('transaction_isolation') <> 'read committed' OR pg_trigger_depth() > 5 THEN
         RETURN buckets;
     END IF;
@@ -91,30 +94,37 @@ BEGIN
         IF busy IS NULL THEN
             RETURN NULL;
         END IF;
-        -- For the rest only what is left of the time; no time at all would mean for ever.
-        PERFORM set_config('lock_timeout', greatest(1, ceil(1000 * extract(epoch FROM deadline - clock_timestamp()))) || 'ms', true);
+        -- The remaining buckets share the time that is left. At least 1 ms, as 0 would mean no limit.
+        PERFORM set_config(
+            'lock_timeout', greatest(1, ceil(1000 * extract(epoch FROM deadline - clock_timestamp()))) || 'ms', true);
     END LOOP;
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "46405c329bdffabb"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 6, "badges": [], "body": "6b2a2f2318335b8b"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_note_failure: new
--- Counts a failure in any row for it that nobody else is changing, or else in a row of its own: writers never queue here,
--- and there are no more rows than there were writers at once.
-CREATE OR REPLACE FUNCTION "public"."badges_note_failure"(failed_code text, failed_sqlstate text, failed_message text, times integer DEFAULT 1)
+CREATE OR REPLACE FUNCTION "public"."badges_note_failure"(
+    failed_code text,
+    failed_sqlstate text,
+    failed_message text,
+    times integer DEFAULT 1)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '0'
 AS $badges$
+-- Records that the condition of a badge has failed.
+-- It counts in any row of that failure which no other transaction has locked, or else inserts a row: writers never wait
+-- for each other here, and there are at most as many rows as there were concurrent writers.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
     noted jsonb := coalesce(nullif(current_setting('badges.noted', true), ''), '{}');
     kind text := failed_sqlstate || failed_code;
 BEGIN
-    -- A transaction notes the same failure a hundred times at most: each time it gets slower, and no wiser.
+    -- A transaction records the same failure at most 100 times: each update of the row makes the next one slower.
     IF (noted ->> kind)::integer >= 100 THEN
         RETURN;
     END IF;
@@ -132,25 +142,31 @@ BEGIN
             RETURN;
         END IF;
     EXCEPTION WHEN serialization_failure OR numeric_value_out_of_range THEN
-        NULL;  -- somebody has counted since our snapshot, or the row is full
+        NULL;  -- another transaction has updated the row since the snapshot, or its counter is full
     END;
     INSERT INTO "public"."badges_failure" (code, sqlstate, message, occurrences)
     VALUES (failed_code, failed_sqlstate, failed_message, times);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "1698e24dbf4ff3d2"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 6, "badges": [], "body": "f4baa708d3835538"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_record_parts: new
--- Awards what could not be awarded as a whole: bucket by bucket, then row by row. Gives back the places of what is still
--- missing because another transaction, not yet ended, keeps it.
-CREATE OR REPLACE FUNCTION "public"."badges_record_parts"(users integer[], things text[], codes text[], evidences jsonb[], verdicts text[])
+CREATE OR REPLACE FUNCTION "public"."badges_record_parts"(
+    users integer[],
+    things text[],
+    codes text[],
+    evidences jsonb[],
+    verdicts text[])
 RETURNS integer[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '1ms'
 AS $badges$
+-- Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.
+-- Returns the positions of the awards that are still missing because another open transaction blocks them.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
     part integer[];
     place integer;
@@ -163,7 +179,7 @@ BEGIN
         WHERE found.verdict = 'award'
         GROUP BY (found.user_id::bigint & 1023)::integer
     LOOP
-        -- The milliseconds add up, so the rest is left as well after ten of them.
+        -- After ten buckets without success the rest is left as well: the milliseconds add up.
         IF vain = 10 THEN
             missing := missing || part;
             CONTINUE;
@@ -171,10 +187,12 @@ BEGIN
         BEGIN
             DELETE FROM "public"."badges_badge" AS b
             USING unnest(part) AS each (place)
-            WHERE b.user_id = users[each.place] AND b.code COLLATE "C" = codes[each.place] AND b.thing = things[each.place]
-              AND b.expires_at <= statement_timestamp();
+            WHERE b.user_id = users[each.place] AND b.code COLLATE "C" = codes[each.place]
+              AND b.thing = things[each.place] AND b.expires_at <= statement_timestamp();
             INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-            SELECT found.user_id, found.code, found.thing, found.evidence, (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
+            SELECT found.user_id, found.code, found.thing, found.evidence,
+                   (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
+                    FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
             FROM unnest(part) AS each (place)
             CROSS JOIN LATERAL (
                 SELECT users[each.place], codes[each.place], things[each.place], evidences[each.place]
@@ -195,7 +213,9 @@ BEGIN
                         WHERE b.user_id = users[place] AND b.code COLLATE "C" = codes[place] AND b.thing = things[place]
                           AND b.expires_at <= statement_timestamp();
                         INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                        SELECT found.user_id, found.code, found.thing, found.evidence, (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
+                        SELECT found.user_id, found.code, found.thing, found.evidence,
+                               (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
+                                FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
                         FROM (VALUES (users[place], codes[place], things[place], evidences[place]))
                             AS found (user_id, code, thing, evidence)
                         ON CONFLICT DO NOTHING;
@@ -219,14 +239,16 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "7c63d5546d147b43"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 6, "badges": [], "body": "c55307129a5f43de"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
--- Writes down what a trigger found: awards what is earned, takes back what is so no longer, and leaves a pending check for what
--- is to be looked at again and for what could not be done in time. Never fails, and waits for no other transaction longer than
--- the setting says.
-CREATE OR REPLACE FUNCTION "public"."badges_record"(users integer[], things text[], codes text[], evidences jsonb[], verdicts text[])
+CREATE OR REPLACE FUNCTION "public"."badges_record"(
+    users integer[],
+    things text[],
+    codes text[],
+    evidences jsonb[],
+    verdicts text[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -234,8 +256,12 @@ SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET lock_timeout = '10ms'
 AS $badges$
+-- Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.
+-- A verdict is 'award', 'revoke' or 'check'. What cannot be done in time becomes a pending check. Never fails, and
+-- waits for each lock of another transaction no longer than BADGES_WAIT.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    told CONSTANT text := current_setting('badges.cause', true);
+    previous_cause CONSTANT text := current_setting('badges.cause', true);
     left_over integer[];
 BEGIN
     IF current_setting('badges.patience', true) = 'spent' THEN
@@ -243,7 +269,10 @@ BEGIN
     END IF;
     IF 'award' = ANY (verdicts) THEN
         BEGIN
-            IF EXISTS (SELECT FROM "public"."badges_badgedefinition" AS d WHERE d.code = ANY (codes) AND d.expires_after <> '') THEN
+            IF EXISTS (
+                SELECT FROM "public"."badges_badgedefinition" AS d
+                WHERE d.code = ANY (codes) AND d.expires_after <> ''
+            ) THEN
                 DELETE FROM "public"."badges_badge" AS b
                 USING unnest(users, things, codes, verdicts) AS found (user_id, thing, code, verdict)
                 WHERE found.verdict = 'award'
@@ -251,7 +280,9 @@ BEGIN
                   AND b.expires_at <= statement_timestamp();
             END IF;
             INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-            SELECT found.user_id, found.code, found.thing, found.evidence, (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
+            SELECT found.user_id, found.code, found.thing, found.evidence,
+                   (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
+                    FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
             FROM unnest(users, things, codes, evidences, verdicts) AS found (user_id, thing, code, evidence, verdict)
             WHERE found.verdict = 'award'
               AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL
@@ -265,26 +296,28 @@ BEGIN
             left_over := "public"."badges_record_parts"(users, things, codes, evidences, verdicts);
         END;
     END IF;
-    IF 'take back' = ANY (verdicts) THEN
+    IF 'revoke' = ANY (verdicts) THEN
         BEGIN
-            PERFORM set_config('badges.cause', (evidences[1] ->> 'operation') || ' on ' || (evidences[1] ->> 'table'), true);
+            PERFORM set_config(
+                'badges.cause', (evidences[1] ->> 'operation') || ' on ' || (evidences[1] ->> 'table'), true);
             DELETE FROM "public"."badges_badge" AS b
             USING unnest(users, things, codes, verdicts) AS found (user_id, thing, code, verdict)
-            WHERE found.verdict = 'take back'
+            WHERE found.verdict = 'revoke'
               AND b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
               AND NOT b.by_hand;
-            PERFORM set_config('badges.cause', coalesce(told, ''), true);
+            PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             ELSIF SQLSTATE = '55P03' THEN
                 PERFORM set_config('badges.patience', 'spent', true);
             END IF;
-            left_over := left_over || array_positions(verdicts, 'take back');
+            left_over := left_over || array_positions(verdicts, 'revoke');
         END;
     END IF;
     IF 'check' = ANY (verdicts) OR left_over IS NOT NULL THEN
-        -- Two writers that make the table longer wait for each other a moment, which is no reason to give up.
+        -- No limit here: two writers that extend the table wait for each other a moment, and without a pending check a
+        -- badge could be lost.
         PERFORM set_config('lock_timeout', '0', true);
         INSERT INTO "public"."badges_pendingcheck" (bucket, user_id, code, thing, evidence)
         SELECT (found.user_id::bigint & 1023)::integer, found.user_id, found.code, found.thing, found.evidence
@@ -297,20 +330,31 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "3d5cac39edf35746"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 6, "badges": [], "body": "9a7684ed96507b60"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
--- Looks at badges one by one for each changed row, after they could not be looked at together: the one whose condition
--- fails is noted and skipped, the others are awarded as ever.
-CREATE OR REPLACE FUNCTION "public"."badges_one_by_one"(asks text, occasion jsonb, users integer[], things text[], news jsonb[], olds jsonb[], codes text[], cross_row boolean[], revocable boolean[], reads jsonb[])
+CREATE OR REPLACE FUNCTION "public"."badges_one_by_one"(
+    asks text,
+    occasion jsonb,
+    users integer[],
+    things text[],
+    news jsonb[],
+    olds jsonb[],
+    codes text[],
+    cross_row boolean[],
+    revocable boolean[],
+    reads jsonb[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 AS $badges$
+-- Checks badges one by one for each changed row, after checking them together has failed.
+-- A badge whose condition fails is recorded and skipped; the others are awarded as usual.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    looked record;
+    item record;
     found record;
     stuck text[] := '{}';
     failures text[];
@@ -320,9 +364,9 @@ DECLARE
     messages text[];
     times integer[];
 BEGIN
-    FOR looked IN
-        SELECT changed.user_id, changed.thing, changed.new, changed.old, badge.code, badge.is_cross_row, badge.is_revocable,
-               held.is_held,
+    FOR item IN
+        SELECT changed.user_id, changed.thing, changed.new, changed.old,
+               badge.code, badge.is_cross_row, badge.is_revocable, held.is_held,
                coalesce(
                    occasion,
                    jsonb_build_object(
@@ -342,39 +386,40 @@ BEGIN
         WHERE changed.user_id IS NOT NULL AND changed.thing IS NOT NULL AND (badge.is_revocable OR NOT held.is_held)
     LOOP
         BEGIN
-            IF looked.code = ANY (stuck) THEN
+            IF item.code = ANY (stuck) THEN
                 RAISE lock_not_available;
             END IF;
             SELECT * INTO found
-            FROM "public"."badges_check"(looked.code, asks, looked.user_id, looked.thing, looked.new, looked.old, false);
-            IF found.earned AND NOT looked.is_held THEN
+            FROM "public"."badges_check"(item.code, asks, item.user_id, item.thing, item.new, item.old, false);
+            IF found.earned AND NOT item.is_held THEN
                 PERFORM "public"."badges_record"(
-                    ARRAY[looked.user_id], ARRAY[looked.thing], ARRAY[looked.code],
-                    ARRAY[coalesce(found.evidence, looked.evidence)], ARRAY['award']);
+                    ARRAY[item.user_id], ARRAY[item.thing], ARRAY[item.code],
+                    ARRAY[coalesce(found.evidence, item.evidence)], ARRAY['award']);
             END IF;
-            -- The locks were lost with the failed statement, so what may be otherwise for others is left to a pending check.
-            IF looked.is_revocable OR looked.is_cross_row AND NOT found.earned THEN
+            -- The locks were released with the failed statement, so a concurrent transaction may be about to change
+            -- this result: a pending check is left.
+            IF item.is_revocable OR item.is_cross_row AND NOT found.earned THEN
                 PERFORM "public"."badges_record"(
-                    ARRAY[looked.user_id], ARRAY[looked.thing], ARRAY[looked.code],
-                    ARRAY[coalesce(found.evidence, looked.evidence)], ARRAY['check']);
+                    ARRAY[item.user_id], ARRAY[item.thing], ARRAY[item.code],
+                    ARRAY[coalesce(found.evidence, item.evidence)], ARRAY['check']);
             END IF;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             ELSIF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                -- Not the condition's fault: a deadlock, a lock, a lack of memory. It is looked at again later. What waits
-                -- for a lock in vain, as for a table that is being altered, does so once and not for each row.
+                -- Not an error of the condition: a deadlock, a lock timeout, a lack of memory. A pending check is left.
+                -- After one lock timeout (a table that is being altered, say) the badge's other rows are not tried.
                 IF SQLSTATE = '55P03' THEN
-                    stuck := stuck || looked.code;
+                    stuck := stuck || item.code;
                 END IF;
                 PERFORM "public"."badges_record"(
-                    ARRAY[looked.user_id], ARRAY[looked.thing], ARRAY[looked.code], ARRAY[looked.evidence], ARRAY['check']);
+                    ARRAY[item.user_id], ARRAY[item.thing], ARRAY[item.code], ARRAY[item.evidence], ARRAY['check']);
             ELSE
-                -- Written down once for all rows, as each change of a row in one transaction makes the next one slower.
-                place := array_position(failures, SQLSTATE || looked.code);
+                -- Recorded once for all rows, as each update of a row in one transaction makes the next one slower.
+                place := array_position(failures, SQLSTATE || item.code);
                 IF place IS NULL THEN
-                    failures := failures || (SQLSTATE || looked.code);
-                    failed_codes := failed_codes || looked.code;
+                    failures := failures || (SQLSTATE || item.code);
+                    failed_codes := failed_codes || item.code;
                     sqlstates := sqlstates || SQLSTATE;
                     messages := messages || SQLERRM;
                     times := times || 1;
@@ -386,23 +431,27 @@ BEGIN
     END LOOP;
     FOR place IN 1 .. coalesce(cardinality(failures), 0) LOOP
         BEGIN
-            PERFORM "public"."badges_note_failure"(failed_codes[place], sqlstates[place], messages[place], times[place]);
+            PERFORM "public"."badges_note_failure"(
+                failed_codes[place], sqlstates[place], messages[place], times[place]);
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             END IF;
-            RAISE WARNING 'badge % failed: %; and that could not be recorded: %', failed_codes[place], messages[place], SQLERRM;
+            RAISE WARNING 'badge % failed: %; and that could not be recorded: %',
+                failed_codes[place], messages[place], SQLERRM;
         END;
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "5d28b581ca8af96d"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 6, "badges": [], "body": "17240231ed51a310"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle: new
--- Settles pending checks, of these buckets or of all: looks again under the lock, in a snapshot that was taken after it.
--- A check goes only after that; it stays while another transaction, not yet ended, keeps the badge or the lock.
-CREATE OR REPLACE FUNCTION "public"."badges_settle"(only_buckets integer[], most integer, OUT settled integer, OUT kept integer)
+CREATE OR REPLACE FUNCTION "public"."badges_settle"(
+    only_buckets integer[],
+    most integer,
+    OUT settled integer,
+    OUT kept integer)
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -410,8 +459,12 @@ SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET lock_timeout = '10ms'
 AS $badges$
+-- Settles pending checks: locks the user's bucket, evaluates the condition in a newer snapshot, awards or revokes.
+-- Settles at most this many, those of the given buckets or (NULL) of all. A check stays while another open transaction
+-- holds the lock or blocks the award. Does nothing above READ COMMITTED.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    told CONSTANT text := current_setting('badges.cause', true);
+    previous_cause CONSTANT text := current_setting('badges.cause', true);
     pending record;
     found record;
     is_held boolean;
@@ -430,12 +483,12 @@ BEGIN
     PERFORM set_config('badges.cause', 'settled', true);
     FOR pending IN
         SELECT p.id, p.user_id, p.code, p.thing, p.evidence,
-               -- What is paused, or has left the badge file, stays as it is.
-               coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL FROM "public"."badges_badgedefinition" AS d
-                         WHERE d.code = p.code), false) AS is_revocable
+               -- The badges of a paused or retired definition are never revoked.
+               coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL
+                         FROM "public"."badges_badgedefinition" AS d WHERE d.code = p.code), false) AS is_revocable
         FROM "public"."badges_pendingcheck" AS p
         WHERE p.bucket = ANY (only_buckets)
-          -- What this transaction left for those that run beside it must outlast it.
+          -- A transaction never settles its own checks: they are for concurrent transactions, after its end.
           AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
         ORDER BY p.failed_at NULLS FIRST, p.noted_at
         LIMIT most
@@ -460,15 +513,15 @@ BEGIN
                 IF found.earned AND NOT is_held THEN
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT u."id", pending.code, pending.thing, coalesce(found.evidence, pending.evidence),
-                           (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d
-                            WHERE d.code = pending.code)
+                           (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
+                            FROM "public"."badges_badgedefinition" AS d WHERE d.code = pending.code)
                     FROM "public"."auth_user" AS u
                     WHERE u."id" = pending.user_id
                     ON CONFLICT DO NOTHING;
                 ELSIF NOT found.earned AND pending.is_revocable THEN
                     DELETE FROM "public"."badges_badge" AS b
-                    WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing
-                      AND NOT b.by_hand;
+                    WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code
+                      AND b.thing = pending.thing AND NOT b.by_hand;
                 END IF;
             END IF;
             DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.id = pending.id;
@@ -479,7 +532,7 @@ BEGIN
                 -- The transaction waits in vain once, not for each of its checks.
                 PERFORM set_config('badges.patience', 'spent', true), set_config('lock_timeout', '1ms', true);
             WHEN undefined_column THEN
-                -- The condition has changed since, or its table: what was kept will never do.
+                -- The condition or its table has changed since: the stored values can never be evaluated again.
                 DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.id = pending.id;
                 PERFORM "public"."badges_note_failure"(pending.code, SQLSTATE, SQLERRM);
                 settled := settled + 1;
@@ -489,83 +542,111 @@ BEGIN
                 PERFORM "public"."badges_note_failure"(pending.code, SQLSTATE, SQLERRM);
         END;
     END LOOP;
-    PERFORM set_config('badges.cause', coalesce(told, ''), true);
+    PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "8769c250de0e86eb"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 6, "badges": [], "body": "abab6cd6f70caa34"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
--- Awards a badge by hand, for a thing if there is one of it for each; tells whether the user lacked it. Who does it, and why,
--- goes into the history. What was awarded by hand is never taken back by the rule.
-CREATE OR REPLACE FUNCTION "public"."badges_award"(awarded_user integer, awarded_code text, evidence jsonb DEFAULT NULL::jsonb, actor text DEFAULT ''::text, reason text DEFAULT ''::text, awarded_thing text DEFAULT ''::text)
+CREATE OR REPLACE FUNCTION "public"."badges_award"(
+    awarded_user integer,
+    awarded_code text,
+    evidence jsonb DEFAULT NULL::jsonb,
+    actor text DEFAULT ''::text,
+    reason text DEFAULT ''::text,
+    awarded_thing text DEFAULT ''::text)
 RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $badges$
+-- Awards a badge manually and returns whether the user lacked it.
+-- The actor and the reason are recorded in the history. A manual award is never revoked by the badge's condition. The
+-- subject of a badge with "per" is awarded_thing.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    -- Put back at the end, as this may run within what somebody else has told the cause of.
-    told CONSTANT text[] := ARRAY[
-        current_setting('badges.cause', true), current_setting('badges.actor', true), current_setting('badges.reason', true)];
+    -- Restored at the end, as the caller may have set a cause of its own.
+    previous CONSTANT text[] := ARRAY[
+        current_setting('badges.cause', true),
+        current_setting('badges.actor', true),
+        current_setting('badges.reason', true)];
     has_changed boolean;
 BEGIN
     PERFORM pg_advisory_xact_lock(1650549863, (awarded_user::bigint & 1023)::integer);
     PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
             set_config('badges.reason', coalesce(reason, ''), true);
     DELETE FROM "public"."badges_badge" AS b
-    WHERE b.user_id = awarded_user AND b.code COLLATE "C" = awarded_code AND b.thing = awarded_thing AND b.expires_at <= statement_timestamp();
+    WHERE b.user_id = awarded_user AND b.code COLLATE "C" = awarded_code AND b.thing = awarded_thing
+      AND b.expires_at <= statement_timestamp();
     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, by_hand, expires_at)
-    VALUES (awarded_user, awarded_code, awarded_thing, evidence, true,
-            (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM "public"."badges_badgedefinition" AS d WHERE d.code = awarded_code))
+    VALUES (
+        awarded_user, awarded_code, awarded_thing, evidence, true,
+        (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
+         FROM "public"."badges_badgedefinition" AS d WHERE d.code = awarded_code))
     ON CONFLICT DO NOTHING;
     has_changed := FOUND;
-    PERFORM set_config('badges.cause', coalesce(told[1], ''), true), set_config('badges.actor', coalesce(told[2], ''), true),
-            set_config('badges.reason', coalesce(told[3], ''), true);
+    PERFORM set_config('badges.cause', coalesce(previous[1], ''), true),
+            set_config('badges.actor', coalesce(previous[2], ''), true),
+            set_config('badges.reason', coalesce(previous[3], ''), true);
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "0ed312c56c86f513"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 6, "badges": [], "body": "f890f151e4c3efe3"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
--- Takes a badge away by hand; tells whether the user held it. The next write that meets its condition awards it again.
--- Who does it, and why, goes into the history.
-CREATE OR REPLACE FUNCTION "public"."badges_revoke"(revoked_user integer, revoked_code text, actor text DEFAULT ''::text, reason text DEFAULT ''::text, revoked_thing text DEFAULT ''::text)
+CREATE OR REPLACE FUNCTION "public"."badges_revoke"(
+    revoked_user integer,
+    revoked_code text,
+    actor text DEFAULT ''::text,
+    reason text DEFAULT ''::text,
+    revoked_thing text DEFAULT ''::text)
 RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $badges$
+-- Revokes a badge manually and returns whether the user held it.
+-- The actor and the reason are recorded in the history. The next write that meets the condition awards it again.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    -- Put back at the end, as this may run within what somebody else has told the cause of.
-    told CONSTANT text[] := ARRAY[
-        current_setting('badges.cause', true), current_setting('badges.actor', true), current_setting('badges.reason', true)];
+    -- Restored at the end, as the caller may have set a cause of its own.
+    previous CONSTANT text[] := ARRAY[
+        current_setting('badges.cause', true),
+        current_setting('badges.actor', true),
+        current_setting('badges.reason', true)];
     has_changed boolean;
 BEGIN
     PERFORM pg_advisory_xact_lock(1650549863, (revoked_user::bigint & 1023)::integer);
     PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
             set_config('badges.reason', coalesce(reason, ''), true);
-    -- Settling the checks of earlier writes would award it again. (Their bucket may be of another number of buckets.)
-    DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.user_id = revoked_user AND p.code = revoked_code AND p.thing = revoked_thing;
-    DELETE FROM "public"."badges_badge" AS b WHERE b.user_id = revoked_user AND b.code = revoked_code AND b.thing = revoked_thing;
+    -- Settling the pending checks of earlier writes would award the badge again. They are found by user and code, as
+    -- their bucket may date from another BADGES_BUCKETS.
+    DELETE FROM "public"."badges_pendingcheck" AS p
+    WHERE p.user_id = revoked_user AND p.code = revoked_code AND p.thing = revoked_thing;
+    DELETE FROM "public"."badges_badge" AS b
+    WHERE b.user_id = revoked_user AND b.code = revoked_code AND b.thing = revoked_thing;
     has_changed := FOUND;
-    PERFORM set_config('badges.cause', coalesce(told[1], ''), true), set_config('badges.actor', coalesce(told[2], ''), true),
-            set_config('badges.reason', coalesce(told[3], ''), true);
+    PERFORM set_config('badges.cause', coalesce(previous[1], ''), true),
+            set_config('badges.actor', coalesce(previous[2], ''), true),
+            set_config('badges.reason', coalesce(previous[3], ''), true);
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "ae9b03b531b6af96"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 6, "badges": [], "body": "c00cb9c5b6c2717f"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_keep_events: new
--- Behind the trigger that keeps events as they were written. Loading a dump a second time changes nothing, and may.
 CREATE OR REPLACE FUNCTION "public"."badges_keep_events"()
 RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $badges$
+-- Trigger function: rejects changes of recorded events, as the history is append-only.
+-- An update that changes nothing passes: loading the same dump twice is allowed.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 BEGIN
     IF OLD IS DISTINCT FROM NEW THEN
         RAISE restrict_violation USING
@@ -575,13 +656,10 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "4d761144ebd66c4b"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 6, "badges": [], "body": "33c86339f977294e"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
--- Behind a trigger on the badges: writes each badge that comes into the history. Without a cause, an award's evidence tells it. Only for what
--- is so now, as another trigger of the same statement may have taken away again what had just come, or brought it back. Then
--- leaves the events to the listeners, and wakes those; what is quiet is told to nobody.
 CREATE OR REPLACE FUNCTION "public"."badges_add_awarded"()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -591,48 +669,50 @@ SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $badges$
+-- Trigger function: records each new row, an awarded badge, in the history.
+-- Only what still holds is recorded: another trigger of the same statement may have undone the change that fired this
+-- one. Then queues the events for delivery and wakes the listeners; quiet events are not delivered.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    is_patient CONSTANT boolean := current_setting('lock_timeout') = '0' AND false;
     is_news boolean;
 BEGIN
-    IF is_patient THEN
-        -- Whoever deletes the user has its row and wants the badge, we the other way round: that would be a deadlock, and
-        -- the deletion might be its victim. So we give up before PostgreSQL looks for one.
-        PERFORM set_config('lock_timeout', '500ms', true);
-    END IF;
     WITH event AS (
-        INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
+        INSERT INTO "public"."badges_badgeevent" (
+            user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
         SELECT found.user_id, found.code, found.thing, found.kind,
+               -- The cause: by an award's evidence, or else as set for this transaction.
                coalesce(
                    CASE found.operation WHEN 'award_badges' THEN found.operation
                    ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
-                       || CASE found.told WHEN 'settled' THEN ', settled' ELSE '' END
+                       || CASE found.given_cause WHEN 'settled' THEN ', settled' ELSE '' END
                    END,
-                   found.told, found.cause, 'sql'),
+                   found.given_cause, found.cause, 'sql'),
                found.evidence,
                coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
-               -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
+               -- An award by a condition is not the work of the actor of a manual award that made it true.
                CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
                CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
                coalesce(current_setting('badges.quiet', true), '') = 'on'
         FROM (
             SELECT happened.*,
-                   -- The evidence that loaddata brings along is of an earlier award.
-                   CASE WHEN happened.cause IS NULL AND happened.told IS DISTINCT FROM 'loaddata'
+                   -- Evidence that loaddata loads belongs to an earlier award.
+                   CASE WHEN happened.cause IS NULL AND happened.given_cause IS DISTINCT FROM 'loaddata'
                         THEN happened.evidence ->> 'operation' END AS operation
             FROM (
-                -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
-                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS told
+                -- Transaction-local; each function that sets it restores it at its end.
+                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS given_cause
                 FROM (
                     SELECT b.user_id, b.code::text AS code, b.thing, b.evidence, 'awarded' AS kind, NULL AS cause
                     FROM badges_new AS b
                 ) AS each
             ) AS happened
         ) AS found
-        WHERE (found.kind = 'awarded')
-              = ((SELECT true FROM "public"."badges_badge" AS b
-                  WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing) IS NOT NULL)
-          -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
+        WHERE (found.kind = 'awarded') = (
+                  (SELECT true FROM "public"."badges_badge" AS b
+                   WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
+                  ) IS NOT NULL)
+          -- The history of a user who is being deleted is deleted as well. An award may precede its user, where that
+          -- foreign key is deferred.
           AND (found.kind = 'awarded'
                OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
         RETURNING id, user_id, at, quiet
@@ -641,19 +721,13 @@ BEGIN
     IF is_news AND current_setting('max_prepared_transactions') = '0' THEN
         PERFORM pg_notify('badges', '');
     END IF;
-    IF is_patient THEN
-        PERFORM set_config('lock_timeout', '0', true);
-    END IF;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "5c03fe7c428e1e4f"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 6, "badges": [], "body": "1662d48f02c16b7a"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
--- Behind a trigger on the badges: writes each badge that goes into the history. Without a cause, an award's evidence tells it. Only for what
--- is so now, as another trigger of the same statement may have taken away again what had just come, or brought it back. Then
--- leaves the events to the listeners, and wakes those; what is quiet is told to nobody.
 CREATE OR REPLACE FUNCTION "public"."badges_add_revoked"()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -663,38 +737,47 @@ SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $badges$
+-- Trigger function: records each deleted row, a revoked or expired badge, in the history.
+-- Only what still holds is recorded: another trigger of the same statement may have undone the change that fired this
+-- one. Then queues the events for delivery and wakes the listeners; quiet events are not delivered.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    is_patient CONSTANT boolean := current_setting('lock_timeout') = '0' AND EXISTS (SELECT FROM badges_old AS b WHERE b.expires_at IS NULL OR b.expires_at > statement_timestamp());
+    is_patient CONSTANT boolean :=
+        current_setting('lock_timeout') = '0' AND EXISTS (
+            SELECT FROM badges_old AS b WHERE b.expires_at IS NULL OR b.expires_at > statement_timestamp());
     is_news boolean;
 BEGIN
     IF is_patient THEN
-        -- Whoever deletes the user has its row and wants the badge, we the other way round: that would be a deadlock, and
-        -- the deletion might be its victim. So we give up before PostgreSQL looks for one.
+        -- A transaction that deletes the user has locked that row and waits for the badge, while this one has the badge
+        -- and needs the user's row: a deadlock, whose victim might be the deletion. So this one gives up before
+        -- deadlock_timeout.
         PERFORM set_config('lock_timeout', '500ms', true);
     END IF;
     WITH event AS (
-        INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
+        INSERT INTO "public"."badges_badgeevent" (
+            user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
         SELECT found.user_id, found.code, found.thing, found.kind,
+               -- The cause: by an award's evidence, or else as set for this transaction.
                coalesce(
                    CASE found.operation WHEN 'award_badges' THEN found.operation
                    ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
-                       || CASE found.told WHEN 'settled' THEN ', settled' ELSE '' END
+                       || CASE found.given_cause WHEN 'settled' THEN ', settled' ELSE '' END
                    END,
-                   found.told, found.cause, 'sql'),
+                   found.given_cause, found.cause, 'sql'),
                found.evidence,
                coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
-               -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
+               -- An award by a condition is not the work of the actor of a manual award that made it true.
                CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
                CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
                coalesce(current_setting('badges.quiet', true), '') = 'on'
         FROM (
             SELECT happened.*,
-                   -- The evidence that loaddata brings along is of an earlier award.
-                   CASE WHEN happened.cause IS NULL AND happened.told IS DISTINCT FROM 'loaddata'
+                   -- Evidence that loaddata loads belongs to an earlier award.
+                   CASE WHEN happened.cause IS NULL AND happened.given_cause IS DISTINCT FROM 'loaddata'
                         THEN happened.evidence ->> 'operation' END AS operation
             FROM (
-                -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
-                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS told
+                -- Transaction-local; each function that sets it restores it at its end.
+                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS given_cause
                 FROM (
                     SELECT b.user_id, b.code::text AS code, b.thing, b.evidence,
                            CASE WHEN b.expires_at <= statement_timestamp() THEN 'expired' ELSE 'revoked' END AS kind,
@@ -703,10 +786,12 @@ BEGIN
                 ) AS each
             ) AS happened
         ) AS found
-        WHERE (found.kind = 'awarded')
-              = ((SELECT true FROM "public"."badges_badge" AS b
-                  WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing) IS NOT NULL)
-          -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
+        WHERE (found.kind = 'awarded') = (
+                  (SELECT true FROM "public"."badges_badge" AS b
+                   WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
+                  ) IS NOT NULL)
+          -- The history of a user who is being deleted is deleted as well. An award may precede its user, where that
+          -- foreign key is deferred.
           AND (found.kind = 'awarded'
                OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
         RETURNING id, user_id, at, quiet
@@ -721,13 +806,10 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "7956ca336cfa2784"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 6, "badges": [], "body": "e961f09558dd3b5c"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
--- Behind a trigger on the badges: writes each badge that is another one now into the history. Without a cause, an award's evidence tells it. Only for what
--- is so now, as another trigger of the same statement may have taken away again what had just come, or brought it back. Then
--- leaves the events to the listeners, and wakes those; what is quiet is told to nobody.
 CREATE OR REPLACE FUNCTION "public"."badges_add_moved"()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -737,47 +819,57 @@ SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $badges$
+-- Trigger function: records each badge whose user, code or thing was updated in the history.
+-- Only what still holds is recorded: another trigger of the same statement may have undone the change that fired this
+-- one. Then queues the events for delivery and wakes the listeners; quiet events are not delivered.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    is_patient CONSTANT boolean := current_setting('lock_timeout') = '0' AND true;
+    is_patient CONSTANT boolean :=
+        current_setting('lock_timeout') = '0';
     is_news boolean;
 BEGIN
     IF is_patient THEN
-        -- Whoever deletes the user has its row and wants the badge, we the other way round: that would be a deadlock, and
-        -- the deletion might be its victim. So we give up before PostgreSQL looks for one.
+        -- A transaction that deletes the user has locked that row and waits for the badge, while this one has the badge
+        -- and needs the user's row: a deadlock, whose victim might be the deletion. So this one gives up before
+        -- deadlock_timeout.
         PERFORM set_config('lock_timeout', '500ms', true);
     END IF;
     WITH event AS (
-        INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
+        INSERT INTO "public"."badges_badgeevent" (
+            user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
         SELECT found.user_id, found.code, found.thing, found.kind,
+               -- The cause: by an award's evidence, or else as set for this transaction.
                coalesce(
                    CASE found.operation WHEN 'award_badges' THEN found.operation
                    ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
-                       || CASE found.told WHEN 'settled' THEN ', settled' ELSE '' END
+                       || CASE found.given_cause WHEN 'settled' THEN ', settled' ELSE '' END
                    END,
-                   found.told, found.cause, 'sql'),
+                   found.given_cause, found.cause, 'sql'),
                found.evidence,
                coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
-               -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
+               -- An award by a condition is not the work of the actor of a manual award that made it true.
                CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
                CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
                coalesce(current_setting('badges.quiet', true), '') = 'on'
         FROM (
             SELECT happened.*,
-                   -- The evidence that loaddata brings along is of an earlier award.
-                   CASE WHEN happened.cause IS NULL AND happened.told IS DISTINCT FROM 'loaddata'
+                   -- Evidence that loaddata loads belongs to an earlier award.
+                   CASE WHEN happened.cause IS NULL AND happened.given_cause IS DISTINCT FROM 'loaddata'
                         THEN happened.evidence ->> 'operation' END AS operation
             FROM (
-                -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
-                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS told
+                -- Transaction-local; each function that sets it restores it at its end.
+                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS given_cause
                 FROM (
-                    -- Nobody holds a badge twice, so what is among the rows before and after has stayed. The others have
-                    -- another user, code or thing: each has gone there and come here.
+                    -- A badge is held at most once, so a user, code and thing among both the old and the new rows is
+                    -- unchanged. The other badges have moved: each was revoked there and awarded here.
                     SELECT side.user_id, side.code, side.thing, (array_agg(side.evidence))[1] AS evidence,
                            min(side.kind) AS kind, 'moved' AS cause
                     FROM (
-                        SELECT b.user_id, b.code::text AS code, b.thing, b.evidence, 'revoked' AS kind FROM badges_old AS b
+                        SELECT b.user_id, b.code::text AS code, b.thing, b.evidence, 'revoked' AS kind
+                        FROM badges_old AS b
                         UNION ALL
-                        SELECT b.user_id, b.code::text, b.thing, b.evidence, 'awarded' FROM badges_new AS b
+                        SELECT b.user_id, b.code::text, b.thing, b.evidence, 'awarded'
+                        FROM badges_new AS b
                     ) AS side
                     GROUP BY side.user_id, side.code, side.thing
                     HAVING count(*) = 1
@@ -785,10 +877,12 @@ BEGIN
                 ) AS each
             ) AS happened
         ) AS found
-        WHERE (found.kind = 'awarded')
-              = ((SELECT true FROM "public"."badges_badge" AS b
-                  WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing) IS NOT NULL)
-          -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
+        WHERE (found.kind = 'awarded') = (
+                  (SELECT true FROM "public"."badges_badge" AS b
+                   WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
+                  ) IS NOT NULL)
+          -- The history of a user who is being deleted is deleted as well. An award may precede its user, where that
+          -- foreign key is deferred.
           AND (found.kind = 'awarded'
                OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
         RETURNING id, user_id, at, quiet
@@ -803,13 +897,10 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "5b58dc259d5bcb48"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 6, "badges": [], "body": "3c8f6df48f78fcbb"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
--- Behind a trigger on the badges: writes what is gone by TRUNCATE into the history. Without a cause, an award's evidence tells it. Only for what
--- is so now, as another trigger of the same statement may have taken away again what had just come, or brought it back. Then
--- leaves the events to the listeners, and wakes those; what is quiet is told to nobody.
 CREATE OR REPLACE FUNCTION "public"."badges_add_truncated"()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -819,40 +910,48 @@ SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $badges$
+-- Trigger function: records each badge revoked by TRUNCATE in the history.
+-- Only what still holds is recorded: another trigger of the same statement may have undone the change that fired this
+-- one. Then queues the events for delivery and wakes the listeners; quiet events are not delivered.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    is_patient CONSTANT boolean := current_setting('lock_timeout') = '0' AND true;
+    is_patient CONSTANT boolean :=
+        current_setting('lock_timeout') = '0';
     is_news boolean;
 BEGIN
     IF is_patient THEN
-        -- Whoever deletes the user has its row and wants the badge, we the other way round: that would be a deadlock, and
-        -- the deletion might be its victim. So we give up before PostgreSQL looks for one.
+        -- A transaction that deletes the user has locked that row and waits for the badge, while this one has the badge
+        -- and needs the user's row: a deadlock, whose victim might be the deletion. So this one gives up before
+        -- deadlock_timeout.
         PERFORM set_config('lock_timeout', '500ms', true);
     END IF;
     WITH event AS (
-        INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
+        INSERT INTO "public"."badges_badgeevent" (
+            user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
         SELECT found.user_id, found.code, found.thing, found.kind,
+               -- The cause: by an award's evidence, or else as set for this transaction.
                coalesce(
                    CASE found.operation WHEN 'award_badges' THEN found.operation
                    ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
-                       || CASE found.told WHEN 'settled' THEN ', settled' ELSE '' END
+                       || CASE found.given_cause WHEN 'settled' THEN ', settled' ELSE '' END
                    END,
-                   found.told, found.cause, 'sql'),
+                   found.given_cause, found.cause, 'sql'),
                found.evidence,
                coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
-               -- What a condition has awarded on the way is not the work of whoever awarded or revoked by hand.
+               -- An award by a condition is not the work of the actor of a manual award that made it true.
                CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
                CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
                coalesce(current_setting('badges.quiet', true), '') = 'on'
         FROM (
             SELECT happened.*,
-                   -- The evidence that loaddata brings along is of an earlier award.
-                   CASE WHEN happened.cause IS NULL AND happened.told IS DISTINCT FROM 'loaddata'
+                   -- Evidence that loaddata loads belongs to an earlier award.
+                   CASE WHEN happened.cause IS NULL AND happened.given_cause IS DISTINCT FROM 'loaddata'
                         THEN happened.evidence ->> 'operation' END AS operation
             FROM (
-                -- Set by whoever knows, for its transaction; a function that sets it puts it back at its end.
-                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS told
+                -- Transaction-local; each function that sets it restores it at its end.
+                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS given_cause
                 FROM (
-                    -- All that was held by the history is gone. If that has been truncated as well, there is nothing to write.
+                    -- All badges that are held according to the history: none, if it has been truncated as well.
                     SELECT last.user_id, last.code::text AS code, last.thing, NULL::jsonb AS evidence,
                            'revoked' AS kind, 'truncate' AS cause
                     FROM (
@@ -864,10 +963,12 @@ BEGIN
                 ) AS each
             ) AS happened
         ) AS found
-        WHERE (found.kind = 'awarded')
-              = ((SELECT true FROM "public"."badges_badge" AS b
-                  WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing) IS NOT NULL)
-          -- A user who is being deleted takes the history along. A badge may come before its user where that is checked later.
+        WHERE (found.kind = 'awarded') = (
+                  (SELECT true FROM "public"."badges_badge" AS b
+                   WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
+                  ) IS NOT NULL)
+          -- The history of a user who is being deleted is deleted as well. An award may precede its user, where that
+          -- foreign key is deferred.
           AND (found.kind = 'awarded'
                OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
         RETURNING id, user_id, at, quiet
@@ -882,15 +983,20 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "20709eefa36f4b76"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 6, "badges": [], "body": "1fe95f6056ee2aea"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new
--- Looks at one badge: for one changed row whose values were kept, as it was looked at after the write that `asks` names;
--- `among_others` looks at the user's other rows, too, where one of them may have been waiting for this one. Or for the user as a
--- whole, by the rows that exist, where `asks` is `state`, or a write after which the badge is looked at no more. Gives NULL for
--- what is not awarded any more. Raises what the condition raises.
-CREATE OR REPLACE FUNCTION "public"."badges_check"(badge_code text, asks text, checked_user integer, checked_thing text, new_row jsonb, old_row jsonb, among_others boolean, OUT earned boolean, OUT evidence jsonb)
+CREATE OR REPLACE FUNCTION "public"."badges_check"(
+    badge_code text,
+    asks text,
+    checked_user integer,
+    checked_thing text,
+    new_row jsonb,
+    old_row jsonb,
+    among_others boolean,
+    OUT earned boolean,
+    OUT evidence jsonb)
 RETURNS record
 LANGUAGE plpgsql
 SET search_path = public, pg_temp
@@ -898,258 +1004,330 @@ SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $badges$
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+-- Evaluates the condition of one badge for one user.
+-- If "asks" is an event (insert, update, delete): for a changed row whose values were stored, and, if among_others is
+-- true, for the user's other rows, as one of them may meet the condition by now. If it is "state", or an event that no
+-- longer causes a check of the badge: for the user as a whole, by the rows that exist. Returns NULL for a badge that is
+-- no longer installed. Raises the errors of the condition.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 #variable_conflict use_column
 BEGIN
-    -- Beloved
-    IF badges_check.badge_code = 'beloved' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{artist_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
-            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
+    -- Beloved, for a changed row
+    IF badges_check.badge_code = 'beloved'
+       AND badges_check.asks = 'insert'
+       AND badges_check.checked_thing = '' THEN
+        IF NOT (badges_check.new_row ?& '{artist_id}'::text[]) THEN
+            RAISE undefined_column USING
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
         END IF;
-        SELECT coalesce((SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
-) >= 10
-                    ), false), jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id"))
+        SELECT coalesce((SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id) >= 10), false),
+               jsonb_build_object(
+                   'table', 'public.dummy_like', 'operation', 'insert',
+                   'new', jsonb_build_object('artist_id', "new"."artist_id"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
         RETURN;
     END IF;
-    -- Beloved
+    -- Beloved, for the user as a whole
     IF badges_check.badge_code = 'beloved' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
-) >= 10
-                    ) FROM (SELECT badges_check.checked_user::integer AS "artist_id") AS "new"), false);
+        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id) >= 10)
+                            FROM (SELECT badges_check.checked_user::integer AS "artist_id") AS "new"), false);
         RETURN;
     END IF;
-    -- Clean-up
-    IF badges_check.badge_code = 'clean-up' AND badges_check.asks = 'delete' AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{}'::text[] AND badges_check.old_row ?& '{hit_views}'::text[]) THEN
-            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+    -- Clean-up, for a changed row
+    IF badges_check.badge_code = 'clean-up'
+       AND badges_check.asks = 'delete'
+       AND badges_check.checked_thing = '' THEN
+        IF NOT (badges_check.old_row ?& '{hit_views}'::text[]) THEN
+            RAISE undefined_column USING
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((OLD.hit_views < 10
-                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'delete', 'old', jsonb_build_object('hit_views', "old"."hit_views"))
+        SELECT coalesce((OLD.hit_views < 10), false),
+               jsonb_build_object(
+                   'table', 'public.dummy_sketch', 'operation', 'delete',
+                   'old', jsonb_build_object('hit_views', "old"."hit_views"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
         RETURN;
     END IF;
-    -- Collector
-    IF badges_check.badge_code = 'collector' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{user_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
-            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+    -- Collector, for a changed row
+    IF badges_check.badge_code = 'collector'
+       AND badges_check.asks = 'insert'
+       AND badges_check.checked_thing = '' THEN
+        IF NOT (badges_check.new_row ?& '{user_id}'::text[]) THEN
+            RAISE undefined_column USING
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
-                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))
+        SELECT coalesce((SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id), false),
+               jsonb_build_object(
+                   'table', 'public.dummy_sketch', 'operation', 'insert',
+                   'new', jsonb_build_object('user_id', "new"."user_id"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
     END IF;
-    -- Collector
+    -- Collector, for the user as a whole
     IF badges_check.badge_code = 'collector' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
+        earned := coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id)
+                            FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
-    -- First sketch
-    IF badges_check.badge_code = 'first-sketch' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
-            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
-        END IF;
-        SELECT coalesce((true
-                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert')
+    -- First sketch, for a changed row
+    IF badges_check.badge_code = 'first-sketch'
+       AND badges_check.asks = 'insert'
+       AND badges_check.checked_thing = '' THEN
+        SELECT coalesce((true), false),
+               jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert')
         INTO earned, evidence
         FROM (SELECT) AS nothing;
         RETURN;
     END IF;
-    -- First sketch
+    -- First sketch, for the user as a whole
     IF badges_check.badge_code = 'first-sketch' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT true FROM (SELECT  FROM "public"."dummy_sketch" AS badges_row WHERE badges_row."user_id" = badges_check.checked_user) AS "new" WHERE (SELECT true
-                    ) LIMIT 1), false);
+        earned := coalesce((SELECT true
+                            FROM (SELECT
+                                  FROM "public"."dummy_sketch" AS badges_row
+                                  WHERE badges_row."user_id" = badges_check.checked_user) AS "new"
+                            WHERE (SELECT true)
+                            LIMIT 1), false);
         RETURN;
     END IF;
-    -- Generous, bronze
+    -- Generous, bronze, for the user as a whole
     IF badges_check.badge_code = 'generous-bronze' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-) >= 3
-                    ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
+        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id) >= 3)
+                            FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
-    -- Generous, gold
+    -- Generous, gold, for the user as a whole
     IF badges_check.badge_code = 'generous-gold' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-) >= 25
-                    ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
+        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id) >= 25)
+                            FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
-    -- Generous, silver
+    -- Generous, silver, for the user as a whole
     IF badges_check.badge_code = 'generous-silver' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-) >= 10
-                    ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
+        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id) >= 10)
+                            FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
-    -- In a good mood
-    IF badges_check.badge_code = 'good-mood' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
-            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
-        END IF;
-        SELECT coalesce((true
-                    ), false), jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert')
+    -- In a good mood, for a changed row
+    IF badges_check.badge_code = 'good-mood'
+       AND badges_check.asks = 'insert'
+       AND badges_check.checked_thing = '' THEN
+        SELECT coalesce((true), false),
+               jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert')
         INTO earned, evidence
         FROM (SELECT) AS nothing;
         RETURN;
     END IF;
-    -- In a good mood
+    -- In a good mood, for the user as a whole
     IF badges_check.badge_code = 'good-mood' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT true FROM (SELECT  FROM "public"."dummy_like" AS badges_row WHERE badges_row."user_id" = badges_check.checked_user) AS "new" WHERE (SELECT true
-                    ) LIMIT 1), false);
+        earned := coalesce((SELECT true
+                            FROM (SELECT
+                                  FROM "public"."dummy_like" AS badges_row
+                                  WHERE badges_row."user_id" = badges_check.checked_user) AS "new"
+                            WHERE (SELECT true)
+                            LIMIT 1), false);
         RETURN;
     END IF;
-    -- Hit
-    IF badges_check.badge_code = 'hit' AND badges_check.asks = 'update' AND true THEN
-        IF NOT (badges_check.new_row ?& '{hit_views}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
-            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+    -- Hit, for a changed row
+    IF badges_check.badge_code = 'hit' AND badges_check.asks = 'update' THEN
+        IF NOT (badges_check.new_row ?& '{hit_views}'::text[]) THEN
+            RAISE undefined_column USING
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((hit_views >= 250
-                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"))
+        SELECT coalesce((hit_views >= 250), false),
+               jsonb_build_object(
+                   'table', 'public.dummy_sketch', 'operation', 'update',
+                   'new', jsonb_build_object('hit_views', "new"."hit_views"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
         RETURN;
     END IF;
-    -- Hit
-    IF badges_check.badge_code = 'hit' AND true THEN
-        earned := coalesce((SELECT true FROM (SELECT "badges_row"."hit_views" FROM "public"."dummy_sketch" AS badges_row WHERE badges_row."user_id" = badges_check.checked_user AND badges_row."id"::text = badges_check.checked_thing AND badges_row."id" = CASE WHEN badges_check.checked_thing ~ '^-?[0-9]{1,19}$' THEN badges_check.checked_thing::bigint END) AS "new" WHERE (SELECT hit_views >= 250
-                    ) LIMIT 1), false);
+    -- Hit, for the user as a whole
+    IF badges_check.badge_code = 'hit' THEN
+        earned := coalesce((SELECT true
+                            FROM (SELECT "badges_row"."hit_views"
+                                  FROM "public"."dummy_sketch" AS badges_row
+                                  WHERE badges_row."user_id" = badges_check.checked_user
+                                        AND badges_row."id"::text = badges_check.checked_thing
+                                        AND badges_row."id" = CASE WHEN badges_check.checked_thing ~ '^-?[0-9]{1,19}$'
+                                             THEN badges_check.checked_thing::bigint END) AS "new"
+                            WHERE (SELECT hit_views >= 250)
+                            LIMIT 1), false);
         RETURN;
     END IF;
-    -- Pionner
-    IF badges_check.badge_code = 'pionner' AND badges_check.asks = 'update' AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{date_joined}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
-            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.auth_user';
+    -- Pionner, for a changed row
+    IF badges_check.badge_code = 'pionner'
+       AND badges_check.asks = 'update'
+       AND badges_check.checked_thing = '' THEN
+        IF NOT (badges_check.new_row ?& '{date_joined}'::text[]) THEN
+            RAISE undefined_column USING
+                MESSAGE = 'a column that the condition reads is gone from public.auth_user';
         END IF;
-        SELECT coalesce((age(NEW.date_joined) > interval '1 year'
-                    ), false), jsonb_build_object('table', 'public.auth_user', 'operation', 'update', 'new', jsonb_build_object('date_joined', "new"."date_joined"))
+        SELECT coalesce((age(NEW.date_joined) > interval '1 year'), false),
+               jsonb_build_object(
+                   'table', 'public.auth_user', 'operation', 'update',
+                   'new', jsonb_build_object('date_joined', "new"."date_joined"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("date_joined" timestamp with time zone);
         RETURN;
     END IF;
-    -- Pionner
+    -- Pionner, for the user as a whole
     IF badges_check.badge_code = 'pionner' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT true FROM (SELECT "badges_row"."date_joined" FROM "public"."auth_user" AS badges_row WHERE badges_row."id" = badges_check.checked_user) AS "new" WHERE (SELECT age(NEW.date_joined) > interval '1 year'
-                    ) LIMIT 1), false);
+        earned := coalesce((SELECT true
+                            FROM (SELECT "badges_row"."date_joined"
+                                  FROM "public"."auth_user" AS badges_row
+                                  WHERE badges_row."id" = badges_check.checked_user) AS "new"
+                            WHERE (SELECT age(NEW.date_joined) > interval '1 year')
+                            LIMIT 1), false);
         RETURN;
     END IF;
-    -- Prolific
-    IF badges_check.badge_code = 'prolific' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{user_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
-            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+    -- Prolific, for a changed row
+    IF badges_check.badge_code = 'prolific'
+       AND badges_check.asks = 'insert'
+       AND badges_check.checked_thing = '' THEN
+        IF NOT (badges_check.new_row ?& '{user_id}'::text[]) THEN
+            RAISE undefined_column USING
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
-) >= 25
-                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))
+        SELECT coalesce((SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id) >= 25), false),
+               jsonb_build_object(
+                   'table', 'public.dummy_sketch', 'operation', 'insert',
+                   'new', jsonb_build_object('user_id', "new"."user_id"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
     END IF;
-    -- Prolific
+    -- Prolific, for the user as a whole
     IF badges_check.badge_code = 'prolific' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
-) >= 25
-                    ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
+        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id) >= 25)
+                            FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
-    -- Star
-    IF badges_check.badge_code = 'star' AND badges_check.asks = 'update' AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{hit_views}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
-            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+    -- Star, for a changed row
+    IF badges_check.badge_code = 'star'
+       AND badges_check.asks = 'update'
+       AND badges_check.checked_thing = '' THEN
+        IF NOT (badges_check.new_row ?& '{hit_views}'::text[]) THEN
+            RAISE undefined_column USING
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((hit_views > 1000
-                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"))
+        SELECT coalesce((hit_views > 1000 ), false),
+               jsonb_build_object(
+                   'table', 'public.dummy_sketch', 'operation', 'update',
+                   'new', jsonb_build_object('hit_views', "new"."hit_views"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
         RETURN;
     END IF;
-    -- Star
+    -- Star, for the user as a whole
     IF badges_check.badge_code = 'star' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT true FROM (SELECT "badges_row"."hit_views" FROM "public"."dummy_sketch" AS badges_row WHERE badges_row."user_id" = badges_check.checked_user) AS "new" WHERE (SELECT hit_views > 1000
-                    ) LIMIT 1), false);
+        earned := coalesce((SELECT true
+                            FROM (SELECT "badges_row"."hit_views"
+                                  FROM "public"."dummy_sketch" AS badges_row
+                                  WHERE badges_row."user_id" = badges_check.checked_user) AS "new"
+                            WHERE (SELECT hit_views > 1000 )
+                            LIMIT 1), false);
         RETURN;
     END IF;
-    -- Three badges
-    IF badges_check.badge_code = 'three-badges' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{user_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
-            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.badges_badge';
+    -- Three badges, for a changed row
+    IF badges_check.badge_code = 'three-badges'
+       AND badges_check.asks = 'insert'
+       AND badges_check.checked_thing = '' THEN
+        IF NOT (badges_check.new_row ?& '{user_id}'::text[]) THEN
+            RAISE undefined_column USING
+                MESSAGE = 'a column that the condition reads is gone from public.badges_badge';
         END IF;
-        SELECT coalesce((SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
-                    ), false), jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))
+        SELECT coalesce((SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id), false),
+               jsonb_build_object(
+                   'table', 'public.badges_badge', 'operation', 'insert',
+                   'new', jsonb_build_object('user_id', "new"."user_id"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
     END IF;
-    -- Three badges
+    -- Three badges, for the user as a whole
     IF badges_check.badge_code = 'three-badges' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
-                    ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
+        earned := coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id)
+                            FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
-    -- Viral
-    IF badges_check.badge_code = 'viral' AND badges_check.asks = 'update' AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{hit_views}'::text[] AND badges_check.old_row ?& '{hit_views}'::text[]) THEN
-            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+    -- Viral, for a changed row
+    IF badges_check.badge_code = 'viral'
+       AND badges_check.asks = 'update'
+       AND badges_check.checked_thing = '' THEN
+        IF NOT (badges_check.new_row ?& '{hit_views}'::text[]
+                AND badges_check.old_row ?& '{hit_views}'::text[]) THEN
+            RAISE undefined_column USING
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT (NEW.hit_views - OLD.hit_views >= 500
-                    ) FROM (SELECT "new"."hit_views") AS "new"), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"), 'old', jsonb_build_object('hit_views', "old"."hit_views"))
+        SELECT coalesce((SELECT (NEW.hit_views - OLD.hit_views >= 500)
+                         FROM (SELECT "new"."hit_views") AS "new"), false),
+               jsonb_build_object(
+                   'table', 'public.dummy_sketch', 'operation', 'update',
+                   'new', jsonb_build_object('hit_views', "new"."hit_views"),
+                   'old', jsonb_build_object('hit_views', "old"."hit_views"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer)
-        CROSS JOIN jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
+             CROSS JOIN jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
         RETURN;
     END IF;
-    -- Virtuoso
-    IF badges_check.badge_code = 'virtuoso' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{user_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
-            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+    -- Virtuoso, for a changed row
+    IF badges_check.badge_code = 'virtuoso'
+       AND badges_check.asks = 'insert'
+       AND badges_check.checked_thing = '' THEN
+        IF NOT (badges_check.new_row ?& '{user_id}'::text[]) THEN
+            RAISE undefined_column USING
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
-) >= 100
-                    ), false), jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))
+        SELECT coalesce((SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id) >= 100), false),
+               jsonb_build_object(
+                   'table', 'public.dummy_sketch', 'operation', 'insert',
+                   'new', jsonb_build_object('user_id', "new"."user_id"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
     END IF;
-    -- Virtuoso
+    -- Virtuoso, for the user as a whole
     IF badges_check.badge_code = 'virtuoso' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
-) >= 100
-                    ) FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
+        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id) >= 100)
+                            FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
-    -- Well liked
-    IF badges_check.badge_code = 'well-liked' AND badges_check.asks = 'insert' AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{artist_id}'::text[] AND badges_check.old_row ?& '{}'::text[]) THEN
-            RAISE undefined_column USING MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
+    -- Well liked, for a changed row
+    IF badges_check.badge_code = 'well-liked'
+       AND badges_check.asks = 'insert'
+       AND badges_check.checked_thing = '' THEN
+        IF NOT (badges_check.new_row ?& '{artist_id}'::text[]) THEN
+            RAISE undefined_column USING
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
         END IF;
-        SELECT coalesce((SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
-) >= 3
-                    ), false), jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id"))
+        SELECT coalesce((SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id) >= 3), false),
+               jsonb_build_object(
+                   'table', 'public.dummy_like', 'operation', 'insert',
+                   'new', jsonb_build_object('artist_id', "new"."artist_id"))
         INTO earned, evidence
         FROM jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
         RETURN;
     END IF;
-    -- Well liked
+    -- Well liked, for the user as a whole
     IF badges_check.badge_code = 'well-liked' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
-) >= 3
-                    ) FROM (SELECT badges_check.checked_user::integer AS "artist_id") AS "new"), false);
+        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id) >= 3)
+                            FROM (SELECT badges_check.checked_user::integer AS "artist_id") AS "new"), false);
         RETURN;
     END IF;
-
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "f9e5327ff1818479"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 6, "badges": [], "body": "d0f9f76145ddefec"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_progress: new
--- How far these users have come on the way to each badge that has a goal: the number that its progress gives now, NULL if there
--- is none or it fails.
-CREATE OR REPLACE FUNCTION "public"."badges_progress"(users integer[], OUT user_id integer, OUT code text, OUT value numeric)
+CREATE OR REPLACE FUNCTION "public"."badges_progress"(
+    users integer[],
+    OUT user_id integer,
+    OUT code text,
+    OUT value numeric)
 RETURNS SETOF record
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -1158,16 +1336,19 @@ SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $badges$
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+-- Returns the current progress of these users towards each badge that has a goal.
+-- NULL where the progress has no value or fails.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 #variable_conflict use_column
 BEGIN
-    -- Beloved, Well liked
+    -- Beloved; Well liked
     BEGIN
         RETURN QUERY
         SELECT reached.user_id, badge.code, reached.value
         FROM (
-            SELECT asked.user_id, (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
-                    ) FROM (SELECT "asked"."user_id"::integer AS "artist_id") AS "new")::numeric AS value
+            SELECT asked.user_id,
+                   (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id)
+                    FROM (SELECT "asked"."user_id"::integer AS "artist_id") AS "new")::numeric AS value
             FROM unnest(badges_progress.users) AS asked (user_id)
         ) AS reached
         CROSS JOIN unnest('{beloved,well-liked}'::text[]) AS badge (code);
@@ -1177,13 +1358,14 @@ BEGIN
         FROM unnest(badges_progress.users) AS asked (user_id)
         CROSS JOIN unnest('{beloved,well-liked}'::text[]) AS badge (code);
     END;
-    -- Generous, bronze, Generous, gold, Generous, silver
+    -- Generous, bronze; Generous, gold; Generous, silver
     BEGIN
         RETURN QUERY
         SELECT reached.user_id, badge.code, reached.value
         FROM (
-            SELECT asked.user_id, (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "asked"."user_id"::integer AS "user_id") AS "new")::numeric AS value
+            SELECT asked.user_id,
+                   (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id)
+                    FROM (SELECT "asked"."user_id"::integer AS "user_id") AS "new")::numeric AS value
             FROM unnest(badges_progress.users) AS asked (user_id)
         ) AS reached
         CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS badge (code);
@@ -1193,13 +1375,14 @@ BEGIN
         FROM unnest(badges_progress.users) AS asked (user_id)
         CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS badge (code);
     END;
-    -- Prolific, Virtuoso
+    -- Prolific; Virtuoso
     BEGIN
         RETURN QUERY
         SELECT reached.user_id, badge.code, reached.value
         FROM (
-            SELECT asked.user_id, (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT "asked"."user_id"::integer AS "user_id") AS "new")::numeric AS value
+            SELECT asked.user_id,
+                   (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id)
+                    FROM (SELECT "asked"."user_id"::integer AS "user_id") AS "new")::numeric AS value
             FROM unnest(badges_progress.users) AS asked (user_id)
         ) AS reached
         CROSS JOIN unnest('{prolific,virtuoso}'::text[]) AS badge (code);
@@ -1209,15 +1392,12 @@ BEGIN
         FROM unnest(badges_progress.users) AS asked (user_id)
         CROSS JOIN unnest('{prolific,virtuoso}'::text[]) AS badge (code);
     END;
-
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"generator": 5, "badges": [], "body": "68a000586f051588"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 6, "badges": [], "body": "0f8f856b3e3c726e"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
--- Does in one call, for the badges that come late, what award_badges does. Whoever writes meanwhile waits for it no longer than for
--- any other badge work; what is kept from it for half a second it leaves to the next call.
 CREATE OR REPLACE FUNCTION "public"."badges_catch_up"(OUT awarded integer, OUT taken_back integer, OUT failed integer)
 RETURNS record
 LANGUAGE plpgsql
@@ -1226,7 +1406,10 @@ SET search_path = public, pg_temp
 SET jit = off
 SET lock_timeout = '500ms'
 AS $badges$
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+-- Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.
+-- Does the work of "award_badges --late" in one call. Concurrent writes wait for it no longer than for other badge
+-- work. A badge that another transaction blocks for more than 500 ms is left to the next call.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 #variable_conflict use_column
 DECLARE
     added integer;
@@ -1239,34 +1422,36 @@ BEGIN
     failed := 0;
     -- In a good mood
     BEGIN
-        DELETE FROM "public"."badges_badge" AS b WHERE b.code COLLATE "C" = 'good-mood' AND b.expires_at <= statement_timestamp();
+        DELETE FROM "public"."badges_badge" AS b
+        WHERE b.code COLLATE "C" = 'good-mood' AND b.expires_at <= statement_timestamp();
         INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
         SELECT found.user_id, found.code, found.thing, found.evidence, found.expires_at
         FROM (
--- The users whose rows meet the condition of one badge now, each once (once for each thing), with one such row as evidence.
-SELECT DISTINCT ON ("new"."user_id", ''::text)
-       "new"."user_id" AS user_id, 'good-mood' AS code, ''::text AS thing, jsonb_build_object('table', 'public.dummy_like', 'operation', 'award_badges') AS evidence, statement_timestamp() + '7 days'::interval AS expires_at
-FROM (
-    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about.
-    SELECT new.*
-    FROM (
-        SELECT DISTINCT "new"."user_id" FROM "public"."dummy_like" AS "new" WHERE "new"."user_id" IS NOT NULL
-    ) AS "new"
-    WHERE NOT EXISTS (
-      SELECT FROM "public"."badges_badge" AS b
-      WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" = 'good-mood' AND b.thing = ''::text
-        AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
-      OFFSET 0
-  )
-
-      AND ''::text IS NOT NULL
-      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")
-    OFFSET 0
-) AS new
-WHERE (SELECT true
-  )
-ORDER BY "new"."user_id", ''::text
-
+            -- The users for whom one of their rows meets the badge's condition now, once each (once per subject),
+            -- with such a row as evidence.
+            SELECT DISTINCT ON ("new"."user_id")
+                   "new"."user_id" AS user_id,
+                   'good-mood' AS code,
+                   ''::text AS thing,
+                   jsonb_build_object('table', 'public.dummy_like', 'operation', 'award_badges') AS evidence,
+                   statement_timestamp() + '7 days'::interval AS expires_at
+            FROM (
+                -- OFFSET 0: the condition is evaluated only for rows that pass these filters.
+                SELECT new.*
+                FROM (SELECT DISTINCT "new"."user_id"
+                      FROM "public"."dummy_like" AS "new"
+                      WHERE "new"."user_id" IS NOT NULL) AS "new"
+                WHERE NOT EXISTS (SELECT FROM "public"."badges_badge" AS b
+                                  WHERE b.user_id = "new"."user_id"
+                                    AND b.code COLLATE "C" = 'good-mood'
+                                    AND b.thing = ''::text
+                                    AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
+                                  OFFSET 0)
+                      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")
+                OFFSET 0
+            ) AS new
+            WHERE (SELECT true)
+            ORDER BY "new"."user_id"
         ) AS found
         ON CONFLICT DO NOTHING;
         GET DIAGNOSTICS added = ROW_COUNT;
@@ -1286,30 +1471,33 @@ ORDER BY "new"."user_id", ''::text
         INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
         SELECT found.user_id, found.code, found.thing, found.evidence, found.expires_at
         FROM (
--- The users whose rows meet the condition of one badge now, each once (once for each thing), with one such row as evidence.
-SELECT DISTINCT ON ("new"."id", ''::text)
-       "new"."id" AS user_id, 'pionner' AS code, ''::text AS thing, jsonb_build_object('table', 'public.auth_user', 'operation', 'award_badges', 'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence, NULL::timestamptz AS expires_at
-FROM (
-    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about.
-    SELECT new.*
-    FROM (
-        SELECT DISTINCT "new"."id", "new"."date_joined" FROM "public"."auth_user" AS "new" WHERE "new"."id" IS NOT NULL
-    ) AS "new"
-    WHERE NOT EXISTS (
-      SELECT FROM "public"."badges_badge" AS b
-      WHERE b.user_id = "new"."id" AND b.code COLLATE "C" = 'pionner' AND b.thing = ''::text
-        AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
-      OFFSET 0
-  )
-
-      AND ''::text IS NOT NULL
-      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")
-    OFFSET 0
-) AS new
-WHERE (SELECT age(NEW.date_joined) > interval '1 year'
-  )
-ORDER BY "new"."id", ''::text
-
+            -- The users for whom one of their rows meets the badge's condition now, once each (once per subject),
+            -- with such a row as evidence.
+            SELECT DISTINCT ON ("new"."id")
+                   "new"."id" AS user_id,
+                   'pionner' AS code,
+                   ''::text AS thing,
+                   jsonb_build_object(
+                       'table', 'public.auth_user', 'operation', 'award_badges',
+                       'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence,
+                   NULL::timestamptz AS expires_at
+            FROM (
+                -- OFFSET 0: the condition is evaluated only for rows that pass these filters.
+                SELECT new.*
+                FROM (SELECT DISTINCT "new"."id", "new"."date_joined"
+                      FROM "public"."auth_user" AS "new"
+                      WHERE "new"."id" IS NOT NULL) AS "new"
+                WHERE NOT EXISTS (SELECT FROM "public"."badges_badge" AS b
+                                  WHERE b.user_id = "new"."id"
+                                    AND b.code COLLATE "C" = 'pionner'
+                                    AND b.thing = ''::text
+                                    AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
+                                  OFFSET 0)
+                      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")
+                OFFSET 0
+            ) AS new
+            WHERE (SELECT age(NEW.date_joined) > interval '1 year')
+            ORDER BY "new"."id"
         ) AS found
         ON CONFLICT DO NOTHING;
         GET DIAGNOSTICS added = ROW_COUNT;
@@ -1324,7 +1512,7 @@ ORDER BY "new"."id", ''::text
             PERFORM "public"."badges_note_failure"('pionner', SQLSTATE, SQLERRM);
             failed := failed + 1;
     END;
-    -- Locks on users are taken as late as can be, and are never waited for.
+    -- Last, as it locks the buckets of users (it never waits for them).
     PERFORM "public"."badges_settle"(NULL, 1000 + cardinality(losing_users));
     SELECT count(*) INTO taken_back
     FROM unnest(losing_users, losing_codes, losing_things) AS lost (user_id, code, thing)
@@ -1333,11 +1521,10 @@ ORDER BY "new"."id", ''::text
         WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["good-mood", "pionner"], "body": "5bccaebeabe599a8"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 6, "badges": ["good-mood", "pionner"], "body": "0ea2d8b0af862ec3"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
--- The function behind one trigger: every badge that is checked after one kind of write to one table.
 CREATE OR REPLACE FUNCTION "public"."badges_update_auth_user_3116e76a"()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -1348,8 +1535,8 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
--- Awards pionner after update on public.auth_user.
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+-- Trigger function: checks badges after update on public.auth_user, statement-level. Badges: pionner.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 #variable_conflict use_column
 <<own>>
 DECLARE
@@ -1370,34 +1557,50 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
+    -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
+    -- first checks which table fired it.
     BEGIN
-        -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        IF (SELECT true FROM "badges_new" AS "new" WHERE (age(NEW.date_joined) > interval '1 year'
-                    ) LIMIT 1) AND ("badges_update_auth_user_3116e76a"."tg_table_schema" = 'public' AND "badges_update_auth_user_3116e76a"."tg_table_name" = 'auth_user') THEN
-            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award'::text)
+        -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
+        IF (
+            SELECT true
+            FROM "badges_new" AS "new"
+            WHERE (age(NEW.date_joined) > interval '1 year')
+            LIMIT 1
+        ) AND ("badges_update_auth_user_3116e76a"."tg_table_schema" = 'public'
+               AND "badges_update_auth_user_3116e76a"."tg_table_name" = 'auth_user')
+        THEN
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+                   array_agg(found.evidence), array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
-                SELECT DISTINCT ON ("new"."id", ''::text, badge.code)
-                       "new"."id" AS known_user, ''::text AS thing, badge.code, jsonb_build_object('table', 'public.auth_user', 'operation', 'update', 'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence
+                SELECT DISTINCT ON ("new"."id", badge.code)
+                       "new"."id" AS known_user,
+                       ''::text AS thing,
+                       badge.code,
+                       jsonb_build_object(
+                           'table', 'public.auth_user', 'operation', 'update',
+                           'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence
                 FROM "badges_new" AS "new"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Pionner
-                    ('pionner', (age(NEW.date_joined) > interval '1 year'
-                    ))
+                    ('pionner', (age(NEW.date_joined) > interval '1 year'))
                 ) AS badge (code, earned)
-                WHERE badge.earned AND "new"."id" IS NOT NULL AND ''::text IS NOT NULL
+                WHERE badge.earned
+                  AND "new"."id" IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (coalesce((SELECT '{pionner}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('pionner') AND b.thing = found.thing), '{}'));
+            WHERE found.code <> ALL (
+                coalesce((SELECT '{pionner}'::text[] FROM "public"."badges_badge" AS b
+                          WHERE b.user_id = found.known_user
+                            AND b.code COLLATE "C" IN ('pionner')
+                            AND b.thing = found.thing), '{}'));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
         END IF;
-
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
+        -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
+        -- end it: under SERIALIZABLE PostgreSQL relies on that.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
@@ -1406,8 +1609,16 @@ BEGIN
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'auth_user') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
-                    'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                    '{pionner}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["date_joined"], "old": []}'::jsonb])
+                    'update',
+                    NULL::jsonb,
+                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")),
+                    array_agg(''::text),
+                    array_agg(to_jsonb(new.*)),
+                    array_agg(NULL::jsonb),
+                    '{pionner}'::text[],
+                    '{f}'::bool[],
+                    '{f}'::bool[],
+                    ARRAY['{"new": ["date_joined"], "old": []}'::jsonb])
                 FROM "badges_new" AS "new"
                 WHERE "new"."id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -1415,23 +1626,23 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- What is wrong concerns all of them: the column of the user is gone, say.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{pionner}'::text[]) AS failed (code);
+                    -- The error concerns all of these badges: the user's column is gone, for instance.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                    FROM unnest('{pionner}'::text[]) AS failed (code);
                 EXCEPTION WHEN OTHERS THEN
-                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                    RAISE WARNING 'badges after % on %.% could not be checked: %',
+                        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
-
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["pionner"], "body": "3c2eae4be6ff1dc7"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 6, "badges": ["pionner"], "body": "0d97fae8176bd7a9"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
--- The function behind one trigger: every badge that is checked after one kind of write to one table.
 CREATE OR REPLACE FUNCTION "public"."badges_insert_badges_badge_d2690b9b"()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -1442,8 +1653,8 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
--- Awards three-badges after insert on public.badges_badge.
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+-- Trigger function: checks badges after insert on public.badges_badge, statement-level. Badges: three-badges.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 #variable_conflict use_column
 <<own>>
 DECLARE
@@ -1464,19 +1675,31 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
+    -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
+    -- first checks which table fired it.
     BEGIN
-        -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "new"."user_id", ''::text, ("new"."user_id"::bigint & 1023)::integer, coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text), '{}'), (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1)
+        -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
+        SELECT "new"."user_id",
+               ''::text,
+               ("new"."user_id"::bigint & 1023)::integer,
+               coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b
+                         WHERE b.user_id = "new"."user_id"
+                           AND b.code COLLATE "C" IN ('three-badges')
+                           AND b.thing = ''::text), '{}'),
+               (SELECT true
+                FROM "badges_new" AS "new"
+                OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM "badges_new" AS "new"
-        WHERE ("badges_insert_badges_badge_d2690b9b"."tg_table_schema" = 'public' AND "badges_insert_badges_badge_d2690b9b"."tg_table_name" = 'badges_badge')
+        WHERE ("badges_insert_badges_badge_d2690b9b"."tg_table_schema" = 'public'
+               AND "badges_insert_badges_badge_d2690b9b"."tg_table_name" = 'badges_badge')
         LIMIT 1;
         IF own.are_many THEN
-            -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
-            -- had the lock before has committed.
+            -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
+            -- statement's snapshot then shows what earlier holders of those locks have committed.
             SELECT array_agg(lacking.bucket),
-                   array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
+                   array_agg(lacking.bucket)
+                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
                    bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
                             WHERE p.bucket = lacking.bucket
                               AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
@@ -1484,8 +1707,15 @@ BEGIN
             INTO own.buckets, own.busy, own.has_checks
             FROM (
                 SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
-                FROM (SELECT DISTINCT "new"."user_id" AS user_id, ''::text AS thing FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL) AS each
-                WHERE cardinality(coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = each.user_id AND b.code COLLATE "C" IN ('three-badges') AND b.thing = each.thing), '{}')) < 1
+                FROM (
+                    SELECT DISTINCT "new"."user_id" AS user_id, ''::text AS thing
+                    FROM "badges_new" AS "new"
+                    WHERE "new"."user_id" IS NOT NULL
+                ) AS each
+                WHERE cardinality(coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b
+                                            WHERE b.user_id = each.user_id
+                                              AND b.code COLLATE "C" IN ('three-badges')
+                                              AND b.thing = each.thing), '{}')) < 1
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -1494,63 +1724,87 @@ BEGIN
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
-                -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-                -- pending check, as that transaction may be about to commit what is missing. Who is in none of the buckets has
-                -- lost a badge since the statement before.
-                SELECT array_agg("new"."user_id"), array_agg(''::text), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))),
+                -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
+                -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
+                -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
+                SELECT array_agg("new"."user_id"),
+                       array_agg(''::text),
+                       array_agg(badge.code),
+                       array_agg(jsonb_build_object(
+                                     'table', 'public.badges_badge', 'operation', 'insert',
+                                     'new', jsonb_build_object('user_id', "new"."user_id"))),
                        array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
-                FROM (
-        SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
-    ) AS "new"
-                CROSS JOIN LATERAL (SELECT coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('three-badges') AND b.thing = ''::text), '{}') AS codes OFFSET 0) AS badges_held
+                FROM (SELECT DISTINCT "new"."user_id"
+                      FROM "badges_new" AS "new"
+                      WHERE "new"."user_id" IS NOT NULL) AS "new"
+                CROSS JOIN LATERAL (
+                    SELECT coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b
+                                     WHERE b.user_id = "new"."user_id"
+                                       AND b.code COLLATE "C" IN ('three-badges')
+                                       AND b.thing = ''::text), '{}') AS codes
+                    OFFSET 0
+                ) AS badges_held
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Three badges
-                    ('three-badges', CASE WHEN 'three-badges' <> ALL (badges_held.codes) THEN coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new"), false) END, false, false)
-                    OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
+                    ('three-badges',
+                     CASE WHEN 'three-badges' <> ALL (badges_held.codes) THEN
+                         coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id)
+                                   FROM (SELECT "new"."user_id") AS "new"), false)
+                     END,
+                     false, false)
+                    OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT ("new"."user_id"::bigint & 1023)::integer = ANY (own.busy) OR ("new"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT ("new"."user_id"::bigint & 1023)::integer = ANY (own.busy)
+                           OR ("new"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
                     UNION ALL
                     SELECT 'check'
-                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy
+                       OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
-                    SELECT 'take back'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes) AND lock.is_busy IS NOT TRUE
-                ) AS verdict (verdict)
-                WHERE ''::text IS NOT NULL;
+                    SELECT 'revoke'
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes)
+                      AND lock.is_busy IS NOT TRUE
+                ) AS verdict (verdict);
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
-                -- Whoever has the lock settles a few of the checks that were left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
+                    PERFORM "public"."badges_settle"(
+                        array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
                 END IF;
             END IF;
-
-        ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND cardinality(own.held) < 1 THEN
-            -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
+        ELSIF own.the_user IS NOT NULL AND cardinality(own.held) < 1 THEN
+            -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
+            -- what earlier holders of the lock have committed.
             own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
                 OR current_setting('transaction_isolation') <> 'read committed'
                 OR pg_catalog.pg_trigger_depth() > 5;
             IF own.is_busy THEN
                 own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
-                own.held := coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('three-badges') AND b.thing = own.the_thing), '{}');
+                own.held := coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b
+                                      WHERE b.user_id = own.the_user
+                                        AND b.code COLLATE "C" IN ('three-badges')
+                                        AND b.thing = own.the_thing), '{}');
             END IF;
-            SELECT found.earned, found.has_checks, found.has_checks OR true = ANY (found.earned) OR own.is_busy AND false = ANY (found.earned)
+            SELECT found.earned, found.has_checks,
+                   found.has_checks OR true = ANY (found.earned)
+                                       OR own.is_busy AND false = ANY (found.earned)
             INTO own.earned, own.has_checks, own.follows
             FROM (
                 SELECT ARRAY[
-                    -- Three badges
-                    CASE WHEN 'three-badges' <> ALL (own.held) THEN coalesce((SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id
-                    ), false) END
+                           -- Three badges
+                           CASE WHEN 'three-badges' <> ALL (own.held) THEN
+                               coalesce((SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id), false)
+                           END
                        ] AS earned,
-                       -- Its own checks are for those who run beside this transaction.
+                       -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
                         WHERE p.bucket = own.bucket AND NOT own.is_busy
                           AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
@@ -1558,41 +1812,56 @@ BEGIN
                 FROM "badges_new" AS "new"
                 OFFSET 0
             ) AS found;
-            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-            -- pending check, as that transaction may be about to commit what is missing.
+            -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
+            -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
                 IF true = ANY (own.earned) THEN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                    SELECT own.the_user, badge.code, own.the_thing, jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id")), NULL::timestamptz
+                    SELECT own.the_user, badge.code, own.the_thing,
+                           jsonb_build_object(
+                               'table', 'public.badges_badge', 'operation', 'insert',
+                               'new', jsonb_build_object('user_id', "new"."user_id")),
+                           NULL::timestamptz
                     FROM "badges_new" AS "new"
-                    CROSS JOIN (VALUES ('three-badges', own.earned[1])) AS badge (code, earned)
-                    WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                    CROSS JOIN (
+                        VALUES ('three-badges', own.earned[1])
+                    ) AS badge (code, earned)
+                    WHERE badge.earned
+                      AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                 END IF;
                 IF own.is_busy AND false = ANY (own.earned) THEN
                     PERFORM "public"."badges_record"(
-                        array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.badges_badge', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))),
-                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'take back' ELSE 'check' END))
+                        array_agg(own.the_user),
+                        array_agg(own.the_thing),
+                        array_agg(badge.code),
+                        array_agg(jsonb_build_object(
+                                      'table', 'public.badges_badge', 'operation', 'insert',
+                                      'new', jsonb_build_object('user_id', "new"."user_id"))),
+                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
                     FROM "badges_new" AS "new"
-                    CROSS JOIN unnest('{three-badges}'::text[], own.earned, '{f}'::bool[], '{f}'::bool[])
-                        AS badge (code, earned, leaves_check, is_revocable)
+                    CROSS JOIN unnest(
+                        '{three-badges}'::text[],
+                        own.earned,
+                        '{f}'::bool[],
+                        '{f}'::bool[]
+                    ) AS badge (code, earned, leaves_check, is_revocable)
                     WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- Whoever has the lock settles a few of the checks that were left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
                 END IF;
             END IF;
-
         END IF;
-
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
+        -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
+        -- end it: under SERIALIZABLE PostgreSQL relies on that.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
@@ -1601,8 +1870,16 @@ BEGIN
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'badges_badge') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
-                    'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                    '{three-badges}'::text[], '{t}'::bool[], '{f}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb])
+                    'insert',
+                    NULL::jsonb,
+                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")),
+                    array_agg(''::text),
+                    array_agg(to_jsonb(new.*)),
+                    array_agg(NULL::jsonb),
+                    '{three-badges}'::text[],
+                    '{t}'::bool[],
+                    '{f}'::bool[],
+                    ARRAY['{"new": ["user_id"], "old": []}'::jsonb])
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -1610,23 +1887,23 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- What is wrong concerns all of them: the column of the user is gone, say.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{three-badges}'::text[]) AS failed (code);
+                    -- The error concerns all of these badges: the user's column is gone, for instance.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                    FROM unnest('{three-badges}'::text[]) AS failed (code);
                 EXCEPTION WHEN OTHERS THEN
-                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                    RAISE WARNING 'badges after % on %.% could not be checked: %',
+                        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
-
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["three-badges"], "body": "76ea288224561540"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 6, "badges": ["three-badges"], "body": "f495c36bafc02dde"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
--- The function behind one trigger: every badge that is checked after one kind of write to one table.
 CREATE OR REPLACE FUNCTION "public"."badges_delete_dummy_like_082699e7"()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -1637,8 +1914,9 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
--- Awards generous-bronze, generous-gold, generous-silver after delete on public.dummy_like.
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+-- Trigger function: checks badges after delete on public.dummy_like, statement-level. Badges: generous-bronze,
+-- generous-gold, generous-silver.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 #variable_conflict use_column
 <<own>>
 DECLARE
@@ -1659,19 +1937,31 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
+    -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
+    -- first checks which table fired it.
     BEGIN
-        -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "looked"."user_id", ''::text, ("looked"."user_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text), (SELECT true FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked OFFSET 1 LIMIT 1)
+        -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
+        SELECT "affected"."user_id",
+               ''::text,
+               ("affected"."user_id"::bigint & 1023)::integer,
+               ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                     WHERE b.user_id = "affected"."user_id"
+                       AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
+                       AND b.thing = ''::text),
+               (SELECT true
+                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
-        FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-        WHERE ("badges_delete_dummy_like_082699e7"."tg_table_schema" = 'public' AND "badges_delete_dummy_like_082699e7"."tg_table_name" = 'dummy_like')
+        FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+        WHERE ("badges_delete_dummy_like_082699e7"."tg_table_schema" = 'public'
+               AND "badges_delete_dummy_like_082699e7"."tg_table_name" = 'dummy_like')
         LIMIT 1;
         IF own.are_many THEN
-            -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
-            -- had the lock before has committed.
+            -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
+            -- statement's snapshot then shows what earlier holders of those locks have committed.
             SELECT array_agg(lacking.bucket),
-                   array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
+                   array_agg(lacking.bucket)
+                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
                    bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
                             WHERE p.bucket = lacking.bucket
                               AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
@@ -1679,8 +1969,11 @@ BEGIN
             INTO own.buckets, own.busy, own.has_checks
             FROM (
                 SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
-                FROM (SELECT DISTINCT "looked"."user_id" AS user_id, ''::text AS thing FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked WHERE "looked"."user_id" IS NOT NULL) AS each
-                WHERE true
+                FROM (
+                    SELECT DISTINCT "affected"."user_id" AS user_id, ''::text AS thing
+                    FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                    WHERE "affected"."user_id" IS NOT NULL
+                ) AS each
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -1689,116 +1982,174 @@ BEGIN
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
-                -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-                -- pending check, as that transaction may be about to commit what is missing. Who is in none of the buckets has
-                -- lost a badge since the statement before.
-                SELECT array_agg("looked"."user_id"), array_agg(''::text), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
+                -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
+                -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
+                -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
+                SELECT array_agg("affected"."user_id"),
+                       array_agg(''::text),
+                       array_agg(badge.code),
+                       array_agg('{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
                        array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
-                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS badges_held
-            CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
+                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                CROSS JOIN LATERAL (
+                    SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                 WHERE b.user_id = "affected"."user_id"
+                                   AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
+                                   AND b.thing = ''::text) AS codes
+                    OFFSET 0
+                ) AS badges_held
+                CROSS JOIN LATERAL (
+                    SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id)
+                            FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
+                    OFFSET 0
+                ) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Generous, bronze
-                    ('generous-bronze', CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (badges_held.codes), false) ELSE false END, false, true),
+                    ('generous-bronze',
+                     CASE WHEN "shared_1".value >= 3 THEN
+                         nullif('generous-bronze' <> ALL (badges_held.codes), false)
+                     ELSE false END,
+                     false, true),
                     -- Generous, gold
-                    ('generous-gold', CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (badges_held.codes), false) ELSE false END, false, true),
+                    ('generous-gold',
+                     CASE WHEN "shared_1".value >= 25 THEN
+                         nullif('generous-gold' <> ALL (badges_held.codes), false)
+                     ELSE false END,
+                     false, true),
                     -- Generous, silver
-                    ('generous-silver', CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (badges_held.codes), false) ELSE false END, false, true)
-                    OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
+                    ('generous-silver',
+                     CASE WHEN "shared_1".value >= 10 THEN
+                         nullif('generous-silver' <> ALL (badges_held.codes), false)
+                     ELSE false END,
+                     false, true)
+                    OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT ("looked"."user_id"::bigint & 1023)::integer = ANY (own.busy) OR ("looked"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT ("affected"."user_id"::bigint & 1023)::integer = ANY (own.busy)
+                           OR ("affected"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
                     UNION ALL
                     SELECT 'check'
-                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy
+                       OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
-                    SELECT 'take back'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes) AND lock.is_busy IS NOT TRUE
-                ) AS verdict (verdict)
-                WHERE ''::text IS NOT NULL;
+                    SELECT 'revoke'
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes)
+                      AND lock.is_busy IS NOT TRUE
+                ) AS verdict (verdict);
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
-                -- Whoever has the lock settles a few of the checks that were left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
+                    PERFORM "public"."badges_settle"(
+                        array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
                 END IF;
             END IF;
-
-        ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND true THEN
-            -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
+        ELSIF own.the_user IS NOT NULL THEN
+            -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
+            -- what earlier holders of the lock have committed.
             own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
                 OR current_setting('transaction_isolation') <> 'read committed'
                 OR pg_catalog.pg_trigger_depth() > 5;
             IF own.is_busy THEN
                 own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
-                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                  WHERE b.user_id = own.the_user
+                                    AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
+                                    AND b.thing = own.the_thing);
             ELSE
-                -- It may have been awarded or taken back since it was looked up, as the lock was another's then.
-                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
+                -- Read again under the lock, as another transaction may have changed it while holding the lock.
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                  WHERE b.user_id = own.the_user
+                                    AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
+                                    AND b.thing = own.the_thing);
             END IF;
-            SELECT found.earned, found.has_checks, found.has_checks OR true = ANY (found.earned) OR own.is_busy OR false = ANY (found.earned) AND cardinality(own.held) > 0
+            SELECT found.earned, found.has_checks,
+                   found.has_checks OR true = ANY (found.earned)
+                                       OR own.is_busy
+                                       OR false = ANY (found.earned) AND cardinality(own.held) > 0
             INTO own.earned, own.has_checks, own.follows
             FROM (
                 SELECT ARRAY[
-                    -- Generous, bronze
-                    CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
-                    -- Generous, gold
-                    CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
-                    -- Generous, silver
-                    CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
+                           -- Generous, bronze
+                           CASE WHEN "shared_1".value >= 3 THEN
+                               nullif('generous-bronze' <> ALL (own.held), false)
+                           ELSE false END,
+                           -- Generous, gold
+                           CASE WHEN "shared_1".value >= 25 THEN
+                               nullif('generous-gold' <> ALL (own.held), false)
+                           ELSE false END,
+                           -- Generous, silver
+                           CASE WHEN "shared_1".value >= 10 THEN
+                               nullif('generous-silver' <> ALL (own.held), false)
+                           ELSE false END
                        ] AS earned,
-                       -- Its own checks are for those who run beside this transaction.
+                       -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
                         WHERE p.bucket = own.bucket AND NOT own.is_busy
                           AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
                         LIMIT 1) AS has_checks
-                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-            CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
+                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                CROSS JOIN LATERAL (
+                    SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id)
+                            FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
+                    OFFSET 0
+                ) AS "shared_1"
                 OFFSET 0
             ) AS found;
-            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-            -- pending check, as that transaction may be about to commit what is missing.
+            -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
+            -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
                 IF true = ANY (own.earned) THEN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                    SELECT own.the_user, badge.code, own.the_thing, '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb, NULL::timestamptz
-                    FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                    CROSS JOIN (VALUES ('generous-bronze', own.earned[1]), ('generous-gold', own.earned[2]), ('generous-silver', own.earned[3])) AS badge (code, earned)
-                    WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                    SELECT own.the_user, badge.code, own.the_thing,
+                           '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb,
+                           NULL::timestamptz
+                    FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                    CROSS JOIN (
+                        VALUES ('generous-bronze', own.earned[1]), ('generous-gold', own.earned[2]),
+                               ('generous-silver', own.earned[3])
+                    ) AS badge (code, earned)
+                    WHERE badge.earned
+                      AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                 END IF;
-                IF own.is_busy OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
+                IF own.is_busy
+                   OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
                     PERFORM "public"."badges_record"(
-                        array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
-                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'take back' ELSE 'check' END))
-                    FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                    CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned, '{f,f,f}'::bool[], '{t,t,t}'::bool[])
-                        AS badge (code, earned, leaves_check, is_revocable)
+                        array_agg(own.the_user),
+                        array_agg(own.the_thing),
+                        array_agg(badge.code),
+                        array_agg('{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
+                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
+                    FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                    CROSS JOIN unnest(
+                        '{generous-bronze,generous-gold,generous-silver}'::text[],
+                        own.earned,
+                        '{f,f,f}'::bool[],
+                        '{t,t,t}'::bool[]
+                    ) AS badge (code, earned, leaves_check, is_revocable)
                     WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- Whoever has the lock settles a few of the checks that were left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
                 END IF;
             END IF;
-
         END IF;
-
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
+        -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
+        -- end it: under SERIALIZABLE PostgreSQL relies on that.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
@@ -1807,32 +2158,42 @@ BEGIN
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_like') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
-                    'state', '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "looked"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(NULL::jsonb),
-                    '{generous-bronze,generous-gold,generous-silver}'::text[], '{t,t,t}'::bool[], '{t,t,t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
-                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                WHERE "looked"."user_id" IS NOT NULL;
+                    'state',
+                    '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb,
+                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "affected"."user_id")),
+                    array_agg(''::text),
+                    array_agg(NULL::jsonb),
+                    array_agg(NULL::jsonb),
+                    '{generous-bronze,generous-gold,generous-silver}'::text[],
+                    '{t,t,t}'::bool[],
+                    '{t,t,t}'::bool[],
+                    ARRAY['{"new": ["user_id"], "old": []}'::jsonb,
+                          '{"new": ["user_id"], "old": []}'::jsonb,
+                          '{"new": ["user_id"], "old": []}'::jsonb])
+                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                WHERE "affected"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
                 IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- What is wrong concerns all of them: the column of the user is gone, say.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                    -- The error concerns all of these badges: the user's column is gone, for instance.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                    FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
                 EXCEPTION WHEN OTHERS THEN
-                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                    RAISE WARNING 'badges after % on %.% could not be checked: %',
+                        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
-
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "4993ce4baec265f6"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 6, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "10ea22621f4edcc1"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
--- The function behind one trigger: every badge that is checked after one kind of write to one table.
 CREATE OR REPLACE FUNCTION "public"."badges_insert_dummy_like_f1d6616a"()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -1843,8 +2204,9 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
--- Awards beloved, generous-bronze, generous-gold, generous-silver, good-mood, well-liked after insert on public.dummy_like.
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+-- Trigger function: checks badges after insert on public.dummy_like, statement-level. Badges: beloved,
+-- generous-bronze, generous-gold, generous-silver, good-mood, well-liked.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 #variable_conflict use_column
 <<own>>
 DECLARE
@@ -1865,19 +2227,31 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
+    -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
+    -- first checks which table fired it.
     BEGIN
-        -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "new"."artist_id", ''::text, ("new"."artist_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."artist_id" AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = ''::text), (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1)
+        -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
+        SELECT "new"."artist_id",
+               ''::text,
+               ("new"."artist_id"::bigint & 1023)::integer,
+               ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                     WHERE b.user_id = "new"."artist_id"
+                       AND b.code COLLATE "C" IN ('beloved', 'well-liked')
+                       AND b.thing = ''::text),
+               (SELECT true
+                FROM "badges_new" AS "new"
+                OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM "badges_new" AS "new"
-        WHERE ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public' AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like')
+        WHERE ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public'
+               AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like')
         LIMIT 1;
         IF own.are_many THEN
-            -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
-            -- had the lock before has committed.
+            -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
+            -- statement's snapshot then shows what earlier holders of those locks have committed.
             SELECT array_agg(lacking.bucket),
-                   array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
+                   array_agg(lacking.bucket)
+                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
                    bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
                             WHERE p.bucket = lacking.bucket
                               AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
@@ -1885,8 +2259,15 @@ BEGIN
             INTO own.buckets, own.busy, own.has_checks
             FROM (
                 SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
-                FROM (SELECT DISTINCT "new"."artist_id" AS user_id, ''::text AS thing FROM "badges_new" AS "new" WHERE "new"."artist_id" IS NOT NULL) AS each
-                WHERE cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = each.user_id AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = each.thing)) < 2
+                FROM (
+                    SELECT DISTINCT "new"."artist_id" AS user_id, ''::text AS thing
+                    FROM "badges_new" AS "new"
+                    WHERE "new"."artist_id" IS NOT NULL
+                ) AS each
+                WHERE cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                        WHERE b.user_id = each.user_id
+                                          AND b.code COLLATE "C" IN ('beloved', 'well-liked')
+                                          AND b.thing = each.thing)) < 2
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -1895,120 +2276,186 @@ BEGIN
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
-                -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-                -- pending check, as that transaction may be about to commit what is missing. Who is in none of the buckets has
-                -- lost a badge since the statement before.
-                SELECT array_agg("new"."artist_id"), array_agg(''::text), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id"))),
+                -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
+                -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
+                -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
+                SELECT array_agg("new"."artist_id"),
+                       array_agg(''::text),
+                       array_agg(badge.code),
+                       array_agg(jsonb_build_object(
+                                     'table', 'public.dummy_like', 'operation', 'insert',
+                                     'new', jsonb_build_object('artist_id', "new"."artist_id"))),
                        array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
-                FROM (
-        SELECT DISTINCT "new"."artist_id" FROM "badges_new" AS "new" WHERE "new"."artist_id" IS NOT NULL
-    ) AS "new"
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."artist_id" AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = ''::text) AS codes OFFSET 0) AS badges_held
-            CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ badges_held.codes THEN (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
-                    ) FROM (SELECT "new"."artist_id") AS "new") END AS value OFFSET 0) AS "shared_1"
+                FROM (SELECT DISTINCT "new"."artist_id"
+                      FROM "badges_new" AS "new"
+                      WHERE "new"."artist_id" IS NOT NULL) AS "new"
+                CROSS JOIN LATERAL (
+                    SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                 WHERE b.user_id = "new"."artist_id"
+                                   AND b.code COLLATE "C" IN ('beloved', 'well-liked')
+                                   AND b.thing = ''::text) AS codes
+                    OFFSET 0
+                ) AS badges_held
+                CROSS JOIN LATERAL (
+                    SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ badges_held.codes THEN
+                               (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id)
+                                FROM (SELECT "new"."artist_id") AS "new")
+                           END AS value
+                    OFFSET 0
+                ) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Beloved
-                    ('beloved', CASE WHEN 'beloved' <> ALL (badges_held.codes) THEN coalesce("shared_1".value >= 10, false) END, false, false),
+                    ('beloved',
+                     CASE WHEN 'beloved' <> ALL (badges_held.codes) THEN
+                         coalesce("shared_1".value >= 10, false)
+                     END,
+                     false, false),
                     -- Well liked
-                    ('well-liked', CASE WHEN 'well-liked' <> ALL (badges_held.codes) THEN coalesce("shared_1".value >= 3, false) END, false, false)
-                    OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
+                    ('well-liked',
+                     CASE WHEN 'well-liked' <> ALL (badges_held.codes) THEN
+                         coalesce("shared_1".value >= 3, false)
+                     END,
+                     false, false)
+                    OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT ("new"."artist_id"::bigint & 1023)::integer = ANY (own.busy) OR ("new"."artist_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT ("new"."artist_id"::bigint & 1023)::integer = ANY (own.busy)
+                           OR ("new"."artist_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
                     UNION ALL
                     SELECT 'check'
-                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy
+                       OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
-                    SELECT 'take back'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes) AND lock.is_busy IS NOT TRUE
-                ) AS verdict (verdict)
-                WHERE ''::text IS NOT NULL;
+                    SELECT 'revoke'
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes)
+                      AND lock.is_busy IS NOT TRUE
+                ) AS verdict (verdict);
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
-                -- Whoever has the lock settles a few of the checks that were left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
+                    PERFORM "public"."badges_settle"(
+                        array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
                 END IF;
             END IF;
-
-        ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND cardinality(own.held) < 2 THEN
-            -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
+        ELSIF own.the_user IS NOT NULL AND cardinality(own.held) < 2 THEN
+            -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
+            -- what earlier holders of the lock have committed.
             own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
                 OR current_setting('transaction_isolation') <> 'read committed'
                 OR pg_catalog.pg_trigger_depth() > 5;
             IF own.is_busy THEN
                 own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
-                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('beloved', 'well-liked') AND b.thing = own.the_thing);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                  WHERE b.user_id = own.the_user
+                                    AND b.code COLLATE "C" IN ('beloved', 'well-liked')
+                                    AND b.thing = own.the_thing);
             END IF;
-            SELECT found.earned, found.has_checks, found.has_checks OR true = ANY (found.earned) OR own.is_busy AND false = ANY (found.earned)
+            SELECT found.earned, found.has_checks,
+                   found.has_checks OR true = ANY (found.earned)
+                                       OR own.is_busy AND false = ANY (found.earned)
             INTO own.earned, own.has_checks, own.follows
             FROM (
                 SELECT ARRAY[
-                    -- Beloved
-                    CASE WHEN 'beloved' <> ALL (own.held) THEN coalesce("shared_1".value >= 10, false) END,
-                    -- Well liked
-                    CASE WHEN 'well-liked' <> ALL (own.held) THEN coalesce("shared_1".value >= 3, false) END
+                           -- Beloved
+                           CASE WHEN 'beloved' <> ALL (own.held) THEN
+                               coalesce("shared_1".value >= 10, false)
+                           END,
+                           -- Well liked
+                           CASE WHEN 'well-liked' <> ALL (own.held) THEN
+                               coalesce("shared_1".value >= 3, false)
+                           END
                        ] AS earned,
-                       -- Its own checks are for those who run beside this transaction.
+                       -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
                         WHERE p.bucket = own.bucket AND NOT own.is_busy
                           AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
                         LIMIT 1) AS has_checks
                 FROM "badges_new" AS "new"
-            CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ own.held THEN (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id
-                    ) FROM (SELECT "new"."artist_id") AS "new") END AS value OFFSET 0) AS "shared_1"
+                CROSS JOIN LATERAL (
+                    SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ own.held THEN
+                               (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id)
+                                FROM (SELECT "new"."artist_id") AS "new")
+                           END AS value
+                    OFFSET 0
+                ) AS "shared_1"
                 OFFSET 0
             ) AS found;
-            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-            -- pending check, as that transaction may be about to commit what is missing.
+            -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
+            -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
                 IF true = ANY (own.earned) THEN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                    SELECT own.the_user, badge.code, own.the_thing, jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id")), NULL::timestamptz
+                    SELECT own.the_user, badge.code, own.the_thing,
+                           jsonb_build_object(
+                               'table', 'public.dummy_like', 'operation', 'insert',
+                               'new', jsonb_build_object('artist_id', "new"."artist_id")),
+                           NULL::timestamptz
                     FROM "badges_new" AS "new"
-                    CROSS JOIN (VALUES ('beloved', own.earned[1]), ('well-liked', own.earned[2])) AS badge (code, earned)
-                    WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                    CROSS JOIN (
+                        VALUES ('beloved', own.earned[1]), ('well-liked', own.earned[2])
+                    ) AS badge (code, earned)
+                    WHERE badge.earned
+                      AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                 END IF;
                 IF own.is_busy AND false = ANY (own.earned) THEN
                     PERFORM "public"."badges_record"(
-                        array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert', 'new', jsonb_build_object('artist_id', "new"."artist_id"))),
-                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'take back' ELSE 'check' END))
+                        array_agg(own.the_user),
+                        array_agg(own.the_thing),
+                        array_agg(badge.code),
+                        array_agg(jsonb_build_object(
+                                      'table', 'public.dummy_like', 'operation', 'insert',
+                                      'new', jsonb_build_object('artist_id', "new"."artist_id"))),
+                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
                     FROM "badges_new" AS "new"
-                    CROSS JOIN unnest('{beloved,well-liked}'::text[], own.earned, '{f,f}'::bool[], '{f,f}'::bool[])
-                        AS badge (code, earned, leaves_check, is_revocable)
+                    CROSS JOIN unnest(
+                        '{beloved,well-liked}'::text[],
+                        own.earned,
+                        '{f,f}'::bool[],
+                        '{f,f}'::bool[]
+                    ) AS badge (code, earned, leaves_check, is_revocable)
                     WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- Whoever has the lock settles a few of the checks that were left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
                 END IF;
             END IF;
-
         END IF;
-
-        -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "looked"."user_id", ''::text, ("looked"."user_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text), (SELECT true FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked OFFSET 1 LIMIT 1)
+        -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
+        SELECT "affected"."user_id",
+               ''::text,
+               ("affected"."user_id"::bigint & 1023)::integer,
+               ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                     WHERE b.user_id = "affected"."user_id"
+                       AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
+                       AND b.thing = ''::text),
+               (SELECT true
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
+                OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
-        FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
-        WHERE ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public' AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like')
+        FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
+        WHERE ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public'
+               AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like')
         LIMIT 1;
         IF own.are_many THEN
-            -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
-            -- had the lock before has committed.
+            -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
+            -- statement's snapshot then shows what earlier holders of those locks have committed.
             SELECT array_agg(lacking.bucket),
-                   array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
+                   array_agg(lacking.bucket)
+                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
                    bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
                             WHERE p.bucket = lacking.bucket
                               AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
@@ -2016,8 +2463,11 @@ BEGIN
             INTO own.buckets, own.busy, own.has_checks
             FROM (
                 SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
-                FROM (SELECT DISTINCT "looked"."user_id" AS user_id, ''::text AS thing FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked WHERE "looked"."user_id" IS NOT NULL) AS each
-                WHERE true
+                FROM (
+                    SELECT DISTINCT "affected"."user_id" AS user_id, ''::text AS thing
+                    FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
+                    WHERE "affected"."user_id" IS NOT NULL
+                ) AS each
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -2026,140 +2476,211 @@ BEGIN
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
-                -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-                -- pending check, as that transaction may be about to commit what is missing. Who is in none of the buckets has
-                -- lost a badge since the statement before.
-                SELECT array_agg("looked"."user_id"), array_agg(''::text), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
+                -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
+                -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
+                -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
+                SELECT array_agg("affected"."user_id"),
+                       array_agg(''::text),
+                       array_agg(badge.code),
+                       array_agg('{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
                        array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
-                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS badges_held
-            CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
+                CROSS JOIN LATERAL (
+                    SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                 WHERE b.user_id = "affected"."user_id"
+                                   AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
+                                   AND b.thing = ''::text) AS codes
+                    OFFSET 0
+                ) AS badges_held
+                CROSS JOIN LATERAL (
+                    SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id)
+                            FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
+                    OFFSET 0
+                ) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Generous, bronze
-                    ('generous-bronze', CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (badges_held.codes), false) ELSE false END, false, true),
+                    ('generous-bronze',
+                     CASE WHEN "shared_1".value >= 3 THEN
+                         nullif('generous-bronze' <> ALL (badges_held.codes), false)
+                     ELSE false END,
+                     false, true),
                     -- Generous, gold
-                    ('generous-gold', CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (badges_held.codes), false) ELSE false END, false, true),
+                    ('generous-gold',
+                     CASE WHEN "shared_1".value >= 25 THEN
+                         nullif('generous-gold' <> ALL (badges_held.codes), false)
+                     ELSE false END,
+                     false, true),
                     -- Generous, silver
-                    ('generous-silver', CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (badges_held.codes), false) ELSE false END, false, true)
-                    OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
+                    ('generous-silver',
+                     CASE WHEN "shared_1".value >= 10 THEN
+                         nullif('generous-silver' <> ALL (badges_held.codes), false)
+                     ELSE false END,
+                     false, true)
+                    OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT ("looked"."user_id"::bigint & 1023)::integer = ANY (own.busy) OR ("looked"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT ("affected"."user_id"::bigint & 1023)::integer = ANY (own.busy)
+                           OR ("affected"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
                     UNION ALL
                     SELECT 'check'
-                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy
+                       OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
-                    SELECT 'take back'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes) AND lock.is_busy IS NOT TRUE
-                ) AS verdict (verdict)
-                WHERE ''::text IS NOT NULL;
+                    SELECT 'revoke'
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes)
+                      AND lock.is_busy IS NOT TRUE
+                ) AS verdict (verdict);
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
-                -- Whoever has the lock settles a few of the checks that were left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
+                    PERFORM "public"."badges_settle"(
+                        array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
                 END IF;
             END IF;
-
-        ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND true THEN
-            -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
+        ELSIF own.the_user IS NOT NULL THEN
+            -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
+            -- what earlier holders of the lock have committed.
             own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
                 OR current_setting('transaction_isolation') <> 'read committed'
                 OR pg_catalog.pg_trigger_depth() > 5;
             IF own.is_busy THEN
                 own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
-                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                  WHERE b.user_id = own.the_user
+                                    AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
+                                    AND b.thing = own.the_thing);
             ELSE
-                -- It may have been awarded or taken back since it was looked up, as the lock was another's then.
-                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
+                -- Read again under the lock, as another transaction may have changed it while holding the lock.
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                  WHERE b.user_id = own.the_user
+                                    AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
+                                    AND b.thing = own.the_thing);
             END IF;
-            SELECT found.earned, found.has_checks, found.has_checks OR true = ANY (found.earned) OR own.is_busy OR false = ANY (found.earned) AND cardinality(own.held) > 0
+            SELECT found.earned, found.has_checks,
+                   found.has_checks OR true = ANY (found.earned)
+                                       OR own.is_busy
+                                       OR false = ANY (found.earned) AND cardinality(own.held) > 0
             INTO own.earned, own.has_checks, own.follows
             FROM (
                 SELECT ARRAY[
-                    -- Generous, bronze
-                    CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
-                    -- Generous, gold
-                    CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
-                    -- Generous, silver
-                    CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
+                           -- Generous, bronze
+                           CASE WHEN "shared_1".value >= 3 THEN
+                               nullif('generous-bronze' <> ALL (own.held), false)
+                           ELSE false END,
+                           -- Generous, gold
+                           CASE WHEN "shared_1".value >= 25 THEN
+                               nullif('generous-gold' <> ALL (own.held), false)
+                           ELSE false END,
+                           -- Generous, silver
+                           CASE WHEN "shared_1".value >= 10 THEN
+                               nullif('generous-silver' <> ALL (own.held), false)
+                           ELSE false END
                        ] AS earned,
-                       -- Its own checks are for those who run beside this transaction.
+                       -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
                         WHERE p.bucket = own.bucket AND NOT own.is_busy
                           AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
                         LIMIT 1) AS has_checks
-                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
-            CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
+                CROSS JOIN LATERAL (
+                    SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id)
+                            FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
+                    OFFSET 0
+                ) AS "shared_1"
                 OFFSET 0
             ) AS found;
-            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-            -- pending check, as that transaction may be about to commit what is missing.
+            -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
+            -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
                 IF true = ANY (own.earned) THEN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                    SELECT own.the_user, badge.code, own.the_thing, '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb, NULL::timestamptz
-                    FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
-                    CROSS JOIN (VALUES ('generous-bronze', own.earned[1]), ('generous-gold', own.earned[2]), ('generous-silver', own.earned[3])) AS badge (code, earned)
-                    WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                    SELECT own.the_user, badge.code, own.the_thing,
+                           '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb,
+                           NULL::timestamptz
+                    FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
+                    CROSS JOIN (
+                        VALUES ('generous-bronze', own.earned[1]), ('generous-gold', own.earned[2]),
+                               ('generous-silver', own.earned[3])
+                    ) AS badge (code, earned)
+                    WHERE badge.earned
+                      AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                 END IF;
-                IF own.is_busy OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
+                IF own.is_busy
+                   OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
                     PERFORM "public"."badges_record"(
-                        array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
-                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'take back' ELSE 'check' END))
-                    FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
-                    CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned, '{f,f,f}'::bool[], '{t,t,t}'::bool[])
-                        AS badge (code, earned, leaves_check, is_revocable)
+                        array_agg(own.the_user),
+                        array_agg(own.the_thing),
+                        array_agg(badge.code),
+                        array_agg('{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
+                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
+                    FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
+                    CROSS JOIN unnest(
+                        '{generous-bronze,generous-gold,generous-silver}'::text[],
+                        own.earned,
+                        '{f,f,f}'::bool[],
+                        '{t,t,t}'::bool[]
+                    ) AS badge (code, earned, leaves_check, is_revocable)
                     WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- Whoever has the lock settles a few of the checks that were left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
                 END IF;
             END IF;
-
         END IF;
-
-        -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        IF (SELECT true FROM "badges_new" AS "new" WHERE (true
-                    ) LIMIT 1) AND ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public' AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like') THEN
-            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award'::text)
+        -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
+        IF (
+            SELECT true
+            FROM "badges_new" AS "new"
+            WHERE (true)
+            LIMIT 1
+        ) AND ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public'
+               AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like')
+        THEN
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+                   array_agg(found.evidence), array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
-                SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
-                       "new"."user_id" AS known_user, ''::text AS thing, badge.code, jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert') AS evidence
+                SELECT DISTINCT ON ("new"."user_id", badge.code)
+                       "new"."user_id" AS known_user,
+                       ''::text AS thing,
+                       badge.code,
+                       jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert') AS evidence
                 FROM "badges_new" AS "new"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- In a good mood
-                    ('good-mood', (true
-                    ))
+                    ('good-mood', (true))
                 ) AS badge (code, earned)
-                WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
+                WHERE badge.earned
+                  AND "new"."user_id" IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (coalesce((SELECT '{good-mood}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('good-mood') AND b.thing = found.thing AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())), '{}'));
+            WHERE found.code <> ALL (
+                coalesce((SELECT '{good-mood}'::text[] FROM "public"."badges_badge" AS b
+                          WHERE b.user_id = found.known_user
+                            AND b.code COLLATE "C" IN ('good-mood')
+                            AND b.thing = found.thing
+                            AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())), '{}'));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
         END IF;
-
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
+        -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
+        -- end it: under SERIALIZABLE PostgreSQL relies on that.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
@@ -2168,8 +2689,17 @@ BEGIN
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_like') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
-                    'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."artist_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                    '{beloved,well-liked}'::text[], '{t,t}'::bool[], '{f,f}'::bool[], ARRAY['{"new": ["artist_id"], "old": []}'::jsonb, '{"new": ["artist_id"], "old": []}'::jsonb])
+                    'insert',
+                    NULL::jsonb,
+                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."artist_id")),
+                    array_agg(''::text),
+                    array_agg(to_jsonb(new.*)),
+                    array_agg(NULL::jsonb),
+                    '{beloved,well-liked}'::text[],
+                    '{t,t}'::bool[],
+                    '{f,f}'::bool[],
+                    ARRAY['{"new": ["artist_id"], "old": []}'::jsonb,
+                          '{"new": ["artist_id"], "old": []}'::jsonb])
                 FROM "badges_new" AS "new"
                 WHERE "new"."artist_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -2177,33 +2707,55 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- What is wrong concerns all of them: the column of the user is gone, say.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{beloved,well-liked}'::text[]) AS failed (code);
+                    -- The error concerns all of these badges: the user's column is gone, for instance.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                    FROM unnest('{beloved,well-liked}'::text[]) AS failed (code);
                 EXCEPTION WHEN OTHERS THEN
-                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                    RAISE WARNING 'badges after % on %.% could not be checked: %',
+                        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
-                    'state', '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "looked"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(NULL::jsonb),
-                    '{generous-bronze,generous-gold,generous-silver}'::text[], '{t,t,t}'::bool[], '{t,t,t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
-                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS looked
-                WHERE "looked"."user_id" IS NOT NULL;
+                    'state',
+                    '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb,
+                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "affected"."user_id")),
+                    array_agg(''::text),
+                    array_agg(NULL::jsonb),
+                    array_agg(NULL::jsonb),
+                    '{generous-bronze,generous-gold,generous-silver}'::text[],
+                    '{t,t,t}'::bool[],
+                    '{t,t,t}'::bool[],
+                    ARRAY['{"new": ["user_id"], "old": []}'::jsonb,
+                          '{"new": ["user_id"], "old": []}'::jsonb,
+                          '{"new": ["user_id"], "old": []}'::jsonb])
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
+                WHERE "affected"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
                 IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- What is wrong concerns all of them: the column of the user is gone, say.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                    -- The error concerns all of these badges: the user's column is gone, for instance.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                    FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
                 EXCEPTION WHEN OTHERS THEN
-                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                    RAISE WARNING 'badges after % on %.% could not be checked: %',
+                        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
-                    'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                    '{good-mood}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": [], "old": []}'::jsonb])
+                    'insert',
+                    NULL::jsonb,
+                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")),
+                    array_agg(''::text),
+                    array_agg(to_jsonb(new.*)),
+                    array_agg(NULL::jsonb),
+                    '{good-mood}'::text[],
+                    '{f}'::bool[],
+                    '{f}'::bool[],
+                    ARRAY['{"new": [], "old": []}'::jsonb])
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -2211,23 +2763,23 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- What is wrong concerns all of them: the column of the user is gone, say.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{good-mood}'::text[]) AS failed (code);
+                    -- The error concerns all of these badges: the user's column is gone, for instance.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                    FROM unnest('{good-mood}'::text[]) AS failed (code);
                 EXCEPTION WHEN OTHERS THEN
-                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                    RAISE WARNING 'badges after % on %.% could not be checked: %',
+                        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
-
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "2ba55dc64d2925f1"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 6, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "c97f51750c9b8588"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
--- The function behind one trigger: every badge that is checked after one kind of write to one table.
 CREATE OR REPLACE FUNCTION "public"."badges_update_dummy_like_e0af39e4"()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -2238,8 +2790,9 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
--- Awards generous-bronze, generous-gold, generous-silver after update on public.dummy_like.
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+-- Trigger function: checks badges after update on public.dummy_like, statement-level. Badges: generous-bronze,
+-- generous-gold, generous-silver.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 #variable_conflict use_column
 <<own>>
 DECLARE
@@ -2260,19 +2813,35 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
+    -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
+    -- first checks which table fired it.
     BEGIN
-        -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "looked"."user_id", ''::text, ("looked"."user_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text), (SELECT true FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked OFFSET 1 LIMIT 1)
+        -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
+        SELECT "affected"."user_id",
+               ''::text,
+               ("affected"."user_id"::bigint & 1023)::integer,
+               ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                     WHERE b.user_id = "affected"."user_id"
+                       AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
+                       AND b.thing = ''::text),
+               (SELECT true
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
+                      UNION
+                      SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
-        FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-        WHERE ("badges_update_dummy_like_e0af39e4"."tg_table_schema" = 'public' AND "badges_update_dummy_like_e0af39e4"."tg_table_name" = 'dummy_like')
+        FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
+              UNION
+              SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+        WHERE ("badges_update_dummy_like_e0af39e4"."tg_table_schema" = 'public'
+               AND "badges_update_dummy_like_e0af39e4"."tg_table_name" = 'dummy_like')
         LIMIT 1;
         IF own.are_many THEN
-            -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
-            -- had the lock before has committed.
+            -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
+            -- statement's snapshot then shows what earlier holders of those locks have committed.
             SELECT array_agg(lacking.bucket),
-                   array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
+                   array_agg(lacking.bucket)
+                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
                    bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
                             WHERE p.bucket = lacking.bucket
                               AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
@@ -2280,8 +2849,13 @@ BEGIN
             INTO own.buckets, own.busy, own.has_checks
             FROM (
                 SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
-                FROM (SELECT DISTINCT "looked"."user_id" AS user_id, ''::text AS thing FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked WHERE "looked"."user_id" IS NOT NULL) AS each
-                WHERE true
+                FROM (
+                    SELECT DISTINCT "affected"."user_id" AS user_id, ''::text AS thing
+                    FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
+                          UNION
+                          SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                    WHERE "affected"."user_id" IS NOT NULL
+                ) AS each
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -2290,116 +2864,182 @@ BEGIN
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
-                -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-                -- pending check, as that transaction may be about to commit what is missing. Who is in none of the buckets has
-                -- lost a badge since the statement before.
-                SELECT array_agg("looked"."user_id"), array_agg(''::text), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
+                -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
+                -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
+                -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
+                SELECT array_agg("affected"."user_id"),
+                       array_agg(''::text),
+                       array_agg(badge.code),
+                       array_agg('{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
                        array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
-                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "looked"."user_id" AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = ''::text) AS codes OFFSET 0) AS badges_held
-            CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
+                      UNION
+                      SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                CROSS JOIN LATERAL (
+                    SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                 WHERE b.user_id = "affected"."user_id"
+                                   AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
+                                   AND b.thing = ''::text) AS codes
+                    OFFSET 0
+                ) AS badges_held
+                CROSS JOIN LATERAL (
+                    SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id)
+                            FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
+                    OFFSET 0
+                ) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Generous, bronze
-                    ('generous-bronze', CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (badges_held.codes), false) ELSE false END, false, true),
+                    ('generous-bronze',
+                     CASE WHEN "shared_1".value >= 3 THEN
+                         nullif('generous-bronze' <> ALL (badges_held.codes), false)
+                     ELSE false END,
+                     false, true),
                     -- Generous, gold
-                    ('generous-gold', CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (badges_held.codes), false) ELSE false END, false, true),
+                    ('generous-gold',
+                     CASE WHEN "shared_1".value >= 25 THEN
+                         nullif('generous-gold' <> ALL (badges_held.codes), false)
+                     ELSE false END,
+                     false, true),
                     -- Generous, silver
-                    ('generous-silver', CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (badges_held.codes), false) ELSE false END, false, true)
-                    OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
+                    ('generous-silver',
+                     CASE WHEN "shared_1".value >= 10 THEN
+                         nullif('generous-silver' <> ALL (badges_held.codes), false)
+                     ELSE false END,
+                     false, true)
+                    OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT ("looked"."user_id"::bigint & 1023)::integer = ANY (own.busy) OR ("looked"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT ("affected"."user_id"::bigint & 1023)::integer = ANY (own.busy)
+                           OR ("affected"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
                     UNION ALL
                     SELECT 'check'
-                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy
+                       OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
-                    SELECT 'take back'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes) AND lock.is_busy IS NOT TRUE
-                ) AS verdict (verdict)
-                WHERE ''::text IS NOT NULL;
+                    SELECT 'revoke'
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes)
+                      AND lock.is_busy IS NOT TRUE
+                ) AS verdict (verdict);
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
-                -- Whoever has the lock settles a few of the checks that were left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
+                    PERFORM "public"."badges_settle"(
+                        array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
                 END IF;
             END IF;
-
-        ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND true THEN
-            -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
+        ELSIF own.the_user IS NOT NULL THEN
+            -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
+            -- what earlier holders of the lock have committed.
             own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
                 OR current_setting('transaction_isolation') <> 'read committed'
                 OR pg_catalog.pg_trigger_depth() > 5;
             IF own.is_busy THEN
                 own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
-                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                  WHERE b.user_id = own.the_user
+                                    AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
+                                    AND b.thing = own.the_thing);
             ELSE
-                -- It may have been awarded or taken back since it was looked up, as the lock was another's then.
-                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver') AND b.thing = own.the_thing);
+                -- Read again under the lock, as another transaction may have changed it while holding the lock.
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                  WHERE b.user_id = own.the_user
+                                    AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
+                                    AND b.thing = own.the_thing);
             END IF;
-            SELECT found.earned, found.has_checks, found.has_checks OR true = ANY (found.earned) OR own.is_busy OR false = ANY (found.earned) AND cardinality(own.held) > 0
+            SELECT found.earned, found.has_checks,
+                   found.has_checks OR true = ANY (found.earned)
+                                       OR own.is_busy
+                                       OR false = ANY (found.earned) AND cardinality(own.held) > 0
             INTO own.earned, own.has_checks, own.follows
             FROM (
                 SELECT ARRAY[
-                    -- Generous, bronze
-                    CASE WHEN "shared_1".value >= 3 THEN nullif('generous-bronze' <> ALL (own.held), false) ELSE false END,
-                    -- Generous, gold
-                    CASE WHEN "shared_1".value >= 25 THEN nullif('generous-gold' <> ALL (own.held), false) ELSE false END,
-                    -- Generous, silver
-                    CASE WHEN "shared_1".value >= 10 THEN nullif('generous-silver' <> ALL (own.held), false) ELSE false END
+                           -- Generous, bronze
+                           CASE WHEN "shared_1".value >= 3 THEN
+                               nullif('generous-bronze' <> ALL (own.held), false)
+                           ELSE false END,
+                           -- Generous, gold
+                           CASE WHEN "shared_1".value >= 25 THEN
+                               nullif('generous-gold' <> ALL (own.held), false)
+                           ELSE false END,
+                           -- Generous, silver
+                           CASE WHEN "shared_1".value >= 10 THEN
+                               nullif('generous-silver' <> ALL (own.held), false)
+                           ELSE false END
                        ] AS earned,
-                       -- Its own checks are for those who run beside this transaction.
+                       -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
                         WHERE p.bucket = own.bucket AND NOT own.is_busy
                           AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
                         LIMIT 1) AS has_checks
-                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-            CROSS JOIN LATERAL (SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id
-                    ) FROM (SELECT "looked"."user_id"::integer AS "user_id") AS "new") AS value OFFSET 0) AS "shared_1"
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
+                      UNION
+                      SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                CROSS JOIN LATERAL (
+                    SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id)
+                            FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
+                    OFFSET 0
+                ) AS "shared_1"
                 OFFSET 0
             ) AS found;
-            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-            -- pending check, as that transaction may be about to commit what is missing.
+            -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
+            -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
                 IF true = ANY (own.earned) THEN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                    SELECT own.the_user, badge.code, own.the_thing, '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb, NULL::timestamptz
-                    FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                    CROSS JOIN (VALUES ('generous-bronze', own.earned[1]), ('generous-gold', own.earned[2]), ('generous-silver', own.earned[3])) AS badge (code, earned)
-                    WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                    SELECT own.the_user, badge.code, own.the_thing,
+                           '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb,
+                           NULL::timestamptz
+                    FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
+                          UNION
+                          SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                    CROSS JOIN (
+                        VALUES ('generous-bronze', own.earned[1]), ('generous-gold', own.earned[2]),
+                               ('generous-silver', own.earned[3])
+                    ) AS badge (code, earned)
+                    WHERE badge.earned
+                      AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                 END IF;
-                IF own.is_busy OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
+                IF own.is_busy
+                   OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
                     PERFORM "public"."badges_record"(
-                        array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg('{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
-                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'take back' ELSE 'check' END))
-                    FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                    CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[], own.earned, '{f,f,f}'::bool[], '{t,t,t}'::bool[])
-                        AS badge (code, earned, leaves_check, is_revocable)
+                        array_agg(own.the_user),
+                        array_agg(own.the_thing),
+                        array_agg(badge.code),
+                        array_agg('{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
+                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
+                    FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
+                          UNION
+                          SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                    CROSS JOIN unnest(
+                        '{generous-bronze,generous-gold,generous-silver}'::text[],
+                        own.earned,
+                        '{f,f,f}'::bool[],
+                        '{t,t,t}'::bool[]
+                    ) AS badge (code, earned, leaves_check, is_revocable)
                     WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- Whoever has the lock settles a few of the checks that were left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
                 END IF;
             END IF;
-
         END IF;
-
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
+        -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
+        -- end it: under SERIALIZABLE PostgreSQL relies on that.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
@@ -2408,32 +3048,44 @@ BEGIN
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_like') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
-                    'state', '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "looked"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(NULL::jsonb),
-                    '{generous-bronze,generous-gold,generous-silver}'::text[], '{t,t,t}'::bool[], '{t,t,t}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
-                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new" UNION SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS looked
-                WHERE "looked"."user_id" IS NOT NULL;
+                    'state',
+                    '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb,
+                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "affected"."user_id")),
+                    array_agg(''::text),
+                    array_agg(NULL::jsonb),
+                    array_agg(NULL::jsonb),
+                    '{generous-bronze,generous-gold,generous-silver}'::text[],
+                    '{t,t,t}'::bool[],
+                    '{t,t,t}'::bool[],
+                    ARRAY['{"new": ["user_id"], "old": []}'::jsonb,
+                          '{"new": ["user_id"], "old": []}'::jsonb,
+                          '{"new": ["user_id"], "old": []}'::jsonb])
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
+                      UNION
+                      SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                WHERE "affected"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
                 IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- What is wrong concerns all of them: the column of the user is gone, say.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                    -- The error concerns all of these badges: the user's column is gone, for instance.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                    FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
                 EXCEPTION WHEN OTHERS THEN
-                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                    RAISE WARNING 'badges after % on %.% could not be checked: %',
+                        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
-
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "6f9b54a062e2e3b5"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 6, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "4bf6d70a4db79864"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
--- The function behind one trigger: every badge that is checked after one kind of write to one table.
 CREATE OR REPLACE FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4"()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -2444,8 +3096,8 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
--- Awards clean-up after delete on public.dummy_sketch.
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+-- Trigger function: checks badges after delete on public.dummy_sketch, statement-level. Badges: clean-up.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 #variable_conflict use_column
 <<own>>
 DECLARE
@@ -2466,34 +3118,50 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
+    -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
+    -- first checks which table fired it.
     BEGIN
-        -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        IF (SELECT true FROM "badges_old" AS "old" WHERE (OLD.hit_views < 10
-                    ) LIMIT 1) AND ("badges_delete_dummy_sketch_f1ef14d4"."tg_table_schema" = 'public' AND "badges_delete_dummy_sketch_f1ef14d4"."tg_table_name" = 'dummy_sketch') THEN
-            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award'::text)
+        -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
+        IF (
+            SELECT true
+            FROM "badges_old" AS "old"
+            WHERE (OLD.hit_views < 10)
+            LIMIT 1
+        ) AND ("badges_delete_dummy_sketch_f1ef14d4"."tg_table_schema" = 'public'
+               AND "badges_delete_dummy_sketch_f1ef14d4"."tg_table_name" = 'dummy_sketch')
+        THEN
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+                   array_agg(found.evidence), array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
-                SELECT DISTINCT ON ("old"."user_id", ''::text, badge.code)
-                       "old"."user_id" AS known_user, ''::text AS thing, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'delete', 'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
+                SELECT DISTINCT ON ("old"."user_id", badge.code)
+                       "old"."user_id" AS known_user,
+                       ''::text AS thing,
+                       badge.code,
+                       jsonb_build_object(
+                           'table', 'public.dummy_sketch', 'operation', 'delete',
+                           'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
                 FROM "badges_old" AS "old"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Clean-up
-                    ('clean-up', (OLD.hit_views < 10
-                    ))
+                    ('clean-up', (OLD.hit_views < 10))
                 ) AS badge (code, earned)
-                WHERE badge.earned AND "old"."user_id" IS NOT NULL AND ''::text IS NOT NULL
+                WHERE badge.earned
+                  AND "old"."user_id" IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (coalesce((SELECT '{clean-up}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('clean-up') AND b.thing = found.thing), '{}'));
+            WHERE found.code <> ALL (
+                coalesce((SELECT '{clean-up}'::text[] FROM "public"."badges_badge" AS b
+                          WHERE b.user_id = found.known_user
+                            AND b.code COLLATE "C" IN ('clean-up')
+                            AND b.thing = found.thing), '{}'));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
         END IF;
-
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
+        -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
+        -- end it: under SERIALIZABLE PostgreSQL relies on that.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
@@ -2502,8 +3170,16 @@ BEGIN
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
-                    'delete', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "old"."user_id")), array_agg(''::text), array_agg(NULL::jsonb), array_agg(to_jsonb(old.*)),
-                    '{clean-up}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": [], "old": ["hit_views"]}'::jsonb])
+                    'delete',
+                    NULL::jsonb,
+                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "old"."user_id")),
+                    array_agg(''::text),
+                    array_agg(NULL::jsonb),
+                    array_agg(to_jsonb(old.*)),
+                    '{clean-up}'::text[],
+                    '{f}'::bool[],
+                    '{f}'::bool[],
+                    ARRAY['{"new": [], "old": ["hit_views"]}'::jsonb])
                 FROM "badges_old" AS "old"
                 WHERE "old"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -2511,23 +3187,23 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- What is wrong concerns all of them: the column of the user is gone, say.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{clean-up}'::text[]) AS failed (code);
+                    -- The error concerns all of these badges: the user's column is gone, for instance.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                    FROM unnest('{clean-up}'::text[]) AS failed (code);
                 EXCEPTION WHEN OTHERS THEN
-                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                    RAISE WARNING 'badges after % on %.% could not be checked: %',
+                        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
-
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["clean-up"], "body": "0472025c333781cb"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 6, "badges": ["clean-up"], "body": "231d3f858e84b160"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
--- The function behind one trigger: every badge that is checked after one kind of write to one table.
 CREATE OR REPLACE FUNCTION "public"."badges_insert_dummy_sketch_9c132b10"()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -2538,8 +3214,9 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
--- Awards collector, first-sketch, prolific, virtuoso after insert on public.dummy_sketch.
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+-- Trigger function: checks badges after insert on public.dummy_sketch, statement-level. Badges: collector,
+-- first-sketch, prolific, virtuoso.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 #variable_conflict use_column
 <<own>>
 DECLARE
@@ -2560,19 +3237,31 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
+    -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
+    -- first checks which table fired it.
     BEGIN
-        -- Other rows decide these. Most statements write one row, which needs none of the sets that many rows need.
-        SELECT "new"."user_id", ''::text, ("new"."user_id"::bigint & 1023)::integer, ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = ''::text), (SELECT true FROM "badges_new" AS "new" OFFSET 1 LIMIT 1)
+        -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
+        SELECT "new"."user_id",
+               ''::text,
+               ("new"."user_id"::bigint & 1023)::integer,
+               ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                     WHERE b.user_id = "new"."user_id"
+                       AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso')
+                       AND b.thing = ''::text),
+               (SELECT true
+                FROM "badges_new" AS "new"
+                OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM "badges_new" AS "new"
-        WHERE ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" = 'public' AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" = 'dummy_sketch')
+        WHERE ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" = 'public'
+               AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" = 'dummy_sketch')
         LIMIT 1;
         IF own.are_many THEN
-            -- Users who lack a badge are locked first, in a statement of its own: the next statement then sees what everybody who
-            -- had the lock before has committed.
+            -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
+            -- statement's snapshot then shows what earlier holders of those locks have committed.
             SELECT array_agg(lacking.bucket),
-                   array_agg(lacking.bucket) FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
+                   array_agg(lacking.bucket)
+                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
                    bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
                             WHERE p.bucket = lacking.bucket
                               AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
@@ -2580,8 +3269,15 @@ BEGIN
             INTO own.buckets, own.busy, own.has_checks
             FROM (
                 SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
-                FROM (SELECT DISTINCT "new"."user_id" AS user_id, ''::text AS thing FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL) AS each
-                WHERE cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = each.user_id AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = each.thing)) < 3
+                FROM (
+                    SELECT DISTINCT "new"."user_id" AS user_id, ''::text AS thing
+                    FROM "badges_new" AS "new"
+                    WHERE "new"."user_id" IS NOT NULL
+                ) AS each
+                WHERE cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                        WHERE b.user_id = each.user_id
+                                          AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso')
+                                          AND b.thing = each.thing)) < 3
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
@@ -2590,141 +3286,216 @@ BEGIN
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
-                -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-                -- pending check, as that transaction may be about to commit what is missing. Who is in none of the buckets has
-                -- lost a badge since the statement before.
-                SELECT array_agg("new"."user_id"), array_agg(''::text), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))),
+                -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
+                -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
+                -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
+                SELECT array_agg("new"."user_id"),
+                       array_agg(''::text),
+                       array_agg(badge.code),
+                       array_agg(jsonb_build_object(
+                                     'table', 'public.dummy_sketch', 'operation', 'insert',
+                                     'new', jsonb_build_object('user_id', "new"."user_id"))),
                        array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
-                FROM (
-        SELECT DISTINCT "new"."user_id" FROM "badges_new" AS "new" WHERE "new"."user_id" IS NOT NULL
-    ) AS "new"
-                CROSS JOIN LATERAL (SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = "new"."user_id" AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = ''::text) AS codes OFFSET 0) AS badges_held
-            CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ badges_held.codes THEN (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new") END AS value OFFSET 0) AS "shared_1"
+                FROM (SELECT DISTINCT "new"."user_id"
+                      FROM "badges_new" AS "new"
+                      WHERE "new"."user_id" IS NOT NULL) AS "new"
+                CROSS JOIN LATERAL (
+                    SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                 WHERE b.user_id = "new"."user_id"
+                                   AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso')
+                                   AND b.thing = ''::text) AS codes
+                    OFFSET 0
+                ) AS badges_held
+                CROSS JOIN LATERAL (
+                    SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ badges_held.codes THEN
+                               (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id)
+                                FROM (SELECT "new"."user_id") AS "new")
+                           END AS value
+                    OFFSET 0
+                ) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Collector
-                    ('collector', CASE WHEN 'collector' <> ALL (badges_held.codes) THEN coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new"), false) END, false, false),
+                    ('collector',
+                     CASE WHEN 'collector' <> ALL (badges_held.codes) THEN
+                         coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id)
+                                   FROM (SELECT "new"."user_id") AS "new"), false)
+                     END,
+                     false, false),
                     -- Prolific
-                    ('prolific', CASE WHEN 'prolific' <> ALL (badges_held.codes) THEN coalesce("shared_1".value >= 25, false) END, false, false),
+                    ('prolific',
+                     CASE WHEN 'prolific' <> ALL (badges_held.codes) THEN
+                         coalesce("shared_1".value >= 25, false)
+                     END,
+                     false, false),
                     -- Virtuoso
-                    ('virtuoso', CASE WHEN 'virtuoso' <> ALL (badges_held.codes) THEN coalesce("shared_1".value >= 100, false) END, false, false)
-                    OFFSET 0  -- or a single badge's condition is copied to wherever its result is asked for
+                    ('virtuoso',
+                     CASE WHEN 'virtuoso' <> ALL (badges_held.codes) THEN
+                         coalesce("shared_1".value >= 100, false)
+                     END,
+                     false, false)
+                    OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT ("new"."user_id"::bigint & 1023)::integer = ANY (own.busy) OR ("new"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT ("new"."user_id"::bigint & 1023)::integer = ANY (own.busy)
+                           OR ("new"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
                     UNION ALL
                     SELECT 'check'
-                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy OR NOT badge.earned AND badge.leaves_check
+                    WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy
+                       OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
-                    SELECT 'take back'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes) AND lock.is_busy IS NOT TRUE
-                ) AS verdict (verdict)
-                WHERE ''::text IS NOT NULL;
+                    SELECT 'revoke'
+                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes)
+                      AND lock.is_busy IS NOT TRUE
+                ) AS verdict (verdict);
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
-                -- Whoever has the lock settles a few of the checks that were left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
+                    PERFORM "public"."badges_settle"(
+                        array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
                 END IF;
             END IF;
-
-        ELSIF own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND cardinality(own.held) < 3 THEN
-            -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
+        ELSIF own.the_user IS NOT NULL AND cardinality(own.held) < 3 THEN
+            -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
+            -- what earlier holders of the lock have committed.
             own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
                 OR current_setting('transaction_isolation') <> 'read committed'
                 OR pg_catalog.pg_trigger_depth() > 5;
             IF own.is_busy THEN
                 own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
-                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b WHERE b.user_id = own.the_user AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso') AND b.thing = own.the_thing);
+                own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                  WHERE b.user_id = own.the_user
+                                    AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso')
+                                    AND b.thing = own.the_thing);
             END IF;
-            SELECT found.earned, found.has_checks, found.has_checks OR true = ANY (found.earned) OR own.is_busy AND false = ANY (found.earned)
+            SELECT found.earned, found.has_checks,
+                   found.has_checks OR true = ANY (found.earned)
+                                       OR own.is_busy AND false = ANY (found.earned)
             INTO own.earned, own.has_checks, own.follows
             FROM (
                 SELECT ARRAY[
-                    -- Collector
-                    CASE WHEN 'collector' <> ALL (own.held) THEN coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new"), false) END,
-                    -- Prolific
-                    CASE WHEN 'prolific' <> ALL (own.held) THEN coalesce("shared_1".value >= 25, false) END,
-                    -- Virtuoso
-                    CASE WHEN 'virtuoso' <> ALL (own.held) THEN coalesce("shared_1".value >= 100, false) END
+                           -- Collector
+                           CASE WHEN 'collector' <> ALL (own.held) THEN
+                               coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id)
+                                         FROM (SELECT "new"."user_id") AS "new"), false)
+                           END,
+                           -- Prolific
+                           CASE WHEN 'prolific' <> ALL (own.held) THEN
+                               coalesce("shared_1".value >= 25, false)
+                           END,
+                           -- Virtuoso
+                           CASE WHEN 'virtuoso' <> ALL (own.held) THEN
+                               coalesce("shared_1".value >= 100, false)
+                           END
                        ] AS earned,
-                       -- Its own checks are for those who run beside this transaction.
+                       -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
                         WHERE p.bucket = own.bucket AND NOT own.is_busy
                           AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
                         LIMIT 1) AS has_checks
                 FROM "badges_new" AS "new"
-            CROSS JOIN LATERAL (SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ own.held THEN (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id
-                    ) FROM (SELECT "new"."user_id") AS "new") END AS value OFFSET 0) AS "shared_1"
+                CROSS JOIN LATERAL (
+                    SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ own.held THEN
+                               (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id)
+                                FROM (SELECT "new"."user_id") AS "new")
+                           END AS value
+                    OFFSET 0
+                ) AS "shared_1"
                 OFFSET 0
             ) AS found;
-            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-            -- pending check, as that transaction may be about to commit what is missing.
+            -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
+            -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
                 IF true = ANY (own.earned) THEN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                    SELECT own.the_user, badge.code, own.the_thing, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id")), NULL::timestamptz
+                    SELECT own.the_user, badge.code, own.the_thing,
+                           jsonb_build_object(
+                               'table', 'public.dummy_sketch', 'operation', 'insert',
+                               'new', jsonb_build_object('user_id', "new"."user_id")),
+                           NULL::timestamptz
                     FROM "badges_new" AS "new"
-                    CROSS JOIN (VALUES ('collector', own.earned[1]), ('prolific', own.earned[2]), ('virtuoso', own.earned[3])) AS badge (code, earned)
-                    WHERE badge.earned AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                    CROSS JOIN (
+                        VALUES ('collector', own.earned[1]), ('prolific', own.earned[2]),
+                               ('virtuoso', own.earned[3])
+                    ) AS badge (code, earned)
+                    WHERE badge.earned
+                      AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                 END IF;
                 IF own.is_busy AND false = ANY (own.earned) THEN
                     PERFORM "public"."badges_record"(
-                        array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg(jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert', 'new', jsonb_build_object('user_id', "new"."user_id"))),
-                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'take back' ELSE 'check' END))
+                        array_agg(own.the_user),
+                        array_agg(own.the_thing),
+                        array_agg(badge.code),
+                        array_agg(jsonb_build_object(
+                                      'table', 'public.dummy_sketch', 'operation', 'insert',
+                                      'new', jsonb_build_object('user_id', "new"."user_id"))),
+                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
                     FROM "badges_new" AS "new"
-                    CROSS JOIN unnest('{collector,prolific,virtuoso}'::text[], own.earned, '{f,f,f}'::bool[], '{f,f,f}'::bool[])
-                        AS badge (code, earned, leaves_check, is_revocable)
+                    CROSS JOIN unnest(
+                        '{collector,prolific,virtuoso}'::text[],
+                        own.earned,
+                        '{f,f,f}'::bool[],
+                        '{f,f,f}'::bool[]
+                    ) AS badge (code, earned, leaves_check, is_revocable)
                     WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- Whoever has the lock settles a few of the checks that were left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
                 END IF;
             END IF;
-
         END IF;
-
-        -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        IF (SELECT true FROM "badges_new" AS "new" WHERE (true
-                    ) LIMIT 1) AND ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" = 'public' AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" = 'dummy_sketch') THEN
-            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award'::text)
+        -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
+        IF (
+            SELECT true
+            FROM "badges_new" AS "new"
+            WHERE (true)
+            LIMIT 1
+        ) AND ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" = 'public'
+               AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" = 'dummy_sketch')
+        THEN
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+                   array_agg(found.evidence), array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
-                SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
-                       "new"."user_id" AS known_user, ''::text AS thing, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert') AS evidence
+                SELECT DISTINCT ON ("new"."user_id", badge.code)
+                       "new"."user_id" AS known_user,
+                       ''::text AS thing,
+                       badge.code,
+                       jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert') AS evidence
                 FROM "badges_new" AS "new"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- First sketch
-                    ('first-sketch', (true
-                    ))
+                    ('first-sketch', (true))
                 ) AS badge (code, earned)
-                WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
+                WHERE badge.earned
+                  AND "new"."user_id" IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (coalesce((SELECT '{first-sketch}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('first-sketch') AND b.thing = found.thing), '{}'));
+            WHERE found.code <> ALL (
+                coalesce((SELECT '{first-sketch}'::text[] FROM "public"."badges_badge" AS b
+                          WHERE b.user_id = found.known_user
+                            AND b.code COLLATE "C" IN ('first-sketch')
+                            AND b.thing = found.thing), '{}'));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
         END IF;
-
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
+        -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
+        -- end it: under SERIALIZABLE PostgreSQL relies on that.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
@@ -2733,8 +3504,18 @@ BEGIN
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
-                    'insert', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                    '{collector,first-sketch,prolific,virtuoso}'::text[], '{t,f,t,t}'::bool[], '{f,f,f,f}'::bool[], ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": [], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb, '{"new": ["user_id"], "old": []}'::jsonb])
+                    'insert',
+                    NULL::jsonb,
+                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")),
+                    array_agg(''::text),
+                    array_agg(to_jsonb(new.*)),
+                    array_agg(NULL::jsonb),
+                    '{collector,first-sketch,prolific,virtuoso}'::text[],
+                    '{t,f,t,t}'::bool[],
+                    '{f,f,f,f}'::bool[],
+                    ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": [], "old": []}'::jsonb,
+                          '{"new": ["user_id"], "old": []}'::jsonb,
+                          '{"new": ["user_id"], "old": []}'::jsonb])
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -2742,23 +3523,23 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- What is wrong concerns all of them: the column of the user is gone, say.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{collector,first-sketch,prolific,virtuoso}'::text[]) AS failed (code);
+                    -- The error concerns all of these badges: the user's column is gone, for instance.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                    FROM unnest('{collector,first-sketch,prolific,virtuoso}'::text[]) AS failed (code);
                 EXCEPTION WHEN OTHERS THEN
-                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                    RAISE WARNING 'badges after % on %.% could not be checked: %',
+                        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
-
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "3659b5aa895e5fc6"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 6, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "0d0a813584a92eee"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
--- The function behind one trigger: every badge that is checked after one kind of write to one table.
 CREATE OR REPLACE FUNCTION "public"."badges_update_dummy_sketch_f5317487"()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -2769,8 +3550,8 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
--- Awards hit, star after update on public.dummy_sketch.
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+-- Trigger function: checks badges after update on public.dummy_sketch, statement-level. Badges: hit, star.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 #variable_conflict use_column
 <<own>>
 DECLARE
@@ -2791,58 +3572,88 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
+    -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
+    -- first checks which table fired it.
     BEGIN
-        -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        IF (SELECT true FROM "badges_new" AS "new" WHERE (hit_views >= 250
-                    ) LIMIT 1) AND ("badges_update_dummy_sketch_f5317487"."tg_table_schema" = 'public' AND "badges_update_dummy_sketch_f5317487"."tg_table_name" = 'dummy_sketch') THEN
-            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award'::text)
+        -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
+        IF (
+            SELECT true
+            FROM "badges_new" AS "new"
+            WHERE (hit_views >= 250)
+            LIMIT 1
+        ) AND ("badges_update_dummy_sketch_f5317487"."tg_table_schema" = 'public'
+               AND "badges_update_dummy_sketch_f5317487"."tg_table_name" = 'dummy_sketch')
+        THEN
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+                   array_agg(found.evidence), array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
                 SELECT DISTINCT ON ("new"."user_id", "new"."id"::text, badge.code)
-                       "new"."user_id" AS known_user, "new"."id"::text AS thing, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
+                       "new"."user_id" AS known_user,
+                       "new"."id"::text AS thing,
+                       badge.code,
+                       jsonb_build_object(
+                           'table', 'public.dummy_sketch', 'operation', 'update',
+                           'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
                 FROM "badges_new" AS "new"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Hit
-                    ('hit', (hit_views >= 250
-                    ))
+                    ('hit', (hit_views >= 250))
                 ) AS badge (code, earned)
-                WHERE badge.earned AND "new"."user_id" IS NOT NULL AND "new"."id"::text IS NOT NULL
+                WHERE badge.earned
+                  AND "new"."user_id" IS NOT NULL AND "new"."id"::text IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (coalesce((SELECT '{hit}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('hit') AND b.thing = found.thing), '{}'));
+            WHERE found.code <> ALL (
+                coalesce((SELECT '{hit}'::text[] FROM "public"."badges_badge" AS b
+                          WHERE b.user_id = found.known_user
+                            AND b.code COLLATE "C" IN ('hit')
+                            AND b.thing = found.thing), '{}'));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
         END IF;
-
-        -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        IF (SELECT true FROM "badges_new" AS "new" WHERE (hit_views > 1000
-                    ) LIMIT 1) AND ("badges_update_dummy_sketch_f5317487"."tg_table_schema" = 'public' AND "badges_update_dummy_sketch_f5317487"."tg_table_name" = 'dummy_sketch') THEN
-            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award'::text)
+        -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
+        IF (
+            SELECT true
+            FROM "badges_new" AS "new"
+            WHERE (hit_views > 1000 )
+            LIMIT 1
+        ) AND ("badges_update_dummy_sketch_f5317487"."tg_table_schema" = 'public'
+               AND "badges_update_dummy_sketch_f5317487"."tg_table_name" = 'dummy_sketch')
+        THEN
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+                   array_agg(found.evidence), array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
-                SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
-                       "new"."user_id" AS known_user, ''::text AS thing, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
+                SELECT DISTINCT ON ("new"."user_id", badge.code)
+                       "new"."user_id" AS known_user,
+                       ''::text AS thing,
+                       badge.code,
+                       jsonb_build_object(
+                           'table', 'public.dummy_sketch', 'operation', 'update',
+                           'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
                 FROM "badges_new" AS "new"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Star
-                    ('star', (hit_views > 1000
-                    ))
+                    ('star', (hit_views > 1000 ))
                 ) AS badge (code, earned)
-                WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
+                WHERE badge.earned
+                  AND "new"."user_id" IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (coalesce((SELECT '{star}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('star') AND b.thing = found.thing), '{}'));
+            WHERE found.code <> ALL (
+                coalesce((SELECT '{star}'::text[] FROM "public"."badges_badge" AS b
+                          WHERE b.user_id = found.known_user
+                            AND b.code COLLATE "C" IN ('star')
+                            AND b.thing = found.thing), '{}'));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
         END IF;
-
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
+        -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
+        -- end it: under SERIALIZABLE PostgreSQL relies on that.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
@@ -2851,8 +3662,16 @@ BEGIN
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
-                    'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg("new"."id"::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                    '{hit}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
+                    'update',
+                    NULL::jsonb,
+                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")),
+                    array_agg("new"."id"::text),
+                    array_agg(to_jsonb(new.*)),
+                    array_agg(NULL::jsonb),
+                    '{hit}'::text[],
+                    '{f}'::bool[],
+                    '{f}'::bool[],
+                    ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -2860,16 +3679,26 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- What is wrong concerns all of them: the column of the user is gone, say.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{hit}'::text[]) AS failed (code);
+                    -- The error concerns all of these badges: the user's column is gone, for instance.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                    FROM unnest('{hit}'::text[]) AS failed (code);
                 EXCEPTION WHEN OTHERS THEN
-                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                    RAISE WARNING 'badges after % on %.% could not be checked: %',
+                        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
-                    'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")), array_agg(''::text), array_agg(to_jsonb(new.*)), array_agg(NULL::jsonb),
-                    '{star}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
+                    'update',
+                    NULL::jsonb,
+                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")),
+                    array_agg(''::text),
+                    array_agg(to_jsonb(new.*)),
+                    array_agg(NULL::jsonb),
+                    '{star}'::text[],
+                    '{f}'::bool[],
+                    '{f}'::bool[],
+                    ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -2877,23 +3706,23 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- What is wrong concerns all of them: the column of the user is gone, say.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{star}'::text[]) AS failed (code);
+                    -- The error concerns all of these badges: the user's column is gone, for instance.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                    FROM unnest('{star}'::text[]) AS failed (code);
                 EXCEPTION WHEN OTHERS THEN
-                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                    RAISE WARNING 'badges after % on %.% could not be checked: %',
+                        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
-
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["hit", "star"], "body": "d853448e5cff66ed"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 6, "badges": ["hit", "star"], "body": "e6914568cb29b80a"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
--- The function behind one trigger: every badge that is checked after one kind of write to one table.
 CREATE OR REPLACE FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12"()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -2904,8 +3733,8 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
--- Awards viral after update on public.dummy_sketch.
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+-- Trigger function: checks badges after update on public.dummy_sketch, row-level. Badges: viral.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 #variable_conflict use_column
 <<own>>
 DECLARE
@@ -2926,36 +3755,55 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
+    -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
+    -- first checks which table fired it.
     BEGIN
-        -- The changed row alone decides these: the conditions come first, as most rows earn nothing.
-        IF (SELECT true FROM (SELECT NEW."hit_views", NEW."user_id") AS "new"
-    CROSS JOIN (SELECT OLD."hit_views") AS "old" WHERE (SELECT (NEW.hit_views - OLD.hit_views >= 500
-                    ) FROM (SELECT "new"."hit_views") AS "new") LIMIT 1) AND ("badges_update_row_dummy_sketch_9e149d12"."tg_table_schema" = 'public' AND "badges_update_row_dummy_sketch_9e149d12"."tg_table_name" = 'dummy_sketch') THEN
-            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code), array_agg(found.evidence),
-                   array_agg('award'::text)
+        -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
+        IF (
+            SELECT true
+            FROM (SELECT NEW."hit_views", NEW."user_id") AS "new"
+                 CROSS JOIN (SELECT OLD."hit_views") AS "old"
+            WHERE (SELECT (NEW.hit_views - OLD.hit_views >= 500)
+                   FROM (SELECT "new"."hit_views") AS "new")
+            LIMIT 1
+        ) AND ("badges_update_row_dummy_sketch_9e149d12"."tg_table_schema" = 'public'
+               AND "badges_update_row_dummy_sketch_9e149d12"."tg_table_name" = 'dummy_sketch')
+        THEN
+            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+                   array_agg(found.evidence), array_agg('award'::text)
             INTO own.users, own.things, own.codes, own.evidences, own.verdicts
             FROM (
-                SELECT DISTINCT ON ("new"."user_id", ''::text, badge.code)
-                       "new"."user_id" AS known_user, ''::text AS thing, badge.code, jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'update', 'new', jsonb_build_object('hit_views', "new"."hit_views"), 'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
+                SELECT DISTINCT ON ("new"."user_id", badge.code)
+                       "new"."user_id" AS known_user,
+                       ''::text AS thing,
+                       badge.code,
+                       jsonb_build_object(
+                           'table', 'public.dummy_sketch', 'operation', 'update',
+                           'new', jsonb_build_object('hit_views', "new"."hit_views"),
+                           'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
                 FROM (SELECT NEW."hit_views", NEW."user_id") AS "new"
-    CROSS JOIN (SELECT OLD."hit_views") AS "old"
+                     CROSS JOIN (SELECT OLD."hit_views") AS "old"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Viral
-                    ('viral', (SELECT (NEW.hit_views - OLD.hit_views >= 500
-                    ) FROM (SELECT "new"."hit_views") AS "new"))
+                    ('viral', (SELECT (NEW.hit_views - OLD.hit_views >= 500)
+                     FROM (SELECT "new"."hit_views") AS "new"))
                 ) AS badge (code, earned)
-                WHERE badge.earned AND "new"."user_id" IS NOT NULL AND ''::text IS NOT NULL
+                WHERE badge.earned
+                  AND "new"."user_id" IS NOT NULL
             ) AS found
-            WHERE found.code <> ALL (coalesce((SELECT '{viral}'::text[] FROM "public"."badges_badge" AS b WHERE b.user_id = found.known_user AND b.code COLLATE "C" IN ('viral') AND b.thing = found.thing), '{}'));
+            WHERE found.code <> ALL (
+                coalesce((SELECT '{viral}'::text[] FROM "public"."badges_badge" AS b
+                          WHERE b.user_id = found.known_user
+                            AND b.code COLLATE "C" IN ('viral')
+                            AND b.thing = found.thing), '{}'));
             IF own.users IS NOT NULL THEN
                 PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
             END IF;
         END IF;
-
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
+        -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
+        -- end it: under SERIALIZABLE PostgreSQL relies on that.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
@@ -2964,8 +3812,16 @@ BEGIN
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
-                    'update', NULL::jsonb, array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = changed.user_id)), array_agg(changed.thing), array_agg(to_jsonb(NEW)), array_agg(to_jsonb(OLD)),
-                    '{viral}'::text[], '{f}'::bool[], '{f}'::bool[], ARRAY['{"new": ["hit_views"], "old": ["hit_views"]}'::jsonb])
+                    'update',
+                    NULL::jsonb,
+                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = changed.user_id)),
+                    array_agg(changed.thing),
+                    array_agg(to_jsonb(NEW)),
+                    array_agg(to_jsonb(OLD)),
+                    '{viral}'::text[],
+                    '{f}'::bool[],
+                    '{f}'::bool[],
+                    ARRAY['{"new": ["hit_views"], "old": ["hit_views"]}'::jsonb])
                 FROM (SELECT NEW."user_id" AS user_id, ''::text AS thing) AS changed
                 WHERE changed.user_id IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -2973,19 +3829,20 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- What is wrong concerns all of them: the column of the user is gone, say.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM) FROM unnest('{viral}'::text[]) AS failed (code);
+                    -- The error concerns all of these badges: the user's column is gone, for instance.
+                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                    FROM unnest('{viral}'::text[]) AS failed (code);
                 EXCEPTION WHEN OTHERS THEN
-                    RAISE WARNING 'badges after % on %.% could not be checked: %', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+                    RAISE WARNING 'badges after % on %.% could not be checked: %',
+                        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
-
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"generator": 5, "badges": ["viral"], "body": "cd66cf9c00ae5368"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 6, "badges": ["viral"], "body": "63b85a363d524386"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level
@@ -3002,15 +3859,15 @@ FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_insert_badges_badge_d2690b9
 CREATE OR REPLACE TRIGGER "badges_add_awarded" AFTER INSERT ON "public"."badges_badge"
 REFERENCING NEW TABLE AS "badges_new"
 FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_awarded"();
--- Lets history and badges agree where the triggers that write the history were not there: before they were installed. That is
--- no news to anybody, so these events are quiet.
+-- Completes the history for badges awarded or revoked while the triggers that write it were not installed. These events
+-- are quiet: they are not delivered.
 WITH last AS (
     SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
     FROM "public"."badges_badgeevent" AS e
     ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
 ),
 held AS (
-    SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
+    SELECT b.user_id, b.code, b.thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
 INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence, quiet)
 SELECT coalesce(held.user_id, last.user_id),
@@ -3032,15 +3889,15 @@ WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
 CREATE OR REPLACE TRIGGER "badges_add_moved" AFTER UPDATE ON "public"."badges_badge"
 REFERENCING OLD TABLE AS "badges_old" NEW TABLE AS "badges_new"
 FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_moved"();
--- Lets history and badges agree where the triggers that write the history were not there: before they were installed. That is
--- no news to anybody, so these events are quiet.
+-- Completes the history for badges awarded or revoked while the triggers that write it were not installed. These events
+-- are quiet: they are not delivered.
 WITH last AS (
     SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
     FROM "public"."badges_badgeevent" AS e
     ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
 ),
 held AS (
-    SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
+    SELECT b.user_id, b.code, b.thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
 INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence, quiet)
 SELECT coalesce(held.user_id, last.user_id),
@@ -3062,15 +3919,15 @@ WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
 CREATE OR REPLACE TRIGGER "badges_add_revoked" AFTER DELETE ON "public"."badges_badge"
 REFERENCING OLD TABLE AS "badges_old"
 FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_revoked"();
--- Lets history and badges agree where the triggers that write the history were not there: before they were installed. That is
--- no news to anybody, so these events are quiet.
+-- Completes the history for badges awarded or revoked while the triggers that write it were not installed. These events
+-- are quiet: they are not delivered.
 WITH last AS (
     SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
     FROM "public"."badges_badgeevent" AS e
     ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
 ),
 held AS (
-    SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
+    SELECT b.user_id, b.code, b.thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
 INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence, quiet)
 SELECT coalesce(held.user_id, last.user_id),
@@ -3091,15 +3948,15 @@ WHERE (held.user_id IS NOT NULL) <> coalesce(last.kind = 'awarded', false);
 -- create trigger badges_add_truncated on public.badges_badge: new: after truncate, statement-level
 CREATE OR REPLACE TRIGGER "badges_add_truncated" AFTER TRUNCATE ON "public"."badges_badge"
 FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_add_truncated"();
--- Lets history and badges agree where the triggers that write the history were not there: before they were installed. That is
--- no news to anybody, so these events are quiet.
+-- Completes the history for badges awarded or revoked while the triggers that write it were not installed. These events
+-- are quiet: they are not delivered.
 WITH last AS (
     SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
     FROM "public"."badges_badgeevent" AS e
     ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
 ),
 held AS (
-    SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
+    SELECT b.user_id, b.code, b.thing, b.awarded_at, b.evidence FROM "public"."badges_badge" AS b
 )
 INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, at, cause, evidence, quiet)
 SELECT coalesce(held.user_id, last.user_id),

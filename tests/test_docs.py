@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import io
+import itertools
 import json
 import os
 import re
@@ -26,7 +27,8 @@ from badges import definitions, exceptions
 from badges.conf import SETTINGS
 from badges.facts import analysis
 from badges.facts.target import describe_target
-from badges.functions import compiler, runtime
+from badges.functions import compiler, history, runtime
+from badges.functions.types import MARKER, ORIGIN
 from badges.installation import diff
 from badges.models import Badge
 
@@ -407,6 +409,41 @@ def test_generated_sql():
     if os.environ.get(UPDATE):
         GENERATED.write_text(text, "utf-8")
     assert GENERATED.read_text("utf-8") == text, "renew it with BADGES_UPDATE_DOCS=1"
+
+
+def generated_functions() -> dict[str, str]:
+    """The statements that create the functions of docs/generated.sql, by name."""
+    pattern = r'^CREATE OR REPLACE FUNCTION "public"\."(\w+)"\(.*?^\$badges\$;$'
+    text = GENERATED.read_text("utf-8")
+    return {match[1]: match[0] for match in re.finditer(pattern, text, re.MULTILINE | re.DOTALL)}
+
+
+def test_generated_functions_have_summaries():
+    """\\sf and \\df+ of psql show what each function does, who has made it and where to read more."""
+    functions = generated_functions()
+    assert len(functions) > len(runtime.RUNTIME) + len(history.HISTORY)
+    for name, statement in functions.items():
+        lines = statement.split("\nAS $badges$\n")[1].split("\n")
+        comment = [line.removeprefix("-- ") for line in itertools.takewhile(lambda line: line.startswith("-- "), lines)]
+        assert comment[-1] == ORIGIN.removeprefix("-- "), name
+        summary = " ".join(comment[:-1])
+        assert re.match(r"[A-Z].{20,}\.$", summary), name
+        [described] = re.findall(rf'COMMENT ON FUNCTION "public"\."{name}" IS \'(.*)\';', GENERATED.read_text("utf-8"))
+        described = json.loads(described.replace("''", "'").removeprefix(MARKER))
+        assert summary.startswith(described["summary"]), name
+        if name.startswith(("badges_insert", "badges_update", "badges_delete")):
+            assert all(code in summary for code in described["badges"]), name
+
+
+def test_generated_functions_can_be_read():
+    """No line of a function is too long, says nothing, or has lost its indentation."""
+    for name, statement in generated_functions().items():
+        assert not [line for line in statement.split("\n") if len(line) > 120], name
+        assert not re.findall(
+            r"\b(?:AND|WHERE|OR|ON) true\b(?! =)|''::text IS NOT NULL|^\s*;|\S  +(?!--)\S", statement
+        ), name
+        body = statement.split("\nBEGIN\n")[1].split("\nEND\n")[0]
+        assert not [line for line in body.split("\n") if not line.startswith("    ")], name
 
 
 def test_figures_are_measured():

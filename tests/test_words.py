@@ -22,6 +22,7 @@ CHECKED = (
     "src/badges/contrib/*.py",
     "src/badges/definitions/*.py",
     "src/badges/facts/*.py",
+    "src/badges/functions/*.py",
     "src/badges/installation/*.py",
     "src/badges/live/*.py",
     "src/badges/management/commands/*.py",
@@ -30,10 +31,12 @@ CHECKED = (
     "src/badges/queries/*.py",
     "src/badges/signals/*.py",
     "src/badges/sql/api/*.sql",
+    "src/badges/sql/functions/*.sql",
     "src/badges/sql/installation/*.sql",
     "src/badges/sql/live/*.sql",
     "src/badges/sql/operations/*.sql",
     "src/badges/sql/queries/*.sql",
+    "src/badges/sql/runtime/*.sql",
     "src/badges/static/badges/*.css",
     "src/badges/static/badges/*.js",
     "src/badges/templates/**/*.html",
@@ -42,10 +45,7 @@ CHECKED = (
 )
 """Where the words are checked."""
 
-NOT_YET = (
-    "src/badges/functions/*.py",
-    "src/badges/sql/[fr]*/*.sql",
-)
+NOT_YET = ("src/badges/sql/facts/*.sql",)
 """Where they are to be checked: a line moves up once its files are clean."""
 
 RETIRED = {
@@ -72,7 +72,7 @@ RETIRED = {
 }
 """Regular expressions, and what to say instead."""
 
-EXEMPT = (r"\bby_hand\b", r'"nobody"', r'"remedy"', r"\bfaults\(self\)", r'"by hand"', r'"remedies"')
+EXEMPT = (r"\bby_hand\b", r'"nobody"', r'"remedy"', r"\bfaults\(self\)", r'"by hand"', r"'by hand'", r'"remedies"')
 """Names that sites use already: cut out before the text is searched."""
 
 # Documents show commands, code and output as they are, and figures as they were measured.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
+import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
+from string import Formatter
 from typing import Any, cast
 
 import psycopg
@@ -59,15 +62,89 @@ def own_session(alias: str) -> tuple[dict[str, Any], str]:
     return {**params, "autocommit": True}, first
 
 
+class Template(sql.SQL):
+    """SQL laid out for people: a value that spans lines is indented to the column where it begins.
+
+    A line that holds nothing but an empty value is left out; a semicolon behind it moves up. Only layout is indented,
+    that of templates and of plain `sql.SQL`: `trusted` text, literals and identifiers stay to the letter, as a line
+    break may be part of a string.
+    """
+
+    def format(self, *args: Any, **values: sql.Composable) -> sql.Composed:
+        """The template with its `{placeholders}` filled in, which go by name."""
+        if args:
+            raise TypeError("The placeholders of a template go by name.")
+        pieces = _pieces(self._obj)
+        following = [text for text, _ in pieces[1:]] + [""]
+        parts = _Parts()
+        for (text, name), after in zip(pieces, following, strict=True):
+            shown = list(_flat(values[name])) if name else []
+            parts.add(text)
+            if name and not shown and not parts.line.strip() and after[:1] in ("", "\n", ";"):
+                parts.drop_line()
+            indent = "\n" + " " * len(parts.line)
+            for value, is_layout in shown:
+                is_indented = is_layout and "\n" in value
+                parts.add(_LINE_BREAK.sub(indent, value) if is_indented else value, is_layout=is_layout)
+        return parts.composed()
+
+
+_LINE_BREAK = re.compile(r"\n(?!\n)")
+
+
 @functools.cache
-def template(name: str) -> sql.SQL:
-    """A whole statement from the folder `sql/`, whose `{placeholders}` take composables."""
-    return trusted(resources.files("badges").joinpath("sql", name).read_text("utf-8"))
+def _pieces(layout: str) -> list[tuple[str, str | None]]:
+    """Each text of a template with the name of the placeholder behind it."""
+    return [(text, name) for text, name, _, _ in Formatter().parse(layout)]
+
+
+class _Parts:
+    """SQL that grows: each part with whether it is layout, and the line on which it ends."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, bool]] = []
+        self.line = ""
+
+    def add(self, text: str, *, is_layout: bool = True) -> None:
+        self.found.append((text, is_layout))
+        _, line_break, line = text.rpartition("\n")
+        self.line = line if line_break else self.line + line
+
+    def drop_line(self) -> None:
+        """Take the last line away, which is blank, with the line break before it."""
+        text, is_layout = self.found[-1]
+        self.found[-1] = (text.rstrip(" ").removesuffix("\n"), is_layout)
+        self.line = self.found[-1][0].rpartition("\n")[2]
+
+    def composed(self) -> sql.Composed:
+        runs = itertools.groupby(self.found, key=lambda part: part[1])
+        joined = (("".join(text for text, _ in run), is_layout) for is_layout, run in runs)
+        return sql.Composed([sql.SQL(text) if is_layout else _Exact(text) for text, is_layout in joined])
+
+
+def _flat(value: sql.Composable) -> Iterator[tuple[str, bool]]:
+    """The parts of a value that are not empty, each with whether it is layout: what has no line break may be."""
+    # By the type itself, as isinstance() is slow for these classes.
+    if type(value) is sql.Composed:
+        for part in value:
+            yield from _flat(part)
+    elif text := value.as_string():
+        yield text, "\n" not in text or type(value) in (sql.SQL, Template)
+
+
+class _Exact(sql.SQL):
+    """SQL that stays to the letter."""
+
+
+@functools.cache
+def template(name: str) -> Template:
+    """A whole statement from the folder `sql/`, or a part of one, whose `{placeholders}` take composables."""
+    return Template(resources.files("badges").joinpath("sql", name).read_text("utf-8").rstrip("\n"))
 
 
 def trusted(text: str) -> sql.SQL:
-    """SQL that is inserted unchanged: the package's templates, and conditions that PostgreSQL has parsed."""
-    return sql.SQL(text)
+    """SQL inserted to the letter: names and types from the catalog, and conditions that PostgreSQL has parsed."""
+    return _Exact(text)
 
 
 def qualified(schema: str, name: str) -> sql.Composed:

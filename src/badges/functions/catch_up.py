@@ -1,46 +1,40 @@
-"""The function that does for the badges which come late what `award_badges` does. Pure."""
+"""Generates badges_catch_up(): awards and revokes the badges that triggers alone do not maintain. Pure."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 
 from psycopg import sql
 
-from badges.database import template, trusted
+from badges.database import template
 from badges.facts.types import AnalysedDefinition, Target
 from badges.functions import expressions, qualifying, runtime
-from badges.functions.types import STATE, Routine, dollar_quoted
+from badges.functions.types import STATE, Routine
 
 NAME = "badges_catch_up"
 
 MOST = 1_000
-"""Users who may lose each badge in one call, and checks of others that it settles."""
+"""How many users may lose each badge in one call, and how many other pending checks the call settles."""
 
 
 def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine | None:
-    """`badges_catch_up`; None if no badge comes late, or none of those can be decided by the rows that exist."""
-    late = sorted((each for each in analysed if each.needs_catch_up), key=lambda each: each.definition.code)
-    arms = {each.definition.code: arm for each in late if (arm := _arm(target, each))}
+    """`badges_catch_up`; None if no badge needs catch-up, or the rows that exist decide none of those that do."""
+    needing = sorted((each for each in analysed if each.needs_catch_up), key=lambda each: each.definition.code)
+    arms = {each.definition.code: arm for each in needing if (arm := _arm(target, each))}
     if not arms:
         return None
-    names = runtime.placeholders(target, "")
-    body = template("functions/catch_up_body.sql").format(
-        key=trusted(target.user_key.type),
-        arms=sql.SQL("").join(arms.values()),
-        settle=names["settle"],
-        badges=target.badges.identifier,
-        most=sql.Literal(MOST),
-    )
-    made = runtime.routine(
+    return runtime.generated_routine(
         target,
         NAME,
         "functions/catch_up.sql",
-        search_path=trusted(target.function_search_path),
-        body=trusted(dollar_quoted(body.as_string())),
+        "functions/catch_up_body.sql",
+        codes=list(arms),
+        arms=sql.SQL("\n").join(arms.values()),
+        settle=runtime.placeholders(target, "")["settle"],
+        badges=target.badges.identifier,
+        most=sql.Literal(MOST),
     )
-    return dataclasses.replace(made, codes=tuple(arms))
 
 
 def _arm(target: Target, analysed: AnalysedDefinition) -> sql.Composed | None:

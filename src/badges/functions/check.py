@@ -6,36 +6,29 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from badges.database import template, trusted
+from badges.database import Template, template, trusted
 from badges.facts.types import AnalysedDefinition, Target
 from badges.functions import expressions, runtime
-from badges.functions.types import Check, Routine, checks, dollar_quoted
+from badges.functions.types import Check, Routine, checks
 
 
 def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine:
-    """The function that looks at one badge by itself: for pending checks, and after a failure."""
+    """The function that checks one badge by itself: for pending checks, and after a failure."""
     arms: list[sql.Composed] = []
     for of_definition in sorted(analysed, key=lambda each: each.definition.code):
         badges = list(checks(of_definition))
         arms += [_check_arm(badge) for badge in badges if not badge.is_state]
         if of_user := Check.of_user(of_definition):
             arms.append(_check_state(of_user))
-    body = template("functions/check_body.sql").format(arms=sql.SQL("").join(arms))
-    return runtime.routine(
-        target,
-        "badges_check",
-        "functions/check.sql",
-        key=trusted(target.user_key.type),
-        search_path=trusted(target.function_search_path),
-        body=trusted(dollar_quoted(body.as_string())),
+    return runtime.generated_routine(
+        target, "badges_check", "functions/check.sql", "functions/check_body.sql", arms=sql.SQL("\n").join(arms)
     )
 
 
 def _check_state(badge: Check) -> sql.Composed:
     return template("functions/check_state.sql").format(
         name=expressions.comment(badge.definition.name),
-        code=sql.Literal(badge.code),
-        is_thing=_is_thing(badge),
+        applies=_applies(badge),
         condition=expressions.state(badge, trusted("badges_check.checked_user"), trusted("badges_check.checked_thing")),
     )
 
@@ -43,10 +36,10 @@ def _check_state(badge: Check) -> sql.Composed:
 def _check_arm(badge: Check) -> sql.Composed:
     facts, event = badge.facts, badge.event
     sources = [
-        sql.SQL("jsonb_to_record(badges_check.{}) AS {} ({})").format(
-            trusted(f"{record}_row"),
-            sql.Identifier(record),
-            sql.SQL(", ").join(
+        Template("jsonb_to_record({stored}) AS {record} ({columns})").format(
+            stored=_stored(record),
+            record=sql.Identifier(record),
+            columns=expressions.listed(
                 sql.SQL("{} {}").format(sql.Identifier(column.name), expressions.type_of(column))
                 for column in facts.table.columns
                 if column.name in names
@@ -57,38 +50,55 @@ def _check_arm(badge: Check) -> sql.Composed:
     ]
     return template("functions/check_arm.sql").format(
         name=expressions.comment(badge.definition.name),
-        code=sql.Literal(badge.code),
-        is_thing=_is_thing(badge),
-        event=sql.Literal(event.value),
-        new=sql.Literal(list(facts.new_columns)) + sql.SQL("::text[]"),
-        old=sql.Literal(list(facts.old_columns)) + sql.SQL("::text[]"),
-        gone=sql.Literal(f"a column that the condition reads is gone from {facts.table.qualified_name}"),
+        applies=_applies(badge, sql.SQL("badges_check.asks = {}").format(sql.Literal(event.value))),
+        stored=_all_stored(badge),
         condition=expressions.condition_of(badge, is_scoped=bool(facts.new_columns and facts.old_columns)),
         evidence=expressions.evidence(event, facts),
         others=_other_rows(badge),
-        rows=sql.SQL("\n        CROSS JOIN ").join(sources) if sources else sql.SQL("(SELECT) AS nothing"),
+        rows=sql.SQL("\nCROSS JOIN ").join(sources) if sources else sql.SQL("(SELECT) AS nothing"),
     )
 
 
-def _is_thing(badge: Check) -> sql.SQL:
-    """What was left for a thing says nothing about a badge that is not for things any more."""
-    return trusted("true" if badge.facts.per else "badges_check.checked_thing = ''")
+def _stored(record: str) -> sql.SQL:
+    return trusted(f"badges_check.{record}_row")
+
+
+def _all_stored(badge: Check) -> sql.Composable:
+    """The error for a check that was stored before the condition read all the columns that it reads now."""
+    are_there = [
+        sql.SQL("{} ?& {}::text[]").format(_stored(record), sql.Literal(list(names)))
+        for record, names in (("new", badge.facts.new_columns), ("old", badge.facts.old_columns))
+        if names
+    ]
+    if not are_there:
+        return sql.SQL("")
+    table = badge.facts.table.qualified_name
+    return template("functions/check_stored.sql").format(
+        is_stored=expressions.all_of(*are_there),
+        message=sql.Literal(f"a column that the condition reads is gone from {table}"),
+    )
+
+
+def _applies(badge: Check, *conditions: sql.Composable) -> sql.Composed:
+    """Whether the call is about this badge. A check stored for a subject is not, once the badge has no subjects."""
+    code = sql.SQL("badges_check.badge_code = {}").format(sql.Literal(badge.code))
+    no_thing = None if badge.facts.per else sql.SQL("badges_check.checked_thing = ''")
+    return expressions.all_of(code, *conditions, no_thing)
 
 
 def _other_rows(badge: Check) -> sql.Composable:
-    """Look at the user's other rows, of which one may lack just what the row that left the check has brought."""
+    """Evaluate the user's other rows, as one of them may have lacked the row that left the pending check."""
     facts, row = badge.facts, badge.event.changed_row
     if not (facts.is_cross_row and facts.depends_on_its_row and facts.is_reevaluable):
         return sql.SQL("")
-    of_thing: sql.Composable = sql.SQL("")
+    of_user = [sql.SQL("{} = badges_check.checked_user").format(sql.Identifier(row, facts.user.name))]
     if facts.per:
-        of_thing = sql.SQL(" AND {}::text = badges_check.checked_thing").format(sql.Identifier(row, facts.per.name))
+        of_user.append(sql.SQL("{}::text = badges_check.checked_thing").format(sql.Identifier(row, facts.per.name)))
     return template("functions/check_others.sql").format(
         evidence=expressions.evidence(badge.event, facts),
         columns=expressions.columns_of(row, facts.new_columns),
         table=facts.table.identifier,
         row=sql.Identifier(row),
-        user=sql.Identifier(row, facts.user.name),
-        of_thing=of_thing,
+        where=expressions.all_of(*of_user),
         condition=expressions.condition_of(badge, is_scoped=False),
     )

@@ -12,9 +12,10 @@ from badges.functions.types import Check, Compiled, Level, checks
 
 
 def compile_definitions(target: Target, analysed: Sequence[AnalysedDefinition]) -> Compiled:
-    """One trigger for each table, event and level that any definition asks for, and the functions.
+    """One trigger for each table, event and level that any definition needs, and the functions.
 
-    Those are what the triggers call, `badges_check`, `badges_progress` and, if a badge comes late, `badges_catch_up`.
+    These are the functions that the triggers call, `badges_check`, `badges_progress` and, if a badge needs catch-up,
+    `badges_catch_up`.
     """
     badges: dict[tuple[str, TriggerEvent, Level], list[Check]] = {}
     for badge in (badge for each in analysed for badge in checks(each)):
@@ -39,7 +40,7 @@ def compile_definitions(target: Target, analysed: Sequence[AnalysedDefinition]) 
 
 
 def _levels(target: Target, badge: Check) -> tuple[Level, ...]:
-    """Where the trigger must stand so that it sees every row, and the old row beside the new one if both are read."""
+    """The levels at which triggers see every row, and the old row together with the new one if both are read."""
     event, table = badge.event, badge.table
     pairs_rows = event is TriggerEvent.UPDATE and not badge.is_state and bool(badge.facts.old_columns)
     if event is TriggerEvent.UPDATE and table.is_partitioned and not pairs_rows:

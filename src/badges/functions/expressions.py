@@ -1,14 +1,15 @@
-"""The expressions that the compiler's templates take. Pure."""
+"""Generates the SQL expressions that the templates take. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from psycopg import sql
 
-from badges.database import trusted
+from badges.database import Template, template, trusted
 from badges.definitions.types import TriggerEvent
 from badges.facts.types import INTEGERS, Column, Facts, Table, Target
 from badges.functions.types import Check, Level
@@ -16,69 +17,128 @@ from badges.functions.types import Check, Level
 FUNCTION_MAX_ARGUMENTS = 100
 """FUNC_MAX_ARGS of PostgreSQL."""
 
-_ANY_ROW = sql.SQL("(SELECT true FROM {} WHERE {} LIMIT 1)")
-
 NO_THING = sql.SQL("''::text")
-"""What a badge is for that is not for one thing among others."""
+"""The subject of a badge that is not declared with `per`."""
+
+WIDTH = 80
+"""Characters after which a list goes to the next line."""
+
+_ANY_ROW = Template("""\
+(SELECT true
+ FROM {rows}
+ WHERE {question}
+ LIMIT 1)""")
+
+_BEST_ROW = Template("""\
+(SELECT max(found.value)
+ FROM {rows}
+ CROSS JOIN LATERAL (SELECT {question} AS value) AS found)""")
+
+
+def listed(items: Iterable[sql.Composable]) -> sql.Composed:
+    """The items between commas, on as many lines as they need."""
+    parts: list[sql.Composable] = []
+    used = 0
+    for item in items:
+        first, _, rest = item.as_string().partition("\n")
+        if parts and used + len(first) > WIDTH:
+            parts.append(sql.SQL(",\n"))
+            used = 0
+        elif parts:
+            parts.append(sql.SQL(", "))
+        parts.append(item)
+        # What follows an item of several lines begins a line of its own.
+        used += WIDTH if rest else len(first) + 2
+    return sql.Composed(parts)
+
+
+def all_of(*conditions: sql.Composable | None) -> sql.Composed:
+    """The conditions that there are, on one line if they fit."""
+    given = [condition for condition in conditions if condition]
+    one_line = sql.SQL(" AND ").join(given)
+    return one_line if fits(one_line) else sql.SQL("\nAND ").join(given)
+
+
+def fits(text: sql.Composable) -> bool:
+    """Whether it can stand on one line."""
+    rendered = text.as_string()
+    return len(rendered) <= WIDTH and "\n" not in rendered
+
+
+def where(condition: sql.Composable | None) -> sql.Composable:
+    """A WHERE clause; empty if there is no condition."""
+    return Template("WHERE {condition}").format(condition=condition) if condition else sql.SQL("")
 
 
 def is_own_table(table: Table, level: Level, function: str = "") -> sql.Composed:
-    """Whether a trigger function runs for its own table.
+    """Whether a trigger function was fired by its own table.
 
-    With its name, its variables go by that, where columns may have theirs.
+    :param function: its name, to qualify its variables where a column may have the same name.
     """
     label = [function] if function else []
     relation, schema, name = (sql.Identifier(*label, f"tg_{each}") for each in ("relid", "table_schema", "table_name"))
     if level is Level.ROW and table.is_partitioned:
         # On a partition the trigger is a copy, and TG_RELID is the partition.
-        return sql.SQL(
-            "EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors({}) AS a (relid) "
-            "WHERE a.relid = pg_catalog.to_regclass({}))"
-        ).format(relation, sql.Literal(table.identifier.as_string()))
-    return sql.SQL("({} = {} AND {} = {})").format(schema, sql.Literal(table.schema), name, sql.Literal(table.name))
+        return Template(
+            "EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors({relation}) AS a (relid)\n"
+            "        WHERE a.relid = pg_catalog.to_regclass({table}))"
+        ).format(relation=relation, table=sql.Literal(table.identifier.as_string()))
+    return Template("({both})").format(
+        both=all_of(
+            sql.SQL("{} = {}").format(schema, sql.Literal(table.schema)),
+            sql.SQL("{} = {}").format(name, sql.Literal(table.name)),
+        )
+    )
 
 
 def held(target: Target, user: sql.Composable, thing: sql.Composable, badges: Sequence[Check]) -> sql.Composed:
     """The codes of those of the badges that a user holds."""
     can_expire = any(badge.definition.expires_after for badge in badges)
-    rows = sql.SQL('{} AS b WHERE b.user_id = {} AND b.code COLLATE "C" IN ({}) AND b.thing = {}{}').format(
-        target.badges.identifier,
-        user,
-        codes(badges),
-        thing,
-        sql.SQL(" AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())" if can_expire else ""),
+    is_single = len(badges) == 1
+    query = template("functions/held.sql").format(
+        found=array_of_codes(badges) if is_single else sql.SQL("b.code::text"),
+        badges=target.badges.identifier,
+        user=user,
+        codes=codes(badges),
+        thing=thing,
+        and_unexpired=sql.SQL(
+            "AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())" if can_expire else ""
+        ),
     )
-    if len(badges) == 1:
-        # An array that need not be built.
-        return sql.SQL("coalesce((SELECT {} FROM {}), '{{}}')").format(array_of_codes(badges), rows)
-    return sql.SQL("ARRAY(SELECT b.code::text FROM {})").format(rows)
+    # For a single badge the array is a constant, which need not be built.
+    return Template("coalesce(({query}), '{{}}')" if is_single else "ARRAY({query})").format(query=query)
 
 
 def codes(badges: Sequence[Check]) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Literal(badge.code) for badge in badges)
+    return listed(sql.Literal(badge.code) for badge in badges)
 
 
 def array_of_codes(badges: Sequence[Check]) -> sql.Composed:
-    return sql.SQL("{}::text[]").format(sql.Literal([badge.code for badge in badges]))
+    constant = sql.SQL("{}::text[]").format(sql.Literal([badge.code for badge in badges]))
+    if len(constant.as_string()) <= WIDTH:
+        return constant
+    return Template("ARRAY[{codes}]::text[]").format(codes=codes(badges))
 
 
 def known_user(target: Target, user: sql.Composable) -> sql.Composed:
-    """The key of the user, or NULL if there is none such; a subquery, which no plan turns into a join."""
+    """The key of the user, or NULL if the user does not exist; a subquery, which no plan turns into a join."""
     return sql.SQL("(SELECT u.{key} FROM {users} AS u WHERE u.{key} = {user})").format(
         key=sql.Identifier(target.user_key.name), users=target.users.identifier, user=user
     )
 
 
 def reads(badge: Check) -> sql.Composed:
-    """Which columns a condition reads, as JSON: of a row that is kept, the others are left out."""
+    """Which columns a condition reads, as JSON: only these of a row become evidence."""
     reads = {"new": badge.facts.new_columns, "old": badge.facts.old_columns}
     return sql.SQL("{}::jsonb").format(sql.Literal(json.dumps(reads, ensure_ascii=False)))
 
 
 def records(new: Sequence[str], old: Sequence[str]) -> sql.Composed:
     """The records of a row-level trigger as tables of one row, under the names that the conditions know them by."""
-    return sql.SQL("\n    CROSS JOIN ").join(
-        sql.SQL("(SELECT {}) AS {}").format(columns_of(record, columns), sql.Identifier(record.lower()))
+    return sql.SQL("\nCROSS JOIN ").join(
+        Template("(SELECT {columns}) AS {row}").format(
+            columns=columns_of(record, columns), row=sql.Identifier(record.lower())
+        )
         for record, columns in (("NEW", new), ("OLD", old))
         if columns
     )
@@ -90,8 +150,12 @@ def distinct_rows(
     """The rows of `source` under the name `row`, each combination of values once if that merges only identical ones."""
     identical = {column.name for column in table.columns if column.equal_means_identical}
     distinct = "DISTINCT " if identical.issuperset(columns) else ""
-    return sql.SQL("(\n        SELECT {}{} FROM {} AS {} WHERE {}\n    ) AS {}").format(
-        trusted(distinct), columns_of(row, columns), source, sql.Identifier(row), bounds, sql.Identifier(row)
+    return Template("(SELECT {distinct}{columns}\n FROM {source} AS {row}\n WHERE {bounds}) AS {row}").format(
+        distinct=sql.SQL(distinct),
+        columns=columns_of(row, columns),
+        source=source,
+        row=sql.Identifier(row),
+        bounds=bounds,
     )
 
 
@@ -101,110 +165,133 @@ def source(event: TriggerEvent) -> sql.Composable:
     return sql.SQL("{} AS {}").format(sql.Identifier(f"badges_{row}"), sql.Identifier(row))
 
 
+def question(text: sql.Composable, *, is_expression: bool = False) -> sql.Composed:
+    """An author's text as a scalar expression: to the letter between parentheses."""
+    opening = "(" if is_expression else "(SELECT "
+    # A comment may end it.
+    closing = "\n)" if "--" in text.as_string() else ")"
+    return Template(f"{opening}{{text}}{closing}").format(text=text)
+
+
 def condition_of(badge: Check, is_scoped: bool) -> sql.Composed:
-    """The condition as its author wrote it, seeing `new` and `old` as it did when it was analysed."""
-    return _seen(badge, trusted(badge.definition.condition), is_scoped, badge.facts.is_expression)
+    """The condition as its author wrote it, with the same `new` and `old` in scope as when it was analysed."""
+    return _scoped(badge, question(_condition(badge), is_expression=badge.facts.is_expression), is_scoped)
 
 
 def progress_of(badge: Check, is_scoped: bool) -> sql.Composed:
     """The same for the progress."""
-    return _seen(badge, trusted(badge.definition.progress), is_scoped)
+    return _scoped(badge, question(trusted(badge.definition.progress)), is_scoped)
 
 
 def answers_of(badges: Sequence[Check], held: sql.Composable, is_scoped: bool) -> sql.Composed:
-    """The conditions of badges with the same FROM clause as one query, whose row is an array of the answers.
+    """The conditions of badges with the same FROM clause as one query, whose row is an array of their results.
 
-    What is held is not asked, as by itself: it may be what fails. A badge that may be taken back is asked always.
+    The condition of a badge that is held is not evaluated, as it would not be by itself: it may be the one that fails.
+    That of a revocable badge always is.
     """
-    return _seen(badges[0], _answers(badges, held), is_scoped)
+    return _scoped(badges[0], question(_answers(badges, held)), is_scoped)
 
 
-def _answers(badges: Sequence[Check], held: sql.Composable) -> sql.SQL:
+def _condition(badge: Check) -> sql.Composable:
+    definition = badge.definition
+    if definition.progress and definition.goal is not None:
+        # The same as its `condition`, laid out like the rest.
+        return sql.SQL("{} >= {}").format(question(trusted(definition.progress)), goal_of(badge))
+    return trusted(definition.condition)
+
+
+def goal_of(badge: Check) -> sql.SQL:
+    return trusted(f"{badge.definition.goal:f}")
+
+
+def _answers(badges: Sequence[Check], held: sql.Composable) -> sql.Composed:
     conditions = ((badge, trusted(badge.facts.select_list)) for badge in badges)
-    answers = ",\n".join(
-        named(badge, condition if badge.is_revocable else if_lacked(badge, condition, held)).as_string()
-        for badge, condition in conditions
+    return Template("ARRAY[\n    {answers}\n] {from_clause}").format(
+        answers=sql.SQL(",\n").join(
+            named(badge, condition if badge.is_revocable else if_lacked(badge, condition, held))
+            for badge, condition in conditions
+        ),
+        from_clause=trusted(badges[0].facts.from_clause),
     )
-    return trusted(f"ARRAY[\n{answers}\n                    ] {badges[0].facts.from_clause}")
 
 
-def _seen(badge: Check, text: sql.SQL, is_scoped: bool, is_expression: bool = False) -> sql.Composed:
+def _scoped(badge: Check, asked: sql.Composed, is_scoped: bool) -> sql.Composed:
+    """With the changed row alone in scope, where more names would be."""
     row, facts = badge.row, badge.facts
-    question = sql.SQL("({}\n                    )" if is_expression else "(SELECT {}\n                    )").format(
-        text
-    )
     read = facts.new_columns if badge.decided_after.has_new else facts.old_columns
-    if is_scoped and read:
-        question = sql.SQL("(SELECT {} FROM (SELECT {}) AS {})").format(
-            question, columns_of(row, read), sql.Identifier(row)
-        )
-    return question
+    if not (is_scoped and read):
+        return asked
+    return Template("(SELECT {question}\n FROM (SELECT {columns}) AS {row})").format(
+        question=asked, columns=columns_of(row, read), row=sql.Identifier(row)
+    )
 
 
 def state(badge: Check, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
     """Whether the condition holds for a user as a whole, by the rows that exist."""
-    return _of_user(badge, user, thing, trusted(badge.definition.condition), _ANY_ROW)
+    return _of_user(badge, user, thing, _condition(badge), _ANY_ROW)
 
 
 def state_of_progress(badge: Check, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
-    """How far a user has come: where rows decide, in the best of them."""
-    best = sql.SQL("(SELECT max(found.value) FROM {} CROSS JOIN LATERAL (SELECT {} AS value) AS found)")
-    return _of_user(badge, user, thing, trusted(badge.definition.progress), best)
+    """The progress of a user as a whole: where rows decide, that of the best row."""
+    return _of_user(badge, user, thing, trusted(badge.definition.progress), _BEST_ROW)
 
 
 def state_of_answers(
     badges: Sequence[Check], held: sql.Composable, user: sql.Composable, thing: sql.Composable
 ) -> sql.Composed:
-    """The same for a user as a whole."""
+    """The same as `answers_of`, for a user as a whole."""
     return _of_user(badges[0], user, thing, _answers(badges, held), _ANY_ROW)
 
 
 def _of_user(
-    badge: Check, user: sql.Composable, thing: sql.Composable, text: sql.SQL, among_rows: sql.SQL
+    badge: Check, user: sql.Composable, thing: sql.Composable, text: sql.Composable, among_rows: Template
 ) -> sql.Composed:
     facts, row = badge.facts, sql.Identifier(badge.row)
-    question = sql.SQL("(SELECT {}\n                    )").format(text)
     if facts.decided_by == "user":
-        return sql.SQL("(SELECT {} FROM (SELECT {}::{} AS {}) AS {})").format(
-            question, user, type_of(facts.user), sql.Identifier(facts.user.name), row
+        return Template("(SELECT {question}\n FROM (SELECT {user}::{type} AS {column}) AS {row})").format(
+            question=question(text),
+            user=user,
+            type=type_of(facts.user),
+            column=sql.Identifier(facts.user.name),
+            row=row,
         )
     read = facts.new_columns if badge.decided_after.has_new else facts.old_columns
-    of_thing: sql.Composable = sql.SQL("")
+    column = sql.SQL("badges_row.{}")
+    of_user = [sql.SQL("{} = {}").format(column.format(sql.Identifier(facts.user.name)), user)]
     if facts.per:
-        of_thing = sql.SQL(" AND badges_row.{}::text = {}").format(sql.Identifier(facts.per.name), thing)
+        per = column.format(sql.Identifier(facts.per.name))
+        of_user.append(sql.SQL("{}::text = {}").format(per, thing))
         if facts.per.type in INTEGERS:
-            # Said once more so that an index on the column answers it; by hand, a badge is given for any text.
-            of_thing += sql.SQL(" AND badges_row.{} = CASE WHEN {} ~ '^-?[0-9]{{1,19}}$' THEN {}::bigint END").format(
-                sql.Identifier(facts.per.name), thing, thing
+            # The same again as a number, for an index on the column. A manual award may have any text as its subject.
+            of_user.append(
+                Template("{per} = CASE WHEN {thing} ~ '^-?[0-9]{{1,19}}$'\n     THEN {thing}::bigint END").format(
+                    per=per, thing=thing
+                )
             )
     # Under a name of its own, as `user` may be a column of a row that goes by the same name.
-    rows = sql.SQL("(SELECT {} FROM {} AS badges_row WHERE badges_row.{} = {}{}) AS {}").format(
-        columns_of("badges_row", read),
-        facts.table.identifier,
-        sql.Identifier(facts.user.name),
-        user,
-        of_thing,
-        row,
+    rows = template("functions/rows_of_user.sql").format(
+        select=sql.SQL("SELECT {}").format(columns_of("badges_row", read)) if read else sql.SQL("SELECT"),
+        table=facts.table.identifier,
+        where=all_of(*of_user),
+        row=row,
     )
-    return among_rows.format(rows, question)
+    return among_rows.format(rows=rows, question=question(text))
 
 
 def if_lacked(badge: Check, earned: sql.Composable, held: sql.Composable) -> sql.Composed:
     """Whether a badge is earned; NULL if there is nothing to do about it.
 
-    So what is false is lacked, or is to be taken back.
+    So if it is false, the user lacks the badge or is to lose it.
     """
-    code = sql.Literal(badge.code)
+    layout = "CASE WHEN {code} <> ALL ({held}) THEN\n    coalesce({earned}, false)\nEND"
     if badge.is_revocable:
-        return sql.SQL("CASE WHEN {} THEN nullif({} <> ALL ({}), false) ELSE false END").format(earned, code, held)
-    return sql.SQL("CASE WHEN {} <> ALL ({}) THEN coalesce({}, false) END").format(code, held, earned)
+        layout = "CASE WHEN {earned} THEN\n    nullif({code} <> ALL ({held}), false)\nELSE false END"
+    return Template(layout).format(code=sql.Literal(badge.code), held=held, earned=earned)
 
 
 def named(badge: Check, expression: sql.Composable) -> sql.Composed:
     """An expression below the name of the badge that it is about."""
-    return sql.SQL("                    -- {}\n                    {}").format(
-        comment(badge.definition.name), expression
-    )
+    return Template("-- {name}\n{expression}").format(name=comment(badge.definition.name), expression=expression)
 
 
 def evidence_of_all(badges: Sequence[Check]) -> sql.Composed:
@@ -212,27 +299,35 @@ def evidence_of_all(badges: Sequence[Check]) -> sql.Composed:
     expressions = {expression.as_string() for expression in by_badge.values()}
     if len(expressions) == 1:
         return next(iter(by_badge.values()))
-    whens = sql.SQL(" ").join(
-        sql.SQL("WHEN {} THEN {}").format(sql.Literal(code), expression) for code, expression in by_badge.items()
+    return _by_code(by_badge)
+
+
+def _by_code(values: Mapping[str, sql.Composable]) -> sql.Composed:
+    whens = (
+        Template("WHEN {code} THEN {value}").format(code=sql.Literal(code), value=value)
+        for code, value in values.items()
     )
-    return sql.SQL("CASE badge.code {} END").format(whens)
+    return Template("CASE badge.code\n    {whens}\nEND").format(whens=sql.SQL("\n").join(whens))
 
 
 def evidence(operation: str, facts: Facts) -> sql.Composed:
-    """An expression for what the condition saw: the table, the operation and the columns of the row that it read."""
-    parts = [
-        sql.SQL("'table', {}, 'operation', {}").format(
-            sql.Literal(facts.table.qualified_name), sql.Literal(str(operation))
-        )
+    """An expression for what the condition read: the table, the operation, and the columns of the row."""
+    operands = [
+        sql.SQL("'table', {}").format(sql.Literal(facts.table.qualified_name)),
+        sql.SQL("'operation', {}").format(sql.Literal(str(operation))),
+        *(
+            Template("{row}, {columns}").format(row=sql.Literal(row), columns=_as_json(row, columns))
+            for row, columns in (("new", facts.new_columns), ("old", facts.old_columns))
+            if columns
+        ),
     ]
-    for row, columns in (("new", facts.new_columns), ("old", facts.old_columns)):
-        if columns:
-            parts.append(sql.SQL("{}, {}").format(sql.Literal(row), _as_json(row, columns)))
-    return sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(parts))
+    one_line = listed(operands)
+    layout = "jsonb_build_object({operands})" if fits(one_line) else "jsonb_build_object(\n    {operands})"
+    return Template(layout).format(operands=one_line)
 
 
 def occasion(badge: Check) -> sql.Composed:
-    """The evidence of a badge that is looked at for the user as a whole: which write was the occasion."""
+    """The evidence of a badge that is checked for the user as a whole: the write that caused the check."""
     facts: Mapping[str, str] = {
         "table": badge.table.qualified_name,
         "operation": badge.event.value,
@@ -243,30 +338,26 @@ def occasion(badge: Check) -> sql.Composed:
 
 def expires_at(badges: Sequence[Check]) -> sql.Composable:
     """When an award of now ends."""
-    whens = [
-        sql.SQL("WHEN {} THEN statement_timestamp() + {}::interval").format(
-            sql.Literal(badge.code), sql.Literal(badge.definition.expires_after)
-        )
+    expiring = {
+        badge.code: sql.SQL("statement_timestamp() + {}::interval").format(sql.Literal(badge.definition.expires_after))
         for badge in badges
         if badge.definition.expires_after
-    ]
-    if not whens:
-        return sql.SQL("NULL::timestamptz")
-    return sql.SQL("CASE badge.code {} END").format(sql.SQL(" ").join(whens))
+    }
+    return _by_code(expiring) if expiring else sql.SQL("NULL::timestamptz")
 
 
 def _as_json(row: str, columns: Sequence[str]) -> sql.Composed:
     if len(columns) <= FUNCTION_MAX_ARGUMENTS // 2:
         source = sql.Identifier(row)
         pairs = (sql.SQL("{}, {}.{}").format(sql.Literal(name), source, sql.Identifier(name)) for name in columns)
-        return sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(pairs))
-    return sql.SQL("(SELECT to_jsonb(seen) FROM (SELECT {}) AS seen)").format(columns_of(row, columns))
+        return Template("jsonb_build_object({pairs})").format(pairs=listed(pairs))
+    return Template("(SELECT to_jsonb(seen) FROM (SELECT {columns}) AS seen)").format(columns=columns_of(row, columns))
 
 
 def columns_of(row: str, names: Iterable[str]) -> sql.Composed:
     """The columns of NEW or OLD, the records of a row-level trigger, or of the source named `new` or `old`."""
     source = trusted(row) if row.isupper() else sql.Identifier(row)
-    return sql.SQL(", ").join(sql.SQL("{}.{}").format(source, sql.Identifier(name)) for name in names)
+    return listed(sql.SQL("{}.{}").format(source, sql.Identifier(name)) for name in names)
 
 
 def type_of(column: Column) -> sql.SQL:
@@ -275,5 +366,12 @@ def type_of(column: Column) -> sql.SQL:
 
 
 def comment(text: str) -> sql.SQL:
-    """`text` as it may stand after -- in SQL: on one line."""
+    """`text` on one line, to stand after -- in SQL."""
     return trusted(re.sub(r"\s+", " ", text))
+
+
+def comment_lines(text: str) -> sql.Composed:
+    """`text` as comment lines of SQL."""
+    return sql.SQL("\n").join(
+        trusted(f"-- {line}") for line in textwrap.wrap(text, 115, break_long_words=False, break_on_hyphens=False)
+    )

@@ -6,23 +6,28 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from badges.database import template, trusted
+from badges.database import Template, template, trusted
 from badges.facts.types import Target
 from badges.functions import runtime
 from badges.functions.types import Level, Routine, Trigger
 
+_UNLIMITED = "current_setting('lock_timeout') = '0'"
+
+_ANY_UNEXPIRED = """ AND EXISTS (
+    SELECT FROM badges_old AS b WHERE b.expires_at IS NULL OR b.expires_at > statement_timestamp())"""
+
 HISTORY = {
-    "add_awarded": ("functions/events_awarded.sql", "each badge that comes", "false"),
+    "add_awarded": ("functions/events_awarded.sql", "each new row, an awarded badge,", ""),
     "add_revoked": (
         "functions/events_revoked.sql",
-        "each badge that goes",
-        "EXISTS (SELECT FROM badges_old AS b WHERE b.expires_at IS NULL OR b.expires_at > statement_timestamp())",
+        "each deleted row, a revoked or expired badge,",
+        _UNLIMITED + _ANY_UNEXPIRED,
     ),
-    "add_moved": ("functions/events_moved.sql", "each badge that is another one now", "true"),
-    "add_truncated": ("functions/events_truncated.sql", "what is gone by TRUNCATE", "true"),
+    "add_moved": ("functions/events_moved.sql", "each badge whose user, code or thing was updated", _UNLIMITED),
+    "add_truncated": ("functions/events_truncated.sql", "each badge revoked by TRUNCATE", _UNLIMITED),
 }
-"""The functions that write events, all by `add_events.sql`: the file that tells what each finds, what that is, and an
-expression for whether a badge is revoked with it."""
+"""The functions that write events, all by `add_events.sql`: the file of the query for the events, what they are, and an
+expression for whether the function limits its wait for the users' rows; empty where nothing is revoked."""
 
 
 def routines(target: Target) -> tuple[Routine, ...]:
@@ -32,7 +37,7 @@ def routines(target: Target) -> tuple[Routine, ...]:
 
 def _routine(target: Target, name: str) -> Routine:
     shared = runtime.placeholders(target, name)
-    file, what, is_revoked = HISTORY[name]
+    file, what, is_patient = HISTORY[name]
     delivery: sql.Composable = sql.SQL("")
     if target.sends_signals:
         delivery = template("functions/events_delivery.sql").format(**shared)
@@ -42,17 +47,29 @@ def _routine(target: Target, name: str) -> Routine:
         "functions/add_events.sql",
         what=trusted(what),
         found=template(file).format(**shared),
-        is_revoked=trusted(is_revoked),
+        **_patience(is_patient),
         delivery=delivery,
         **shared,
     )
 
 
+def _patience(condition: str) -> dict[str, sql.Composable]:
+    if not condition:
+        return dict.fromkeys(("declare_patience", "limit_patience", "restore_patience"), sql.SQL(""))
+    return {
+        "declare_patience": Template("is_patient CONSTANT boolean :=\n    {condition};").format(
+            condition=sql.SQL(condition)
+        ),
+        "limit_patience": template("functions/events_patience.sql"),
+        "restore_patience": sql.SQL("IF is_patient THEN\n    PERFORM set_config('lock_timeout', '0', true);\nEND IF;"),
+    }
+
+
 def triggers(target: Target, functions: Sequence[Routine]) -> tuple[Trigger, ...]:
-    """The triggers that write an event for whatever happens to a badge, whoever does it.
+    """The triggers that record every change of a badge, whatever caused it.
 
     Their functions do not depend on any badge. PostgreSQL fires triggers in the order of their names, and those that
-    award come later: so the award that brought another one is written down before it.
+    award come later: so an award is recorded before a further award that it causes.
     """
     catch_up = template("functions/catch_up_events.sql").format(**runtime.placeholders(target, "catch_up_events"))
     by_name = {function.name: function for function in functions}

@@ -1,4 +1,4 @@
-"""Who qualifies for a badge by the rows that exist now, and who would lose it, as queries. Pure."""
+"""Generates queries: users who satisfy a badge's condition by the rows that exist, holders who no longer do. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from badges.database import template, trusted
+from badges.database import Template, template, trusted
 from badges.definitions.types import Definition
 from badges.facts.types import AnalysedDefinition, Facts, Target
 from badges.functions import expressions
@@ -27,11 +27,11 @@ def query(
     *,
     lacking: bool = True,
 ) -> sql.Composed:
-    """The query for those who qualify by the rows that exist now: user_id, code, thing, evidence, expires_at.
+    """The query for users who satisfy the condition by the rows that exist: user_id, code, thing, evidence, expires_at.
 
     :param facts: those of `facts_of_existing_rows`.
-    :param bounds: what else must hold of a row, which is called `new`.
-    :param lacking: only those who do not hold the badge.
+    :param bounds: further conditions on a row, whose name is `new`.
+    :param lacking: only users who do not hold the badge.
     """
     definition = analysed.definition
     user = sql.Identifier("new", facts.user.name)
@@ -42,26 +42,33 @@ def query(
     if definition.expires_after:
         expires_at = sql.SQL("statement_timestamp() + {}::interval").format(sql.Literal(definition.expires_after))
     return template("functions/qualifying.sql").format(
+        each_award=sql.SQL("{}, {}").format(user, thing) if facts.per else user,
         user=user,
         thing=thing,
         code=sql.Literal(definition.code),
         evidence=expressions.evidence("award_badges", facts),
         expires_at=expires_at,
         rows=_rows(analysed, facts, user, bounds),
-        lacks=lacks(target, definition, user, thing) if lacking else sql.SQL("true"),
-        users=target.users.identifier,
-        user_key=sql.Identifier(target.user_key.name),
-        # Of few rows, or else all users would be read for them.
-        one_by_one=sql.SQL(" OFFSET 0" if bounds else ""),
-        condition=trusted(definition.condition),
+        filters=expressions.all_of(
+            lacks(target, definition, user, thing) if lacking else None,
+            thing + sql.SQL(" IS NOT NULL") if facts.per else None,
+            # OFFSET 0 for few rows, as a join would read all users.
+            sql.SQL("EXISTS (SELECT FROM {} AS u WHERE u.{} = {}{})").format(
+                target.users.identifier,
+                sql.Identifier(target.user_key.name),
+                user,
+                sql.SQL(" OFFSET 0" if bounds else ""),
+            ),
+        ),
+        condition=expressions.question(trusted(definition.condition)),
     )
 
 
 def lacks(target: Target, definition: Definition, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
     """Whether a user does not hold a badge.
 
-    Its OFFSET 0 forbids a join: until its statistics know a new badge, PostgreSQL expects few holders, and would go
-    through all of them for each user.
+    Its OFFSET 0 prevents a join: until the statistics include a new badge, PostgreSQL expects few holders, and would
+    read all of them for each user.
     """
     return template("functions/lacks.sql").format(
         badges=target.badges.identifier, user=user, code=sql.Literal(definition.code), thing=thing
@@ -71,8 +78,8 @@ def lacks(target: Target, definition: Definition, user: sql.Composable, thing: s
 def _rows(
     analysed: AnalysedDefinition, facts: Facts, user: sql.Composable, bounds: Sequence[sql.Composable]
 ) -> sql.Composed:
-    """The rows that are looked at: those of the trigger table, or the users of all tables where the user decides."""
-    where = sql.SQL(" AND ").join([user + sql.SQL(" IS NOT NULL"), *bounds])
+    """The rows that are evaluated: those of the trigger table, or the users of all tables where the user decides."""
+    where = expressions.all_of(user + sql.SQL(" IS NOT NULL"), *bounds)
     columns = facts.table.in_order({facts.user.name, *facts.new_columns, *([facts.per.name] if facts.per else [])})
     tables = {(facts.table.oid, facts.user.name): (facts.table, facts.user.name)}
     if facts.decided_by == "user":
@@ -80,17 +87,19 @@ def _rows(
     if len(tables) == 1:
         return expressions.distinct_rows(facts.table, "new", columns, facts.table.identifier, where)
     name, type_ = sql.Identifier(facts.user.name), expressions.type_of(facts.user)
-    users = sql.SQL(" UNION ").join(
+    users = sql.SQL("\nUNION\n").join(
         sql.SQL("SELECT t.{}::{} AS {} FROM {} AS t").format(sql.Identifier(column), type_, name, table.identifier)
         for table, column in tables.values()
     )
-    return sql.SQL("(\n        SELECT {} FROM ({}) AS new WHERE {}\n    ) AS new").format(user, users, where)
+    return Template("(SELECT {user}\n FROM ({users}) AS new\n WHERE {where}) AS new").format(
+        user=user, users=users, where=where
+    )
 
 
 def losing(target: Target, analysed: AnalysedDefinition) -> sql.Composed | None:
-    """The query for those who hold a badge, not by hand, and of whom its condition is not true now: user_id, thing.
+    """The query for holders of a badge, other than by a manual award, for whom its condition is false: user_id, thing.
 
-    None for a badge that is not taken back.
+    None for a badge that is not revocable.
     """
     badge = Check.of_user(analysed)
     if badge is None or not badge.is_revocable:

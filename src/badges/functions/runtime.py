@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 from psycopg import sql
 
 from badges.database import qualified, template, trusted
 from badges.facts.types import INTEGERS, Target
-from badges.functions.types import Routine
+from badges.functions.types import ORIGIN, Routine, dollar_quoted
 
 ADVISORY_LOCK_CLASS = 0x62616467
 """First key of the advisory locks on buckets of users ("badg"); the second is the bucket."""
 
 DEEPEST = 5
-"""How deep triggers may be nested; those below it count as without the lock, as badges about badges might never end."""
+"""The trigger depth up to which locks count: where conditions read badges, awards could oscillate without end."""
 
 RUNTIME = ("wait", "note_failure", "record_parts", "record", "one_by_one", "settle", "award", "revoke", "keep_events")
 """The functions in `sql/runtime/`, each in a file of its name."""
@@ -20,8 +23,29 @@ RUNTIME = ("wait", "note_failure", "record_parts", "record", "one_by_one", "sett
 
 def routine(target: Target, name: str, file: str, **placeholders: sql.Composable) -> Routine:
     """The function `name` as the statement in `sql/<file>` creates it."""
-    statement = template(file).format(function=qualified(target.schema, name), **placeholders).as_string()
-    return Routine(target.schema, name, target.badges_owner, statement)
+    function = qualified(target.schema, name)
+    created = template(file).format(function=function, origin=trusted(ORIGIN), **placeholders)
+    return Routine(target.schema, name, target.badges_owner, created.as_string())
+
+
+def generated_routine(
+    target: Target, name: str, file: str, body: str, codes: Sequence[str] = (), **placeholders: sql.Composable
+) -> Routine:
+    """The function `name` as `sql/<file>` creates it around the body in `sql/<body>`, which depends on the badges.
+
+    :param codes: the badges that its comment lists.
+    """
+    key = trusted(target.user_key.type)
+    around = routine(
+        target,
+        name,
+        file,
+        key=key,
+        search_path=trusted(target.function_search_path),
+        timeout=sql.Literal(f"{target.wait}ms"),
+        body=dollar_quoted(template(body).format(origin=trusted(ORIGIN), key=key, **placeholders)),
+    )
+    return dataclasses.replace(around, codes=tuple(codes))
 
 
 def routines(target: Target) -> tuple[Routine, ...]:
@@ -32,7 +56,7 @@ def routines(target: Target) -> tuple[Routine, ...]:
 
 
 def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
-    """What the SQL of a runtime function may name: tables, settings and the other functions."""
+    """The placeholders of the runtime functions' SQL: tables, settings and the other functions."""
     user = {"settle": "pending.user_id", "award": "awarded_user", "revoke": "revoked_user"}.get(name, "found.user_id")
     return {
         "badges": target.badges.identifier,
@@ -45,7 +69,7 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
         "user_key": sql.Identifier(target.user_key.name),
         "key": trusted(target.user_key.type),
         "expires_at": sql.SQL(
-            "(SELECT statement_timestamp() + nullif(d.expires_after, '')::interval"
+            "(SELECT statement_timestamp() + nullif(d.expires_after, '')::interval\n"
             " FROM {} AS d WHERE d.code = found.code)"
         ).format(target.definitions.identifier),
         "timeout": sql.Literal(f"{target.wait}ms"),
@@ -59,16 +83,16 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
 
 
 def notifies(target: Target) -> sql.Composable:
-    """Whether listeners are woken by NOTIFY: an expression. A transaction that has used it cannot be prepared."""
+    """An expression for whether NOTIFY wakes the listeners. A transaction that has used it cannot be prepared."""
     if target.notifies is None:
         return sql.SQL("current_setting('max_prepared_transactions') = '0'")
     return sql.Literal(target.notifies)
 
 
 def bucket(target: Target, user: sql.Composable) -> sql.Composed:
-    """The bucket of a user: an expression that all who lock must agree on."""
+    """An expression for the bucket of a user. All code that locks buckets must use this one."""
     if target.user_key.type in INTEGERS:
-        # Users are numbered one after the other, so their last bits spread as well as any hash.
+        # Keys are consecutive numbers, whose last bits spread as well as any hash.
         return sql.SQL("({}::bigint & {})::integer").format(user, sql.Literal(target.buckets - 1))
     text = sql.SQL("{}::text").format(user)
     if target.user_key.type == "citext":

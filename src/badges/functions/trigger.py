@@ -1,246 +1,150 @@
-"""Generates a trigger function and its parts, each of which checks some badges together. Pure."""
+"""Generates a trigger function: groups the badges of one trigger, and checks each group together. Pure."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 
 from psycopg import sql
 
-from badges.database import qualified, template, trusted
+from badges.database import Template, qualified, template, trusted
 from badges.definitions.types import TriggerEvent
-from badges.facts.types import Table, Target
-from badges.functions import expressions, runtime
+from badges.facts.types import Target
+from badges.functions import answers, expressions, runtime
+from badges.functions.answers import SharedQuery
 from badges.functions.expressions import NO_THING
-from badges.functions.types import Check, Level, Routine, Trigger, dollar_quoted
+from badges.functions.subjects import Subjects, subjects_of
+from badges.functions.types import Check, Firing, Level, Routine, Trigger
 
-NAME_MAX_BYTES = 63
-"""PostgreSQL cuts longer names (NAMEDATALEN - 1)."""
-
-
-def name_for(table: Table, event: TriggerEvent, level: Level) -> str:
-    """A readable name within 63 bytes; its hash keeps the names of two long tables apart."""
-    key = f"{table.qualified_name}:{event}:{level}"
-    suffix = f"_{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-    row = "_row" if level is Level.ROW else ""
-    readable = f"badges_{event}{row}_{table.name}".encode()[: NAME_MAX_BYTES - len(suffix)]
-    return readable.decode(errors="ignore") + suffix
+_THE_USER, _THE_THING = trusted("own.the_user"), trusted("own.the_thing")
+_HELD_BY_ONE, _HELD_BY_EACH = trusted("own.held"), trusted("badges_held.codes")
 
 
-def compile_trigger(target: Target, event: TriggerEvent, level: Level, badges: Sequence[Check]) -> Trigger:
-    table = badges[0].table
-    groups: dict[tuple[object, ...], list[Check]] = {}
-    for badge in badges:
-        groups.setdefault(badge.group, []).append(badge)
-    name = name_for(table, event, level)
-    alike: dict[tuple[object, ...], list[Check]] = {}
-    for badge in badges:
-        per = badge.facts.per.name if badge.facts.per else ""
-        alike.setdefault(badge.group if badge.is_state else (badge.user.name, per), []).append(badge)
-    body = template("functions/body.sql").format(
-        codes=expressions.comment(", ".join(dict.fromkeys(badge.code for badge in badges))),
-        event=trusted(event),
-        table=expressions.comment(table.qualified_name),
-        key=trusted(target.user_key.type),
-        is_own_table=expressions.is_own_table(table, level),
-        awards=sql.SQL("\n").join(award(Group(target, event, level, group), name) for group in groups.values()),
-        one_by_one=sql.SQL("").join(one_by_one(target, event, level, group) for group in alike.values()),
+def compile_trigger(target: Target, event: TriggerEvent, level: Level, checks: Sequence[Check]) -> Trigger:
+    """The trigger for one kind of write to one table, with its function.
+
+    Each step gives a value for the next: the badges in groups, the subjects of each group, the queries that its badges
+    share, and the SQL that awards them.
+    """
+    firing = Firing(target, checks[0].table, event, level)
+    groups = [
+        Group(firing, of_group, subjects_of(firing, of_group), answers.shared_queries(of_group))
+        for of_group in grouped(checks, lambda check: check.group)
+    ]
+    codes = tuple(dict.fromkeys(check.code for check in checks))
+    summary = (
+        f"Trigger function: checks badges after {event} on {firing.table.qualified_name}, {level}-level. "
+        f"Badges: {', '.join(codes)}."
     )
-    create = template("functions/function.sql").format(
-        function=qualified(target.schema, name),
-        search_path=trusted(target.function_search_path),
-        timeout=sql.Literal(f"{target.wait}ms"),
-        body=trusted(dollar_quoted(body.as_string())),
+    routine = runtime.generated_routine(
+        target,
+        firing.function,
+        "functions/function.sql",
+        "functions/body.sql",
+        codes=codes,
+        summary=expressions.comment_lines(summary),
+        is_own_table=expressions.is_own_table(firing.table, level),
+        awards=sql.SQL("\n").join(map(award, groups)),
+        one_by_one=sql.SQL("\n").join(one_by_one(firing, alike) for alike in grouped(checks, _after_an_error)),
     )
-    codes = tuple(dict.fromkeys(badge.code for badge in badges))
-    owned = Routine(target.schema, name, target.badges_owner, create.as_string(), codes)
     return Trigger(
-        owned, table, event, level, target.is_subscriber, sees_both_rows=any(badge.is_state for badge in badges)
+        routine,
+        firing.table,
+        event,
+        level,
+        target.is_subscriber,
+        sees_both_rows=any(check.is_state for check in checks),
     )
 
 
 def inert_routine(target: Target, name: str) -> Routine:
     """The function of that name, doing nothing."""
-    create = template("functions/inert.sql").format(function=qualified(target.schema, name))
-    return Routine(target.schema, name, target.badges_owner, create.as_string())
+    return runtime.routine(target, name, "functions/inert.sql")
 
 
-_THE_USER, _THE_THING = trusted("own.the_user"), trusted("own.the_thing")
+def grouped(checks: Sequence[Check], key: Callable[[Check], tuple[object, ...]]) -> list[tuple[Check, ...]]:
+    """The checks with the same key together, in the order of the first of each."""
+    groups: dict[tuple[object, ...], list[Check]] = {}
+    for check in checks:
+        groups.setdefault(key(check), []).append(check)
+    return [tuple(group) for group in groups.values()]
 
-_LINE = "\n            "
+
+def _after_an_error(check: Check) -> tuple[object, ...]:
+    """Badges with the same are checked by one call of badges_one_by_one()."""
+    per = check.facts.per.name if check.facts.per else ""
+    return check.group if check.is_state else (check.user.name, per)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
 class Group:
-    """Badges that are looked at together after one kind of write: those with the same `CheckedBadge.group`.
+    """Badges with the same `Check.group`: those that a trigger checks together."""
 
-    `rows` is what they are looked at for, as an item of FROM; `user` and `thing` are expressions over it.
-    """
-
-    def __init__(self, target: Target, event: TriggerEvent, level: Level, badges: Sequence[Check]) -> None:
-        self.target, self.event, self.level, self.badges = target, event, level, badges
-        self.first = badges[0]
-        self.is_state = self.first.is_state
-        self.is_cross_row = self.first.is_cross_row
-        self.table = self.first.table
-        self.new = {column for badge in badges for column in badge.facts.new_columns}
-        self.old = {column for badge in badges for column in badge.facts.old_columns}
-        read = {self.first.user.name} | ({self.first.facts.per.name} if self.first.facts.per else set())
-        (self.new if event.has_new else self.old).update(read)
-        self.shared = self._shared()
-        self.answers = {
-            badge.code: (number, place)
-            for number, badges in enumerate(self.shared, start=1)
-            for place, badge in enumerate(badges, start=1)
-        }
-        self.rows: sql.Composable
-        self.distinct_rows: sql.Composable
-        self.user: sql.Composable
-        self.thing: sql.Composable = NO_THING
-        if self.is_state:
-            self.rows = self.distinct_rows = self._users()
-            self.user = sql.Identifier("looked", "user_id")
-            if self.first.facts.per:
-                self.thing = sql.Identifier("looked", "thing")
-            return
-        self.user = sql.Identifier(event.changed_row, self.first.user.name)
-        if self.first.facts.per:
-            self.thing = sql.SQL("{}::text").format(sql.Identifier(event.changed_row, self.first.facts.per.name))
-        self.rows = self.distinct_rows = expressions.source(event)
-        if level is Level.ROW:
-            self.rows = self.distinct_rows = expressions.records(
-                self.table.in_order(self.new), self.table.in_order(self.old)
-            )
-        elif self.is_cross_row:
-            self.distinct_rows = expressions.distinct_rows(
-                self.table,
-                event.changed_row,
-                self.table.in_order(self.new if event.has_new else self.old),
-                sql.Identifier(f"badges_{event.changed_row}"),
-                self.user + sql.SQL(" IS NOT NULL"),
-            )
-
-    def _users(self) -> sql.Composed:
-        """The users whom the changed rows name, before and after; with the things, if there is a badge for each."""
-        per, user = self.first.facts.per, self.first.user.name
-        is_own = self.table.oid == self.first.facts.table.oid and user == self.first.facts.user.name
-        selects = []
-        for row in ("new", "old"):
-            if not (self.event.has_new if row == "new" else self.event.has_old):
-                continue
-            columns = [sql.SQL("{} AS user_id").format(sql.Identifier(row, user))]
-            record = trusted(row.upper()) + sql.SQL(".")
-            if self.level is Level.ROW:
-                columns = [sql.SQL("{}{} AS user_id").format(record, sql.Identifier(user))]
-            if per and is_own:
-                name = sql.Identifier(per.name)
-                source = record if self.level is Level.ROW else sql.Identifier(row) + sql.SQL(".")
-                columns.append(sql.SQL("{}{}::text AS thing").format(source, name))
-            origin: sql.Composable = sql.SQL("")
-            if self.level is Level.STATEMENT:
-                origin = sql.SQL(" FROM {} AS {}").format(sql.Identifier(f"badges_{row}"), sql.Identifier(row))
-            selects.append(sql.SQL("SELECT DISTINCT {}{}").format(sql.SQL(", ").join(columns), origin))
-        users = sql.SQL(" UNION ").join(selects)
-        if not per or is_own:
-            return sql.SQL("({}) AS looked").format(users)
-        return template("functions/things_of_users.sql").format(
-            users=users,
-            per=sql.Identifier(per.name),
-            table=self.first.facts.table.identifier,
-            user=sql.Identifier(self.first.facts.user.name),
-            badges=self.target.badges.identifier,
-            code=sql.Literal(self.first.code),
-        )
+    firing: Firing
+    checks: tuple[Check, ...]
+    subjects: Subjects
+    queries: tuple[SharedQuery, ...]
 
     @property
-    def is_scoped(self) -> bool:
-        """Where more names than the changed row's are in sight, a bare column must still mean the changed row's."""
-        return self.is_cross_row or bool(self.new and self.old)
+    def first(self) -> Check:
+        return self.checks[0]
 
     @property
-    def known_user(self) -> sql.Composable:
-        if self.first.user.type == self.target.user_key.type:
-            return self.user
-        return expressions.known_user(self.target, self.user)
+    def any_revocable(self) -> bool:
+        return any(check.is_revocable for check in self.checks)
 
     @property
     def evidence(self) -> sql.Composed:
-        return expressions.occasion(self.first) if self.is_state else expressions.evidence_of_all(self.badges)
+        return evidence_of(self.checks)
 
     def held(self, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
-        return expressions.held(self.target, user, thing, self.badges)
+        """The codes of its badges that a user holds."""
+        return expressions.held(self.firing.target, user, thing, self.checks)
 
-    def lacks_any(self, held: sql.Composable) -> sql.Composable:
-        """Whether a user who holds these of the badges is to be looked at."""
-        if any(badge.is_revocable for badge in self.badges):
-            return sql.SQL("true")
-        return sql.SQL("cardinality({}) < {}").format(held, sql.Literal(len(self.badges)))
+    def is_wanted(self, held: sql.Composable) -> sql.Composable | None:
+        """Whether a user who holds these of its badges is checked; None if all users are."""
+        if self.any_revocable:
+            return None
+        return Template("cardinality({held}) < {all}").format(held=held, all=sql.Literal(len(self.checks)))
 
-    def _shared(self) -> list[list[Check]]:
-        """Badges that are asked about by one query: levels of a progress, and what is counted over the same rows."""
-        found: dict[tuple[object, ...], list[Check]] = {}
-        for badge in self.badges:
-            if badge.shared:
-                found.setdefault(badge.shared, []).append(badge)
-        return [badges for badges in found.values() if len(badges) > 1 or badges[0].definition.progress]
-
-    def join_shared(self, held: sql.Composable) -> sql.Composed:
-        """Items of FROM with the answers of these queries, each asked only if one of its badges is lacked."""
-        joined = []
-        for number, badges in enumerate(self.shared, start=1):
-            value = self._asked(badges, held)
-            if not any(badge.is_revocable for badge in badges):
-                value = sql.SQL("CASE WHEN NOT {} <@ {} THEN {} END").format(
-                    expressions.array_of_codes(badges), held, value
-                )
-            joined.append(
-                sql.SQL("{}CROSS JOIN LATERAL (SELECT {} AS value OFFSET 0) AS {}").format(
-                    sql.SQL(_LINE), value, _name_of_shared(number)
-                )
-            )
-        return sql.Composed(joined)
-
-    def _asked(self, badges: Sequence[Check], held: sql.Composable) -> sql.Composed:
-        if badges[0].definition.progress:
-            if self.is_state:
-                return expressions.state_of_progress(badges[0], self.user, self.thing)
-            return expressions.progress_of(badges[0], self.is_scoped)
-        if self.is_state:
-            return expressions.state_of_answers(badges, held, self.user, self.thing)
-        return expressions.answers_of(badges, held, self.is_scoped)
-
-    def earned(self, badge: Check, held: sql.Composable, is_scoped: bool) -> sql.Composed:
-        """Whether one of the badges is earned, as `if_lacked` tells; the answers of the shared queries are in sight."""
-        answer: sql.Composed
-        if badge.code in self.answers:
-            number, place = self.answers[badge.code]
-            answer = sql.SQL("{}.value").format(_name_of_shared(number))
-            if badge.definition.progress:
-                answer = sql.SQL("{} >= {}").format(answer, trusted(f"{badge.definition.goal:f}"))
-            else:
-                answer = sql.SQL("{}[{}]").format(answer, sql.Literal(place))
-                if not badge.is_revocable:
-                    return answer
-        elif self.is_state:
-            answer = expressions.state(badge, self.user, self.thing)
-        else:
-            answer = expressions.condition_of(badge, is_scoped)
-        return expressions.if_lacked(badge, answer, held)
+    def earned(self, check: Check, held: sql.Composable, *, is_scoped: bool) -> sql.Composed:
+        return answers.earned(check, self.queries, self.subjects, held, is_scoped=is_scoped)
 
 
-def _name_of_shared(number: int) -> sql.Identifier:
-    return sql.Identifier(f"shared_{number}")
+def evidence_of(checks: Sequence[Check]) -> sql.Composed:
+    return expressions.occasion(checks[0]) if checks[0].is_state else expressions.evidence_of_all(checks)
 
 
-def award(group: Group, function: str) -> sql.Composed:
-    """What the trigger function of that name does about a group."""
-    target, badges = group.target, group.badges
-    shared: dict[str, sql.Composable] = {
-        "is_own_table": expressions.is_own_table(group.table, group.level, function),
-        "rows": group.rows,
-        "distinct_rows": group.distinct_rows,
-        "user": group.user,
-        "known_user": group.known_user,
-        "thing": group.thing,
+def award(group: Group) -> sql.Composed:
+    """The statements of a trigger function that award the badges of one group."""
+    if not group.first.is_cross_row:
+        return _row_local(group)
+    checks_one = group.firing.level is Level.ROW and not group.first.is_state
+    file = "functions/award_cross_row_record.sql" if checks_one else "functions/award_cross_row.sql"
+    return template(file).format(
+        bucket=runtime.bucket(group.firing.target, group.subjects.user),
+        held=group.held(group.subjects.user, group.subjects.thing),
+        one_is_wanted=expressions.all_of(
+            sql.SQL("own.the_user IS NOT NULL"),
+            sql.SQL("own.the_thing IS NOT NULL") if group.subjects.has_thing else None,
+            group.is_wanted(_HELD_BY_ONE),
+        ),
+        one=_one(group),
+        many=sql.SQL("") if checks_one else _many(group),
+        **_placeholders(group),
+    )
+
+
+def _placeholders(group: Group) -> dict[str, sql.Composable]:
+    """What all templates for a group may name."""
+    target, subjects = group.firing.target, group.subjects
+    return {
+        "is_own_table": expressions.is_own_table(group.firing.table, group.firing.level, group.firing.function),
+        "rows": subjects.rows,
+        "distinct_rows": subjects.distinct_rows,
+        "user": subjects.user,
+        "known_user": subjects.known_user,
+        "thing": subjects.thing,
         "evidence": group.evidence,
         "badges": target.badges.identifier,
         "pending": target.pending.identifier,
@@ -248,142 +152,150 @@ def award(group: Group, function: str) -> sql.Composed:
         "deepest": sql.Literal(runtime.DEEPEST),
         **{name: qualified(target.schema, f"badges_{name}") for name in ("wait", "record", "settle")},
     }
-    if not group.is_cross_row:
-        return _row_local(group, shared)
-    held = group.held(group.user, group.thing)
-    bucket = runtime.bucket(target, group.user)
-    first = {
-        "bucket": bucket,
-        "held": held,
-        "one_is_wanted": sql.SQL("own.the_user IS NOT NULL AND own.the_thing IS NOT NULL AND {}").format(
-            group.lacks_any(trusted("own.held"))
+
+
+def _row_local(group: Group) -> sql.Composed:
+    """Badges that the changed row alone decides. Their conditions are too cheap to share queries."""
+    conditions = [expressions.condition_of(check, group.subjects.has_both_rows) for check in group.checks]
+    return template("functions/award_row_local.sql").format(
+        any_condition=sql.SQL("\n   OR ").join(conditions),
+        conditions=sql.SQL(",\n").join(
+            expressions.named(check, sql.SQL("({}, {})").format(sql.Literal(check.code), condition))
+            for check, condition in zip(group.checks, conditions, strict=True)
         ),
-        "one": _one(group, shared),
-    }
-    if group.level is Level.ROW and not group.is_state:
-        return template("functions/award_cross_row_record.sql").format(**first, **shared)
+        each_award=group.subjects.each_award + sql.SQL(", badge.code"),
+        subject_exists=group.subjects.exists,
+        held_by_found=group.held(trusted("found.known_user"), trusted("found.thing")),
+        **_placeholders(group),
+    )
+
+
+def _many(group: Group) -> sql.Composed:
+    """Badges that other rows decide, for any number of users."""
+    target, subjects = group.firing.target, group.subjects
     each_user, each_thing = trusted("each.user_id"), trusted("each.thing")
-    many = template("functions/award_cross_row_many.sql").format(
-        bucket=bucket,
+    return template("functions/award_cross_row_many.sql").format(
+        bucket=runtime.bucket(target, subjects.user),
         bucket_of_each=runtime.bucket(target, each_user),
-        is_wanted=group.lacks_any(group.held(each_user, each_thing)),
-        held=held,
-        shared=group.join_shared(trusted("badges_held.codes")),
+        where_wanted=expressions.where(group.is_wanted(group.held(each_user, each_thing))),
+        held=group.held(subjects.user, subjects.thing),
+        shared=answers.join(group.queries, subjects, _HELD_BY_EACH),
         conditions=sql.SQL(",\n").join(
             expressions.named(
-                badge,
-                sql.SQL("({}, {}, {}, {})").format(
-                    sql.Literal(badge.code),
-                    group.earned(badge, trusted("badges_held.codes"), group.is_scoped),
-                    sql.Literal(badge.leaves_check),
-                    sql.Literal(badge.is_revocable),
+                check,
+                Template("({code},\n {earned},\n {leaves_check}, {is_revocable})").format(
+                    code=sql.Literal(check.code),
+                    earned=group.earned(check, _HELD_BY_EACH, is_scoped=True),
+                    leaves_check=sql.Literal(check.leaves_check),
+                    is_revocable=sql.Literal(check.is_revocable),
                 ),
             )
-            for badge in badges
+            for check in group.checks
         ),
-        **shared,
+        where_thing=expressions.where(subjects.thing_exists),
+        **_placeholders(group),
     )
-    return template("functions/award_cross_row.sql").format(many=many, **first, **shared)
 
 
-def _one(group: Group, shared: dict[str, sql.Composable]) -> sql.Composed:
-    target, badges = group.target, group.badges
-    any_revocable = any(badge.is_revocable for badge in badges)
-    # Common to all is the reason to look for what is not an award; the rest is for those that need it.
-    others = "own.is_busy AND false = ANY ({earned})"
-    if any(badge.leaves_check for badge in badges):
-        others = "false = ANY ({earned})"
-    elif any_revocable:
-        others = "own.is_busy OR false = ANY ({earned}) AND cardinality(own.held) > 0"
-    is_scoped = bool(group.shared or (group.new and group.old))
+def _one(group: Group) -> sql.Composed:
+    """The same for a single user, who is in variables."""
+    target, checks = group.firing.target, group.checks
+    # A row of one badge needs no scope of its own: only the names of shared queries or of the other row would intrude.
+    is_scoped = bool(group.queries or group.subjects.has_both_rows)
     held = group.held(_THE_USER, _THE_THING)
-    held_by_now: sql.Composable = sql.SQL("")
-    if any_revocable:
-        held_by_now = template("functions/held_by_now.sql").format(held=held)
-    forget_expired: sql.Composable = sql.SQL("")
-    expiring = [badge for badge in badges if badge.definition.expires_after]
-    if expiring:
-        forget_expired = template("functions/forget_expired.sql").format(
-            badges=target.badges.identifier, codes=expressions.codes(expiring)
-        )
+    expiring = [check for check in checks if check.definition.expires_after]
     return template("functions/award_cross_row_one.sql").format(
         held=held,
-        held_by_now=held_by_now,
+        held_by_now=template("functions/held_by_now.sql").format(held=held) if group.any_revocable else sql.SQL(""),
         exists=sql.SQL("{} IS NOT NULL").format(expressions.known_user(target, _THE_USER)),
-        shared=group.join_shared(trusted("own.held")),
+        shared=answers.join(group.queries, group.subjects, _HELD_BY_ONE),
         conditions=sql.SQL(",\n").join(
-            expressions.named(badge, group.earned(badge, trusted("own.held"), is_scoped)) for badge in badges
+            expressions.named(check, group.earned(check, _HELD_BY_ONE, is_scoped=is_scoped)) for check in checks
         ),
-        follows=trusted(f"true = ANY (found.earned) OR {others.format(earned='found.earned')}"),
-        others_are_wanted=trusted(others.format(earned="own.earned")),
-        earned=sql.SQL(", ").join(
-            sql.SQL("({}, own.earned[{}])").format(sql.Literal(badge.code), sql.Literal(number))
-            for number, badge in enumerate(badges, start=1)
+        follows=sql.SQL("true = ANY (found.earned)\nOR {}").format(_other_verdicts(group, "found.earned")),
+        others_are_wanted=_other_verdicts(group, "own.earned"),
+        earned=expressions.listed(
+            sql.SQL("({}, own.earned[{}])").format(sql.Literal(check.code), sql.Literal(number))
+            for number, check in enumerate(checks, start=1)
         ),
-        forget_expired=forget_expired,
-        expires_at=expressions.expires_at(badges),
-        codes=expressions.array_of_codes(badges),
-        leave_checks=sql.Literal([badge.leaves_check for badge in badges]),
-        revocable=sql.Literal([badge.is_revocable for badge in badges]),
-        **shared,
+        forget_expired=template("functions/forget_expired.sql").format(
+            badges=target.badges.identifier, codes=expressions.codes(expiring)
+        )
+        if expiring
+        else sql.SQL(""),
+        expires_at=expressions.expires_at(checks),
+        codes=expressions.array_of_codes(checks),
+        leave_checks=sql.Literal([check.leaves_check for check in checks]),
+        revocable=sql.Literal([check.is_revocable for check in checks]),
+        **_placeholders(group),
     )
 
 
-def _row_local(group: Group, shared: dict[str, sql.Composable]) -> sql.Composed:
-    # A condition over the row alone is too cheap to be worked out once for several goals.
-    conditions = [expressions.condition_of(badge, group.is_scoped) for badge in group.badges]
-    found = [trusted(f"found.{name}") for name in ("known_user", "thing")]
-    return template("functions/award_row_local.sql").format(
-        any_condition=sql.SQL("\n           OR ").join(conditions),
-        conditions=sql.SQL(",\n").join(
-            expressions.named(badge, sql.SQL("({}, {})").format(sql.Literal(badge.code), condition))
-            for badge, condition in zip(group.badges, conditions, strict=True)
-        ),
-        lacks_found=sql.SQL("found.code <> ALL ({})").format(group.held(*found)),
-        **shared,
-    )
+def _other_verdicts(group: Group, earned: str) -> sql.Composed:
+    """Whether anything but an award may follow: for all badges at once, so that it costs little."""
+    some_false = sql.SQL("false = ANY ({})").format(trusted(earned))
+    if any(check.leaves_check for check in group.checks):
+        return some_false
+    if group.any_revocable:
+        return sql.SQL("own.is_busy\nOR {} AND cardinality(own.held) > 0").format(some_false)
+    return sql.SQL("own.is_busy AND {}").format(some_false)
 
 
-def one_by_one(target: Target, event: TriggerEvent, level: Level, badges: Sequence[Check]) -> sql.Composed:
-    """What a trigger function does about badges of one group after an error: each by itself.
-
-    Whole rows are handed over, as a condition may have failed because one of their columns is gone.
-    """
-    group = Group(target, event, level, badges)
-    new: sql.Composable = sql.SQL("NULL::jsonb")
-    old: sql.Composable = new
-    rows, user, thing = group.rows, group.user, group.thing
-    evidence: sql.Composable = sql.SQL("NULL::jsonb")
-    if group.is_state:
-        evidence = expressions.occasion(group.first)
-    else:
-        is_row_level = level is Level.ROW
-        if event.has_new:
-            new = sql.SQL("to_jsonb({})").format(trusted("NEW" if is_row_level else "new.*"))
-        if event is TriggerEvent.DELETE or (event.has_old and is_row_level):
-            old = sql.SQL("to_jsonb({})").format(trusted("OLD" if is_row_level else "old.*"))
-        rows = expressions.source(event)
-        if is_row_level:
-            # Not under the record's name, which must go on meaning the whole record.
-            record, per = event.changed_row.upper(), group.first.facts.per
-            things = sql.SQL("{}::text").format(expressions.columns_of(record, [per.name])) if per else NO_THING
-            rows = sql.SQL("(SELECT {} AS user_id, {} AS thing) AS changed").format(
-                expressions.columns_of(record, [group.first.user.name]), things
-            )
-            user, thing = trusted("changed.user_id"), trusted("changed.thing")
+def one_by_one(firing: Firing, checks: Sequence[Check]) -> sql.Composed:
+    """The statements of a trigger function that check badges one by one, after checking them together has failed."""
+    arguments = _affected(firing, checks) if checks[0].is_state else _whole_rows(firing, checks[0])
+    user = arguments["user"]
     return template("functions/one_by_one.sql").format(
-        function=qualified(target.schema, "badges_one_by_one"),
-        note_failure=qualified(target.schema, "badges_note_failure"),
-        asks=sql.Literal(group.first.asks),
-        evidence=evidence,
-        user=user,
-        known_user=expressions.known_user(target, user),
-        thing=thing,
-        new=new,
-        old=old,
-        codes=expressions.array_of_codes(badges),
-        cross_row=sql.Literal([badge.is_cross_row for badge in badges]),
-        revocable=sql.Literal([badge.is_revocable for badge in badges]),
-        reads=sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(map(expressions.reads, badges))),
-        rows=rows,
+        function=qualified(firing.target.schema, "badges_one_by_one"),
+        note_failure=qualified(firing.target.schema, "badges_note_failure"),
+        asks=sql.Literal(checks[0].asks),
+        known_user=expressions.known_user(firing.target, user),
+        codes=expressions.array_of_codes(checks),
+        cross_row=sql.Literal([check.is_cross_row for check in checks]),
+        revocable=sql.Literal([check.is_revocable for check in checks]),
+        reads=expressions.listed(map(expressions.reads, checks)),
+        **arguments,
     )
+
+
+_NULL = sql.SQL("NULL::jsonb")
+
+
+def _affected(firing: Firing, checks: Sequence[Check]) -> dict[str, sql.Composable]:
+    subjects = subjects_of(firing, checks)
+    return {
+        "evidence": expressions.occasion(checks[0]),
+        "rows": subjects.rows,
+        "user": subjects.user,
+        "thing": subjects.thing,
+        "new": _NULL,
+        "old": _NULL,
+    }
+
+
+def _whole_rows(firing: Firing, check: Check) -> dict[str, sql.Composable]:
+    """Whole rows are passed, as a condition may have failed because one of the columns is gone."""
+    event, per = firing.event, check.facts.per
+    row = event.changed_row
+    if firing.level is Level.STATEMENT:
+        return {
+            "evidence": _NULL,
+            "rows": expressions.source(event),
+            "user": sql.Identifier(row, check.user.name),
+            "thing": sql.SQL("{}::text").format(sql.Identifier(row, per.name)) if per else NO_THING,
+            "new": sql.SQL("to_jsonb(new.*)") if event.has_new else _NULL,
+            "old": sql.SQL("to_jsonb(old.*)") if event is TriggerEvent.DELETE else _NULL,
+        }
+    # Not under the record's name, which must keep meaning the whole record.
+    record = row.upper()
+    thing = sql.SQL("{}::text").format(expressions.columns_of(record, [per.name])) if per else NO_THING
+    return {
+        "evidence": _NULL,
+        "rows": sql.SQL("(SELECT {} AS user_id, {} AS thing) AS changed").format(
+            expressions.columns_of(record, [check.user.name]), thing
+        ),
+        "user": trusted("changed.user_id"),
+        "thing": trusted("changed.thing"),
+        "new": sql.SQL("to_jsonb(NEW)") if event.has_new else _NULL,
+        "old": sql.SQL("to_jsonb(OLD)") if event.has_old else _NULL,
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -13,13 +14,22 @@ from psycopg import sql
 
 from badges.database import qualified, trusted
 from badges.definitions.types import Definition, TriggerEvent
-from badges.facts.types import AnalysedDefinition, Column, Facts, Table
+from badges.facts.types import AnalysedDefinition, Column, Facts, Table, Target
 
-GENERATOR = 5
-"""Counts the changes of the generated SQL; it tells a plan's reader why a function is replaced that nobody edited."""
+NAME_MAX_BYTES = 63
+"""PostgreSQL cuts longer names (NAMEDATALEN - 1)."""
+
+GENERATOR = 6
+"""Counts the changes of the generated SQL, so that a plan can name that reason for replacing a function."""
 
 MARKER = "Made by django-pg-badges; "
 """Begins the comment of each installed function. Nothing without it is ever dropped."""
+
+ORIGIN = (
+    "-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits."
+    " See docs/how-it-works.md."
+)
+"""Stands in the body of each installed function, below its summary."""
 
 
 class Level(enum.StrEnum):
@@ -31,7 +41,7 @@ class Level(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Routine:
-    """A function of the database; all that is said of it is read from the statement that creates it."""
+    """A function of the database; its attributes are read from the statement that creates it."""
 
     schema: str
     name: str
@@ -65,29 +75,42 @@ class Routine:
     def arguments(self) -> str:
         """As pg_get_function_arguments gives them."""
         signature = self.header.partition(f"{self.identifier.as_string()}(")[2]
-        return signature[: signature.index(")\n")]
+        return re.sub(r"\n +", " ", signature[: signature.index(")\n")]).strip()
 
     @property
     def is_security_definer(self) -> bool:
         return "\nSECURITY DEFINER" in self.header
 
     @property
+    def summary(self) -> str:
+        """The first sentence of the comment that begins the body."""
+        lines = itertools.takewhile(lambda line: line.startswith("-- "), self.body.strip().split("\n"))
+        return re.split(r"(?<=\.) ", " ".join(line.removeprefix("-- ") for line in lines), maxsplit=1)[0]
+
+    @property
     def comment(self) -> str:
-        facts = {"generator": GENERATOR, "badges": self.codes, "body": digest(self.body)}
+        """What `\\df+` of psql shows: the summary, and what the next run needs to know."""
+        facts = {
+            "summary": self.summary,
+            "generator": GENERATOR,
+            "badges": self.codes,
+            "body": digest(self.body),
+        }
         return f"{MARKER}{json.dumps(facts, ensure_ascii=False)}"
 
 
 def digest(body: str) -> str:
-    """Tells a body that the command wrote from one that was edited since."""
+    """Distinguishes a body that the command wrote from one that was edited since."""
     return hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
-def dollar_quoted(text: str) -> str:
-    """`text` between dollar quotes that it does not hold."""
+def dollar_quoted(text: sql.Composable) -> sql.SQL:
+    """`text`, the body of a function, between dollar quotes that it does not contain."""
+    body = text.as_string()
     tag = "$badges$"
-    while tag[:-1] in text:
+    while tag[:-1] in body:
         tag = f"{tag[:-1]}_$"
-    return f"{tag}{text}{tag}"
+    return trusted(f"{tag}{body}\n{tag}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,14 +120,14 @@ class Trigger:
     routine: Routine
     table: Table
     event: str
-    """An `Event`; the triggers that write the history know `truncate`, too."""
+    """A `TriggerEvent`, or `truncate` for one of the triggers that write the history."""
     level: Level
     is_always: bool = False
     """It fires for rows that arrive by logical replication, too."""
     then: tuple[sql.Composed, ...] = ()
-    """What is to be done once it is there."""
+    """Statements to run once it is installed."""
     sees_both_rows: bool = False
-    """Of an update, it sees the rows as they were, too."""
+    """It sees the old rows of an update, too."""
 
     @property
     def name(self) -> str:
@@ -141,7 +164,7 @@ class Trigger:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Compiled:
-    """All that is to be installed, the functions in an order in which each can be created."""
+    """Everything that is to be installed, the functions in an order in which each can be created."""
 
     routines: tuple[Routine, ...]
     triggers: tuple[Trigger, ...]
@@ -154,8 +177,27 @@ class Compiled:
         return self.triggers + self.history
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Firing:
+    """One kind of write to one table, after which one trigger function checks badges."""
+
+    target: Target
+    table: Table
+    event: TriggerEvent
+    level: Level
+
+    @property
+    def function(self) -> str:
+        """The name of that function, within 63 bytes; its hash keeps the names of two long tables apart."""
+        key = f"{self.table.qualified_name}:{self.event}:{self.level}"
+        suffix = f"_{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+        row = "_row" if self.level is Level.ROW else ""
+        readable = f"badges_{self.event}{row}_{self.table.name}".encode()[: NAME_MAX_BYTES - len(suffix)]
+        return readable.decode(errors="ignore") + suffix
+
+
 STATE = "state"
-"""How a badge is looked at for the user as a whole, where others are looked at for the changed row."""
+"""What `badges_check` is asked for when a badge is checked for the user as a whole, and not for the changed row."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -170,7 +212,7 @@ class Check:
     decided_after: TriggerEvent
     """The event whose facts these are."""
     is_state: bool = False
-    """It is looked at for the user as a whole, by the rows that exist; otherwise for the changed row."""
+    """It is checked for the user as a whole, by the rows that exist; otherwise for the changed row."""
 
     @classmethod
     def of_user(cls, analysed: AnalysedDefinition) -> Check | None:
@@ -195,26 +237,25 @@ class Check:
 
     @property
     def asks(self) -> str:
-        """What `badges_check` knows this way of looking by."""
+        """What kind of check `badges_check` is asked for: the event, or `state` for the user as a whole."""
         return STATE if self.is_state else self.event.value
 
     @property
     def leaves_check(self) -> bool:
-        """Whether what is false leaves a pending check even under the lock.
+        """Whether a condition that is false leaves a pending check even under the lock.
 
-        A row that is gone when somebody else has committed what it lacks must do so; the others are found in their
-        table.
+        An OLD row must: once another transaction has committed the missing rows, it cannot be found again in its table.
         """
         return not self.is_state and self.facts.depends_on_its_row and not self.facts.is_reevaluable
 
     @property
     def progress(self) -> tuple[object, ...]:
-        """Badges with the same have the same progress: in other tables' rows, the same text is another."""
+        """Badges with the same have the same progress: over the rows of another table, the same text means another."""
         return (self.definition.progress, self.facts.table.oid, self.facts.user.name, self.row)
 
     @property
     def shared(self) -> tuple[object, ...] | None:
-        """Badges with the same can be asked about together, by one query; None if it cannot be shared."""
+        """Badges with the same can be evaluated together, by one query; None if it cannot be shared."""
         facts = self.facts
         if self.definition.progress:
             return self.progress
@@ -230,13 +271,13 @@ class Check:
 
     @property
     def group(self) -> tuple[object, ...]:
-        """Badges with the same are looked at together."""
+        """Badges with the same are checked together."""
         facts = self.facts
         if self.is_state:
-            # Which things are looked at differs from badge to badge.
+            # The subjects that are checked differ from badge to badge.
             return (STATE, self.user.name, self.code if facts.per else "")
         per = facts.per.name if facts.per else ""
-        # What is looked at once for each combination of values must not read values that the others do not need.
+        # Rows are merged by the values that are read, so all badges of a group must read the same.
         read = (facts.new_columns, facts.old_columns) if facts.is_cross_row else ()
         return (facts.is_cross_row, self.user.name, per, *read)
 
@@ -251,7 +292,7 @@ def deciding(analysed: AnalysedDefinition) -> tuple[TriggerEvent, Facts] | None:
 
 
 def checks(analysed: AnalysedDefinition) -> Iterator[Check]:
-    """All writes after which a badge is looked at."""
+    """All checks of a badge, one for each kind of write that causes one."""
     definition = analysed.definition
     of_user = Check.of_user(analysed)
     for event, facts in analysed.facts.items():

@@ -1,52 +1,69 @@
-            -- The user is locked first: the next statement then sees what everybody who had the lock before has committed.
-            own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock({lock}, own.bucket)
-                OR current_setting('transaction_isolation') <> 'read committed'
-                OR pg_catalog.pg_trigger_depth() > {deepest};
-            IF own.is_busy THEN
-                own.is_busy := {wait}(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
-                own.held := {held};
-{held_by_now}            END IF;
-            SELECT found.earned, found.has_checks, found.has_checks OR {follows}
-            INTO own.earned, own.has_checks, own.follows
-            FROM (
-                SELECT ARRAY[
-{conditions}
-                       ] AS earned,
-                       -- Its own checks are for those who run beside this transaction.
-                       (SELECT true FROM {pending} AS p
-                        WHERE p.bucket = own.bucket AND NOT own.is_busy
-                          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                        LIMIT 1) AS has_checks
-                FROM {rows}{shared}
-                OFFSET 0
-            ) AS found;
-            -- What is earned is awarded in any case; what is not, under a lock that another transaction has, is left to a
-            -- pending check, as that transaction may be about to commit what is missing.
-            IF own.follows THEN
-                IF true = ANY (own.earned) THEN
-                    IF current_setting('badges.patience', true) = 'spent' THEN
-                        PERFORM set_config('lock_timeout', '1ms', true);
-                    END IF;
-{forget_expired}                    INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
-                    SELECT own.the_user, badge.code, own.the_thing, {evidence}, {expires_at}
-                    FROM {rows}
-                    CROSS JOIN (VALUES {earned}) AS badge (code, earned)
-                    WHERE badge.earned AND {exists}
-                    ON CONFLICT DO NOTHING;
-                END IF;
-                IF {others_are_wanted} THEN
-                    PERFORM {record}(
-                        array_agg(own.the_user), array_agg(own.the_thing), array_agg(badge.code), array_agg({evidence}),
-                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'take back' ELSE 'check' END))
-                    FROM {rows}
-                    CROSS JOIN unnest({codes}, own.earned, {leave_checks}, {revocable})
-                        AS badge (code, earned, leaves_check, is_revocable)
-                    WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
-                       OR NOT badge.earned AND badge.leaves_check
-                       OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
-                END IF;
-                -- Whoever has the lock settles a few of the checks that were left because of it.
-                IF own.has_checks THEN
-                    PERFORM {settle}(ARRAY[own.bucket], 10);
-                END IF;
-            END IF;
+-- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
+-- what earlier holders of the lock have committed.
+own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock({lock}, own.bucket)
+    OR current_setting('transaction_isolation') <> 'read committed'
+    OR pg_catalog.pg_trigger_depth() > {deepest};
+IF own.is_busy THEN
+    own.is_busy := {wait}(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
+    own.held := {held};
+{held_by_now}
+END IF;
+SELECT found.earned, found.has_checks,
+       found.has_checks OR {follows}
+INTO own.earned, own.has_checks, own.follows
+FROM (
+    SELECT ARRAY[
+               {conditions}
+           ] AS earned,
+           -- Not its own: those are for concurrent transactions, after its end.
+           (SELECT true FROM {pending} AS p
+            WHERE p.bucket = own.bucket AND NOT own.is_busy
+              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+            LIMIT 1) AS has_checks
+    FROM {rows}
+    {shared}
+    OFFSET 0
+) AS found;
+-- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
+-- another transaction has the lock, as that transaction may be about to commit the missing rows.
+IF own.follows THEN
+    IF true = ANY (own.earned) THEN
+        IF current_setting('badges.patience', true) = 'spent' THEN
+            PERFORM set_config('lock_timeout', '1ms', true);
+        END IF;
+        {forget_expired}
+        INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
+        SELECT own.the_user, badge.code, own.the_thing,
+               {evidence},
+               {expires_at}
+        FROM {rows}
+        CROSS JOIN (
+            VALUES {earned}
+        ) AS badge (code, earned)
+        WHERE badge.earned
+          AND {exists}
+        ON CONFLICT DO NOTHING;
+    END IF;
+    IF {others_are_wanted} THEN
+        PERFORM {record}(
+            array_agg(own.the_user),
+            array_agg(own.the_thing),
+            array_agg(badge.code),
+            array_agg({evidence}),
+            array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
+        FROM {rows}
+        CROSS JOIN unnest(
+            {codes},
+            own.earned,
+            {leave_checks},
+            {revocable}
+        ) AS badge (code, earned, leaves_check, is_revocable)
+        WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
+           OR NOT badge.earned AND badge.leaves_check
+           OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+    END IF;
+    -- The holder of a lock settles a few of the checks that others left because of it.
+    IF own.has_checks THEN
+        PERFORM {settle}(ARRAY[own.bucket], 10);
+    END IF;
+END IF;

@@ -1,8 +1,11 @@
-        -- Other rows decide these.
-        SELECT {known_user}, {thing}, {bucket}, {held}
-        INTO own.the_user, own.the_thing, own.bucket, own.held
-        FROM {rows}
-        WHERE {is_own_table};
-        IF {one_is_wanted} THEN
-{one}
-        END IF;
+-- Other rows decide these badges.
+SELECT {known_user},
+       {thing},
+       {bucket},
+       {held}
+INTO own.the_user, own.the_thing, own.bucket, own.held
+FROM {rows}
+WHERE {is_own_table};
+IF {one_is_wanted} THEN
+    {one}
+END IF;

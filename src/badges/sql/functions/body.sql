@@ -1,6 +1,6 @@
 
--- Awards {codes} after {event} on {table}.
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+{summary}
+{origin}
 #variable_conflict use_column
 <<own>>
 DECLARE
@@ -21,18 +21,20 @@ DECLARE
     evidences jsonb[];
     verdicts text[];
 BEGIN
-    -- Attached to another table, this function would award badges for made-up rows, hence all the looks at its table.
+    -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
+    -- first checks which table fired it.
     BEGIN
-{awards}
+        {awards}
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        -- The write that is going on must succeed, whatever is wrong here; but a serialization failure must end it.
+        -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
+        -- end it: under SERIALIZABLE PostgreSQL relies on that.
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
             PERFORM set_config('badges.patience', 'spent', true);
         END IF;
         IF {is_own_table} THEN
-{one_by_one}
+            {one_by_one}
         END IF;
     END;
     RETURN NULL;

@@ -1,5 +1,8 @@
 
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+-- Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.
+-- Does the work of "award_badges --late" in one call. Concurrent writes wait for it no longer than for other badge
+-- work. A badge that another transaction blocks for more than 500 ms is left to the next call.
+{origin}
 #variable_conflict use_column
 DECLARE
     added integer;
@@ -10,7 +13,8 @@ BEGIN
     awarded := 0;
     taken_back := 0;
     failed := 0;
-{arms}    -- Locks on users are taken as late as can be, and are never waited for.
+    {arms}
+    -- Last, as it locks the buckets of users (it never waits for them).
     PERFORM {settle}(NULL, {most} + cardinality(losing_users));
     SELECT count(*) INTO taken_back
     FROM unnest(losing_users, losing_codes, losing_things) AS lost (user_id, code, thing)

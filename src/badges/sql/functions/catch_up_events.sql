@@ -1,12 +1,12 @@
--- Lets history and badges agree where the triggers that write the history were not there: before they were installed. That is
--- no news to anybody, so these events are quiet.
+-- Completes the history for badges awarded or revoked while the triggers that write it were not installed. These events
+-- are quiet: they are not delivered.
 WITH last AS (
     SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
     FROM {events} AS e
     ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
 ),
 held AS (
-    SELECT b.user_id, b.code, b.thing AS thing, b.awarded_at, b.evidence FROM {badges} AS b
+    SELECT b.user_id, b.code, b.thing, b.awarded_at, b.evidence FROM {badges} AS b
 )
 INSERT INTO {events} (user_id, code, thing, kind, at, cause, evidence, quiet)
 SELECT coalesce(held.user_id, last.user_id),

@@ -1,32 +1,34 @@
-        -- A write that makes the condition false at the same time has not seen these awards: it holds the lock of the user, so that
-        -- a check is left for after it; or it comes later, finds the lock taken and leaves one itself.
-        INSERT INTO {pending} (bucket, user_id, code, thing, evidence, noted_by)
-        SELECT fresh.bucket, fresh.user_id, {code}, fresh.thing, {evidence}::jsonb, ''
-        FROM (
-            SELECT {awarded_bucket} AS bucket, b.user_id, b.thing
-            FROM {badges} AS b
-            WHERE b.code COLLATE "C" = {code} AND b.awarded_at = statement_timestamp()
-            OFFSET 0
-        ) AS fresh
-        WHERE NOT pg_try_advisory_xact_lock({lock}, fresh.bucket);
-        -- A check that this transaction has noted would have to outlast it; nobody runs beside it who could need that.
-        WITH losing AS (
-            SELECT lost.user_id, lost.thing
-            FROM (
-{losing}
-            ) AS lost
-            WHERE NOT EXISTS (
-                SELECT FROM {pending} AS p
-                WHERE p.user_id = lost.user_id AND p.code = {code} AND p.thing = lost.thing AND p.evidence ->> 'asks' = {asks})
-            LIMIT {most}
-        ),
-        noted AS (
-            INSERT INTO {pending} (bucket, user_id, code, thing, evidence, noted_by)
-            SELECT {bucket}, losing.user_id, {code}, losing.thing, {evidence}::jsonb, ''
-            FROM losing
-            RETURNING user_id, code, thing
-        )
-        SELECT losing_users || array_agg(noted.user_id), losing_codes || array_agg(noted.code::text),
-               losing_things || array_agg(noted.thing)
-        INTO losing_users, losing_codes, losing_things
-        FROM noted;
+-- A concurrent write that makes the condition false does not see these awards. Either it holds the lock of the
+-- user's bucket, and a pending check is left for after it; or it fails to get this lock and leaves one itself.
+INSERT INTO {pending} (bucket, user_id, code, thing, evidence, noted_by)
+SELECT fresh.bucket, fresh.user_id, {code}, fresh.thing, {evidence}::jsonb, ''
+FROM (
+    SELECT {awarded_bucket} AS bucket, b.user_id, b.thing
+    FROM {badges} AS b
+    WHERE b.code COLLATE "C" = {code} AND b.awarded_at = statement_timestamp()
+    OFFSET 0
+) AS fresh
+WHERE NOT pg_try_advisory_xact_lock({lock}, fresh.bucket);
+-- With an empty noted_by this transaction settles these checks itself: no concurrent transaction needs them.
+WITH losing AS (
+    SELECT lost.user_id, lost.thing
+    FROM (
+        {losing}
+    ) AS lost
+    WHERE NOT EXISTS (
+        SELECT FROM {pending} AS p
+        WHERE p.user_id = lost.user_id AND p.code = {code} AND p.thing = lost.thing
+          AND p.evidence ->> 'asks' = {asks})
+    LIMIT {most}
+),
+noted AS (
+    INSERT INTO {pending} (bucket, user_id, code, thing, evidence, noted_by)
+    SELECT {bucket}, losing.user_id, {code}, losing.thing,
+           {evidence}::jsonb, ''
+    FROM losing
+    RETURNING user_id, code, thing
+)
+SELECT losing_users || array_agg(noted.user_id), losing_codes || array_agg(noted.code::text),
+       losing_things || array_agg(noted.thing)
+INTO losing_users, losing_codes, losing_things
+FROM noted;

@@ -1,8 +1,11 @@
-        IF among_others AND NOT earned THEN
-            SELECT true, {evidence}
-            INTO earned, evidence
-            FROM (SELECT {columns} FROM {table} AS {row} WHERE {user} = badges_check.checked_user{of_thing}) AS {row}
-            WHERE {condition}
-            LIMIT 1;
-            earned := coalesce(earned, false);
-        END IF;
+IF among_others AND NOT earned THEN
+    SELECT true,
+           {evidence}
+    INTO earned, evidence
+    FROM (SELECT {columns}
+          FROM {table} AS {row}
+          WHERE {where}) AS {row}
+    WHERE {condition}
+    LIMIT 1;
+    earned := coalesce(earned, false);
+END IF;

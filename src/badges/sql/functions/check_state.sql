@@ -1,5 +1,5 @@
-    -- {name}
-    IF badges_check.badge_code = {code} AND {is_thing} THEN
-        earned := coalesce({condition}, false);
-        RETURN;
-    END IF;
+-- {name}, for the user as a whole
+IF {applies} THEN
+    earned := coalesce({condition}, false);
+    RETURN;
+END IF;

@@ -1,4 +1,3 @@
--- The function behind one trigger: every badge that is checked after one kind of write to one table.
 CREATE OR REPLACE FUNCTION {function}()
 RETURNS trigger
 LANGUAGE plpgsql

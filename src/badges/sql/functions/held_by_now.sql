@@ -1,3 +1,3 @@
-            ELSE
-                -- It may have been awarded or taken back since it was looked up, as the lock was another's then.
-                own.held := {held};
+ELSE
+    -- Read again under the lock, as another transaction may have changed it while holding the lock.
+    own.held := {held};

@@ -1,4 +1,4 @@
--- Who holds one badge, not by hand, and for whom its condition is not true now.
+-- Holders of the badge, other than by a manual award, whose condition is not true now.
 SELECT b.user_id, b.thing
 FROM {badges} AS b
 WHERE b.code = {code}

@@ -1,6 +1,8 @@
--- How far these users have come on the way to each badge that has a goal: the number that its progress gives now, NULL if there
--- is none or it fails.
-CREATE OR REPLACE FUNCTION {function}(users {key}[], OUT user_id {key}, OUT code text, OUT value numeric)
+CREATE OR REPLACE FUNCTION {function}(
+    users {key}[],
+    OUT user_id {key},
+    OUT code text,
+    OUT value numeric)
 RETURNS SETOF record
 LANGUAGE plpgsql
 SECURITY DEFINER

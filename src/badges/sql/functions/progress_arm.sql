@@ -1,15 +1,16 @@
-    -- {name}
-    BEGIN
-        RETURN QUERY
-        SELECT reached.user_id, badge.code, reached.value
-        FROM (
-            SELECT asked.user_id, {value}::numeric AS value
-            FROM unnest(badges_progress.users) AS asked (user_id)
-        ) AS reached
-        CROSS JOIN unnest({codes}) AS badge (code);
-    EXCEPTION WHEN OTHERS THEN
-        RETURN QUERY
-        SELECT asked.user_id, badge.code, NULL::numeric
+-- {name}
+BEGIN
+    RETURN QUERY
+    SELECT reached.user_id, badge.code, reached.value
+    FROM (
+        SELECT asked.user_id,
+               {value}::numeric AS value
         FROM unnest(badges_progress.users) AS asked (user_id)
-        CROSS JOIN unnest({codes}) AS badge (code);
-    END;
+    ) AS reached
+    CROSS JOIN unnest({codes}) AS badge (code);
+EXCEPTION WHEN OTHERS THEN
+    RETURN QUERY
+    SELECT asked.user_id, badge.code, NULL::numeric
+    FROM unnest(badges_progress.users) AS asked (user_id)
+    CROSS JOIN unnest({codes}) AS badge (code);
+END;

@@ -1,6 +1,8 @@
 
--- Written by create_badge_triggers (django-pg-badges) from the badge file; what is changed here is lost at its next run.
+-- Returns the current progress of these users towards each badge that has a goal.
+-- NULL where the progress has no value or fails.
+{origin}
 #variable_conflict use_column
 BEGIN
-{arms}
+    {arms}
 END

@@ -1,15 +1,17 @@
--- The users whose rows meet the condition of one badge now, each once (once for each thing), with one such row as evidence.
-SELECT DISTINCT ON ({user}, {thing})
-       {user} AS user_id, {code} AS code, {thing} AS thing, {evidence} AS evidence, {expires_at} AS expires_at
+-- The users for whom one of their rows meets the badge's condition now, once each (once per subject),
+-- with such a row as evidence.
+SELECT DISTINCT ON ({each_award})
+       {user} AS user_id,
+       {code} AS code,
+       {thing} AS thing,
+       {evidence} AS evidence,
+       {expires_at} AS expires_at
 FROM (
-    -- OFFSET 0 keeps PostgreSQL from asking the condition before it knows who is to be asked about.
+    -- OFFSET 0: the condition is evaluated only for rows that pass these filters.
     SELECT new.*
     FROM {rows}
-    WHERE {lacks}
-      AND {thing} IS NOT NULL
-      AND EXISTS (SELECT FROM {users} AS u WHERE u.{user_key} = {user}{one_by_one})
+    WHERE {filters}
     OFFSET 0
 ) AS new
-WHERE (SELECT {condition}
-  )
-ORDER BY {user}, {thing}
+WHERE {condition}
+ORDER BY {each_award}

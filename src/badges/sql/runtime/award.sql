@@ -1,29 +1,43 @@
--- Awards a badge by hand, for a thing if there is one of it for each; tells whether the user lacked it. Who does it, and why,
--- goes into the history. What was awarded by hand is never taken back by the rule.
-CREATE OR REPLACE FUNCTION {function}(awarded_user {key}, awarded_code text, evidence jsonb DEFAULT NULL::jsonb, actor text DEFAULT ''::text, reason text DEFAULT ''::text, awarded_thing text DEFAULT ''::text)
+CREATE OR REPLACE FUNCTION {function}(
+    awarded_user {key},
+    awarded_code text,
+    evidence jsonb DEFAULT NULL::jsonb,
+    actor text DEFAULT ''::text,
+    reason text DEFAULT ''::text,
+    awarded_thing text DEFAULT ''::text)
 RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $badges$
+-- Awards a badge manually and returns whether the user lacked it.
+-- The actor and the reason are recorded in the history. A manual award is never revoked by the badge's condition. The
+-- subject of a badge with "per" is awarded_thing.
+{origin}
 DECLARE
-    -- Put back at the end, as this may run within what somebody else has told the cause of.
-    told CONSTANT text[] := ARRAY[
-        current_setting('badges.cause', true), current_setting('badges.actor', true), current_setting('badges.reason', true)];
+    -- Restored at the end, as the caller may have set a cause of its own.
+    previous CONSTANT text[] := ARRAY[
+        current_setting('badges.cause', true),
+        current_setting('badges.actor', true),
+        current_setting('badges.reason', true)];
     has_changed boolean;
 BEGIN
     PERFORM pg_advisory_xact_lock({lock}, {bucket});
     PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
             set_config('badges.reason', coalesce(reason, ''), true);
     DELETE FROM {badges} AS b
-    WHERE b.user_id = awarded_user AND b.code COLLATE "C" = awarded_code AND b.thing = awarded_thing AND b.expires_at <= statement_timestamp();
+    WHERE b.user_id = awarded_user AND b.code COLLATE "C" = awarded_code AND b.thing = awarded_thing
+      AND b.expires_at <= statement_timestamp();
     INSERT INTO {badges} (user_id, code, thing, evidence, by_hand, expires_at)
-    VALUES (awarded_user, awarded_code, awarded_thing, evidence, true,
-            (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM {definitions} AS d WHERE d.code = awarded_code))
+    VALUES (
+        awarded_user, awarded_code, awarded_thing, evidence, true,
+        (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
+         FROM {definitions} AS d WHERE d.code = awarded_code))
     ON CONFLICT DO NOTHING;
     has_changed := FOUND;
-    PERFORM set_config('badges.cause', coalesce(told[1], ''), true), set_config('badges.actor', coalesce(told[2], ''), true),
-            set_config('badges.reason', coalesce(told[3], ''), true);
+    PERFORM set_config('badges.cause', coalesce(previous[1], ''), true),
+            set_config('badges.actor', coalesce(previous[2], ''), true),
+            set_config('badges.reason', coalesce(previous[3], ''), true);
     RETURN has_changed;
 END
 $badges$

@@ -1,10 +1,12 @@
--- Behind the trigger that keeps events as they were written. Loading a dump a second time changes nothing, and may.
 CREATE OR REPLACE FUNCTION {function}()
 RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $badges$
+-- Trigger function: rejects changes of recorded events, as the history is append-only.
+-- An update that changes nothing passes: loading the same dump twice is allowed.
+{origin}
 BEGIN
     IF OLD IS DISTINCT FROM NEW THEN
         RAISE restrict_violation USING

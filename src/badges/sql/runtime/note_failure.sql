@@ -1,17 +1,23 @@
--- Counts a failure in any row for it that nobody else is changing, or else in a row of its own: writers never queue here,
--- and there are no more rows than there were writers at once.
-CREATE OR REPLACE FUNCTION {function}(failed_code text, failed_sqlstate text, failed_message text, times integer DEFAULT 1)
+CREATE OR REPLACE FUNCTION {function}(
+    failed_code text,
+    failed_sqlstate text,
+    failed_message text,
+    times integer DEFAULT 1)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '0'
 AS $badges$
+-- Records that the condition of a badge has failed.
+-- It counts in any row of that failure which no other transaction has locked, or else inserts a row: writers never wait
+-- for each other here, and there are at most as many rows as there were concurrent writers.
+{origin}
 DECLARE
     noted jsonb := coalesce(nullif(current_setting('badges.noted', true), ''), '{{}}');
     kind text := failed_sqlstate || failed_code;
 BEGIN
-    -- A transaction notes the same failure a hundred times at most: each time it gets slower, and no wiser.
+    -- A transaction records the same failure at most 100 times: each update of the row makes the next one slower.
     IF (noted ->> kind)::integer >= 100 THEN
         RETURN;
     END IF;
@@ -29,7 +35,7 @@ BEGIN
             RETURN;
         END IF;
     EXCEPTION WHEN serialization_failure OR numeric_value_out_of_range THEN
-        NULL;  -- somebody has counted since our snapshot, or the row is full
+        NULL;  -- another transaction has updated the row since the snapshot, or its counter is full
     END;
     INSERT INTO {failures} (code, sqlstate, message, occurrences)
     VALUES (failed_code, failed_sqlstate, failed_message, times);

@@ -1,13 +1,24 @@
--- Looks at badges one by one for each changed row, after they could not be looked at together: the one whose condition
--- fails is noted and skipped, the others are awarded as ever.
-CREATE OR REPLACE FUNCTION {function}(asks text, occasion jsonb, users {key}[], things text[], news jsonb[], olds jsonb[], codes text[], cross_row boolean[], revocable boolean[], reads jsonb[])
+CREATE OR REPLACE FUNCTION {function}(
+    asks text,
+    occasion jsonb,
+    users {key}[],
+    things text[],
+    news jsonb[],
+    olds jsonb[],
+    codes text[],
+    cross_row boolean[],
+    revocable boolean[],
+    reads jsonb[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 AS $badges$
+-- Checks badges one by one for each changed row, after checking them together has failed.
+-- A badge whose condition fails is recorded and skipped; the others are awarded as usual.
+{origin}
 DECLARE
-    looked record;
+    item record;
     found record;
     stuck text[] := '{{}}';
     failures text[];
@@ -17,9 +28,9 @@ DECLARE
     messages text[];
     times integer[];
 BEGIN
-    FOR looked IN
-        SELECT changed.user_id, changed.thing, changed.new, changed.old, badge.code, badge.is_cross_row, badge.is_revocable,
-               held.is_held,
+    FOR item IN
+        SELECT changed.user_id, changed.thing, changed.new, changed.old,
+               badge.code, badge.is_cross_row, badge.is_revocable, held.is_held,
                coalesce(
                    occasion,
                    jsonb_build_object(
@@ -39,39 +50,40 @@ BEGIN
         WHERE changed.user_id IS NOT NULL AND changed.thing IS NOT NULL AND (badge.is_revocable OR NOT held.is_held)
     LOOP
         BEGIN
-            IF looked.code = ANY (stuck) THEN
+            IF item.code = ANY (stuck) THEN
                 RAISE lock_not_available;
             END IF;
             SELECT * INTO found
-            FROM {check}(looked.code, asks, looked.user_id, looked.thing, looked.new, looked.old, false);
-            IF found.earned AND NOT looked.is_held THEN
+            FROM {check}(item.code, asks, item.user_id, item.thing, item.new, item.old, false);
+            IF found.earned AND NOT item.is_held THEN
                 PERFORM {record}(
-                    ARRAY[looked.user_id], ARRAY[looked.thing], ARRAY[looked.code],
-                    ARRAY[coalesce(found.evidence, looked.evidence)], ARRAY['award']);
+                    ARRAY[item.user_id], ARRAY[item.thing], ARRAY[item.code],
+                    ARRAY[coalesce(found.evidence, item.evidence)], ARRAY['award']);
             END IF;
-            -- The locks were lost with the failed statement, so what may be otherwise for others is left to a pending check.
-            IF looked.is_revocable OR looked.is_cross_row AND NOT found.earned THEN
+            -- The locks were released with the failed statement, so a concurrent transaction may be about to change
+            -- this result: a pending check is left.
+            IF item.is_revocable OR item.is_cross_row AND NOT found.earned THEN
                 PERFORM {record}(
-                    ARRAY[looked.user_id], ARRAY[looked.thing], ARRAY[looked.code],
-                    ARRAY[coalesce(found.evidence, looked.evidence)], ARRAY['check']);
+                    ARRAY[item.user_id], ARRAY[item.thing], ARRAY[item.code],
+                    ARRAY[coalesce(found.evidence, item.evidence)], ARRAY['check']);
             END IF;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             ELSIF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                -- Not the condition's fault: a deadlock, a lock, a lack of memory. It is looked at again later. What waits
-                -- for a lock in vain, as for a table that is being altered, does so once and not for each row.
+                -- Not an error of the condition: a deadlock, a lock timeout, a lack of memory. A pending check is left.
+                -- After one lock timeout (a table that is being altered, say) the badge's other rows are not tried.
                 IF SQLSTATE = '55P03' THEN
-                    stuck := stuck || looked.code;
+                    stuck := stuck || item.code;
                 END IF;
                 PERFORM {record}(
-                    ARRAY[looked.user_id], ARRAY[looked.thing], ARRAY[looked.code], ARRAY[looked.evidence], ARRAY['check']);
+                    ARRAY[item.user_id], ARRAY[item.thing], ARRAY[item.code], ARRAY[item.evidence], ARRAY['check']);
             ELSE
-                -- Written down once for all rows, as each change of a row in one transaction makes the next one slower.
-                place := array_position(failures, SQLSTATE || looked.code);
+                -- Recorded once for all rows, as each update of a row in one transaction makes the next one slower.
+                place := array_position(failures, SQLSTATE || item.code);
                 IF place IS NULL THEN
-                    failures := failures || (SQLSTATE || looked.code);
-                    failed_codes := failed_codes || looked.code;
+                    failures := failures || (SQLSTATE || item.code);
+                    failed_codes := failed_codes || item.code;
                     sqlstates := sqlstates || SQLSTATE;
                     messages := messages || SQLERRM;
                     times := times || 1;
@@ -83,12 +95,14 @@ BEGIN
     END LOOP;
     FOR place IN 1 .. coalesce(cardinality(failures), 0) LOOP
         BEGIN
-            PERFORM {note_failure}(failed_codes[place], sqlstates[place], messages[place], times[place]);
+            PERFORM {note_failure}(
+                failed_codes[place], sqlstates[place], messages[place], times[place]);
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             END IF;
-            RAISE WARNING 'badge % failed: %; and that could not be recorded: %', failed_codes[place], messages[place], SQLERRM;
+            RAISE WARNING 'badge % failed: %; and that could not be recorded: %',
+                failed_codes[place], messages[place], SQLERRM;
         END;
     END LOOP;
 END

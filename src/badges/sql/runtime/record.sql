@@ -1,7 +1,9 @@
--- Writes down what a trigger found: awards what is earned, takes back what is so no longer, and leaves a pending check for what
--- is to be looked at again and for what could not be done in time. Never fails, and waits for no other transaction longer than
--- the setting says.
-CREATE OR REPLACE FUNCTION {function}(users {key}[], things text[], codes text[], evidences jsonb[], verdicts text[])
+CREATE OR REPLACE FUNCTION {function}(
+    users {key}[],
+    things text[],
+    codes text[],
+    evidences jsonb[],
+    verdicts text[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -9,8 +11,12 @@ SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET lock_timeout = {timeout}
 AS $badges$
+-- Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.
+-- A verdict is 'award', 'revoke' or 'check'. What cannot be done in time becomes a pending check. Never fails, and
+-- waits for each lock of another transaction no longer than BADGES_WAIT.
+{origin}
 DECLARE
-    told CONSTANT text := current_setting('badges.cause', true);
+    previous_cause CONSTANT text := current_setting('badges.cause', true);
     left_over integer[];
 BEGIN
     IF current_setting('badges.patience', true) = 'spent' THEN
@@ -18,7 +24,10 @@ BEGIN
     END IF;
     IF 'award' = ANY (verdicts) THEN
         BEGIN
-            IF EXISTS (SELECT FROM {definitions} AS d WHERE d.code = ANY (codes) AND d.expires_after <> '') THEN
+            IF EXISTS (
+                SELECT FROM {definitions} AS d
+                WHERE d.code = ANY (codes) AND d.expires_after <> ''
+            ) THEN
                 DELETE FROM {badges} AS b
                 USING unnest(users, things, codes, verdicts) AS found (user_id, thing, code, verdict)
                 WHERE found.verdict = 'award'
@@ -26,7 +35,8 @@ BEGIN
                   AND b.expires_at <= statement_timestamp();
             END IF;
             INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
-            SELECT found.user_id, found.code, found.thing, found.evidence, {expires_at}
+            SELECT found.user_id, found.code, found.thing, found.evidence,
+                   {expires_at}
             FROM unnest(users, things, codes, evidences, verdicts) AS found (user_id, thing, code, evidence, verdict)
             WHERE found.verdict = 'award'
               AND (SELECT u.{user_key} FROM {users} AS u WHERE u.{user_key} = found.user_id) IS NOT NULL
@@ -40,26 +50,28 @@ BEGIN
             left_over := {record_parts}(users, things, codes, evidences, verdicts);
         END;
     END IF;
-    IF 'take back' = ANY (verdicts) THEN
+    IF 'revoke' = ANY (verdicts) THEN
         BEGIN
-            PERFORM set_config('badges.cause', (evidences[1] ->> 'operation') || ' on ' || (evidences[1] ->> 'table'), true);
+            PERFORM set_config(
+                'badges.cause', (evidences[1] ->> 'operation') || ' on ' || (evidences[1] ->> 'table'), true);
             DELETE FROM {badges} AS b
             USING unnest(users, things, codes, verdicts) AS found (user_id, thing, code, verdict)
-            WHERE found.verdict = 'take back'
+            WHERE found.verdict = 'revoke'
               AND b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
               AND NOT b.by_hand;
-            PERFORM set_config('badges.cause', coalesce(told, ''), true);
+            PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             ELSIF SQLSTATE = '55P03' THEN
                 PERFORM set_config('badges.patience', 'spent', true);
             END IF;
-            left_over := left_over || array_positions(verdicts, 'take back');
+            left_over := left_over || array_positions(verdicts, 'revoke');
         END;
     END IF;
     IF 'check' = ANY (verdicts) OR left_over IS NOT NULL THEN
-        -- Two writers that make the table longer wait for each other a moment, which is no reason to give up.
+        -- No limit here: two writers that extend the table wait for each other a moment, and without a pending check a
+        -- badge could be lost.
         PERFORM set_config('lock_timeout', '0', true);
         INSERT INTO {pending} (bucket, user_id, code, thing, evidence)
         SELECT {bucket}, found.user_id, found.code, found.thing, found.evidence

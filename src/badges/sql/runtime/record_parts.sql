@@ -1,12 +1,18 @@
--- Awards what could not be awarded as a whole: bucket by bucket, then row by row. Gives back the places of what is still
--- missing because another transaction, not yet ended, keeps it.
-CREATE OR REPLACE FUNCTION {function}(users {key}[], things text[], codes text[], evidences jsonb[], verdicts text[])
+CREATE OR REPLACE FUNCTION {function}(
+    users {key}[],
+    things text[],
+    codes text[],
+    evidences jsonb[],
+    verdicts text[])
 RETURNS integer[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '1ms'
 AS $badges$
+-- Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.
+-- Returns the positions of the awards that are still missing because another open transaction blocks them.
+{origin}
 DECLARE
     part integer[];
     place integer;
@@ -19,7 +25,7 @@ BEGIN
         WHERE found.verdict = 'award'
         GROUP BY {bucket}
     LOOP
-        -- The milliseconds add up, so the rest is left as well after ten of them.
+        -- After ten buckets without success the rest is left as well: the milliseconds add up.
         IF vain = 10 THEN
             missing := missing || part;
             CONTINUE;
@@ -27,10 +33,11 @@ BEGIN
         BEGIN
             DELETE FROM {badges} AS b
             USING unnest(part) AS each (place)
-            WHERE b.user_id = users[each.place] AND b.code COLLATE "C" = codes[each.place] AND b.thing = things[each.place]
-              AND b.expires_at <= statement_timestamp();
+            WHERE b.user_id = users[each.place] AND b.code COLLATE "C" = codes[each.place]
+              AND b.thing = things[each.place] AND b.expires_at <= statement_timestamp();
             INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
-            SELECT found.user_id, found.code, found.thing, found.evidence, {expires_at}
+            SELECT found.user_id, found.code, found.thing, found.evidence,
+                   {expires_at}
             FROM unnest(part) AS each (place)
             CROSS JOIN LATERAL (
                 SELECT users[each.place], codes[each.place], things[each.place], evidences[each.place]
@@ -51,7 +58,8 @@ BEGIN
                         WHERE b.user_id = users[place] AND b.code COLLATE "C" = codes[place] AND b.thing = things[place]
                           AND b.expires_at <= statement_timestamp();
                         INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
-                        SELECT found.user_id, found.code, found.thing, found.evidence, {expires_at}
+                        SELECT found.user_id, found.code, found.thing, found.evidence,
+                               {expires_at}
                         FROM (VALUES (users[place], codes[place], things[place], evidences[place]))
                             AS found (user_id, code, thing, evidence)
                         ON CONFLICT DO NOTHING;

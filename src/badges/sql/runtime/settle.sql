@@ -1,6 +1,8 @@
--- Settles pending checks, of these buckets or of all: looks again under the lock, in a snapshot that was taken after it.
--- A check goes only after that; it stays while another transaction, not yet ended, keeps the badge or the lock.
-CREATE OR REPLACE FUNCTION {function}(only_buckets integer[], most integer, OUT settled integer, OUT kept integer)
+CREATE OR REPLACE FUNCTION {function}(
+    only_buckets integer[],
+    most integer,
+    OUT settled integer,
+    OUT kept integer)
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -8,8 +10,12 @@ SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET lock_timeout = {timeout}
 AS $badges$
+-- Settles pending checks: locks the user's bucket, evaluates the condition in a newer snapshot, awards or revokes.
+-- Settles at most this many, those of the given buckets or (NULL) of all. A check stays while another open transaction
+-- holds the lock or blocks the award. Does nothing above READ COMMITTED.
+{origin}
 DECLARE
-    told CONSTANT text := current_setting('badges.cause', true);
+    previous_cause CONSTANT text := current_setting('badges.cause', true);
     pending record;
     found record;
     is_held boolean;
@@ -28,12 +34,12 @@ BEGIN
     PERFORM set_config('badges.cause', 'settled', true);
     FOR pending IN
         SELECT p.id, p.user_id, p.code, p.thing, p.evidence,
-               -- What is paused, or has left the badge file, stays as it is.
-               coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL FROM {definitions} AS d
-                         WHERE d.code = p.code), false) AS is_revocable
+               -- The badges of a paused or retired definition are never revoked.
+               coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL
+                         FROM {definitions} AS d WHERE d.code = p.code), false) AS is_revocable
         FROM {pending} AS p
         WHERE p.bucket = ANY (only_buckets)
-          -- What this transaction left for those that run beside it must outlast it.
+          -- A transaction never settles its own checks: they are for concurrent transactions, after its end.
           AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
         ORDER BY p.failed_at NULLS FIRST, p.noted_at
         LIMIT most
@@ -58,15 +64,15 @@ BEGIN
                 IF found.earned AND NOT is_held THEN
                     INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
                     SELECT u.{user_key}, pending.code, pending.thing, coalesce(found.evidence, pending.evidence),
-                           (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval FROM {definitions} AS d
-                            WHERE d.code = pending.code)
+                           (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
+                            FROM {definitions} AS d WHERE d.code = pending.code)
                     FROM {users} AS u
                     WHERE u.{user_key} = pending.user_id
                     ON CONFLICT DO NOTHING;
                 ELSIF NOT found.earned AND pending.is_revocable THEN
                     DELETE FROM {badges} AS b
-                    WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing
-                      AND NOT b.by_hand;
+                    WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code
+                      AND b.thing = pending.thing AND NOT b.by_hand;
                 END IF;
             END IF;
             DELETE FROM {pending} AS p WHERE p.id = pending.id;
@@ -77,7 +83,7 @@ BEGIN
                 -- The transaction waits in vain once, not for each of its checks.
                 PERFORM set_config('badges.patience', 'spent', true), set_config('lock_timeout', '1ms', true);
             WHEN undefined_column THEN
-                -- The condition has changed since, or its table: what was kept will never do.
+                -- The condition or its table has changed since: the stored values can never be evaluated again.
                 DELETE FROM {pending} AS p WHERE p.id = pending.id;
                 PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);
                 settled := settled + 1;
@@ -87,6 +93,6 @@ BEGIN
                 PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);
         END;
     END LOOP;
-    PERFORM set_config('badges.cause', coalesce(told, ''), true);
+    PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
 END
 $badges$

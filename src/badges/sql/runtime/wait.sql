@@ -1,4 +1,3 @@
--- Waits a moment for the buckets that others hold; gives back those that it did not get.
 CREATE OR REPLACE FUNCTION {function}(buckets integer[], busy integer[])
 RETURNS integer[]
 LANGUAGE plpgsql
@@ -6,12 +5,16 @@ SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = {timeout}
 AS $badges$
+-- Waits up to BADGES_WAIT for the locks of buckets that other transactions hold. Returns the buckets that count as not
+-- locked; NULL if there are none.
+{origin}
 DECLARE
     deadline CONSTANT timestamptz := clock_timestamp() + {timeout};
     bucket integer;
 BEGIN
-    -- A snapshot that was taken before the lock does not show what others have committed meanwhile. And where badges decide
-    -- about badges, one that comes because it has gone would go because it has come: so deep down nothing is taken back.
+    -- Above READ COMMITTED the snapshot is older than the lock: what was committed in between is not seen. And where
+    -- the condition of one badge reads other badges, awards could oscillate (A is revoked because B was awarded, and
+    -- the reverse). In both cases every bucket counts as not locked: nothing is revoked, and pending checks are left.
     IF current_setting('transaction_isolation') <> 'read committed' OR pg_trigger_depth() > {deepest} THEN
         RETURN buckets;
     END IF;
@@ -30,8 +33,9 @@ BEGIN
         IF busy IS NULL THEN
             RETURN NULL;
         END IF;
-        -- For the rest only what is left of the time; no time at all would mean for ever.
-        PERFORM set_config('lock_timeout', greatest(1, ceil(1000 * extract(epoch FROM deadline - clock_timestamp()))) || 'ms', true);
+        -- The remaining buckets share the time that is left. At least 1 ms, as 0 would mean no limit.
+        PERFORM set_config(
+            'lock_timeout', greatest(1, ceil(1000 * extract(epoch FROM deadline - clock_timestamp()))) || 'ms', true);
     END LOOP;
     RETURN busy;
 END

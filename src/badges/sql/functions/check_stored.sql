@@ -1,0 +1,4 @@
+IF NOT ({is_stored}) THEN
+    RAISE undefined_column USING
+        MESSAGE = {message};
+END IF;

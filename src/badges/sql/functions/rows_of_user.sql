@@ -1,0 +1,3 @@
+({select}
+ FROM {table} AS badges_row
+ WHERE {where}) AS {row}
