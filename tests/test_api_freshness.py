@@ -1,4 +1,4 @@
-"""A client that asks again gets 304 as long as what it has is still so, at the cost of a query or two."""
+"""Cache validation: a client that asks again gets 304 as long as nothing has changed, for a query or two."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def bob(ada):
 
 @pytest.fixture
 def psql(ada):
-    """A session of somebody else, who knows nothing of Django."""
+    """Another session, without Django."""
     options = connection.settings_dict
     server = {key.lower(): options[key] for key in ("HOST", "PORT", "USER", "PASSWORD") if options[key]}
     with psycopg.connect(make_conninfo(**server, dbname=options["NAME"])) as session:
@@ -126,7 +126,7 @@ def test_rollback(callers, psql):
 
 
 def test_others(bob, callers):
-    """Another's award changes what shows others, and not one's own badges."""
+    """An award to another user changes the lists that show others, and not the caller's own badges."""
     asking = callers()
     Sketch.objects.create(user=bob, title="x")
     assert asking.anew() == {"", "badge/first/", "holders/first/", "recent/"}
@@ -159,7 +159,7 @@ def test_definitions(callers, committed):
 
 
 def test_who_asks_in_which_language(ada, bob, caller, callers, settings):
-    """An ETag is good for one caller, language, address and format; caches are told what makes a difference."""
+    """An ETag is good for one caller, language, address and format; `Vary` names the headers that matter."""
     settings.MIDDLEWARE = ["django.middleware.locale.LocaleMiddleware"]
     settings.BADGES_API_OTHERS = "everyone"
     mine = callers()
@@ -260,7 +260,7 @@ def test_cost(callers):
 
 
 def test_holders_are_counted_once(ada, bob):
-    """Callers share the count of the holders until a badge comes or goes."""
+    """Callers share the count of the holders until a badge is awarded or revoked."""
 
     def counted(user):
         with CaptureQueriesContext(connection) as queries:

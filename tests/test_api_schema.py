@@ -27,7 +27,7 @@ EXAMPLES = 25
 def site(committed, settings, caplog):
     """A site where ada holds each badge that there is, a secret one too."""
     settings.ALLOWED_HOSTS = ["localhost", "testserver"]
-    caplog.set_level("CRITICAL", "django.request")  # each refusal is logged, and many are wanted
+    caplog.set_level("CRITICAL", "django.request")  # each rejection is logged, and many are wanted
     goal = entry("goal", progress="count(id) from dummy_sketch where user_id = NEW.user_id", goal=1)
     del goal["condition"]
     secret = entry("secret", condition="true", secret=True)
@@ -74,7 +74,7 @@ def statuses(operation, mode, headers, there):
 @pytest.mark.parametrize("caller", ["ada", "nobody"])
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["sound", "unsound"])
 def test_running_api(site, caller, mode):
-    """It answers what is sound, and refuses what is not, in the way that the document says."""
+    """It answers valid requests, and rejects invalid ones, as the document says."""
     schema = schemathesis.openapi.from_wsgi("/api/schema/?format=json", get_wsgi_application())
     schema.config.generation.update(allow_x00=False)  # no text in PostgreSQL has it
     headers = {"Authorization": f"Basic {base64.b64encode(b'ada:ada').decode()}"} if caller == "ada" else {}
@@ -90,7 +90,7 @@ def test_running_api(site, caller, mode):
 
 
 def test_text_that_postgresql_cannot_hold(site):
-    """A code, a key or a parameter with a null character is refused, and breaks nothing."""
+    """A code, a key or a parameter with a null character is rejected, and breaks nothing."""
     client = APIClient()
     client.force_authenticate(site)
     for path in ("badge/%00/", "holders/%00/", "users/%00/", "users/99999999999999999999/"):

@@ -59,7 +59,7 @@ def test_every_measurement_runs(names, result):
 
 
 def test_figures_are_sane(result):
-    """Times, ratios and memory are positive, quartiles enclose the median, and whoever is compared is there."""
+    """Times, ratios and memory are positive, quartiles enclose the median, and every baseline exists."""
     known = {(each["measurement"], each["case"], each["contestant"]) for each in result["figures"]}
     assert len(known) == len(result["figures"])
     for figure in result["figures"]:
@@ -75,7 +75,7 @@ def test_figures_are_sane(result):
 
 
 def test_contestants_do_the_same_work(result):
-    """Nothing is told while nothing is awarded, and each award is told once."""
+    """No notification without an award, and one for each award."""
     heard = {
         (each["case"], each["contestant"]): each["count"]
         for each in result["figures"]
@@ -108,19 +108,19 @@ def test_document(result, page):
 
 
 def test_only_some(tmp_path):
-    """What is asked for is measured, and nothing else; a name that nothing has is refused."""
+    """Only the selected measurements run; an unknown name is rejected."""
     file = tmp_path / "figures.json"
     run("--tiny", "--only", "scan", "--json", str(file))
     assert {each["measurement"] for each in json.loads(file.read_text("utf-8"))["figures"]} == {"scan"}
-    for option, complaint in (
+    for option, message in (
         ("--only", "no measurement is called nothing; see --list"),
         ("--contestant", "no contestant is called nothing; there are none; "),
     ):
-        refused = subprocess.run(
+        rejected = subprocess.run(
             [*SUITE, option, "nothing"], cwd=REPOSITORY, capture_output=True, text=True, check=False
         )
-        assert refused.returncode == 1
-        assert complaint in refused.stderr
+        assert rejected.returncode == 1
+        assert message in rejected.stderr
 
 
 def test_options():
@@ -130,7 +130,7 @@ def test_options():
 
 
 def test_against(tmp_path):
-    """The ratios of an earlier run are put beside those of this one, and nobody takes part who was not asked."""
+    """The ratios of an earlier run are shown beside those of this one, and only chosen contestants take part."""
     file = tmp_path / "figures.json"
     chosen = ("--tiny", "--only", "bulk awards", "--contestant", "badges")
     assert "by hand" not in run(*chosen, "--json", str(file))

@@ -60,7 +60,7 @@ def test_table_says_what_the_chart_shows():
 
 
 def test_chart_has_a_name():
-    """The chart is an image with a name and a description; each bar tells its number."""
+    """The chart is an image with a name and a description; each bar shows its number."""
     found = chart()
     image = found.find("svg")
     assert image.get("role") == "img"
@@ -87,7 +87,7 @@ def test_every_award_is_seen():
 
 
 def test_scale_of_the_chart():
-    """The lines of the chart tell the number at the end of the scale, and its half."""
+    """The lines of the chart show the number at the end of the scale, and its half."""
     assert [text.text for text in chart().iter("text")][:3] == ["2,000", "1,000", "0"]
 
 
@@ -102,7 +102,7 @@ def test_numbers_in_coordinates_are_not_localized():
 
 
 def test_strict_csp():
-    """There is no style, script or handler that a strict Content-Security-Policy would refuse."""
+    """There is no style, script or handler that a strict Content-Security-Policy would reject."""
     for element in chart().iter():
         assert element.tag not in {"style", "script"}
         assert not [name for name in element.attrib if name == "style" or name.startswith("on")]

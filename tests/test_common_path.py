@@ -1,4 +1,4 @@
-"""Sound badges are looked at together; one by one is for what has failed.
+"""Sound badges are checked together; one by one is for badges that have failed.
 
 Whatever goes wrong in a trigger function is caught, and the badges are then tried one by one: a mistake in the common
 path would only be slow. Here that way out is closed.
@@ -25,13 +25,13 @@ KINDS = {
     "for each thing, cross-row": {"condition": COUNT, "per": "id"},
     "ends": {"condition": COUNT, "expires_after": "1 day"},
     "ends, row-local": {"condition": "NEW.views >= 100", "expires_after": "1 day"},
-    "taken back": {"condition": COUNT, "revocable": True},
-    "taken back by a row": {"condition": "NEW.views >= 100", "revocable": True},
-    "taken back for each thing": {"condition": "NEW.views >= 100", "revocable": True, "per": "id"},
+    "revocable": {"condition": COUNT, "revocable": True},
+    "revocable, row-local": {"condition": "NEW.views >= 100", "revocable": True},
+    "revocable per subject": {"condition": "NEW.views >= 100", "revocable": True, "per": "id"},
     "goal": {"progress": COUNT.replace(" >= 2", ""), "goal": 2},
     "goal, row-local": {"progress": "NEW.views", "goal": 100},
-    "goal, taken back": {"progress": COUNT.replace(" >= 2", ""), "goal": 2, "revocable": True},
-    "goal, taken back by a row": {"progress": "NEW.views", "goal": 100, "revocable": True},
+    "goal, revocable": {"progress": COUNT.replace(" >= 2", ""), "goal": 2, "revocable": True},
+    "goal, revocable, row-local": {"progress": "NEW.views", "goal": 100, "revocable": True},
     "goal of each thing": {"progress": "NEW.views", "goal": 100, "revocable": True, "per": "id"},
 }
 TABLES = {

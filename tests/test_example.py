@@ -1,4 +1,4 @@
-"""The site of the demo does what it shows."""
+"""The site of the demo works as it shows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def codes(person):
 
 
 def test_one_click(site, post, client):
-    """One click makes one of the people of the demo, and nobody else."""
+    """One click logs in as a user of the demo, and as no other user."""
     assert "My shelf" in post("become", username="ada")
     assert "My shelf" not in post("leave")
     post("become", username="user000001")
@@ -56,7 +56,7 @@ def test_one_click(site, post, client):
 
 
 def test_draw_look_like(site, post):
-    """Drawing, looking and liking earn what badge.json says; a like that is taken back takes its badge along."""
+    """Drawing, viewing and liking earn the badges of badge.json; withdrawing a like revokes its badge."""
     post("become", username="ada")
     for _ in range(5):
         post("draw", title="Still life")
@@ -76,14 +76,14 @@ def test_draw_look_like(site, post):
 
 
 def test_plain_sql(site, post):
-    """Whoever is not logged in may write by SQL for anybody, who earns badges all the same."""
+    """An anonymous visitor may write by SQL for any user, who earns badges all the same."""
     page = post("draw-by-sql", artist=site["linus"].pk, count=25)
     assert "INSERT INTO dummy_sketch" in page
     assert {"collector", "prolific", "first-sketch"} <= codes(site["linus"])
 
 
 def test_nonsense(site, post):
-    """Numbers that are none do no harm."""
+    """Invalid numbers do no harm."""
     post("draw-by-sql", artist=site["linus"].pk, count="x" * 100)
     post("look", 10**9, count="-5")
     assert Sketch.objects.count() == 1

@@ -60,7 +60,7 @@ def found(id_):
 
 
 def connect():
-    """A session of somebody else in the test database."""
+    """Another session in the test database."""
     parameters = connection.get_connection_params()
     names = ("dbname", "user", "password", "host", "port")
     return psycopg.connect(**{name: parameters[name] for name in names if name in parameters})
@@ -84,7 +84,7 @@ def test_some_rows_fail(declare, held, failures, ada, bob, pairs, order):
     assert Sketch.objects.filter(title="New").count() == 4
     assert held(ada) == ["counted", "sound"]
     assert held(bob) == ["broken", "counted", "sound"]
-    # Row by row, Bob holds the badge already when his second row is looked at.
+    # Row by row, Bob holds the badge already when his second row is checked.
     assert failures() == [("broken", "22012", 2 if pairs else 3)]
 
 
@@ -298,7 +298,7 @@ def test_writers_do_not_wait_for_each_other(committed, failures, ada):
     assert failures() == [("broken", "22012", 3)]
     assert Failure.objects.count() == 2
     draw(ada)
-    assert Failure.objects.count() == 2, "later ones find a row that nobody is changing"
+    assert Failure.objects.count() == 2, "later ones find a row that no transaction is changing"
 
 
 def test_check_shows_failures(declare, execute, ada):
@@ -320,7 +320,7 @@ def test_check_shows_failures(declare, execute, ada):
 
 
 def test_plan_shows_failures(declare, ada):
-    """create_badge_triggers --plan and --json tell of failures; that alone is no reason for --check to fail."""
+    """create_badge_triggers --plan and --json report failures; that alone is no reason for --check to fail."""
     declare(BROKEN, SOUND)
     draw(ada)
     output = run("create_badge_triggers", "--plan")
@@ -343,7 +343,7 @@ def test_plan_shows_failures(declare, ada):
 
 
 def test_sound_run_clears_failures(declare, badge_file, held, failures, ada):
-    """award_badges tells of the failures; a run in which the condition holds awards what was missed and clears them."""
+    """award_badges reports the failures; a run in which the condition succeeds awards missed badges and clears them."""
     declare(BROKEN, SOUND)
     draw(ada)
     draw(ada, hit_views=0)
@@ -365,7 +365,7 @@ def test_sound_run_clears_failures(declare, badge_file, held, failures, ada):
 
 
 def test_failure_of_a_badge_that_left(declare, failures, ada):
-    """Failures of a badge that is no longer declared are shown to nobody, and go with the next award_badges."""
+    """Failures of a badge that is no longer declared are not shown, and the next award_badges deletes them."""
     declare(BROKEN, SOUND)
     draw(ada)
     declare(SOUND)
@@ -611,7 +611,7 @@ def test_migration(declare, execute, held, failures, ada, bob, name):
 
 
 def test_migration_that_a_badge_does_not_survive(declare, badge_file, execute, held, failures, ada, bob):
-    """RemoveField and RenameField of what a condition reads: the migration runs, writes go on, the commands name it."""
+    """RemoveField and RenameField of a column of a condition: the migration runs, writes proceed, commands name it."""
     declare(SOUND, entry("star", condition="hit_views > 5"))
     migrate = Migrations()
     migrate(operations.RenameField("Sketch", "hit_views", "views"))

@@ -30,7 +30,7 @@ codes = st.sampled_from(CODES)
 
 
 def fold() -> set[tuple[Any, ...]]:
-    """What is held by the events alone, told in Python: the last event of each user, code and thing decides."""
+    """The badges that are held by the events alone, in Python: the last event of each user, code and thing decides."""
     last = {}
     for user, code, thing, kind in BadgeEvent.objects.order_by("at").values_list("user_id", "code", "thing", "kind"):
         last[user, code, thing] = kind

@@ -1,4 +1,4 @@
-"""Live streams: the right events to the right user, at once, none lost and none twice, whoever commits when."""
+"""Live streams: the right events to the right user, at once, none lost and none twice, in any order of commits."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def bob():
 
 @pytest.fixture
 def site(committed, tmp_path):
-    """A server of the site whose badges are only given by hand; looks by itself so seldom that a wake is a NOTIFY."""
+    """A server of the site with manual awards only; it polls so rarely that a wake is a NOTIFY."""
     committed(*BADGES)
     with server(tmp_path, BADGES_NOTIFY=True, BADGES_POLL=3600) as running:
         yield running
 
 
 def session(**options):
-    """A session of somebody else."""
+    """Another session."""
     known = {name: connection.settings_dict[key] for name, key in PARAMETERS.items()}
     return psycopg.connect(make_conninfo("", **{key: value for key, value in known.items() if value}), **options)
 
@@ -90,7 +90,7 @@ def test_a_rolled_back_badge(site, ada):
 
 
 def test_revoked_and_quiet(site, execute, ada):
-    """A badge that goes is told as such; what is quiet is not."""
+    """A revoked badge is shown as such; quiet awards are not shown."""
     stream = site.stream(ada).is_ready()
     Badge.objects.award(ada, "b0")
     Badge.objects.revoke(ada, "b0")
@@ -142,7 +142,7 @@ def test_polls_without_notify(committed, settings, tmp_path, ada):
 
 
 def test_anonymous(site):
-    """Who has not logged in is refused, in both ways."""
+    """Anonymous requests are rejected, by stream and polling."""
     assert site.get("/badges/live/", None).status == 403
     assert site.get("/badges/live/recent/", None).status == 403
 
@@ -338,7 +338,7 @@ def test_one_session_for_many_streams(site, ada, bob):
 
 
 def test_the_session_is_lost(site, execute, ada):
-    """If the server ends the session, it is made anew, and the stream goes on without a gap."""
+    """If the server ends the session, it is opened again, and the stream continues without a gap."""
     stream = site.stream(ada).is_ready()
     execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'badges_live'")
     Badge.objects.award(ada, "b0")
@@ -348,7 +348,7 @@ def test_the_session_is_lost(site, execute, ada):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_server_stops(site, ada, number):
-    """Open streams end when the server is told to stop, and do not keep it from stopping."""
+    """Open streams end when the server is asked to stop, and do not keep it from stopping."""
     streams = [site.stream(ada).is_ready() for _ in range(3)]
     site.process.send_signal(number)
     assert [stream.next() for stream in streams] == [("end", None)] * 3

@@ -127,8 +127,8 @@ def run(given):
 
 
 def test_script():
-    """The script shows what is awarded, tells the page of all, goes on where the page before ended, and polls if the
-    stream is refused.
+    """The script shows awards, notifies the page of all events, continues where the last page ended, and polls if the
+    stream is rejected.
     """
     kept = {"data": {"name": "Kept"}, "until": 10**15}
     old = {"data": {"name": "Old"}, "until": 0}

@@ -98,7 +98,7 @@ def test_one_event_for_each_question(monkeypatch):
 
 @pytest.mark.parametrize("at_once", [1, 4, 200])
 def test_no_fault_is_lost_among_many(monkeypatch, at_once):
-    """Badges that fail in different ways are all told, in their order and with their places, and nothing else is."""
+    """Badges that fail in different ways are all reported, in their order and with their places, and no others."""
     monkeypatch.setattr(probes, "AT_ONCE", at_once)
     bad = {
         3: ("count( >= 3 from dummy_sketch", "syntax error"),
@@ -126,11 +126,11 @@ def test_what_is_locked_does_not_grow(monkeypatch):
     held = []
 
     def make(connection, views, make=probes.make):
-        refused = make(connection, views)
+        rejected = make(connection, views)
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()")
             held.append(cursor.fetchone()[0])
-        return refused
+        return rejected
 
     monkeypatch.setattr(probes, "AT_ONCE", 4)
     monkeypatch.setattr(probes, "make", make)

@@ -125,7 +125,7 @@ def badges(database):
 
 
 def assert_awards_go_on(database, file):
-    """The database is in line, nobody was missed, and each kind of trigger still awards."""
+    """The database is in sync, no user was missed, and each kind of trigger still awards."""
     before = database.held()
     assert database.run("create_badge_triggers", "--plan", file=file).startswith("Nothing to do")
     assert database.run("award_badges", file=file).endswith("0 awarded.\n")
@@ -175,7 +175,7 @@ def test_data_without_the_badges(databases, dumped, tool, tmp_path):
     assert tool("pg_restore", copy, "--data-only", "--disable-triggers", str(tmp_path / "dump"))[0] == 0
     assert copy.held() == []
     assert copy.run("award_badges", file=tmp_path / "source.json").endswith("3 awarded.\n")
-    assert copy.held() == [(1, "first"), (1, "pair"), (2, "first")], "what OLD decides no row can tell"
+    assert copy.held() == [(1, "first"), (1, "pair"), (2, "first")], "existing rows cannot decide what OLD decides"
 
 
 # Replication
@@ -197,7 +197,7 @@ def test_session_replication_role(declare, execute, held, user):
 
 @pytest.mark.django_db
 def test_triggers_of_a_subscriber(declare, badge_file, execute, settings, capsys):
-    """BADGES_SUBSCRIBERS makes all triggers row-level and always enabled, and taking it back makes them as before."""
+    """BADGES_SUBSCRIBERS makes all triggers row-level and always enabled, and removing it restores them."""
     states = (
         "SELECT tgtype & 1, tgenabled FROM pg_trigger"
         " WHERE tgname ~ '^badges_(insert|update|delete)_' AND NOT tgisinternal ORDER BY 1"
@@ -359,7 +359,7 @@ def test_nothing_stays_in_the_session(committed, execute, end):
 
         pooled.execute("DO $$ BEGIN END $$")  # PL/pgSQL brings settings of its own
         before = state()
-        # Somebody else holds the user's bucket, so that the patience is spent, too.
+        # Another session holds the user's bucket, so that the patience is spent, too.
         holder.execute(INSERT, [ada.pk])
         pooled.execute(INSERT, [ada.pk])
         pooled.execute("UPDATE dummy_sketch SET hit_views = 1")

@@ -83,7 +83,7 @@ def must_and_may_hold(user: int, changes: list[Change]) -> tuple[set[str], set[s
         "seen": sum(left.values()) >= 100,
         "tidy": bool(gone) and len(left) <= 1,
     }
-    # Those that are taken back: true at the end, and nothing else.
+    # Revocable badges: held if true at the end, and only then.
     exact |= {
         "owner": len(left) >= 2,
         "famed": sum(left.values()) >= 90,
@@ -121,7 +121,7 @@ hit_views = st.sampled_from([0, 10, 30, 40, 50, 60, 90])
 
 
 class Sessions(RuleBasedStateMachine):
-    """Three sessions, three users. Rows that another session has locked are left alone, so nobody waits for rows."""
+    """Three sessions, three users. Rows that another session has locked are skipped, so no session waits for rows."""
 
     def __init__(self, site: Site, sessions: list[Session]) -> None:
         super().__init__()
@@ -213,7 +213,7 @@ class Sessions(RuleBasedStateMachine):
                 assert set(codes) - may == set(), "never earned"
             assert self.site.failures() == []
         finally:
-            # Hypothesis goes on with other examples.
+            # Hypothesis continues with other examples.
             for writer in self.writers:
                 writer.session._execute("ROLLBACK" if writer.is_open else "SELECT", None)
 
@@ -241,7 +241,7 @@ def explore(site: Site, settings: hypothesis.settings) -> None:
 
 @pytest.fixture
 def site(django_db_blocker: Any, tmp_path: Path, settings: Any) -> Iterator[Site]:
-    settings.BADGES_WAIT = 1  # as nobody in here ends while another waits
+    settings.BADGES_WAIT = 1  # as no session here ends while another waits
     name = f"{django_settings.DATABASES['default']['NAME'][:40]}_property"
     with django_db_blocker.unblock(), fresh_site(name, tmp_path) as made:
         made.migrate()
@@ -289,5 +289,5 @@ def test_badges_are_those_of_the_oracle(site: Site) -> None:
     ],
 )
 def test_oracle(changes: list[Change], must: set[str], may: set[str]) -> None:
-    """The oracle itself, by a few cases worked out by hand."""
+    """The oracle itself, by a few hand-computed cases."""
     assert must_and_may_hold(1, changes) == (must, may)

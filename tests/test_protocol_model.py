@@ -1,9 +1,9 @@
-"""The protocol as a model, searched through: every interleaving of some transactions and settlers for one user.
+"""The protocol as a model, searched exhaustively: every interleaving of some transactions and settlers for one user.
 
-The badge stands for "as many rows as there are writers". A state is what the database holds, and what each actor is at;
-an actor's turn is one step that nobody can see half of. A writer inserts its row, tries the lock, evaluates on a
-snapshot, awards or leaves a pending check, ends; a settler takes the lock, looks again, ends. Waiting is bounded in
-the real thing, so here whoever does not get something at once goes on without it, which has more outcomes, not fewer.
+The badge requires as many rows as there are writers. A state is the content of the database and the step of each actor;
+a turn of an actor is one atomic step. A writer inserts its row, tries the lock, evaluates on a snapshot, awards or
+leaves a pending check, ends; a settler takes the lock, evaluates, ends. Waits are bounded in the real protocol, so here
+an actor that does not get something at once proceeds without it, which has more outcomes, not fewer.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def search(protocol: Protocol, *actors: Actor) -> int:
 
 
 def check(protocol: Protocol, state: State, needed: int) -> None:
-    """All have ended: a last settler, alone, leaves the badge with whoever earned it, and once."""
+    """After all have ended, a last settler, alone, leaves the badge with the user who earned it, once."""
     assert all(actor.at == "end" for actor in state.actors)
     assert state.badges <= 1
     is_held = state.badges == 1 or (state.pending > 0 and state.rows >= needed)
@@ -191,7 +191,7 @@ MIXTURES = [
 @pytest.mark.parametrize("settlers", [0, 1, 2])
 @pytest.mark.parametrize("levels", MIXTURES, ids=", ".join)
 def test_no_interleaving_loses_a_badge(levels, settlers):
-    """Whoever commits or aborts when, the badge is held at the end if and only if the rows are there, and once."""
+    """In any order of commits and aborts, the badge is held at the end if and only if the rows exist, and once."""
     assert search(Protocol(), *map(writer, levels), *[SETTLER] * settlers) > 5
 
 

@@ -1,8 +1,8 @@
-"""The protocol for badges that are taken back, as a model that is searched through; see test_protocol_model.py.
+"""The protocol for revocable badges, as a model that is searched exhaustively; see test_protocol_model.py.
 
-Writers add a row or take one away; the badge stands for "so many rows", and is to be held at the end if and only if
-there are so many. Whoever does not have the lock, or does not see what is committed since it began, leaves a pending
-check whatever it finds.
+Writers add or remove a row; the badge requires a number of rows, and must be held at the end if and only if there are
+as many. A writer that does not have the lock, or does not see rows that were committed since it began, leaves a pending
+check whatever the result of its evaluation.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Actor:
     is_held: bool = False
     has_written: bool = False
     badge: int = 0
-    """1 for an award, -1 for a badge that it has taken back."""
+    """1 for an award, -1 for a revocation."""
     checks: int = 0
     locks: bool = False
 
@@ -171,7 +171,7 @@ MIXTURES = [
 @pytest.mark.parametrize("settlers", [0, 1])
 @pytest.mark.parametrize("actors", MIXTURES, ids=lambda actors: " ".join(f"{a.change:+d}{a.level[:4]}" for a in actors))
 def test_no_interleaving_ends_with_the_wrong_badge(actors, settlers):
-    """Whoever commits or aborts when, the badge is held at the end if and only if the rows are there."""
+    """In any order of commits and aborts, the badge is held at the end if and only if the rows exist."""
     assert search(Protocol(), *actors, *[SETTLER] * settlers) > 5
 
 
@@ -190,5 +190,5 @@ def test_what_is_left_out_is_missed(omission, actors):
 
 
 def test_taking_back_without_the_lock_is_settled():
-    """Taking back without the lock would be settled as well; it is not done, as the badge would come and go."""
+    """A revocation without the lock would be settled as well; it is not done, as the badge would oscillate."""
     assert search(Protocol(takes_back_under_the_lock_alone=False), adder(), remover()) > 5

@@ -59,8 +59,8 @@ def acting_as(execute):
 
 
 @pytest.fixture
-def refused(execute):
-    """That PostgreSQL refuses a statement, for lack of rights if nothing else is said."""
+def rejected(execute):
+    """Expect that PostgreSQL rejects a statement, by default for lack of rights."""
 
     def run(statement, error=psycopg.errors.InsufficientPrivilege):
         with pytest.raises(DatabaseError) as caught, transaction.atomic():
@@ -88,20 +88,20 @@ def insert(user, table="public.dummy_sketch"):
 # A role that only writes
 
 
-def test_a_role_that_only_writes_earns_badges(declare, execute, held, writer, acting_as, refused, ada):
+def test_a_role_that_only_writes_earns_badges(declare, execute, held, writer, acting_as, rejected, ada):
     """It earns badges by every kind of trigger, has failures recorded, and can read and write no table of badges."""
     declare(FIRST, COUNTED, GROWN, BROKEN)
     with acting_as(writer):
         execute(insert(ada))
         execute("UPDATE dummy_sketch SET hit_views = 7")
         for table in TABLES:
-            refused(f"SELECT FROM {table}")
-            refused(f"INSERT INTO {table} DEFAULT VALUES")
-            refused(f"DELETE FROM {table}")
-            refused(f"TRUNCATE {table}")
-            refused(f"LOCK TABLE {table} IN ACCESS SHARE MODE")
-        refused("UPDATE badges_badge SET user_id = 1")
-        refused("COPY badges_badge TO STDOUT")
+            rejected(f"SELECT FROM {table}")
+            rejected(f"INSERT INTO {table} DEFAULT VALUES")
+            rejected(f"DELETE FROM {table}")
+            rejected(f"TRUNCATE {table}")
+            rejected(f"LOCK TABLE {table} IN ACCESS SHARE MODE")
+        rejected("UPDATE badges_badge SET user_id = 1")
+        rejected("COPY badges_badge TO STDOUT")
     assert held(ada) == ["counted", "first", "grown"]
     assert Failure.objects.get().code == "broken"
 
@@ -109,7 +109,7 @@ def test_a_role_that_only_writes_earns_badges(declare, execute, held, writer, ac
 # A role that wants badges it has not earned
 
 
-def test_no_function_can_be_called(declare, execute, writer, acting_as, refused, ada):
+def test_no_function_can_be_called(declare, execute, writer, acting_as, rejected, ada):
     """None of the installed functions may be executed by a role that was not given the right."""
     declare(FIRST, COUNTED, GROWN)
     functions = execute(
@@ -121,9 +121,9 @@ def test_no_function_can_be_called(declare, execute, writer, acting_as, refused,
         for name, is_trigger, types in functions:
             if not is_trigger:
                 nulls = ", ".join(f"NULL::{each}" for each in types)
-                refused(f"SELECT {name.partition('(')[0]}({nulls})")
-        refused(f"SELECT badges_award({ada.pk}, 'first')")
-        refused(f"SELECT badges_revoke({ada.pk}, 'first')")
+                rejected(f"SELECT {name.partition('(')[0]}({nulls})")
+        rejected(f"SELECT badges_award({ada.pk}, 'first')")
+        rejected(f"SELECT badges_revoke({ada.pk}, 'first')")
     assert not Badge.objects.exists()
 
 
@@ -136,8 +136,8 @@ def create_forged_table(execute, function):
 
 
 @pytest.mark.parametrize("is_granted", [False, True], ids=["as installed", "EXECUTE granted by mistake"])
-def test_trigger_function_on_a_table_of_ones_own(declare, execute, writer, acting_as, refused, ada, is_granted):
-    """It may not be attached; and where somebody granted that, it awards nothing for another table of the same name."""
+def test_trigger_function_on_an_own_table(declare, execute, writer, acting_as, rejected, ada, is_granted):
+    """It may not be attached; if that was granted, it awards nothing for another table of the same name."""
     declare(FIRST)
     [(function,)] = execute("SELECT tgfoid::regproc::text FROM pg_trigger WHERE tgname LIKE 'badges_insert%'")
     if is_granted:
@@ -145,7 +145,7 @@ def test_trigger_function_on_a_table_of_ones_own(declare, execute, writer, actin
     with acting_as(writer):
         attach = create_forged_table(execute, function)
         if not is_granted:
-            refused(attach)
+            rejected(attach)
             return
         execute(attach)
         execute(insert(ada, "pg_temp.dummy_sketch"))
@@ -158,7 +158,7 @@ def test_trigger_function_on_a_table_of_ones_own(declare, execute, writer, actin
 
 
 def test_trigger_function_under_another_name(declare, execute, ada):
-    """Somebody who renames a trigger function loses badges, and no write."""
+    """Renaming a trigger function loses badges, but no write."""
     declare(FIRST, COUNTED)
     [(function,)] = execute("SELECT tgfoid::regproc::text FROM pg_trigger WHERE tgname LIKE 'badges_insert%'")
     execute(f"ALTER FUNCTION {function} RENAME TO renamed")
@@ -166,8 +166,8 @@ def test_trigger_function_under_another_name(declare, execute, ada):
     assert execute("SELECT count(*) FROM dummy_sketch WHERE user_id = %s", [ada.pk]) == [(1,)]
 
 
-def test_default_privileges_give_nobody_the_functions(declare, execute, writer, acting_as, refused, ada):
-    """Where new functions belong to everybody by default, as some hosts have it, ours still belong to nobody else."""
+def test_default_privileges_grant_no_function(declare, execute, writer, acting_as, rejected, ada):
+    """Where default privileges grant new functions to other roles, as on some hosts, ours are still not granted."""
     execute("CREATE ROLE badges_test_anonymous")
     execute("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON FUNCTIONS TO badges_test_anonymous")
     execute(f"ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO {writer}, PUBLIC")
@@ -179,7 +179,7 @@ def test_default_privileges_give_nobody_the_functions(declare, execute, writer, 
     """
     assert execute(rights) == []
     with acting_as(writer):
-        refused(f"SELECT badges_award({ada.pk}, 'first')")
+        rejected(f"SELECT badges_award({ada.pk}, 'first')")
     execute(f"GRANT EXECUTE ON FUNCTION badges_award(integer, text, jsonb, text, text, text) TO {writer}")
     run("create_badge_triggers", "--check")
     assert execute(rights) == [("badges_award", writer)], "what was granted on purpose stays"
@@ -299,7 +299,7 @@ def test_schema_in_which_everybody_may_create(declare, badge_file, execute, foun
 
 @pytest.fixture
 def found_nothing_open(execute):
-    # PostgreSQL 14 lets everybody create objects in the schema public.
+    # PostgreSQL 14 lets every role create objects in the schema public.
     execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
 
 
@@ -350,7 +350,7 @@ def test_owner_under_row_level_security(declare, execute, held, acting_as, owner
             execute(message.hint.partition(" Or ")[0])
         case "BYPASSRLS":
             execute(f"ALTER ROLE {owner} BYPASSRLS")
-            execute("DISCARD PLANS")  # PostgreSQL looks at this attribute when it plans
+            execute("DISCARD PLANS")  # PostgreSQL reads this attribute when it plans
         case "ownership":
             execute(f"ALTER TABLE dummy_sketch OWNER TO {owner}")
     assert found("badges.W008") == []
@@ -362,7 +362,7 @@ def test_owner_under_row_level_security(declare, execute, held, acting_as, owner
 
 
 def test_award_badges_under_row_level_security(declare, execute, held, acting_as, owner, ada):
-    """award_badges refuses to run for a role that does not see all rows, instead of missing users without a word."""
+    """award_badges stops with an error for a role that does not see all rows, instead of missing users silently."""
     declare(FIRST, COUNTED)
     execute("SET LOCAL session_replication_role = replica")
     execute(insert(ada))

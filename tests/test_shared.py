@@ -1,4 +1,4 @@
-"""Conditions with the same FROM clause are one query, and nobody is awarded otherwise for that."""
+"""Conditions with the same FROM clause are one query, with the same awards as separate queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The system's Chromium, a site with badges, and pages that complain about everything that goes wrong in them."""
+"""The system's Chromium, a site with badges, and pages whose errors fail the test."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The browser. Playwright runs an event loop in this thread, in which Django refuses to ask the database,
-    and nobody else can run one: so it ends with these tests."""
+    """The browser. Playwright runs an event loop in this thread, in which Django rejects database queries,
+    and no other one can run: so it ends with these tests."""
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
@@ -103,20 +103,20 @@ def draw(username: str, count: int = 1, views: int = 0, title: str = "By SQL") -
 
 @pytest.fixture
 def open_as(browser: Browser, site: str) -> Iterator[Callable[..., Page]]:
-    """A page of a browser of its own, where that user is logged in. Whatever it complains about fails the test."""
-    complaints: list[str] = []
+    """A page in a browser of its own, in which that user is logged in. Any error on it fails the test."""
+    errors: list[str] = []
     contexts = []
 
-    def told(message: ConsoleMessage) -> None:
-        # A policy that is violated is told on the console as an error, too.
+    def report(message: ConsoleMessage) -> None:
+        # A violation of a policy is an error on the console, too.
         # The admin site names no icon, so browsers ask for one.
         if message.type in {"error", "warning"} and not message.location["url"].endswith("/favicon.ico"):
-            complaints.append(f"{message.text} ({message.location})")
+            errors.append(f"{message.text} ({message.location})")
 
     def failed(request: Request) -> None:
         # A stream ends when its page is left.
         if "/badges/live/" not in request.url:
-            complaints.append(f"{request.url}: {request.failure}")
+            errors.append(f"{request.url}: {request.failure}")
 
     def open_page(username: str | None = None, at: str = site, **options: Any) -> Page:
         context = browser.new_context(base_url=at, reduced_motion="reduce", **options)
@@ -127,15 +127,15 @@ def open_as(browser: Browser, site: str) -> Iterator[Callable[..., Page]]:
             session = client.cookies["sessionid"].value
             context.add_cookies([{"name": "sessionid", "value": session, "url": at}])
         page = context.new_page()
-        page.on("console", told)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", report)
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("requestfailed", failed)
         return page
 
     yield open_page
     for context in contexts:
         context.close()
-    assert complaints == []
+    assert errors == []
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +143,7 @@ def axe() -> Callable[[Page], list[str]]:
     """What axe finds wrong with a page, by its rules for WCAG 2.2 AA and good practice."""
 
     def violations(page: Page) -> list[str]:
-        # Evaluated by the debugger, which no policy of the page forbids. By default only violations would be told.
+        # Evaluated by the debugger, which no policy of the page forbids. By default only violations would be reported.
         found = Axe().run(page, options=None).response
         assert found["passes"]
         return [

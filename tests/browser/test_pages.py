@@ -37,7 +37,7 @@ looks = pytest.mark.parametrize(
 
 @looks
 def test_page(open_as, axe, screenshots, look, options):
-    """Each page loads under the policy without a complaint, axe finds nothing, and nothing sticks out at the side."""
+    """Each page loads under the policy without an error, axe finds nothing, and nothing overflows at the side."""
     page = open_as("ada", **options)
     for name, path in PATHS.items():
         response = page.goto(path)
@@ -109,7 +109,7 @@ def follow(page, path):
 
 
 def test_toasts(open_as):
-    """Two users in two browsers: a badge that SQL earns, or Django, is told to its user at once, and to nobody else."""
+    """Two users in two browsers: a badge earned by SQL or by Django is shown to its user at once, and to no other."""
     ada, grace = open_as("ada"), open_as("grace")
     for page in (ada, grace):
         follow(page, "/badges/")

@@ -20,7 +20,7 @@ ends = pytest.mark.parametrize("end", ["commit", "rollback"])
 @levels
 @pytest.mark.parametrize("first", ["s1", "s2"])
 def test_both_below_the_threshold(site, s1, s2, level, first):
-    """Two sketches that do not see each other make a pair, whoever commits first."""
+    """Two sketches that do not see each other make a pair, in either order of commits."""
     [ada] = site.users(1)
     s1.begin(level)
     s2.begin(level)
@@ -73,7 +73,7 @@ def test_what_another_has_committed_counts_at_once(site, s1, s2):
 
 
 def test_the_next_write_settles(site, s1, s2):
-    """What two left behind needs no command where the user goes on writing, even for somebody else's badge."""
+    """Checks that two transactions left need no command if the user writes again, even for another badge."""
     site.declare(PAIR, TRIO)
     [ada] = site.users(1)
     s1.begin()
@@ -127,7 +127,7 @@ def test_long_transaction_holds_the_bucket(site, s1, s2, level, end):
 @levels
 @ends
 def test_uncommitted_award(site, s1, s2, level, end):
-    """Whoever meets an award that is not committed comes back, and the badge is held whether that commits or not."""
+    """A conflict with an uncommitted award does not block, and the badge is held whether that one commits or not."""
     [ada] = site.users(1)
     s1.insert(ada)
     s1.begin(level)
@@ -141,7 +141,7 @@ def test_uncommitted_award(site, s1, s2, level, end):
 
 
 def test_savepoint_rolled_back_while_another_waits(site, s1, s2):
-    """The bucket and the award go with the savepoint, and whoever waited for them awards in the same write."""
+    """The bucket and the award end with the savepoint, and a write that waited for them awards by itself."""
     site.declare(PAIR, LOUD)
     site.make_patient()
     [ada] = site.users(1)
@@ -160,7 +160,7 @@ def test_savepoint_rolled_back_while_another_waits(site, s1, s2):
 
 @levels
 def test_savepoint_rolled_back_after_another_waited_in_vain(site, s1, s2, level):
-    """An award that went with a savepoint comes from the check of whoever met it."""
+    """An award that was rolled back with a savepoint is made by the check of a transaction that met it."""
     [ada] = site.users(1)
     s1.insert(ada)
     s1.begin(level)
@@ -285,7 +285,7 @@ def test_revocation_is_not_undone_by_settling(site, s1, s2):
 
 
 def test_revocation_between_lock_and_evaluation(site, s1, s2, s3):
-    """Who loses the badge while the writer waits for somebody else's bucket is looked at like all who lack it."""
+    """A user who loses the badge while the writer waits for another bucket is checked like all who lack it."""
     site.declare(PAIR)
     site.make_patient()
     ada, bob = site.users(2)
@@ -371,7 +371,7 @@ def test_prepared_transaction(site, s1, s2, level, end, holds):
 
 @levels
 def test_many_users_in_opposite_order(site, s1, s2, level):
-    """Two transactions over the same thirty users, one from each end, make no deadlock and miss nobody."""
+    """Two transactions over the same thirty users, one from each end, cause no deadlock and miss no user."""
     users = site.users(30)
     s1.begin(level)
     s2.begin(level)

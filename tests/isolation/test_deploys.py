@@ -42,7 +42,7 @@ def places(site):
 
 
 class Writers:
-    """Sessions that write to three of the tables in each transaction, until they are told to stop."""
+    """Sessions that write to three of the tables in each transaction, until they are stopped."""
 
     def __init__(self, site, users, count):
         self.site, self.users = site, users
@@ -80,7 +80,7 @@ class Writers:
 
 
 def test_deploys_beside_writers(site, places):
-    """Badges that come and go on seven tables meet no deadlock with six writers, and cost them no transaction."""
+    """Badges added and removed on seven tables cause no deadlock with six writers, and cost them no transaction."""
     users = site.users(6)
     with Writers(site, users, 6) as writers:
         for _ in range(2):
@@ -164,7 +164,7 @@ def test_stopped_between_two_transactions(site, places, before, after):
 
 
 def test_stopped_deploy_is_taken_back(site, places):
-    """Triggers that a stopped deploy has prepared go again with the next deploy of the old file."""
+    """Triggers that a stopped deploy has prepared are dropped by the next deploy of the old file."""
     site.declare(*OLD)
     before = site.sql("SELECT tgname FROM pg_trigger WHERE tgname ~ '^badges_' ORDER BY 1")
     assert not apply_until(site, 2, NEW)
@@ -173,7 +173,7 @@ def test_stopped_deploy_is_taken_back(site, places):
 
 
 def test_table_in_use_for_ever(site, places, settings, s1):
-    """The deploy gives up and says who holds the table; meanwhile other tables keep their rules, and writers go on."""
+    """The deploy gives up and names the holder of the table; other tables keep their rules, and writes proceed."""
     settings.BADGES_LOCK_TIMEOUT, settings.BADGES_LOCK_RETRIES = 20, 2
     site.declare(*OLD)
     old = earned(site)

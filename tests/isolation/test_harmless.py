@@ -19,7 +19,7 @@ levels = pytest.mark.parametrize("level", LEVELS)
 
 @levels
 def test_serialization_failure_in_a_condition(site, s1, level):
-    """At SERIALIZABLE it ends the transaction, as it may be PostgreSQL's own; below, the badge is looked at again."""
+    """At SERIALIZABLE it ends the transaction, as it may be PostgreSQL's own; below, the badge is checked once more."""
     site.sql(
         """
         CREATE FUNCTION stumble(artist bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
@@ -113,7 +113,7 @@ def test_cancellation_while_waiting(site, s1, s2, holds):
 @levels
 @pytest.mark.parametrize("rows", [1, 300])
 def test_table_of_a_condition_is_being_altered(site, s1, s2, level, rows):
-    """A write comes back while somebody alters a table that a condition reads; the badge comes when that is over."""
+    """A write ends while a table that a condition reads is being altered; the badge is awarded when that is over."""
     site.sql("CREATE TABLE likes (user_id bigint)")
     site.declare(PAIR, entry("liked", condition="count(*) >= 2 FROM likes WHERE user_id = NEW.user_id"))
     [ada] = site.users(1)

@@ -1,4 +1,4 @@
-"""Conditions that read more of the changed row than its user: the row that was looked at first may earn the badge."""
+"""Conditions that read more of the changed row than its user: the row that was checked first may earn the badge."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_row_that_waited_for_another(site, s1, s2, level, last):
 
 
 def test_row_of_another_user_does_not_count(site, s1, s2):
-    """Settling looks at the other rows of this user, not at those of others."""
+    """Settling evaluates the other rows of this user, not those of others."""
     site.declare(GOLD)
     ada, bob = site.users(2)
     s1.run(INSERT, [bob, "gold"])
@@ -56,7 +56,7 @@ def test_row_of_another_user_does_not_count(site, s1, s2):
 @levels
 @pytest.mark.parametrize("last", ["gold", "silver"])
 def test_deleted_row_that_waited_for_another(site, s1, s2, level, last):
-    """A deleted row cannot be looked at again, so its values are kept until the others have ended."""
+    """A deleted row cannot be evaluated later, so its values are kept until the others have ended."""
     site.declare(GONE)
     [ada] = site.users(1)
     s1.run(INSERT, [ada, "gold"])

@@ -1,4 +1,4 @@
-"""Badges that are taken back: at the end, they are held if and only if their condition holds, whoever went first."""
+"""Revocable badges: at the end, they are held if and only if their condition is true, in any order of commits."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_deletion_beside_a_deletion(site, s1, s2, level, end):
 @levels
 @ends
 def test_revocation_that_is_undone(site, s1, s2, level, end):
-    """Whoever writes while a revocation is open leaves what is needed if it is undone."""
+    """A write during an open revocation leaves the check that is needed if the revocation is rolled back."""
     site.declare(FIVE)
     [ada] = site.users(1)
     draw(site, ada, 5)
@@ -112,7 +112,7 @@ def test_savepoint(site, s1, s2, end):
 
 @ends
 def test_settler_beside_a_writer(site, s1, s2, s3, end):
-    """What a settler takes back is looked at again by whoever wrote meanwhile."""
+    """A badge that a settler revokes is checked again by the transactions that wrote meanwhile."""
     site.declare(FIVE)
     [ada] = site.users(1)
     draw(site, ada, 6)
@@ -128,7 +128,7 @@ def test_settler_beside_a_writer(site, s1, s2, s3, end):
 
 
 def test_by_hand_beside_the_rule(site, s1, s2):
-    """A badge that is awarded by hand while a deletion is open is not taken back."""
+    """A manual award during an open deletion is not revoked."""
     site.declare(FIVE)
     [ada] = site.users(1)
     draw(site, ada, 1)
@@ -143,7 +143,7 @@ def test_by_hand_beside_the_rule(site, s1, s2):
 
 @levels
 def test_award_badges_beside_a_deletion(site, s1, level):
-    """An award of award_badges that an open deletion contradicts is taken back when that has ended."""
+    """An award by award_badges that an open deletion contradicts is revoked when the deletion has ended."""
     site.declare(FIVE)
     [ada] = site.users(1)
     site.sql("ALTER TABLE dummy_sketch DISABLE TRIGGER USER")

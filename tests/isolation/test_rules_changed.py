@@ -14,7 +14,7 @@ GATE = 4711
 
 
 def stop_before_the_lock(site):
-    """Let each write that looks at cross-row badges wait for the advisory lock GATE just before it locks the bucket."""
+    """Let each write that checks cross-row badges wait for the advisory lock GATE just before it locks the bucket."""
     site.make_patient()
     for (definition,) in site.sql(
         "SELECT pg_get_functiondef(oid) FROM pg_proc"
@@ -25,7 +25,7 @@ def stop_before_the_lock(site):
 
 
 def test_awarded_just_before_the_lock(site, s1, s2, s3):
-    """A badge that somebody was awarded between the look at what is held and the lock is taken back."""
+    """A badge that was awarded between the lookup of held badges and the lock is revoked."""
     site.declare(FIVE)
     [ada] = site.users(1)
     s1.insert(*[ada] * 4)
@@ -41,7 +41,7 @@ def test_awarded_just_before_the_lock(site, s1, s2, s3):
 
 
 def test_taken_back_just_before_the_lock(site, s1, s2, s3):
-    """A badge that was taken back between the look at what is held and the lock is awarded again."""
+    """A badge that was revoked between the lookup of held badges and the lock is awarded again."""
     site.declare(FIVE)
     [ada] = site.users(1)
     s1.insert(*[ada] * 5)
@@ -74,7 +74,7 @@ def test_check_of_another_rule(site, s1, s2, before, after):
 
 
 def test_check_of_another_event(site, s1, s2):
-    """The same where it is looked at after other events."""
+    """The same where it is checked after other events."""
     site.declare(PLAIN)
     [ada] = site.users(1)
     s1.insert(*[ada] * 3)
@@ -89,7 +89,7 @@ def test_check_of_another_event(site, s1, s2):
 
 
 def test_expired_beside_an_open_award(site, s1, s2):
-    """A badge that has ended is earned again, also where the same statement meets somebody's open award."""
+    """An expired badge is earned again, even if the same statement conflicts with an uncommitted award."""
     fresh = entry(
         "fresh", condition="count(*) >= 1 from dummy_sketch where user_id = NEW.user_id", expires_after="30 days"
     )
@@ -107,7 +107,7 @@ def test_expired_beside_an_open_award(site, s1, s2):
 
 
 def test_check_that_keeps_short_texts(site, s1, s2):
-    """Columns of char(n) and bit(n) are looked at later as they were."""
+    """Columns of char(n) and bit(n) are evaluated later with their original values."""
     site.sql("CREATE TABLE trips (user_id bigint, country char(3), seen bit(3))")
     condition = (
         "NEW.country = 'FRA' and NEW.seen = b'101' and (select count(*) from trips where user_id = NEW.user_id) >= 2"

@@ -1,4 +1,4 @@
-"""Settling beside writers and beside itself: a check goes only once it has been looked at for good."""
+"""Settling beside writers and other settlers: a check is deleted only once it has been decided for good."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def leave_checks(site: Site, *users: int) -> None:
 
 @ends
 def test_writer_settles_while_another_settles(site, s1, s2, end):
-    """A check that an open writer has settled is nobody else's, and is back if the writer is undone."""
+    """A check that an open writer has settled is not settled by others, and comes back if the writer is rolled back."""
     site.declare(TRIO)
     [ada] = site.users(1)
     leave_checks(site, ada)
@@ -73,7 +73,7 @@ def test_two_settlers(site, s1, s2, end):
 
 
 def test_second_settler_keeps_what_came_later(site, s1, s2):
-    """A check that was left while the first settler is open meets that one's award, and stays until it has ended."""
+    """A check that was left during an open settlement conflicts with its award, and stays until it has ended."""
     [ada] = site.users(1)
     leave_checks(site, ada)
     s1.begin()
@@ -86,7 +86,7 @@ def test_second_settler_keeps_what_came_later(site, s1, s2):
 
 @levels
 def test_check_stays_while_the_twin_is_uncommitted(site, s1, s2, s3, level):
-    """The holder of an uncommitted award may still be undone, so the check of whoever met it waits for that."""
+    """An uncommitted award may be rolled back, so a check that conflicts with it waits for its end."""
     [ada] = site.users(1)
     s1.insert(ada)
     s1.begin(level)
@@ -100,7 +100,7 @@ def test_check_stays_while_the_twin_is_uncommitted(site, s1, s2, s3, level):
 
 
 def test_revoked_whatever_the_number_of_buckets(site, s1):
-    """What is revoked by hand does not come again by a check that was left when there were other buckets."""
+    """A manual revocation is not undone by a check that was left when there were other buckets."""
     [ada] = site.users(1)
     s1.insert(ada)
     s1.begin("REPEATABLE READ")
@@ -161,7 +161,7 @@ def test_checks_that_have_to_wait_keep_no_others_waiting(site, s1, s2):
 
 
 def test_a_failing_check_stays_and_is_told(site):
-    """What cannot be looked at now is looked at when its condition is mended."""
+    """A check whose condition fails is settled once the condition is fixed."""
     [ada] = site.users(1)
     leave_checks(site, ada)
     site.sql("ALTER TABLE dummy_sketch RENAME TO drawing")

@@ -1,6 +1,6 @@
 """User models of every kind that sites have; a settings module picks one of them."""
 
-# ruff: noqa: DJ008 - nobody looks at these
+# ruff: noqa: DJ008 - never displayed
 
 import uuid
 
