@@ -13,10 +13,9 @@ from urllib.parse import urlencode
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.signed_cookies import SessionStore
-from processes import environment, eventually, process
+from processes import SECONDS, environment, eventually, process
 
 ADDRESS = "/badges/live/"
-SECONDS = 15
 
 
 def cookie_of(user: Any) -> str:
@@ -104,8 +103,10 @@ class Server:
         return response
 
     def close(self) -> None:
+        """End all streams."""
         for stream in self._streams:
             stream.close()
+        self._streams.clear()
 
 
 @contextlib.contextmanager

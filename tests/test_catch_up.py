@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from dummy.models import Sketch
+from isolation.harness import AT_ONCE
 from test_commands import connect
 
 from badges import definitions, exceptions
@@ -250,7 +251,7 @@ def test_award_that_another_transaction_keeps(committed, execute, held):
         other.execute("INSERT INTO badges_badge (user_id, code) VALUES (%s, 'pionner')", [ada.pk])
         began = time.monotonic()
         assert execute("SELECT * FROM badges_catch_up()") == [(1, 0, 1)]
-        assert 0.4 < time.monotonic() - began < 5
+        assert 0.4 < time.monotonic() - began < AT_ONCE
         other.rollback()
     assert held(ada) == ["veteran"]
     assert not Failure.objects.exists()
@@ -265,7 +266,7 @@ def test_writer_meanwhile(committed, execute, held):
         assert other.execute("SELECT * FROM badges_catch_up()").fetchone() == (1, 0, 0)
         began = time.monotonic()
         execute("UPDATE auth_user SET first_name = 'Ada' WHERE id = %s", [ada.pk])
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < AT_ONCE
         other.rollback()
     assert held(ada) == []
     execute("SELECT badges_settle(NULL, 100)")

@@ -34,7 +34,7 @@ BROKEN = entry("broken", condition="1 / NEW.hit_views > 0")
 INSERT = "INSERT INTO dummy_sketch (user_id, title) VALUES (%s, 'x')"
 BULK = "INSERT INTO dummy_sketch (user_id, title) SELECT n, 'x' FROM generate_series(%s::int, %s) AS n"
 
-SECONDS = 60
+SECONDS = 180
 """After which a test gives up waiting for what must happen sooner or later."""
 
 

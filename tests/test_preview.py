@@ -387,7 +387,7 @@ def test_endless_condition(badge_file, people, settings):
     badge_file(ENDLESS, FIRST)
     began = time.monotonic()
     output = run("create_badge_triggers", "--plan")
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 120
     assert "add definition endless  (new)" in output
     assert "endless: not counted within 1000 ms (BADGES_PREVIEW_TIMEOUT)" in output
     assert "first: 29 would be awarded" in output

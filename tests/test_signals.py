@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 from other_databases import PARAMETERS
-from processes import environment, eventually, process
+from processes import SECONDS, environment, eventually, process
 from psycopg.conninfo import make_conninfo
 
 from badges.models import Badge, BadgeEvent, Delivery, Failure, PendingCheck
@@ -177,7 +177,7 @@ def test_a_writer_does_not_wait_for_the_listener(committed, ada, receive):
     committed(FIRST, MANY)
 
     def slow(event, user, **kwargs):
-        with session(options="-c lock_timeout=1s") as other:
+        with session(options="-c lock_timeout=60s") as other:
             other.execute("INSERT INTO dummy_sketch (user_id, title) VALUES (%s, 'x')", [user.pk])
             other.execute("DELETE FROM badges_badge")
             other.execute("DELETE FROM dummy_sketch")
@@ -383,7 +383,7 @@ def test_two_listeners(committed, execute, log):
         eventually(lambda: not Delivery.objects.exists())
         for each in (first, second):
             each.send_signal(signal.SIGTERM)
-            each.wait(timeout=20)
+            each.wait(timeout=SECONDS)
     assert len(lines(log)) == len({line[-1] for line in lines(log)}) == 80
     for user in users:
         assert [code for _, key, _, code, _ in lines(log) if key == str(user.pk)] == ["first", "many"]
@@ -399,7 +399,7 @@ def test_stop(committed, log, ada, bob, number):
         eventually(lambda: lines(log))
         running.send_signal(number)
         log.with_suffix(".wait").unlink()
-        output = running.communicate(timeout=20)[0]
+        output = running.communicate(timeout=SECONDS)[0]
         assert running.returncode == 0, output
     assert output.endswith("1 event sent.\n")
     assert len(lines(log)) == 1
@@ -448,7 +448,7 @@ def test_pending_checks_notify(committed, ada):
             each.execute("INSERT INTO dummy_sketch (user_id, title) VALUES (%s, 'x')", [bob.pk])
         one.commit()
         other.commit()
-        assert [each.payload for each in ear.notifies(timeout=5, stop_after=1)] == [""]
+        assert [each.payload for each in ear.notifies(timeout=SECONDS, stop_after=1)] == [""]
 
 
 def test_prepared_transactions(committed, settings, ada):

@@ -50,11 +50,10 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture
-def server(settings: Any, committed: Any, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def server(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the site under ASGI, which live badges need, in a process of its own."""
-    settings.BADGES_NOTIFY = True  # the tests' server may be one that is polled by default
-    env = {**environment(tmp_path / "log"), "DJANGO_SETTINGS_MODULE": "settings_of_pages"}
+    env = {**environment(tmp_path_factory.mktemp("pages") / "log"), "DJANGO_SETTINGS_MODULE": "settings_of_pages"}
     with uvicorn("asgi_of_pages:application", env) as running:
         yield f"http://127.0.0.1:{running.port}"
 
@@ -71,8 +70,9 @@ def example(committed: Any, site: str, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def site(committed: Any, server: str) -> str:
+def site(committed: Any, server: str, settings: Any) -> str:
     """The address of a site where ada has drawn and grace has found what is secret."""
+    settings.BADGES_NOTIFY = True  # the tests' server may be one that is polled by default
     committed(
         entry("first-sketch", condition="true", name="First sketch", category="Drawing", points=1,
               description="Drew a first sketch."),
