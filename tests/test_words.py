@@ -12,41 +12,21 @@ REPOSITORY = Path(__file__).parent.parent
 CHECKED = (
     "*.md",
     "docs/*.md",
-    "example/*.py",
-    "example/dummy/*.py",
-    "example/dummy/templates/**/*.html",
-    "src/badges/*.json",
-    "src/badges/*.py",
-    "src/badges/admin/*.py",
-    "src/badges/api/*.py",
-    "src/badges/contrib/*.py",
-    "src/badges/definitions/*.py",
-    "src/badges/facts/*.py",
-    "src/badges/functions/*.py",
-    "src/badges/installation/*.py",
-    "src/badges/live/*.py",
-    "src/badges/management/commands/*.py",
-    "src/badges/migrations/*.py",
-    "src/badges/operations/*.py",
-    "src/badges/queries/*.py",
-    "src/badges/signals/*.py",
-    "src/badges/sql/api/*.sql",
-    "src/badges/sql/functions/*.sql",
-    "src/badges/sql/installation/*.sql",
-    "src/badges/sql/live/*.sql",
-    "src/badges/sql/operations/*.sql",
-    "src/badges/sql/queries/*.sql",
-    "src/badges/sql/runtime/*.sql",
-    "src/badges/static/badges/*.css",
-    "src/badges/static/badges/*.js",
-    "src/badges/templates/**/*.html",
-    "src/badges/templates/**/*.txt",
-    "src/badges/templatetags/*.py",
+    "example/**/*.py",
+    "example/**/*.html",
+    "noxfile.py",
+    "run.py",
+    "src/badges/**/*.css",
+    "src/badges/**/*.html",
+    "src/badges/**/*.js",
+    "src/badges/**/*.json",
+    "src/badges/**/*.py",
+    "src/badges/**/*.sql",
+    "src/badges/**/*.txt",
+    "tests/isolation/test_*.py",
+    "tools/*.py",
 )
-"""Where the words are checked."""
-
-NOT_YET = ("src/badges/sql/facts/*.sql",)
-"""Where they are to be checked: a line moves up once its files are clean."""
+"""Where the words are checked; a further folder is a further line."""
 
 RETIRED = {
     r"look(s|ed|ing)? (at|again)\b": "check, evaluate",
@@ -72,7 +52,14 @@ RETIRED = {
 }
 """Regular expressions, and what to say instead."""
 
-EXEMPT = (r"\bby_hand\b", r'"nobody"', r'"remedy"', r"\bfaults\(self\)", r'"by hand"', r"'by hand'", r'"remedies"')
+EXEMPT = (
+    r"\bby_hand\b",
+    r"[\"']by hand[\"']",
+    r'"remed(y|ies)"',
+    r"\bfaults\(self\)",
+    r'["`]nobody["`]',
+    r"\.tell\(",
+)
 """Names that sites use already: cut out before the text is searched."""
 
 # Documents show commands, code and output as they are, and figures as they were measured.
@@ -105,9 +92,3 @@ def test_retired_words(place):
     files = sorted(REPOSITORY.glob(place))
     assert files
     assert not (found := [each for path in files for each in retired_words(path)]), "\n".join(found)
-
-
-@pytest.mark.parametrize("place", NOT_YET)
-def test_places(place):
-    """The places that are not checked yet exist."""
-    assert list(REPOSITORY.glob(place))
