@@ -1408,11 +1408,12 @@ SET lock_timeout = '500ms'
 AS $badges$
 -- Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.
 -- Does the work of "award_badges --late" in one call. Concurrent writes wait for it no longer than for other badge
--- work. A badge that another transaction blocks for more than 500 ms is left to the next call.
+-- work. An award that another transaction blocks is left to a pending check.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 #variable_conflict use_column
 DECLARE
     added integer;
+    part record;
     losing_users integer[] := '{}';
     losing_codes text[] := '{}';
     losing_things text[] := '{}';
@@ -1422,39 +1423,54 @@ BEGIN
     failed := 0;
     -- In a good mood
     BEGIN
-        DELETE FROM "public"."badges_badge" AS b
-        WHERE b.code COLLATE "C" = 'good-mood' AND b.expires_at <= statement_timestamp();
-        INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-        SELECT found.user_id, found.code, found.thing, found.evidence, found.expires_at
-        FROM (
-            -- The users for whom one of their rows meets the badge's condition now, once each (once per subject),
-            -- with such a row as evidence.
-            SELECT DISTINCT ON ("new"."user_id")
-                   "new"."user_id" AS user_id,
-                   'good-mood' AS code,
-                   ''::text AS thing,
-                   jsonb_build_object('table', 'public.dummy_like', 'operation', 'award_badges') AS evidence,
-                   statement_timestamp() + '7 days'::interval AS expires_at
-            FROM (
-                -- OFFSET 0: the condition is evaluated only for rows that pass these filters.
-                SELECT new.*
-                FROM (SELECT DISTINCT "new"."user_id"
-                      FROM "public"."dummy_like" AS "new"
-                      WHERE "new"."user_id" IS NOT NULL) AS "new"
-                WHERE NOT EXISTS (SELECT FROM "public"."badges_badge" AS b
-                                  WHERE b.user_id = "new"."user_id"
-                                    AND b.code COLLATE "C" = 'good-mood'
-                                    AND b.thing = ''::text
-                                    AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
-                                  OFFSET 0)
-                      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")
-                OFFSET 0
-            ) AS new
-            WHERE (SELECT true)
-            ORDER BY "new"."user_id"
-        ) AS found
-        ON CONFLICT DO NOTHING;
-        GET DIAGNOSTICS added = ROW_COUNT;
+        BEGIN
+            DELETE FROM "public"."badges_badge" AS b
+            WHERE b.code COLLATE "C" = 'good-mood' AND b.expires_at <= statement_timestamp();
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            NULL;  -- another transaction deletes one of the users; the next call deletes what has expired
+        END;
+        FOR part IN
+            WITH found AS (
+                -- The users for whom one of their rows meets the badge's condition now, once each (once per subject),
+                -- with such a row as evidence.
+                SELECT DISTINCT ON ("new"."user_id")
+                       "new"."user_id" AS user_id,
+                       'good-mood' AS code,
+                       ''::text AS thing,
+                       jsonb_build_object('table', 'public.dummy_like', 'operation', 'award_badges') AS evidence,
+                       statement_timestamp() + '7 days'::interval AS expires_at
+                FROM (
+                    -- OFFSET 0: the condition is evaluated only for rows that pass these filters.
+                    SELECT new.*
+                    FROM (SELECT DISTINCT "new"."user_id"
+                          FROM "public"."dummy_like" AS "new"
+                          WHERE "new"."user_id" IS NOT NULL) AS "new"
+                    WHERE NOT EXISTS (SELECT FROM "public"."badges_badge" AS b
+                                      WHERE b.user_id = "new"."user_id"
+                                        AND b.code COLLATE "C" = 'good-mood'
+                                        AND b.thing = ''::text
+                                        AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
+                                      OFFSET 0)
+                          AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")
+                    OFFSET 0
+                ) AS new
+                WHERE (SELECT true)
+                ORDER BY "new"."user_id"
+            ),
+            numbered AS (
+                SELECT found.*, (row_number() OVER () - 1) / 1000 AS number FROM found
+            )
+            SELECT array_agg(n.user_id) AS users, array_agg(n.thing) AS things, array_agg(n.code) AS codes,
+                   array_agg(n.evidence) AS evidences, array_agg('award'::text) AS verdicts
+            FROM numbered AS n
+            GROUP BY n.number
+        LOOP
+            -- Skips users who have been deleted since; leaves a pending check where another transaction holds a lock.
+            PERFORM "public"."badges_record"(part.users, part.things, part.codes, part.evidences, part.verdicts);
+        END LOOP;
+        SELECT count(*) INTO added
+        FROM "public"."badges_badge" AS b
+        WHERE b.code COLLATE "C" = 'good-mood' AND b.awarded_at = statement_timestamp();
         awarded := awarded + added;
     EXCEPTION
         WHEN lock_not_available OR deadlock_detected THEN
@@ -1468,39 +1484,50 @@ BEGIN
     END;
     -- Pionner
     BEGIN
-        INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-        SELECT found.user_id, found.code, found.thing, found.evidence, found.expires_at
-        FROM (
-            -- The users for whom one of their rows meets the badge's condition now, once each (once per subject),
-            -- with such a row as evidence.
-            SELECT DISTINCT ON ("new"."id")
-                   "new"."id" AS user_id,
-                   'pionner' AS code,
-                   ''::text AS thing,
-                   jsonb_build_object(
-                       'table', 'public.auth_user', 'operation', 'award_badges',
-                       'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence,
-                   NULL::timestamptz AS expires_at
-            FROM (
-                -- OFFSET 0: the condition is evaluated only for rows that pass these filters.
-                SELECT new.*
-                FROM (SELECT DISTINCT "new"."id", "new"."date_joined"
-                      FROM "public"."auth_user" AS "new"
-                      WHERE "new"."id" IS NOT NULL) AS "new"
-                WHERE NOT EXISTS (SELECT FROM "public"."badges_badge" AS b
-                                  WHERE b.user_id = "new"."id"
-                                    AND b.code COLLATE "C" = 'pionner'
-                                    AND b.thing = ''::text
-                                    AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
-                                  OFFSET 0)
-                      AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")
-                OFFSET 0
-            ) AS new
-            WHERE (SELECT age(NEW.date_joined) > interval '1 year')
-            ORDER BY "new"."id"
-        ) AS found
-        ON CONFLICT DO NOTHING;
-        GET DIAGNOSTICS added = ROW_COUNT;
+        FOR part IN
+            WITH found AS (
+                -- The users for whom one of their rows meets the badge's condition now, once each (once per subject),
+                -- with such a row as evidence.
+                SELECT DISTINCT ON ("new"."id")
+                       "new"."id" AS user_id,
+                       'pionner' AS code,
+                       ''::text AS thing,
+                       jsonb_build_object(
+                           'table', 'public.auth_user', 'operation', 'award_badges',
+                           'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence,
+                       NULL::timestamptz AS expires_at
+                FROM (
+                    -- OFFSET 0: the condition is evaluated only for rows that pass these filters.
+                    SELECT new.*
+                    FROM (SELECT DISTINCT "new"."id", "new"."date_joined"
+                          FROM "public"."auth_user" AS "new"
+                          WHERE "new"."id" IS NOT NULL) AS "new"
+                    WHERE NOT EXISTS (SELECT FROM "public"."badges_badge" AS b
+                                      WHERE b.user_id = "new"."id"
+                                        AND b.code COLLATE "C" = 'pionner'
+                                        AND b.thing = ''::text
+                                        AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
+                                      OFFSET 0)
+                          AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")
+                    OFFSET 0
+                ) AS new
+                WHERE (SELECT age(NEW.date_joined) > interval '1 year')
+                ORDER BY "new"."id"
+            ),
+            numbered AS (
+                SELECT found.*, (row_number() OVER () - 1) / 1000 AS number FROM found
+            )
+            SELECT array_agg(n.user_id) AS users, array_agg(n.thing) AS things, array_agg(n.code) AS codes,
+                   array_agg(n.evidence) AS evidences, array_agg('award'::text) AS verdicts
+            FROM numbered AS n
+            GROUP BY n.number
+        LOOP
+            -- Skips users who have been deleted since; leaves a pending check where another transaction holds a lock.
+            PERFORM "public"."badges_record"(part.users, part.things, part.codes, part.evidences, part.verdicts);
+        END LOOP;
+        SELECT count(*) INTO added
+        FROM "public"."badges_badge" AS b
+        WHERE b.code COLLATE "C" = 'pionner' AND b.awarded_at = statement_timestamp();
         awarded := awarded + added;
     EXCEPTION
         WHEN lock_not_available OR deadlock_detected THEN
@@ -1521,7 +1548,7 @@ BEGIN
         WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 6, "badges": ["good-mood", "pionner"], "body": "0ea2d8b0af862ec3"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 6, "badges": ["good-mood", "pionner"], "body": "a5f103cae27fb372"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new

@@ -180,6 +180,22 @@ def read_committed(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def local_settings(connection: BaseDatabaseWrapper, **settings: str) -> Iterator[None]:
+    """A block of a transaction in which these settings apply; what the transaction had before comes back after it."""
+    names = list(settings)
+    apply = "SELECT set_config(name, value, true) FROM unnest(%s::text[], %s::text[]) AS s (name, value)"
+    before = fetch(
+        connection, "SELECT coalesce(current_setting(name, true), '') FROM unnest(%s::text[]) AS name", [names]
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(apply, [names, list(settings.values())])
+    yield
+    # After an error PostgreSQL puts them back itself, as far as its rollback goes.
+    with connection.cursor() as cursor:
+        cursor.execute(apply, [names, [value for (value,) in before]])
+
+
+@contextlib.contextmanager
 def rolled_back(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """A block whose effects are undone at its end: tables, settings, locks."""
     with transaction.atomic(using=connection.alias):

@@ -15,7 +15,7 @@ from badges.functions.types import STATE, Routine
 NAME = "badges_catch_up"
 
 MOST = 1_000
-"""How many users may lose each badge in one call, and how many other pending checks the call settles."""
+"""Users who are awarded a badge together, users who may lose one in one call, and other checks that it settles."""
 
 
 def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine | None:
@@ -42,6 +42,7 @@ def _arm(target: Target, analysed: AnalysedDefinition) -> sql.Composed | None:
     if facts is None:
         return None
     code = sql.Literal(definition.code)
+    names = runtime.placeholders(target, "")
     forget: sql.Composable = sql.SQL("")
     if definition.expires_after:
         forget = template("functions/catch_up_forget.sql").format(badges=target.badges.identifier, code=code)
@@ -49,7 +50,9 @@ def _arm(target: Target, analysed: AnalysedDefinition) -> sql.Composed | None:
         name=expressions.comment(definition.name),
         code=code,
         badges=target.badges.identifier,
-        note_failure=runtime.placeholders(target, "")["note_failure"],
+        note_failure=names["note_failure"],
+        record=names["record"],
+        most=sql.Literal(MOST),
         forget=forget,
         qualifying=qualifying.query(target, analysed, facts),
         losing=_losing(target, analysed),

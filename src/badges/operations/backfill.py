@@ -14,7 +14,7 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges import exceptions
+from badges import database, exceptions
 from badges.database import fetch, template
 from badges.definitions.types import Definition
 from badges.facts import analysis
@@ -24,7 +24,7 @@ from badges.functions import qualifying, runtime
 from badges.functions.types import STATE
 from badges.installation import locks, rows
 from badges.installation.roles import hidden_tables
-from badges.operations import evaluation
+from badges.operations import evaluation, parts
 from badges.operations.settle import settle
 
 BATCH = 10_000
@@ -32,6 +32,9 @@ BATCH = 10_000
 
 WRITERS_TIMEOUT = 2.0
 """Seconds that the transactions which are writing are waited for, before each badge."""
+
+_PAUSES = (0.05, 0.2)
+"""Seconds before a batch that another transaction prevented is tried again, and before it is done in parts."""
 
 DECIDED_BY_OLD = "it is decided by a row that no longer exists (OLD)"
 
@@ -52,6 +55,8 @@ class BackfillProgress:
     users: int
     """About how many users there are; PostgreSQL's estimate."""
     is_done: bool
+    left: int = 0
+    """Users whom other transactions keep locked: for them there are pending checks."""
     revoked: int = 0
     """Badges that were revoked, as their condition is no longer true."""
     skipped: str = ""
@@ -209,7 +214,7 @@ def _award_one(
         _delete_expired(connection, target, definition)
     for batch in _batches(connection, target) if is_indexed(connection, facts) else [_Batch(size=progress.users)]:
         try:
-            awarded = _award_batch(connection, target, analysed, facts, batch, quiet=quiet)
+            awarded, left = _award_batch(connection, target, analysed, facts, batch, quiet=quiet)
         except DatabaseError as failure:
             if not isinstance(failure.__cause__, psycopg.errors.DataError | psycopg.ProgrammingError):
                 raise
@@ -217,7 +222,11 @@ def _award_one(
             return
         seen = progress.users_seen + batch.size
         progress = dataclasses.replace(
-            progress, awarded=progress.awarded + awarded, users_seen=seen, users=max(progress.users, seen)
+            progress,
+            awarded=progress.awarded + awarded,
+            left=progress.left + left,
+            users_seen=seen,
+            users=max(progress.users, seen),
         )
         yield progress
     yield dataclasses.replace(progress, is_done=True, revoked=_revoke(connection, target, analysed))
@@ -245,38 +254,94 @@ def _award_batch(
     batch: _Batch,
     *,
     quiet: bool,
-) -> int:
+) -> tuple[int, int]:
     """Award one badge to the users of a batch who qualify.
 
-    :returns: the number of awards.
+    :returns: the number of awards, and of users whom a lock of another transaction keeps from theirs: for those there
+        is a pending check.
     """
     bounds = batch.bounds(_in_key_order(target, sql.Identifier("new", facts.user.name)))
-    with evaluation.awarding(connection, target) as cursor:
-        if quiet:
-            cursor.execute("SET LOCAL badges.quiet = 'on'")
-        statement = template(
-            "operations/award_revocable.sql" if analysed.definition.revocable else "operations/award_all.sql"
-        ).format(
-            badges=target.badges.identifier,
-            qualifying=qualifying.query(target, analysed, facts, bounds),
+    found = qualifying.query(target, analysed, facts, bounds)
+    settings = {"badges.quiet": "on"} if quiet else {}
+    statement = _awarding(target, analysed, found).as_string()
+    # Users may be deleted between the snapshot of the statement and its end; the next snapshot does without them.
+    for pause in _PAUSES:
+        try:
+            with evaluation.awarding(connection, target, lock_timeout=parts.LOCK_TIMEOUT, **settings) as cursor:
+                cursor.execute(statement)
+                [awarded] = cursor.fetchone()
+                return int(awarded), 0
+        except DatabaseError as failure:
+            if not parts.is_passing(failure):
+                raise
+        time.sleep(pause)
+    with evaluation.awarding(connection, target, **settings) as cursor:
+        return _award_in_parts(connection, cursor, target, analysed, found)
+
+
+def _awarding(target: Target, analysed: AnalysedDefinition, found: sql.Composable) -> sql.Composed:
+    """The statement that awards a badge to those whom the query `found` gives."""
+    return template(
+        "operations/award_revocable.sql" if analysed.definition.revocable else "operations/award_all.sql"
+    ).format(
+        badges=target.badges.identifier,
+        qualifying=found,
+        pending=target.pending.identifier,
+        code=sql.Literal(analysed.definition.code),
+        bucket=runtime.bucket(target, sql.Identifier("awarded", "user_id")),
+        lock=sql.Literal(runtime.ADVISORY_LOCK_CLASS),
+        evidence=_EVIDENCE,
+    )
+
+
+def _award_in_parts(
+    connection: BaseDatabaseWrapper, cursor: Any, target: Target, analysed: AnalysedDefinition, found: sql.Composable
+) -> tuple[int, int]:
+    """The same, with the condition evaluated once and the awards in ever smaller parts."""
+    cursor.execute(template("operations/hold_qualifying.sql").format(qualifying=found).as_string())
+    cursor.execute("SELECT count(*) FROM pg_temp.badges_qualifying")
+    [number] = cursor.fetchone()
+    awarded = 0
+
+    def award(part: Sequence[int]) -> None:
+        nonlocal awarded
+        held = template("operations/held_qualifying.sql").format(
+            users=target.users.identifier,
+            user_key=sql.Identifier(target.user_key.name),
+            first=sql.Literal(part[0]),
+            last=sql.Literal(part[-1]),
+        )
+        with database.local_settings(connection, lock_timeout=parts.LOCK_TIMEOUT):
+            cursor.execute(_awarding(target, analysed, held).as_string())
+            [count] = cursor.fetchone()
+        awarded += int(count)
+
+    kept = 0
+    for part in parts.each(connection, range(1, number + 1), award):
+        kept += len(part)
+        statement = template("operations/check_kept.sql").format(
             pending=target.pending.identifier,
+            bucket=runtime.bucket(target, sql.Identifier("found", "user_id")),
             code=sql.Literal(analysed.definition.code),
-            bucket=runtime.bucket(target, sql.Identifier("awarded", "user_id")),
-            lock=sql.Literal(runtime.ADVISORY_LOCK_CLASS),
             evidence=_EVIDENCE,
+            first=sql.Literal(part[0]),
+            last=sql.Literal(part[-1]),
         )
         cursor.execute(statement.as_string())
-        [awarded] = cursor.fetchone()
-        if quiet:
-            cursor.execute("SET LOCAL badges.quiet = ''")  # the transaction may be the caller's
-        return int(awarded)
+    cursor.execute("DROP TABLE pg_temp.badges_qualifying")
+    return awarded, kept
 
 
 def _delete_expired(connection: BaseDatabaseWrapper, target: Target, definition: Definition) -> None:
-    """Delete expired badges, so that users can earn them again."""
-    statement = sql.SQL("DELETE FROM {} AS b WHERE b.code = {} AND b.expires_at <= statement_timestamp()")
-    with connection.cursor() as cursor:
-        cursor.execute(statement.format(target.badges.identifier, sql.Literal(definition.code)).as_string())
+    """Delete expired badges, so that users can earn them again; those that another transaction locks stay."""
+    expired = sql.SQL("SELECT b.id FROM {} AS b WHERE b.code = {} AND b.expires_at <= statement_timestamp()")
+    delete = sql.SQL("DELETE FROM {} AS b WHERE b.id = ANY (%s) AND b.expires_at <= statement_timestamp()")
+    statement = delete.format(target.badges.identifier).as_string()
+    with evaluation.awarding(connection, target, lock_timeout=parts.LOCK_TIMEOUT) as cursor:
+        cursor.execute(expired.format(target.badges.identifier, sql.Literal(definition.code)).as_string())
+        ids = [id_ for (id_,) in cursor.fetchall()]
+        for _ in parts.each(connection, ids, lambda part: cursor.execute(statement, [list(part)])):
+            pass
 
 
 def _revoke(connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition) -> int:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges import database
@@ -26,10 +26,16 @@ def read_only(connection: BaseDatabaseWrapper, target: Target, timeout: int) -> 
 
 
 @contextlib.contextmanager
-def awarding(connection: BaseDatabaseWrapper, target: Target) -> Iterator[Any]:
-    """A transaction that may write, with its cursor."""
-    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL search_path = {target.function_search_path}")
+def awarding(connection: BaseDatabaseWrapper, target: Target, **settings: str) -> Iterator[Any]:
+    """A transaction that may write, with its cursor.
+
+    :param settings: settings that apply within the transaction, beside the search path.
+    """
+    with (
+        database.read_committed(connection),
+        database.local_settings(connection, search_path=target.function_search_path, **settings),
+        connection.cursor() as cursor,
+    ):
         yield cursor
 
 

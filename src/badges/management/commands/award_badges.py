@@ -55,26 +55,29 @@ class Command(BadgesCommand):
         if options["dry_run"]:
             self._preview(preview.of_chosen(connection, definitions, source, codes))
         else:
-            self._award(backfill.award(connection, definitions, source, codes, quiet=options["quiet"]))
+            self._award(connection, backfill.award(connection, definitions, source, codes, quiet=options["quiet"]))
 
     def _warn(self, connection: BaseDatabaseWrapper, codes: Sequence[str]) -> None:
         for failure in catalog.failures(connection, describe_target(connection)):
             if not codes or failure.code in codes:
                 self.stdout.write(self.style.WARNING(f"  {failure}"))
 
-    def _award(self, backfilling: Iterator[backfill.BackfillProgress]) -> None:
+    def _award(self, connection: BaseDatabaseWrapper, backfilling: Iterator[backfill.BackfillProgress]) -> None:
         self.said = time.monotonic()
-        total, failed = 0, []
+        total, left, failed = 0, 0, []
         try:
             for progress in backfilling:
                 self._show(progress)
                 if progress.is_done:
                     total += progress.awarded
+                    left += progress.left
                     failed += [progress.code] if progress.error else []
         except KeyboardInterrupt:
             raise CommandError(
                 "Interrupted. The awards so far stay; run the command again to award the rest."
             ) from None
+        if left:
+            self._settle(connection)
         if failed:
             raise CommandError(f"{total:,} awarded; not all, as the condition of {', '.join(failed)} failed.")
         self.stdout.write(self.style.SUCCESS(f"{total:,} awarded."))
@@ -87,7 +90,8 @@ class Command(BadgesCommand):
             self.stdout.write(f"  {code}: skipped, {progress.skipped}")
         elif progress.is_done:
             revoked = f", {progress.revoked:,} revoked" if progress.revoked else ""
-            self.stdout.write(f"  {code}: {progress.awarded:,} awarded{revoked}")
+            left = f", {count(progress.left, 'pending check')} left for locked users" if progress.left else ""
+            self.stdout.write(f"  {code}: {progress.awarded:,} awarded{revoked}{left}")
         elif time.monotonic() - self.said > SECONDS_BETWEEN_LINES:
             self.said = time.monotonic()
             seen = f"{progress.users_seen:,} of about {progress.users:,} users processed"

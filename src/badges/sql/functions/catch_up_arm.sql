@@ -1,13 +1,24 @@
 -- {name}
 BEGIN
     {forget}
-    INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
-    SELECT found.user_id, found.code, found.thing, found.evidence, found.expires_at
-    FROM (
-        {qualifying}
-    ) AS found
-    ON CONFLICT DO NOTHING;
-    GET DIAGNOSTICS added = ROW_COUNT;
+    FOR part IN
+        WITH found AS (
+            {qualifying}
+        ),
+        numbered AS (
+            SELECT found.*, (row_number() OVER () - 1) / {most} AS number FROM found
+        )
+        SELECT array_agg(n.user_id) AS users, array_agg(n.thing) AS things, array_agg(n.code) AS codes,
+               array_agg(n.evidence) AS evidences, array_agg('award'::text) AS verdicts
+        FROM numbered AS n
+        GROUP BY n.number
+    LOOP
+        -- Skips users who have been deleted since; leaves a pending check where another transaction holds a lock.
+        PERFORM {record}(part.users, part.things, part.codes, part.evidences, part.verdicts);
+    END LOOP;
+    SELECT count(*) INTO added
+    FROM {badges} AS b
+    WHERE b.code COLLATE "C" = {code} AND b.awarded_at = statement_timestamp();
     {losing}
     awarded := awarded + added;
 EXCEPTION

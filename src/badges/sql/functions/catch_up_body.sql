@@ -1,11 +1,12 @@
 
 -- Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.
 -- Does the work of "award_badges --late" in one call. Concurrent writes wait for it no longer than for other badge
--- work. A badge that another transaction blocks for more than 500 ms is left to the next call.
+-- work. An award that another transaction blocks is left to a pending check.
 {origin}
 #variable_conflict use_column
 DECLARE
     added integer;
+    part record;
     losing_users {key}[] := '{{}}';
     losing_codes text[] := '{{}}';
     losing_things text[] := '{{}}';

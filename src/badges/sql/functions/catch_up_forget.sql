@@ -1,2 +1,6 @@
-DELETE FROM {badges} AS b
-WHERE b.code COLLATE "C" = {code} AND b.expires_at <= statement_timestamp();
+BEGIN
+    DELETE FROM {badges} AS b
+    WHERE b.code COLLATE "C" = {code} AND b.expires_at <= statement_timestamp();
+EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+    NULL;  -- another transaction deletes one of the users; the next call deletes what has expired
+END;

@@ -1,0 +1,5 @@
+-- Leaves a pending check for some of those who are kept.
+INSERT INTO {pending} (bucket, user_id, code, thing, evidence)
+SELECT {bucket}, found.user_id, {code}, found.thing, {evidence}::jsonb
+FROM pg_temp.badges_qualifying AS found
+WHERE found.place BETWEEN {first} AND {last}
