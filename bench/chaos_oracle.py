@@ -15,7 +15,9 @@ Each badge has two queries for users (and subjects): who `must` hold it, and who
 
 These are the guarantees of docs/concurrency.md, once the pending checks are settled. Two kinds of badges are compared
 only after `award_badges`: those that deploys change beside the writers, as rows were written under other rules; and a
-condition that another row, with another value, makes true for a row that was written before.
+condition that another row, with another value, makes true for a row that was written before. Where a write could record
+no pending check of a badge, as the table was locked, and has reported that as a failure or in the log of the server,
+the claims about that badge hold after `award_badges` only, and not for rows that no longer exist; these are counted.
 
 Nothing is claimed about users who were deleted. A user whose key changes is one user.
 """
@@ -128,6 +130,8 @@ class Claim:
     """Whether it is about the users who were ever awarded the badge, as one that expires is lost by the clock."""
     is_late: bool = False
     """Whether only `award_badges` is sure to find it."""
+    is_gone: bool = False
+    """Whether rows decide it that exist no more, so that `award_badges` cannot find it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,8 +175,8 @@ def rows_at_their_best(table: str, value: str = "0", user: str = "user_id") -> s
     )
 
 
-def exact(code: str, query: str) -> Claim:
-    return Claim(code, query, query)
+def exact(code: str, query: str, *, is_gone: bool = False) -> Claim:
+    return Claim(code, query, query, is_gone=is_gone)
 
 
 VIEWS = "(became ->> 'hit_views')::integer"
@@ -202,23 +206,23 @@ LASTING = (
     # The changed row alone decides.
     Rule(
         entry("loud", "dummy_sketch", "insert", "update", condition="NEW.hit_views >= 90"),
-        (exact("loud", seen("dummy_sketch", f"{WRITTEN} AND {VIEWS} >= 90")),),
+        (exact("loud", seen("dummy_sketch", f"{WRITTEN} AND {VIEWS} >= 90"), is_gone=True),),
     ),
     Rule(
         entry("risen", "dummy_sketch", "update", condition="NEW.hit_views - OLD.hit_views >= 50"),
-        (exact("risen", seen("dummy_sketch", f"event = 'UPDATE' AND {VIEWS} - {VIEWS_BEFORE} >= 50")),),
+        (exact("risen", seen("dummy_sketch", f"event = 'UPDATE' AND {VIEWS} - {VIEWS_BEFORE} >= 50"), is_gone=True),),
     ),
     Rule(
         entry("clean", "dummy_sketch", "delete", condition="OLD.hit_views < 10"),
-        (exact("clean", seen("dummy_sketch", f"event = 'DELETE' AND {VIEWS_BEFORE} < 10")),),
+        (exact("clean", seen("dummy_sketch", f"event = 'DELETE' AND {VIEWS_BEFORE} < 10"), is_gone=True),),
     ),
     Rule(
         entry("hit", "dummy_sketch", "insert", "update", condition="hit_views >= 70", per="id"),
-        (exact("hit", seen("dummy_sketch", f"{WRITTEN} AND {VIEWS} >= 70", thing="row_id::text")),),
+        (exact("hit", seen("dummy_sketch", f"{WRITTEN} AND {VIEWS} >= 70", thing="row_id::text"), is_gone=True),),
     ),
     Rule(
         entry("mood", "dummy_like", "insert", condition="true", expires_after="2 seconds"),
-        (Claim("mood", *[seen("dummy_like", "event = 'INSERT'")] * 2, ever=True),),
+        (Claim("mood", *[seen("dummy_like", "event = 'INSERT'")] * 2, ever=True, is_gone=True),),
     ),
     # Rows are added only.
     Rule(
@@ -264,13 +268,13 @@ LASTING = (
         entry("tidy", "chaos_post", "delete", condition="count(*) <= 1 from chaos_post where user_id = OLD.user_id"),
         (Claim("tidy", seen("chaos_post", "event = 'DELETE' AND (SELECT count(*) FROM chaos_post AS p"
                                           " WHERE p.user_id = chaos_seen.user_id) <= 1"),
-               seen("chaos_post", "event = 'DELETE'")),),
+               seen("chaos_post", "event = 'DELETE'"), is_gone=True),),
     ),
     Rule(
         entry("swept", "chaos_post", "delete",
               condition="OLD.title = 'gold' and not exists (select from chaos_post where user_id = OLD.user_id)"),
         (Claim("swept", seen("chaos_post", f"event = 'DELETE' AND was ->> 'title' = 'gold' AND {_is_last_to_go}"),
-               seen("chaos_post", "event = 'DELETE' AND was ->> 'title' = 'gold'")),),
+               seen("chaos_post", "event = 'DELETE' AND was ->> 'title' = 'gold'"), is_gone=True),),
     ),
     Rule(
         {
@@ -416,7 +420,7 @@ STORY = """
 SELECT to_char(at, 'HH24:MI:SS.MS'), 'transaction ' || transaction || ', ' || level,
        event || ' ' || relation || ' ' || row_id, was - without, became - without
 FROM chaos_seen,
-     CAST('{id,user_id,created,username,password,first_name,last_name,email,date_joined,last_login,is_staff,is_superuser}'
+     CAST('{id,created,username,password,first_name,last_name,email,date_joined,last_login,is_staff,is_superuser}'
           AS text[]) AS without
 WHERE %s::integer IN (user_id, artist_id) AND (relation = 'auth_user' AND event <> 'UPDATE' OR relation IN (
     SELECT table_name FROM badges_badgedefinition AS d, unnest(%s::text[]) AS table_name

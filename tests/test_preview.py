@@ -1,4 +1,4 @@
-"""The preview of a badge by --plan and --dry-run, and the brake."""
+"""What the plan and --dry-run tell of a badge before it is awarded, and the brake."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_count(declare, people):
 
 
 def test_count_is_what_award_badges_awards(declare, people):
-    """The number of new users is what award_badges then awards; afterwards no user is new."""
+    """The number of new ones is what award_badges then awards; afterwards nobody is new."""
     declare(FIRST, COLLECTOR, NAMESAKE)
     counted = {code: each.count.new for code, each in look(FIRST, COLLECTOR, NAMESAKE).items()}
     assert counted == {"first": 29, "collector": 28, "namesake": 27}
@@ -120,7 +120,7 @@ def test_badge_that_existing_rows_cannot_decide(people):
 
 
 def test_losers(declare, people, execute):
-    """Users who would lose a revocable badge: holders whose rows do not meet the condition, except manual awards."""
+    """Who would lose a badge that can be revoked: its holders whose rows do not meet the condition, unless by hand."""
     revocable = {**COLLECTOR, "revocable": True}
     declare(revocable)
     run("award_badges", "--yes")
@@ -149,7 +149,7 @@ def test_expired_badges_are_lost_already(declare, people, execute):
 
 
 def test_paused(declare, people):
-    """Nothing is counted for a paused badge, as no user would be awarded it, nor lose it."""
+    """Of a paused badge nothing is counted, as nobody would be awarded it, nor lose it."""
     declare(COLLECTOR)
     paused = {**COLLECTOR, "active": False, "revocable": True}
     found = look(paused)["collector"]
@@ -175,20 +175,20 @@ def test_things(declare, people):
 
 
 def test_unwatched_is_told_once(people, execute):
-    """A change that a revocable badge does not notice is reported once, and its crontab line once below all of it."""
+    """What a revocable badge cannot notice is told once, and its crontab line once below all of it."""
     execute("CREATE TABLE prices (price bigint)")
     condition = "NEW.hit_views > (select max(price) from prices where price < extract(epoch from now()))"
     found = look(entry("pricey", condition=condition, revocable=True))["pricey"]
-    reported = [warning.message for warning in found.warnings if "index" not in warning.message]
-    assert len(reported) == 2
-    assert reported[0].startswith("The condition reads public.prices without a column that identifies the user: its")
-    assert reported[1].startswith("The condition depends on the time, which passes without a change.")
+    told = [warning.message for warning in found.warnings if "index" not in warning.message]
+    assert len(told) == 2
+    assert told[0].startswith("The condition reads public.prices without a column that identifies the user: its")
+    assert told[1].startswith("The condition depends on the time, which passes without a change.")
     create_badge_triggers.Command(stdout=(output := io.StringIO())).write_previews([found])
     assert output.getvalue().count("manage.py award_badges --late") == 1
 
 
 def test_rows_of_others_in_its_own_table(people):
-    """A condition that counts rows of other users, whose changes do not check it for all, is reported."""
+    """That a condition counts rows of others in its own table, whose changes do not check it for all, is told."""
     assert "reads rows of all users in public.dummy_sketch:" in warnings(look(NAMESAKE)["namesake"])
     assert "rows of all users" not in warnings(look(COLLECTOR)["collector"])
 
@@ -296,7 +296,7 @@ def test_proposed_statement_runs(committed, people):
     ],
 )
 def test_no_index_can_be_proposed(many_sketches, condition, hint):
-    """If no column is compared for equality, only the scan is reported, and why no index can be proposed."""
+    """Where the plan compares no column for equality, only the scan is told, and why nothing can be proposed."""
     found = look(entry(condition=condition))["collector"]
     assert "No index serves: each write reads the whole of public.dummy_sketch, about 3,435 rows." in warnings(found)
     assert hint in warnings(found)
@@ -350,7 +350,7 @@ def test_user_column_without_index(people, execute):
     assert look(badge)["collector"].warnings == ()
 
 
-# Badges that need catch-up
+# What comes late
 
 
 def test_other_tables(people):
@@ -371,7 +371,7 @@ def test_time(people):
 
 
 def test_function_of_the_site(people, execute):
-    """The reads of a function of the site are unknown, and the preview says so."""
+    """What a function of the site's own reads nobody knows, and that is said."""
     execute("CREATE FUNCTION seen(bigint) RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN true; END $$")
     assert "it is not known which tables that reads" in warnings(
         look(entry(condition="seen(NEW.user_id)"))["collector"]
@@ -437,7 +437,7 @@ def test_nothing_is_changed(declare, badge_file, people, database_unchanged, exe
 
 @pytest.mark.django_db(transaction=True)
 def test_locked_table(committed, people, settings, execute):
-    """A table that another session has locked against readers is not waited for."""
+    """A table that somebody has locked against readers is not waited for."""
     settings.BADGES_LOCK_TIMEOUT = 100
     execute("CREATE TABLE visit (user_id bigint)")
     try:
@@ -459,7 +459,7 @@ def test_locked_table(committed, people, settings, execute):
 
 
 def test_only_changed_badges(declare, badge_file, people):
-    """The plan previews badges whose rule is new or has changed; a new name changes nothing for any user."""
+    """The plan shows the badges whose rule is new or other than before; a new name changes nothing for anybody."""
     declare(FIRST, COLLECTOR, NAMESAKE)
     changed = {**NAMESAKE, "trigger_condition": ["insert", "update"]}
     badge_file({**FIRST, "name": "Other"}, {**COLLECTOR, "condition": "true"}, changed, entry("fresh"))
@@ -498,7 +498,7 @@ def test_check_and_plain_runs_look_at_nothing(badge_file, people, monkeypatch):
 
 
 def test_dry_run_of_one_badge(declare, people):
-    """--dry-run shows the chosen badges, with the same preview as the plan."""
+    """--dry-run shows the badges that are chosen, with what the plan tells of them."""
     declare(FIRST, COLLECTOR)
     output = run("award_badges", "collector", "--dry-run")
     assert "collector: 28 would be awarded; qualifying now: 28 of 30 users" in output
@@ -508,7 +508,7 @@ def test_dry_run_of_one_badge(declare, people):
 
 
 def test_dry_run_out_of_time(declare, people, settings):
-    """A failed count is not taken for zero users."""
+    """What could not be counted is not taken for nobody."""
     settings.BADGES_PREVIEW_TIMEOUT = 1000
     declare(FIRST, ENDLESS)
     code, output = fail("award_badges", "--dry-run")
@@ -521,7 +521,7 @@ def test_dry_run_out_of_time(declare, people, settings):
 
 @pytest.mark.parametrize("command", [("create_badge_triggers", "--backfill"), ("award_badges",)])
 def test_brake(badge_file, people, held, database_unchanged, command):
-    """An award to more than a fifth of the users stops with nothing changed; --yes proceeds."""
+    """What awards a badge to more than a fifth of the users stops with nothing changed; --yes goes on."""
     badge_file(entry("rare", condition="NEW.hit_views >= 27"), FIRST)
     if command == ("award_badges",):
         run("create_badge_triggers")
@@ -563,14 +563,14 @@ def test_few_users(declare, people):
 
 
 def test_brake_out_of_time(declare, people, settings, monkeypatch):
-    """If the users cannot be counted in time, the brake asks as well."""
+    """If nobody can tell in time how many it will be, the brake asks as well."""
     settings.BADGES_PREVIEW_TIMEOUT = 1000
     declare(ENDLESS)
     assert "endless: not counted within 1000 ms (BADGES_PREVIEW_TIMEOUT)" in fail("award_badges")[1]
 
 
 def test_brake_and_failing_condition(declare, people):
-    """A condition that fails awards no user, so it stops no other badge."""
+    """A condition that fails awards nobody, so it stops no other badge."""
     declare(entry("broken", condition="1 / (NEW.hit_views - 3) > 5"), entry("rare", condition="NEW.hit_views >= 27"))
     _, output = fail("award_badges")
     assert "rare: 3 awarded" in output
@@ -608,14 +608,14 @@ def test_installed_rules_are_not_counted(declare, badge_file, people, settings):
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, "0.2", True, None])
 def test_bad_share(declare, people, settings, value):
-    """An invalid share is rejected by name."""
+    """A share that is none is refused by name."""
     settings.BADGES_BRAKE = value
     declare(FIRST)
     assert "BADGES_BRAKE is" in fail("award_badges")[1]
 
 
 def test_plan_of_all_keys(declare, badge_file, people, execute):
-    """For a file that uses every key, the plan shows the events that check each badge, and those that go unnoticed."""
+    """For a file that uses every key, the plan says what each badge is looked at after, and what it cannot notice."""
     execute("CREATE TABLE likes (author_id bigint REFERENCES auth_user (id))")
     execute("CREATE TABLE prices (price bigint)")
     likes = {"table": "likes", "on": ["insert", "delete"], "user_field": "author_id"}
@@ -634,7 +634,7 @@ def test_plan_of_all_keys(declare, badge_file, people, execute):
     off = entry("off", active=False)
     declare(off)
     badge_file(liked, levels, pricey, hit, kept, off, entry("new-off", active=False))
-    reported = [line.strip() for line in run("create_badge_triggers", "--plan").splitlines()]
+    told = [line.strip() for line in run("create_badge_triggers", "--plan").splitlines()]
     name = (
         "its changes are not noticed. Name it in triggers, with the column that holds the user, or run award_badges on "
         "a schedule."
@@ -654,12 +654,12 @@ def test_plan_of_all_keys(declare, badge_file, people, execute):
         f"! The condition reads public.prices without a column that identifies the user: {name}",
         "0 * * * * cd /path/to/site && python manage.py award_badges --late",
     ):
-        assert line in reported, line
-    assert not any(line.startswith("off: ") for line in reported)
+        assert line in told, line
+    assert not any(line.startswith("off: ") for line in told)
 
 
 def test_cost_of_checks_of_the_user_as_a_whole(many_sketches, people, execute):
-    """A revocable row-local badge is checked by all rows of the user, which is the cost of its writes."""
+    """A revocable badge that a row decides is looked at by all rows of the user, and that is what its writes cost."""
     execute("CREATE TABLE likes (author_id bigint REFERENCES auth_user (id))")
     condition = "hit_views > 5 and exists (select from likes where author_id = NEW.user_id)"
     found = look(entry("seen", condition=condition, revocable=True, trigger_condition="update"))["seen"]
@@ -670,7 +670,7 @@ def test_cost_of_checks_of_the_user_as_a_whole(many_sketches, people, execute):
     assert {write.user for write in found.writes} == {str(people[7].pk)}
     for write in found.writes:
         assert max(read.rows for read in write.reads if read.table == "public.dummy_sketch") > 1_500
-    reported = [line for line in found.lines() if line.startswith("    each ")]
-    assert reported[0].startswith("    each update or insert or delete reads about ")
-    assert reported[1].startswith("    each insert or update or delete on public.likes reads about ")
-    assert len(reported) == 2
+    told = [line for line in found.lines() if line.startswith("    each ")]
+    assert told[0].startswith("    each update or insert or delete reads about ")
+    assert told[1].startswith("    each insert or update or delete on public.likes reads about ")
+    assert len(told) == 2
