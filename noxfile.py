@@ -15,8 +15,14 @@ from pathlib import Path
 
 import nox
 
-#: Django, the Pythons to take the first of that is here, PostgreSQL.
+REPOSITORY = Path(__file__).parent
+sys.path.append(str(REPOSITORY / "tools"))
+
+import debian_packages  # noqa: E402
+
+#: Django, the Pythons to take the first of that can be had, PostgreSQL.
 MATRIX = (
+    ("6.1", ("3.15", "3.14", "3.13"), 19),
     ("6.1", ("3.14", "3.13", "3.12"), 16),
     ("6.0", ("3.12", "3.13", "3.14"), 17),
     ("5.2", ("3.11", "3.12", "3.13", "3.14"), 15),
@@ -24,12 +30,17 @@ MATRIX = (
 
 #: Tests whose outcome no version of Django or PostgreSQL changes; `run.py test` runs them.
 SAME_EVERYWHERE = (
-    "browser", "test_docs.py", "test_layout.py", "test_translations.py", "test_schema.py", "test_protocol_model.py",
-    "test_revocation_model.py", "test_bench.py"
+    "browser", "test_api_docs.py", "test_api_schema.py", "test_bench.py", "test_chart.py", "test_example.py",
+    "test_layout.py", "test_live_page.py", "test_pages.py", "test_protocol_model.py", "test_revocation_model.py",
+    "test_schema.py", "test_translations.py", "test_words.py",
 )  # fmt: skip
 
 #: What runs on any Python that run.py accepts.
 OLDEST_DJANGO = "5.2"
+
+#: Versions that Debian's development branches have, for what a system lacks.
+DEBIAN_PYTHONS = ("3.14", "3.15")
+DEBIAN_POSTGRES = (19,)
 
 #: PostgreSQL versions in the wheel that the tests use anyway.
 IN_WHEEL = (16, 18)
@@ -43,15 +54,20 @@ nox.needs_version = ">=2025.5.1"
 
 
 def find_python(version: str) -> str | None:
-    """A Python of that version in PATH or among pyenv's."""
+    """A Python of that version in PATH or among pyenv's, or else from Debian."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     candidates = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)]
     # A version manager's shim for an inactive Python only prints an error.
-    return next((str(path) for path in candidates if path and output(path, "--version").startswith("Python")), None)
+    found = next((str(path) for path in candidates if path and output(path, "--version").startswith("Python")), None)
+    # A list of the sessions downloads nothing.
+    if found or version not in DEBIAN_PYTHONS or "--list" in sys.argv:
+        return found
+    usr = debian_packages.usr(f"python{version}")
+    return str(usr / "bin" / f"python{version}") if usr else None
 
 
 def find_postgres(version: int, download_to: Path) -> Path | None:
-    """The folder with the programs of that PostgreSQL: installed, or else from npm."""
+    """The folder with the programs of that PostgreSQL: installed, or else from Debian or npm."""
     folders = [
         Path(f"/usr/lib/postgresql/{version}/bin"),
         Path(f"/usr/pgsql-{version}/bin"),
@@ -63,6 +79,9 @@ def find_postgres(version: int, download_to: Path) -> Path | None:
     for folder in folders:
         if re.search(rf"\(PostgreSQL\) {version}\b", output(folder / "postgres", "--version")):
             return folder
+    if version in DEBIAN_POSTGRES:
+        usr = debian_packages.usr(f"postgresql-{version}")
+        return usr / "lib" / "postgresql" / str(version) / "bin" if usr else None
     return npm_postgres(version, download_to)
 
 
@@ -114,6 +133,8 @@ def add_session(django: str, pythons: tuple[str, ...], postgres: int) -> None:
             release = OLDEST_DJANGO
             # Not skipped, or this PostgreSQL would go untested too.
             session.warn(f"NOT RUN: Django {django}: no Python {' or '.join(pythons)} found; Django {release} instead")
+        elif not output(interpreter, "--version").startswith(f"Python {pythons[0]}."):
+            session.warn(f"NOT RUN: Python {pythons[0]} with Django {django}: not found; {interpreter} instead")
         # Empty is unset; the caller's choice would go before that of the session.
         environment = {"BADGES_DSN": "", "BADGES_POSTGRES_BIN": ""}
         if postgres in IN_WHEEL:
@@ -121,7 +142,7 @@ def add_session(django: str, pythons: tuple[str, ...], postgres: int) -> None:
         else:
             programs = find_postgres(postgres, Path(session.cache_dir) / f"postgres-{postgres}")
             if programs is None:
-                session.skip(f"NOT RUN: PostgreSQL {postgres}: no binaries found, installed or with npm")
+                session.skip(f"NOT RUN: PostgreSQL {postgres}: no binaries found, installed, of Debian or with npm")
             environment["BADGES_POSTGRES_BIN"] = str(programs)
         session.install("--quiet", "pip>=25.1")
         session.install("--quiet", "--editable", ".", "--group", "test", f"Django~={release}.0")

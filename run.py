@@ -16,7 +16,9 @@ import subprocess
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036
-    newer = [name for name in ("python3.14", "python3.13", "python3.12", "python3.11") if shutil.which(name)]
+    newer = [
+        name for name in ("python3.15", "python3.14", "python3.13", "python3.12", "python3.11") if shutil.which(name)
+    ]
     # A version manager's shim for an inactive Python only prints an error.
     newer = [name for name in newer if subprocess.run([name, "--version"], capture_output=True).returncode == 0]  # noqa: PLW1510
     advice = "run `{} run.py`".format(newer[0]) if newer else "install Python 3.11 or newer"  # noqa: UP032
