@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 from psycopg import sql
@@ -48,6 +49,7 @@ def generated_routine(
     return dataclasses.replace(around, codes=tuple(codes))
 
 
+@functools.lru_cache(maxsize=8)
 def routines(target: Target) -> tuple[Routine, ...]:
     """The functions in `sql/runtime/`, in an order in which each can be created."""
     return tuple(
