@@ -73,7 +73,7 @@ DEPLOY, SETTLER, AWARD, QUIET = "chaos deploy", "chaos settler", "chaos award", 
 SHOWN, SHOWN_OF_A_BADGE = 12, 1
 """Examples that are printed of each kind, and those of a badge with what happened to the user."""
 
-STORY = 20
+STORY = 40
 """Lines that are printed of what happened to a user."""
 
 
@@ -262,7 +262,7 @@ class Watcher(WithSession):
 
     QUERY = """
         SELECT 1000 * extract(epoch FROM clock_timestamp() - l.waitstart)::float8, l.locktype,
-               coalesce(l.relation::regclass::text, ''), a.query,
+               coalesce(l.relation::regclass::text, ''), a.query, a.xact_start >= a.query_start,
                ARRAY(SELECT b.application_name FROM pg_stat_activity AS b WHERE b.pid = ANY (pg_blocking_pids(l.pid)))
         FROM pg_locks AS l
         JOIN pg_stat_activity AS a ON a.pid = l.pid
@@ -270,14 +270,16 @@ class Watcher(WithSession):
     """
 
     def act(self) -> None:
-        for milliseconds, kind, relation, query, blockers in self.session.execute(self.QUERY, [WRITER]).fetchall():
+        rows = self.session.execute(self.QUERY, [WRITER]).fetchall()
+        for milliseconds, kind, relation, query, is_alone, blockers in rows:
             what = f"{relation or kind} kept by {' and '.join(sorted(set(blockers))) or 'a prepared transaction'}"
-            name = self._name(kind, relation, query, blockers)
+            # Foreign keys are checked at the end, which for a statement without BEGIN is its own.
+            is_at_end = is_alone or query.startswith(("COMMIT", "PREPARE", "ROLLBACK"))
+            name = self._name(kind, relation, query, blockers, is_at_end=is_at_end)
             self.verdict.block(name, milliseconds, f"{what}, {query.strip()[:100]}")
 
     @staticmethod
-    def _name(kind: str, relation: str, query: str, blockers: list[str]) -> str:
-        is_at_end = query.startswith(("COMMIT", "PREPARE", "ROLLBACK"))
+    def _name(kind: str, relation: str, query: str, blockers: list[str], *, is_at_end: bool) -> str:
         is_own = relation in query if relation else kind in ("transactionid", "tuple") and is_at_end
         if relation and (is_own or (is_at_end and not relation.startswith("badges"))):
             if LOCKER in blockers:
@@ -495,15 +497,20 @@ def compare(
                 verdict.notes[f"{title}, where a write has reported that it could record no pending check"] += 1
                 continue
             text = f"{claim.code} {thing}, user {user}"
-            if sum(each.startswith(f"{claim.code} ") for each in verdict.wrong.get(title, [])) < SHOWN_OF_A_BADGE:
-                tables = [*TABLES, "badges_badge"]
-                rows = session.execute(
-                    oracle.STORY, [user, tables, claim.code, thing, user, claim.code, thing]
-                ).fetchall()
-                text = "\n        ".join(
-                    [text, *(" ".join(str(each) for each in row if each) for row in rows[-STORY:])]
-                )
+            told = [each for found in verdict.wrong.values() for each in found if each.startswith(f"{claim.code} ")]
+            if len(told) < SHOWN_OF_A_BADGE:
+                text += story(session, claim.code, user, thing)
             verdict.add(title, text)
+
+
+def story(session: psycopg.Connection[Any], code: str, user: int, thing: str) -> str:
+    """The lines on what happened to a user, as far as it concerns a badge; the first and the last of them."""
+    tables = [*TABLES, "badges_badge"]
+    rows = session.execute(oracle.STORY, [user, tables, code, thing, user, code, thing]).fetchall()
+    lines = [" ".join(str(each) for each in row if each) for row in rows]
+    if len(lines) > STORY:
+        lines = [*lines[: STORY // 2], "...", *lines[-STORY // 2 :]]
+    return "".join(f"\n        {line}" for line in lines)
 
 
 def main() -> None:

@@ -283,7 +283,7 @@ LASTING = (
                          " join auth_user u on u.id = s.user_id where s.user_id = NEW.user_id",
             "triggers": [
                 {"table": "dummy_sketch", "on": ["insert", "update"], "user_field": "user_id"},
-                {"table": "auth_user", "on": "update", "user_field": "id"},
+                {"table": "auth_user", "on": ["insert", "update"], "user_field": "id"},
             ],
         },
         (Claim("known", f"{_active} {_views_of_user}", grouped(_sketches_ever, "sum(value) >= 120")),),
@@ -422,9 +422,10 @@ SELECT to_char(at, 'HH24:MI:SS.MS'), 'transaction ' || transaction || ', ' || le
 FROM chaos_seen,
      CAST('{id,created,username,password,first_name,last_name,email,date_joined,last_login,is_staff,is_superuser}'
           AS text[]) AS without
-WHERE %s::integer IN (user_id, artist_id) AND (relation = 'auth_user' AND event <> 'UPDATE' OR relation IN (
-    SELECT table_name FROM badges_badgedefinition AS d, unnest(%s::text[]) AS table_name
-    WHERE d.code = %s AND concat(d.condition, d.progress, d.trigger_table) LIKE '%%' || table_name || '%%'))
+WHERE %s::integer IN (user_id, artist_id)
+  AND ((relation = 'auth_user' AND was -> 'id' IS DISTINCT FROM became -> 'id') OR relation IN (
+      SELECT table_name FROM badges_badgedefinition AS d, unnest(%s::text[]) AS table_name
+      WHERE d.code = %s AND concat(d.condition, d.progress, d.trigger_table) LIKE '%%' || table_name || '%%'))
   AND (%s IN ('', row_id::text) OR relation <> 'dummy_sketch')
 UNION ALL
 SELECT to_char(at, 'HH24:MI:SS.MS'), 'transaction ' || transaction,
