@@ -1,0 +1,175 @@
+"""No badge is lost in silence, and no write is held up without bound or rolled back, whatever the host locks or defers."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import entry
+
+from isolation.conftest import LOUD, PAIR
+from isolation.harness import READ_COMMITTED, REPEATABLE_READ, SERIALIZABLE
+
+FOUR = entry("four", condition="count(*) >= 2 from dummy_sketch where user_id = NEW.user_id", revocable=True)
+RAISED = entry("raised", condition="NEW.hit_views > OLD.hit_views", trigger_condition="update")
+RAISED_PAIR = entry(
+    "raised-pair",
+    condition="NEW.hit_views > OLD.hit_views and (select count(*) from dummy_sketch where user_id = NEW.user_id) >= 2",
+    trigger_condition="update",
+)
+#: One of each: by the row alone, by others, revocable, on statement and on row level.
+KINDS = [LOUD, PAIR, FOUR, RAISED, RAISED_PAIR]
+CODES = sorted(each["code"] for each in KINDS)
+OUR_TABLES = ["badges_badge", "badges_badgedefinition", "badges_badgeevent", "badges_pendingcheck", "badges_failure"]
+
+
+@pytest.fixture
+def kinds(site):
+    site.declare(*KINDS)
+
+
+def earn(session, *users):
+    """Write what earns each of these users every badge: one statement each, whatever the number of users."""
+    session.insert(*users, *users, views=100)
+    session.run(
+        "UPDATE dummy_sketch SET hit_views = hit_views + 1 WHERE user_id = ANY (%s::bigint[])", [list(users)]
+    )
+
+
+def earn_by_single_rows(session, user):
+    for _ in range(2):
+        session.insert(user, views=100)
+    session.run(
+        "UPDATE dummy_sketch SET hit_views = hit_views + 1 WHERE id = (SELECT max(id) FROM dummy_sketch WHERE user_id = %s)",
+        [user],
+    )
+
+
+def all_held_by(*users):
+    return sorted((user, code) for user in users for code in CODES)
+
+
+@pytest.mark.parametrize("table", ["badges_badge", "badges_badgedefinition", "badges_badgeevent", "auth_user"])
+def test_locked_table(site, kinds, s1, s2, table):
+    """A table that an award needs is under ACCESS EXCLUSIVE: writes go on, no condition counts as failed, no badge is lost."""
+    ada, bob, *others = site.users(6)
+    s2.begin()
+    s2.run(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+    s1.run("SET session_replication_role = origin")
+    s1.begin()
+    s1.run("SET CONSTRAINTS ALL DEFERRED")
+    earn(s1, ada, *others)
+    earn_by_single_rows(s1, bob)
+    commit = s1._thread.submit(s1.commit) if table == "auth_user" else None
+    if commit is None:
+        s1.commit()
+    assert site.failures() == []
+    s2.rollback()
+    if commit:
+        commit.result()
+    assert site.settled_badges() == all_held_by(ada, bob, *others)
+
+
+@pytest.mark.parametrize("table", ["badges_pendingcheck", "badges_failure"])
+def test_nothing_can_be_written_down(site, kinds, s1, s2, s3, table):
+    """Where pending checks or failures cannot be written down, writes go on all the same, and award_badges finds what they missed."""
+    [ada, bob] = site.users(2)
+    site.declare(*KINDS, entry("broken", condition="1 / (NEW.hit_views - NEW.hit_views) > 0"))
+    s3.begin()
+    s3.run("SELECT pg_advisory_xact_lock(%s, bucket) FROM generate_series(0, 1023) AS bucket", [0x62616467])
+    s2.begin()
+    s2.run(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+    s1.run("SET statement_timeout = '20s'")
+    earn(s1, ada)
+    earn_by_single_rows(s1, bob)
+    s2.rollback()
+    s3.rollback()
+    assert site.sql("SELECT count(*) FROM dummy_sketch") == [(4,)]
+    # What is decided by an UPDATE that pairs two rows is gone with it.
+    by_rows = [(user, code) for user in (ada, bob) for code in ("four", "loud", "pair")]
+    site.award()
+    assert set(by_rows) <= set(site.badges())
+
+
+def test_deferred_constraints(site, kinds, s1, s2):
+    """With all constraints deferred, a user who is deleted beside an award does not fail the writer's COMMIT."""
+    [ada] = site.users(1)
+    site.sql("ALTER TABLE dummy_sketch DROP CONSTRAINT IF EXISTS dummy_sketch_user_id_fk")
+    for (name,) in site.sql(
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'dummy_sketch'::regclass AND contype = 'f'"
+    ):
+        site.sql(f"ALTER TABLE dummy_sketch DROP CONSTRAINT {name}")
+    for level in (READ_COMMITTED, REPEATABLE_READ):
+        s1.begin(level)
+        s1.run("SET CONSTRAINTS ALL DEFERRED")
+        s2.begin()
+        s2.run("DELETE FROM auth_user WHERE id = %s", [ada])
+        earn_by_single_rows(s1, ada)
+        earn(s1, ada)
+        s2.commit()
+        s1.commit()
+        site.settle()
+        assert site.badges() == []
+        assert site.pending() == 0
+        site.sql("INSERT INTO auth_user SELECT (u).* FROM (SELECT jsonb_populate_record(u, jsonb_build_object("
+                 "'id', %s::bigint, 'username', 'again' || %s)) AS u FROM auth_user AS u LIMIT 1) AS made", [ada, level])
+        site.sql("DELETE FROM dummy_sketch")
+
+
+@pytest.mark.parametrize("level", [READ_COMMITTED, REPEATABLE_READ, SERIALIZABLE])
+def test_rows_before_their_user(site, kinds, s1, level):
+    """Rows that come before their user in one transaction, as deferred keys allow, earn what they would after it."""
+    [ada] = site.users(1)
+    s1.begin(level)
+    s1.run("SET CONSTRAINTS ALL DEFERRED")
+    earn(s1, 900_001)
+    earn_by_single_rows(s1, 900_002)
+    for user in (900_001, 900_002):
+        s1.run(
+            "INSERT INTO auth_user (id, username, password, first_name, last_name, email, is_superuser, is_staff, "
+            "is_active, date_joined) VALUES (%s, %s, '', '', '', '', false, false, true, now())",
+            [user, f"u{user}"],
+        )
+    s1.commit()
+    assert site.settled_badges() == all_held_by(900_001, 900_002)
+    assert site.failures() == []
+
+
+@pytest.mark.parametrize("level", [REPEATABLE_READ, SERIALIZABLE])
+def test_snapshot_older_than_the_user(site, kinds, s1, level):
+    """A write whose snapshot does not show the user yet leaves a pending check, which awards."""
+    s1.begin(level)
+    s1.run("SELECT count(*) FROM auth_user")
+    ada, bob = site.users(2)
+    s1.run("SET CONSTRAINTS ALL DEFERRED")
+    earn(s1, ada)
+    earn_by_single_rows(s1, bob)
+    s1.commit()
+    assert site.settled_badges() == all_held_by(ada, bob)
+    assert site.failures() == []
+
+
+@pytest.mark.parametrize("level", [REPEATABLE_READ, SERIALIZABLE])
+def test_snapshot_older_than_the_badge(site, s1, level):
+    """A write whose snapshot does not show the definition yet leaves a pending check, which awards."""
+    site.declare()
+    site.sql("DELETE FROM badges_badgedefinition")
+    ada, bob = site.users(2)
+    s1.begin(level)
+    s1.run("SELECT count(*) FROM badges_badgedefinition")
+    site.declare(*KINDS)
+    earn(s1, ada)
+    earn_by_single_rows(s1, bob)
+    s1.commit()
+    assert site.settled_badges() == all_held_by(ada, bob)
+    assert site.failures() == []
+
+
+def test_user_who_never_comes(site, kinds, s1):
+    """Rows of a user who does not exist leave nothing behind once they are settled."""
+    for (name,) in site.sql(
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'dummy_sketch'::regclass AND contype = 'f'"
+    ):
+        site.sql(f"ALTER TABLE dummy_sketch DROP CONSTRAINT {name}")
+    earn(s1, 900_001)
+    earn_by_single_rows(s1, 900_002)
+    assert site.settled_badges() == []
+    assert site.failures() == []
