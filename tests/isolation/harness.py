@@ -24,6 +24,7 @@ from psycopg.conninfo import make_conninfo
 
 from badges import definitions
 from badges.installation import executor
+from badges.operations import backfill
 from badges.operations.settle import settle
 
 #: The Django database that is the site's.
@@ -211,6 +212,17 @@ class Site:
     def settle(self) -> tuple[int, int]:
         """Settle as `award_badges` does; gives how many were settled and how many remain."""
         return settle(connections[ALIAS])
+
+    def award(self) -> None:
+        """What `award_badges` does."""
+        for _ in backfill.award(connections[ALIAS], definitions.load(self.badge_file), self.badge_file):
+            pass
+
+    def drop_foreign_keys(self, table: str) -> None:
+        """As in a database whose keys are not constrained."""
+        keys = "SELECT conname FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'f'"
+        for (name,) in self.sql(keys, [table]):
+            self.sql(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
 
     def settled_badges(self) -> list[tuple[int, str]]:
         """All that is held once everything is settled, of which nothing may be left."""

@@ -17,6 +17,8 @@ from badges.functions.types import Check, Level
 FUNCTION_MAX_ARGUMENTS = 100
 """FUNC_MAX_ARGS of PostgreSQL."""
 
+_BITS = {"smallint": 16, "integer": 32, "bigint": 64}
+
 NO_THING = sql.SQL("''::text")
 """The subject of a badge that is not declared with `per`."""
 
@@ -124,6 +126,20 @@ def known_user(target: Target, user: sql.Composable) -> sql.Composed:
     """The key of the user, or NULL if the user does not exist; a subquery, which no plan turns into a join."""
     return sql.SQL("(SELECT u.{key} FROM {users} AS u WHERE u.{key} = {user})").format(
         key=sql.Identifier(target.user_key.name), users=target.users.identifier, user=user
+    )
+
+
+def as_key(target: Target, column: Column, user: sql.Composable) -> sql.Composable:
+    """A value of the user's column in the type of the users' key; NULL if no key can be equal to it."""
+    key = target.user_key
+    if column.type == key.type:
+        return user
+    cast = sql.SQL("{}::{}").format(user, type_of(key))
+    bits = _BITS.get(key.type)
+    if bits is None or _BITS[column.type] <= bits:
+        return cast
+    return sql.SQL("CASE WHEN {} BETWEEN {} AND {} THEN {} END").format(
+        user, sql.Literal(-(2 ** (bits - 1))), sql.Literal(2 ** (bits - 1) - 1), cast
     )
 
 

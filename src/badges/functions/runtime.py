@@ -18,8 +18,28 @@ ADVISORY_LOCK_CLASS = 0x62616467
 DEEPEST = 5
 """The trigger depth up to which locks count: where conditions read badges, awards could oscillate without end."""
 
-RUNTIME = ("wait", "note_failure", "record_parts", "record", "one_by_one", "settle", "award", "revoke", "keep_events")
+RUNTIME = (
+    "check_keys_at_once",
+    "wait",
+    "note_failure",
+    "record_parts",
+    "record",
+    "postpone",
+    "one_by_one",
+    "settle",
+    "award",
+    "revoke",
+    "keep_events",
+)
 """The functions in `sql/runtime/`, each in a file of its name."""
+
+_USERS = {
+    "settle": "pending.user_id",
+    "award": "awarded_user",
+    "revoke": "revoked_user",
+    "keep_events": "NEW.user_id",
+}
+"""What those functions call the user whose bucket they need."""
 
 
 def routine(target: Target, name: str, file: str, **placeholders: sql.Composable) -> Routine:
@@ -59,7 +79,12 @@ def routines(target: Target) -> tuple[Routine, ...]:
 
 def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
     """The placeholders of the runtime functions' SQL: tables, settings and the other functions."""
-    user = {"settle": "pending.user_id", "award": "awarded_user", "revoke": "revoked_user"}.get(name, "found.user_id")
+    user = {
+        "settle": "pending.user_id",
+        "award": "awarded_user",
+        "revoke": "revoked_user",
+        "keep_events": "NEW.user_id",
+    }.get(name, "found.user_id")
     return {
         "badges": target.badges.identifier,
         "pending": target.pending.identifier,
@@ -80,6 +105,9 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
         "deepest": sql.Literal(DEEPEST),
         "bucket": bucket(target, trusted(user)),
         "check": qualified(target.schema, "badges_check"),
+        "constraints": sql.SQL(", ").join(
+            qualified(table.schema, f"{table.name}_user_id_fk") for table in (target.badges, target.events)
+        ),
         **{each: qualified(target.schema, f"badges_{each}") for each in RUNTIME},
     }
 
@@ -87,8 +115,11 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
 def notifies(target: Target) -> sql.Composable:
     """An expression for whether NOTIFY wakes the listeners. A transaction that has used it cannot be prepared."""
     if target.notifies is None:
-        return sql.SQL("current_setting('max_prepared_transactions') = '0'")
-    return sql.Literal(target.notifies)
+        allowed: sql.Composable = sql.SQL("current_setting('max_prepared_transactions') = '0'")
+    else:
+        allowed = sql.Literal(target.notifies)
+    # A COMMIT that finds the queue full fails. It fills up when a session listens and stays in one transaction.
+    return sql.SQL("({} AND pg_catalog.pg_notification_queue_usage() < 0.5)").format(allowed)
 
 
 def bucket(target: Target, user: sql.Composable) -> sql.Composed:

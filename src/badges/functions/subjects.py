@@ -24,7 +24,7 @@ class Subjects:
     """The same, each combination of values once."""
     user: sql.Composable
     known_user: sql.Composable
-    """The user, in the type of the users' key; NULL if that type differs and the user does not exist."""
+    """The user, in the type of the users' key."""
     thing: sql.Composable
     has_thing: bool
     has_both_rows: bool = False
@@ -73,7 +73,7 @@ def _changed_rows(firing: Firing, checks: Sequence[Check]) -> Subjects:
         rows=rows,
         distinct_rows=distinct_rows,
         user=user,
-        known_user=_known_user(firing.target, first, user),
+        known_user=known_user(firing.target, first, user),
         thing=sql.SQL("{}::text").format(sql.Identifier(event.changed_row, per.name)) if per else NO_THING,
         has_thing=bool(per),
         has_both_rows=bool(new and old),
@@ -100,7 +100,7 @@ def _affected_users(firing: Firing, check: Check) -> Subjects:
         rows=rows,
         distinct_rows=rows,
         user=user,
-        known_user=_known_user(firing.target, check, user),
+        known_user=known_user(firing.target, check, user),
         thing=sql.Identifier("affected", "thing") if per else NO_THING,
         has_thing=bool(per),
     )
@@ -123,5 +123,9 @@ def _named(firing: Firing, check: Check, *, with_subject: bool) -> Iterator[sql.
         yield Template("SELECT DISTINCT {columns}{origin}").format(columns=sql.SQL(", ").join(columns), origin=origin)
 
 
-def _known_user(target: Target, check: Check, user: sql.Composable) -> sql.Composable:
-    return user if check.user.type == target.user_key.type else expressions.known_user(target, user)
+def known_user(target: Target, check: Check, user: sql.Composable) -> sql.Composable:
+    """The key as the users' table has it; a user who is not there yet goes by the changed row's own value."""
+    key = expressions.as_key(target, check.user, user)
+    if check.user.type == target.user_key.type:
+        return key
+    return sql.SQL("coalesce({}, {})").format(expressions.known_user(target, user), key)

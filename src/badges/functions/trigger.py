@@ -13,7 +13,7 @@ from badges.facts.types import Target
 from badges.functions import answers, expressions, runtime
 from badges.functions.answers import SharedQuery
 from badges.functions.expressions import NO_THING
-from badges.functions.subjects import Subjects, subjects_of
+from badges.functions.subjects import Subjects, known_user, subjects_of
 from badges.functions.types import Check, Firing, Level, Routine, Trigger
 
 _THE_USER, _THE_THING = trusted("own.the_user"), trusted("own.the_thing")
@@ -150,7 +150,10 @@ def _placeholders(group: Group) -> dict[str, sql.Composable]:
         "pending": target.pending.identifier,
         "lock": sql.Literal(runtime.ADVISORY_LOCK_CLASS),
         "deepest": sql.Literal(runtime.DEEPEST),
-        **{name: qualified(target.schema, f"badges_{name}") for name in ("wait", "record", "settle")},
+        **{
+            name: qualified(target.schema, f"badges_{name}")
+            for name in ("wait", "record", "settle", "check_keys_at_once")
+        },
     }
 
 
@@ -249,7 +252,9 @@ def one_by_one(firing: Firing, checks: Sequence[Check]) -> sql.Composed:
         function=qualified(firing.target.schema, "badges_one_by_one"),
         note_failure=qualified(firing.target.schema, "badges_note_failure"),
         asks=sql.Literal(checks[0].asks),
-        known_user=expressions.known_user(firing.target, user),
+        postpone=qualified(firing.target.schema, "badges_postpone"),
+        known_user=known_user(firing.target, checks[0], user),
+        key_of_user=expressions.as_key(firing.target, checks[0].user, user),
         codes=expressions.array_of_codes(checks),
         cross_row=sql.Literal([check.is_cross_row for check in checks]),
         revocable=sql.Literal([check.is_revocable for check in checks]),

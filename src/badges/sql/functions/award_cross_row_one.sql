@@ -32,6 +32,7 @@ IF own.follows THEN
             PERFORM set_config('lock_timeout', '1ms', true);
         END IF;
         {forget_expired}
+        PERFORM {check_keys_at_once}();
         INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
         SELECT own.the_user, badge.code, own.the_thing,
                {evidence},
@@ -43,6 +44,20 @@ IF own.follows THEN
         WHERE badge.earned
           AND {exists}
         ON CONFLICT DO NOTHING;
+        IF NOT FOUND AND NOT ({exists}) THEN
+            -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
+            PERFORM {record}(
+                array_agg(own.the_user),
+                array_agg(own.the_thing),
+                array_agg(badge.code),
+                array_agg({evidence}),
+                array_agg('check'::text))
+            FROM {rows}
+            CROSS JOIN (
+                VALUES {earned}
+            ) AS badge (code, earned)
+            WHERE badge.earned;
+        END IF;
     END IF;
     IF {others_are_wanted} THEN
         PERFORM {record}(

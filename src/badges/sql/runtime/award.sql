@@ -28,6 +28,7 @@ BEGIN
     DELETE FROM {badges} AS b
     WHERE b.user_id = awarded_user AND b.code COLLATE "C" = awarded_code AND b.thing = awarded_thing
       AND b.expires_at <= statement_timestamp();
+    PERFORM {check_keys_at_once}();
     INSERT INTO {badges} (user_id, code, thing, evidence, by_hand, expires_at)
     VALUES (
         awarded_user, awarded_code, awarded_thing, evidence, true,

@@ -7,7 +7,7 @@ RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
-SET lock_timeout = '0'
+SET lock_timeout = '200ms'
 AS $badges$
 -- Records that the condition of a badge has failed.
 -- It counts in any row of that failure which no other transaction has locked, or else inserts a row: writers never wait
@@ -16,7 +16,12 @@ AS $badges$
 DECLARE
     noted jsonb := coalesce(nullif(current_setting('badges.noted', true), ''), '{{}}');
     kind text := failed_sqlstate || failed_code;
+    is_locked boolean := false;
 BEGIN
+    IF current_setting('badges.unrecorded', true) = 'on' THEN
+        -- The table was locked before in this transaction: what it costs to find that out again is bounded.
+        PERFORM set_config('lock_timeout', '1ms', true);
+    END IF;
     -- A transaction records the same failure at most 100 times: each update of the row makes the next one slower.
     IF (noted ->> kind)::integer >= 100 THEN
         RETURN;
@@ -34,10 +39,24 @@ BEGIN
         IF FOUND THEN
             RETURN;
         END IF;
-    EXCEPTION WHEN serialization_failure OR numeric_value_out_of_range THEN
-        NULL;  -- another transaction has updated the row since the snapshot, or its counter is full
+    EXCEPTION
+        WHEN serialization_failure OR numeric_value_out_of_range THEN
+            NULL;  -- another transaction has updated the row since the snapshot, or its counter is full
+        WHEN lock_not_available THEN
+            is_locked := true;
     END;
-    INSERT INTO {failures} (code, sqlstate, message, occurrences)
-    VALUES (failed_code, failed_sqlstate, failed_message, times);
+    IF NOT is_locked THEN
+        BEGIN
+            INSERT INTO {failures} (code, sqlstate, message, occurrences)
+            VALUES (failed_code, failed_sqlstate, failed_message, times);
+            RETURN;
+        EXCEPTION WHEN lock_not_available THEN
+            NULL;
+        END;
+    END IF;
+    -- The table is locked, and no write waits for it longer: the server's log has to do.
+    PERFORM set_config('badges.unrecorded', 'on', true);
+    RAISE WARNING 'badge % failed: % (SQLSTATE %); and that could not be recorded, as the table was locked',
+        failed_code, failed_message, failed_sqlstate;
 END
 $badges$

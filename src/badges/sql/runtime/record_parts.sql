@@ -19,10 +19,11 @@ DECLARE
     missing integer[];
     vain integer := 0;
 BEGIN
+    PERFORM {check_keys_at_once}();
     FOR part IN
         SELECT array_agg(found.place)
         FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
-        WHERE found.verdict = 'award'
+        WHERE found.verdict = 'award' AND found.user_id IS NOT NULL
         GROUP BY {bucket}
     LOOP
         -- After ten buckets without success the rest is left as well: the milliseconds add up.
@@ -42,16 +43,14 @@ BEGIN
             CROSS JOIN LATERAL (
                 SELECT users[each.place], codes[each.place], things[each.place], evidences[each.place]
             ) AS found (user_id, code, thing, evidence)
-            WHERE (SELECT u.{user_key} FROM {users} AS u WHERE u.{user_key} = found.user_id) IS NOT NULL
             ON CONFLICT DO NOTHING;
-        EXCEPTION
-            WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                    RAISE;
-                END IF;
+        EXCEPTION WHEN OTHERS THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            ELSIF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
                 missing := missing || part;
                 vain := vain + 1;
-            WHEN OTHERS THEN
+            ELSE
                 FOREACH place IN ARRAY part LOOP
                     BEGIN
                         DELETE FROM {badges} AS b
@@ -63,21 +62,19 @@ BEGIN
                         FROM (VALUES (users[place], codes[place], things[place], evidences[place]))
                             AS found (user_id, code, thing, evidence)
                         ON CONFLICT DO NOTHING;
-                    EXCEPTION
-                        WHEN foreign_key_violation THEN
-                            NULL;  -- the user was deleted meanwhile
-                        WHEN lock_not_available OR deadlock_detected THEN
+                    EXCEPTION WHEN OTHERS THEN
+                        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                            RAISE;
+                        ELSIF left(SQLSTATE, 2) IN ('40', '53', '55') OR SQLSTATE = '23503' THEN
+                            -- A foreign key: the user or the definition is not there yet, or is deleted meanwhile, or
+                            -- is newer than the snapshot. The settler sees which.
                             missing := missing || place;
-                        WHEN OTHERS THEN
-                            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                                RAISE;
-                            ELSIF SQLSTATE = '40001' THEN
-                                missing := missing || place;
-                            ELSE
-                                PERFORM {note_failure}(codes[place], SQLSTATE, SQLERRM);
-                            END IF;
+                        ELSE
+                            PERFORM {note_failure}(codes[place], SQLSTATE, SQLERRM);
+                        END IF;
                     END;
                 END LOOP;
+            END IF;
         END;
     END LOOP;
     RETURN missing;

@@ -89,6 +89,9 @@ BEGIN
                 settled := settled + 1;
             WHEN OTHERS OR assert_failure THEN
                 kept := kept + 1;
+                IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    CONTINUE;  -- a lack of resources, for instance: no error of the condition
+                END IF;
                 UPDATE {pending} AS p SET failed_at = clock_timestamp() WHERE p.id = pending.id;
                 PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);
         END;
