@@ -182,13 +182,13 @@ def test_key_of_a_user_changes(site, kinds, s1, s2):
     assert waiting
     site.drop_foreign_keys("dummy_sketch")
     site.sql("UPDATE auth_user SET id = 800000 + id WHERE id = %s", [ada])
-    site.sql("UPDATE dummy_sketch SET user_id = 800000 + user_id WHERE user_id = %s", [ada])
     moved = 800_000 + ada
     assert site.badges() == all_held_by(moved)
     assert site.sql("SELECT code, kind, at, cause FROM badges_badgeevent ORDER BY at")[: len(before)] == before
     assert site.sql("SELECT DISTINCT user_id FROM badges_badgeevent") == [(moved,)]
     assert site.sql("SELECT DISTINCT user_id FROM badges_pendingcheck") == [(moved,)]
     assert site.sql("SELECT count(*) FROM badges_pendingcheck WHERE bucket <> user_id & 1023") == [(0,)]
+    site.sql("UPDATE dummy_sketch SET user_id = 800000 + user_id WHERE user_id = %s", [ada])
     assert site.settled_badges() == all_held_by(moved)
     with pytest.raises(psycopg.Error, match="events of badges are only added"):
         site.sql("UPDATE badges_badgeevent SET user_id = %s", [bob])
