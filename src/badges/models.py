@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.postgres.functions import RandomUUID
 from django.db import DatabaseError, connections, models, router, transaction
-from django.db.models.functions import Cast, Collate, Now
+from django.db.models.functions import Collate, Now
 from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 from django.utils.functional import cached_property
@@ -101,7 +101,7 @@ class PendingCheck(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("user"),
-        on_delete=models.CASCADE,
+        on_delete=models.DO_NOTHING,  # settling drops the checks of a user who is gone; a write may share their lock
         related_name="+",
         db_index=False,
         db_constraint=False,  # checking it would be another lock that a write could wait for
@@ -110,19 +110,35 @@ class PendingCheck(models.Model):
     thing = models.TextField(_("subject"), blank=True, default="", db_default="")
     evidence = models.JSONField(_("evidence"))
     noted_at = models.DateTimeField(_("noted at"), db_default=Now())
-    noted_by = models.TextField(
+    noted_by = models.BigIntegerField(
         _("noted by"),
-        db_default=Cast(
-            models.Func(function="pg_current_xact_id", output_field=models.TextField()), models.TextField()
-        ),
+        db_default=CurrentTransaction(),
         help_text=_("Transaction that left the check."),
     )
     failed_at = models.DateTimeField(_("failed at"), null=True, blank=True)
+    what = models.TextField(
+        _("what"),
+        default="",
+        db_default="",
+        db_collation="C",
+        help_text=_("Digest of the changed row; checks that agree in it are decided by one evaluation."),
+    )
 
     class Meta:
         verbose_name = _("pending check")
         verbose_name_plural = _("pending checks")
-        indexes = (models.Index(fields=["bucket"], name="badges_pendingcheck_bucket"),)
+        constraints = (
+            # With the transaction in it, so that it conflicts with no other transaction: nobody waits.
+            models.UniqueConstraint(
+                fields=["user", "code", "thing", "what", "noted_by"], name="badges_pendingcheck_key"
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=["bucket", "noted_by"], condition=models.Q(failed_at=None), name="badges_pendingcheck_bucket"
+            ),
+            models.Index(fields=["bucket"], condition=~models.Q(failed_at=None), name="badges_pendingcheck_failed"),
+        )
 
     def __str__(self) -> str:
         return f"{self.code}, {self.user_id}"

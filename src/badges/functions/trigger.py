@@ -148,6 +148,7 @@ def _placeholders(group: Group) -> dict[str, sql.Composable]:
         "evidence": group.evidence,
         "badges": target.badges.identifier,
         "pending": target.pending.identifier,
+        "codes": expressions.array_of_codes(group.checks),
         "lock": sql.Literal(runtime.ADVISORY_LOCK_CLASS),
         "deepest": sql.Literal(runtime.DEEPEST),
         **{
@@ -227,7 +228,6 @@ def _one(group: Group) -> sql.Composed:
         if expiring
         else sql.SQL(""),
         expires_at=expressions.expires_at(checks),
-        codes=expressions.array_of_codes(checks),
         leave_checks=sql.Literal([check.leaves_check for check in checks]),
         revocable=sql.Literal([check.is_revocable for check in checks]),
         **_placeholders(group),

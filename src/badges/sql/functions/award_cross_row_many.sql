@@ -2,12 +2,8 @@
 -- statement's snapshot then shows what earlier holders of those locks have committed.
 SELECT array_agg(lacking.bucket),
        array_agg(lacking.bucket)
-           FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock({lock}, lacking.bucket)),
-       bool_or((SELECT true FROM {pending} AS p
-                WHERE p.bucket = lacking.bucket
-                  AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                LIMIT 1))
-INTO own.buckets, own.busy, own.has_checks
+           FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock({lock}, lacking.bucket))
+INTO own.buckets, own.busy
 FROM (
     SELECT DISTINCT {bucket_of_each} AS bucket
     FROM (
@@ -62,10 +58,5 @@ IF own.buckets IS NOT NULL THEN
     {where_thing};
     IF own.users IS NOT NULL THEN
         PERFORM {record}(own.users, own.things, own.codes, own.evidences, own.verdicts);
-    END IF;
-    -- The holder of a lock settles a few of the checks that others left because of it.
-    IF own.has_checks THEN
-        PERFORM {settle}(
-            array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
     END IF;
 END IF;

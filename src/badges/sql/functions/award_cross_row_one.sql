@@ -17,8 +17,8 @@ FROM (
            ] AS earned,
            -- Not its own: those are for concurrent transactions, after its end.
            (SELECT true FROM {pending} AS p
-            WHERE p.bucket = own.bucket AND NOT own.is_busy
-              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+            WHERE p.user_id = own.the_user AND p.code = ANY ({codes}) AND NOT own.is_busy
+              AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
             LIMIT 1) AS has_checks
     FROM {rows}
     {shared}
@@ -77,8 +77,8 @@ IF own.follows THEN
            OR NOT badge.earned AND badge.leaves_check
            OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
     END IF;
-    -- The holder of a lock settles a few of the checks that others left because of it.
+    -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
     IF own.has_checks THEN
-        PERFORM {settle}(ARRAY[own.bucket], 10);
+        PERFORM {settle}(NULL, 10, own.the_user, {codes});
     END IF;
 END IF;

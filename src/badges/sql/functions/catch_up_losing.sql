@@ -1,15 +1,16 @@
 -- A concurrent write that makes the condition false does not see these awards. Either it holds the lock of the
 -- user's bucket, and a pending check is left for after it; or it fails to get this lock and leaves one itself.
 INSERT INTO {pending} (bucket, user_id, code, thing, evidence, noted_by)
-SELECT fresh.bucket, fresh.user_id, {code}, fresh.thing, {evidence}::jsonb, ''
+SELECT fresh.bucket, fresh.user_id, {code}, fresh.thing, {evidence}::jsonb, 0
 FROM (
     SELECT {awarded_bucket} AS bucket, b.user_id, b.thing
     FROM {badges} AS b
     WHERE b.code COLLATE "C" = {code} AND b.awarded_at = statement_timestamp()
     OFFSET 0
 ) AS fresh
-WHERE NOT pg_try_advisory_xact_lock({lock}, fresh.bucket);
--- With an empty noted_by this transaction settles these checks itself: no concurrent transaction needs them.
+WHERE NOT pg_try_advisory_xact_lock({lock}, fresh.bucket)
+ON CONFLICT DO NOTHING;
+-- With no noted_by this transaction settles these checks itself: no concurrent transaction needs them.
 WITH losing AS (
     SELECT lost.user_id, lost.thing
     FROM (
@@ -24,8 +25,9 @@ WITH losing AS (
 noted AS (
     INSERT INTO {pending} (bucket, user_id, code, thing, evidence, noted_by)
     SELECT {bucket}, losing.user_id, {code}, losing.thing,
-           {evidence}::jsonb, ''
+           {evidence}::jsonb, 0
     FROM losing
+    ON CONFLICT DO NOTHING
     RETURNING user_id, code, thing
 )
 SELECT losing_users || array_agg(noted.user_id), losing_codes || array_agg(noted.code::text),

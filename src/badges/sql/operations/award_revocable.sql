@@ -14,5 +14,6 @@ checked AS (
     SELECT fresh.bucket, fresh.user_id, {code}, fresh.thing, {evidence}::jsonb
     FROM fresh
     WHERE NOT pg_try_advisory_xact_lock({lock}, fresh.bucket)
+    ON CONFLICT DO NOTHING
 )
 SELECT count(*) FROM awarded

@@ -4,3 +4,4 @@ SELECT {bucket}, losing.user_id, {code}, losing.thing, {evidence}::jsonb
 FROM (
 {losing}
 ) AS losing
+ON CONFLICT DO NOTHING

@@ -18,6 +18,8 @@ AS $badges$
 DECLARE
     previous_cause CONSTANT text := current_setting('badges.cause', true);
     left_over integer[];
+    wanted integer[];
+    about text[];
 BEGIN
     IF current_setting('badges.patience', true) = 'spent' THEN
         PERFORM set_config('lock_timeout', '1ms', true);
@@ -84,11 +86,57 @@ BEGIN
                 'lock_timeout',
                 CASE current_setting('badges.unwritten', true) WHEN 'on' THEN '1ms' ELSE '200ms' END,
                 true);
-            INSERT INTO {pending} (bucket, user_id, code, thing, evidence)
-            SELECT {bucket}, found.user_id, found.code, found.thing, found.evidence
-            FROM unnest(users, things, codes, evidences, verdicts) WITH ORDINALITY
-                AS found (user_id, thing, code, evidence, verdict, place)
-            WHERE (found.verdict = 'check' OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL;
+            -- What the check is about: the same for checks that one evaluation decides.
+            about := ARRAY(
+                SELECT CASE WHEN found.evidence ->> 'asks' = 'state' THEN ''
+                            ELSE encode(sha256(convert_to(concat_ws(
+                                '|', coalesce(found.evidence ->> 'asks', found.evidence ->> 'operation'),
+                                found.evidence -> 'new', found.evidence -> 'old'), 'UTF8')), 'base64') END
+                FROM unnest(evidences) WITH ORDINALITY AS found (evidence, place)
+                ORDER BY found.place);
+            wanted := ARRAY(
+                SELECT found.place
+                FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
+                WHERE (found.verdict = 'check' OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL);
+            -- A check that is there already serves this transaction as well, if its lock is shared to the end: whoever
+            -- settles it then evaluates after this transaction has ended. Not so for a row that will be gone (OLD).
+            IF current_setting('transaction_isolation') IN ('read committed', 'repeatable read') THEN
+                IF current_setting('transaction_isolation') = 'repeatable read' THEN
+                    wanted := ARRAY(
+                        SELECT each.place
+                        FROM unnest(wanted) AS each (place)
+                        WHERE NOT EXISTS (
+                            SELECT FROM {pending} AS p
+                            WHERE p.user_id = users[each.place] AND p.code = codes[each.place]
+                              AND p.thing = things[each.place] AND p.what = about[each.place]
+                              AND p.noted_by = pg_current_xact_id()::text::bigint));
+                END IF;
+                BEGIN
+                    wanted := ARRAY(
+                        SELECT each.place FROM unnest(wanted) AS each (place)
+                        EXCEPT ALL
+                        SELECT each.place
+                        FROM unnest(wanted) AS each (place)
+                        CROSS JOIN LATERAL (
+                            SELECT FROM {pending} AS p
+                            WHERE p.user_id = users[each.place] AND p.code = codes[each.place]
+                              AND p.thing = things[each.place] AND p.what = about[each.place]
+                              AND p.failed_at IS NULL
+                            LIMIT 1
+                            FOR SHARE SKIP LOCKED
+                        ) AS shared
+                        WHERE NOT evidences[each.place] ? 'old');
+                EXCEPTION WHEN serialization_failure THEN
+                    NULL;  -- the check that the snapshot shows has been settled since
+                END;
+            END IF;
+            INSERT INTO {pending} (bucket, user_id, code, thing, what, evidence)
+            SELECT {bucket}, found.user_id, found.code, found.thing, found.what, found.evidence
+            FROM unnest(wanted) AS each (place)
+            CROSS JOIN LATERAL (
+                SELECT users[each.place], codes[each.place], things[each.place], about[each.place], evidences[each.place]
+            ) AS found (user_id, code, thing, what, evidence)
+            ON CONFLICT DO NOTHING;
             IF {notify} THEN
                 PERFORM pg_notify('badges', '');
             END IF;

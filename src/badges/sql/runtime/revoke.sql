@@ -25,8 +25,12 @@ BEGIN
             set_config('badges.reason', coalesce(reason, ''), true);
     -- Settling the pending checks of earlier writes would award the badge again. They are found by user and code, as
     -- their bucket may date from another BADGES_BUCKETS.
+    -- Checks that an open transaction shares are left: what it has written is not seen here either.
     DELETE FROM {pending} AS p
-    WHERE p.user_id = revoked_user AND p.code = revoked_code AND p.thing = revoked_thing;
+    WHERE p.id IN (
+        SELECT p.id FROM {pending} AS p
+        WHERE p.user_id = revoked_user AND p.code = revoked_code AND p.thing = revoked_thing
+        FOR UPDATE SKIP LOCKED);
     DELETE FROM {badges} AS b
     WHERE b.user_id = revoked_user AND b.code = revoked_code AND b.thing = revoked_thing;
     has_changed := FOUND;

@@ -1,6 +1,8 @@
 CREATE OR REPLACE FUNCTION {function}(
     only_buckets integer[],
     most integer,
+    only_user {key} DEFAULT NULL::{key},
+    only_codes text[] DEFAULT NULL::text[],
     OUT settled integer,
     OUT kept integer)
 LANGUAGE plpgsql
@@ -11,11 +13,13 @@ SET enable_seqscan = off
 SET lock_timeout = {timeout}
 AS $badges$
 -- Settles pending checks: locks the user's bucket, evaluates the condition in a newer snapshot, awards or revokes.
--- Settles at most this many, those of the given buckets or (NULL) of all. A check stays while another open transaction
--- holds the lock or blocks the award. Does nothing above READ COMMITTED.
+-- Evaluates at most this many, of the given buckets or (NULL) of all, or those of a user and some badges. A check stays
+-- while another open transaction shares it, holds the lock or blocks the award. Does nothing above READ COMMITTED.
 {origin}
 DECLARE
     previous_cause CONSTANT text := current_setting('badges.cause', true);
+    own CONSTANT bigint := coalesce(pg_current_xact_id_if_assigned()::text::bigint, 9223372036854775807);
+    ids uuid[];
     pending record;
     found record;
     is_held boolean;
@@ -28,26 +32,51 @@ BEGIN
     IF current_setting('badges.patience', true) = 'spent' THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
-    IF only_buckets IS NULL THEN
+    IF only_buckets IS NULL AND only_user IS NULL THEN
         only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM {pending} AS p);
     END IF;
     PERFORM set_config('badges.cause', 'settled', true);
+    -- First all locks, then, in later statements, the evaluations. A check that an open transaction has left or shares
+    -- is skipped. A transaction never settles its own: they are for concurrent transactions, after its end.
+    IF only_user IS NOT NULL THEN
+        ids := ARRAY(
+            SELECT p.id FROM {pending} AS p
+            WHERE p.user_id = only_user AND p.code = ANY (only_codes) AND p.failed_at IS NULL AND p.noted_by < own
+            LIMIT most * 100
+            FOR UPDATE SKIP LOCKED);
+    ELSE
+        ids := ARRAY(
+            SELECT p.id FROM {pending} AS p
+            WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NULL AND p.noted_by < own
+            ORDER BY p.noted_by
+            LIMIT most * 100
+            FOR UPDATE SKIP LOCKED);
+        IF cardinality(ids) < most THEN
+            -- Those whose condition has failed come last.
+            ids := ids || ARRAY(
+                SELECT p.id FROM {pending} AS p
+                WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NOT NULL AND p.noted_by < own
+                ORDER BY p.failed_at
+                LIMIT most
+                FOR UPDATE SKIP LOCKED);
+        END IF;
+    END IF;
     FOR pending IN
-        SELECT p.id, p.user_id, p.code, p.thing, p.evidence,
+        -- What is asked several times is evaluated once.
+        SELECT array_agg(p.id) AS ids, p.user_id, p.code, p.thing,
+               (array_agg(p.evidence ORDER BY p.noted_by))[1] AS evidence,
                -- The badges of a paused or retired definition are never revoked.
                coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL
                          FROM {definitions} AS d WHERE d.code = p.code), false) AS is_revocable
         FROM {pending} AS p
-        WHERE p.bucket = ANY (only_buckets)
-          -- A transaction never settles its own checks: they are for concurrent transactions, after its end.
-          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-        ORDER BY p.failed_at NULLS FIRST, p.noted_at
+        WHERE p.id = ANY (ids)
+        GROUP BY p.user_id, p.code, p.thing, p.what
+        ORDER BY min(p.failed_at) NULLS FIRST, min(p.noted_by)
         LIMIT most
-        FOR UPDATE SKIP LOCKED
     LOOP
         BEGIN
             IF NOT pg_try_advisory_xact_lock({lock}, {bucket}) THEN
-                kept := kept + 1;
+                kept := kept + cardinality(pending.ids);
                 CONTINUE;
             END IF;
             DELETE FROM {badges} AS b
@@ -75,24 +104,24 @@ BEGIN
                       AND b.thing = pending.thing AND NOT b.by_hand;
                 END IF;
             END IF;
-            DELETE FROM {pending} AS p WHERE p.id = pending.id;
-            settled := settled + 1;
+            DELETE FROM {pending} AS p WHERE p.id = ANY (pending.ids);
+            settled := settled + cardinality(pending.ids);
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected OR foreign_key_violation THEN
-                kept := kept + 1;
+                kept := kept + cardinality(pending.ids);
                 -- The transaction waits in vain once, not for each of its checks.
                 PERFORM set_config('badges.patience', 'spent', true), set_config('lock_timeout', '1ms', true);
             WHEN undefined_column THEN
                 -- The condition or its table has changed since: the stored values can never be evaluated again.
-                DELETE FROM {pending} AS p WHERE p.id = pending.id;
+                DELETE FROM {pending} AS p WHERE p.id = ANY (pending.ids);
                 PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);
-                settled := settled + 1;
+                settled := settled + cardinality(pending.ids);
             WHEN OTHERS OR assert_failure THEN
-                kept := kept + 1;
+                kept := kept + cardinality(pending.ids);
                 IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
                     CONTINUE;  -- a lack of resources, for instance: no error of the condition
                 END IF;
-                UPDATE {pending} AS p SET failed_at = clock_timestamp() WHERE p.id = pending.id;
+                UPDATE {pending} AS p SET failed_at = clock_timestamp() WHERE p.id = ANY (pending.ids);
                 PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);
         END;
     END LOOP;
