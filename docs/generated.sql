@@ -58,6 +58,26 @@ INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "c
 -- add definition three-badges: new
 INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "rule", "retired_at") VALUES ('three-badges', 'Three badges', 'Holds three badges: one for the cabinet.', 'Badges', 'dummy/badges/three-badges.svg', 10, 12, true, '{"de": {"name": "Drei Abzeichen", "description": "Hält drei Abzeichen: eins für die Vitrine."}, "fr": {"name": "Trois badges", "description": "Détient trois badges : un pour la vitrine."}, "es": {"name": "Tres insignias", "description": "Tiene tres insignias: una para la vitrina."}}'::jsonb, 'count(*) >= 3 from badges_badge where user_id = NEW.user_id', to_jsonb('{insert}'::text[]), 'badges_badge', 'user_id', '', NULL, '[]'::jsonb, '', false, true, '', '706fc6bfbd46', NULL);
 
+-- create function badges_check_keys_at_once: new
+CREATE OR REPLACE FUNCTION "public"."badges_check_keys_at_once"()
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $badges$
+-- Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.
+-- Deferred, they would fail the COMMIT of the write if another transaction deletes the user meanwhile.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    BEGIN
+        SET CONSTRAINTS "public"."badges_badge_user_id_fk", "public"."badges_badgeevent_user_id_fk" IMMEDIATE;
+    EXCEPTION WHEN undefined_object OR foreign_key_violation THEN
+        NULL;  -- there is none to defer, or loaddata has loaded badges of users whom it has yet to load
+    END;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 7, "badges": [], "body": "87728cfad49a3f84"}';
+REVOKE ALL ON FUNCTION "public"."badges_check_keys_at_once" FROM PUBLIC;
+
 -- create function badges_wait: new
 CREATE OR REPLACE FUNCTION "public"."badges_wait"(buckets integer[], busy integer[])
 RETURNS integer[]
@@ -101,7 +121,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 6, "badges": [], "body": "6b2a2f2318335b8b"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 7, "badges": [], "body": "6b2a2f2318335b8b"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -114,7 +134,7 @@ RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
-SET lock_timeout = '0'
+SET lock_timeout = '200ms'
 AS $badges$
 -- Records that the condition of a badge has failed.
 -- It counts in any row of that failure which no other transaction has locked, or else inserts a row: writers never wait
@@ -123,7 +143,12 @@ AS $badges$
 DECLARE
     noted jsonb := coalesce(nullif(current_setting('badges.noted', true), ''), '{}');
     kind text := failed_sqlstate || failed_code;
+    is_locked boolean := false;
 BEGIN
+    IF current_setting('badges.unrecorded', true) = 'on' THEN
+        -- The table was locked before in this transaction: what it costs to find that out again is bounded.
+        PERFORM set_config('lock_timeout', '1ms', true);
+    END IF;
     -- A transaction records the same failure at most 100 times: each update of the row makes the next one slower.
     IF (noted ->> kind)::integer >= 100 THEN
         RETURN;
@@ -141,14 +166,28 @@ BEGIN
         IF FOUND THEN
             RETURN;
         END IF;
-    EXCEPTION WHEN serialization_failure OR numeric_value_out_of_range THEN
-        NULL;  -- another transaction has updated the row since the snapshot, or its counter is full
+    EXCEPTION
+        WHEN serialization_failure OR numeric_value_out_of_range THEN
+            NULL;  -- another transaction has updated the row since the snapshot, or its counter is full
+        WHEN lock_not_available THEN
+            is_locked := true;
     END;
-    INSERT INTO "public"."badges_failure" (code, sqlstate, message, occurrences)
-    VALUES (failed_code, failed_sqlstate, failed_message, times);
+    IF NOT is_locked THEN
+        BEGIN
+            INSERT INTO "public"."badges_failure" (code, sqlstate, message, occurrences)
+            VALUES (failed_code, failed_sqlstate, failed_message, times);
+            RETURN;
+        EXCEPTION WHEN lock_not_available THEN
+            NULL;
+        END;
+    END IF;
+    -- The table is locked, and no write waits for it longer: the server's log has to do.
+    PERFORM set_config('badges.unrecorded', 'on', true);
+    RAISE WARNING 'badge % failed: % (SQLSTATE %); and that could not be recorded, as the table was locked',
+        failed_code, failed_message, failed_sqlstate;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 6, "badges": [], "body": "f4baa708d3835538"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 7, "badges": [], "body": "63138da09fe84603"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -173,10 +212,11 @@ DECLARE
     missing integer[];
     vain integer := 0;
 BEGIN
+    PERFORM "public"."badges_check_keys_at_once"();
     FOR part IN
         SELECT array_agg(found.place)
         FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
-        WHERE found.verdict = 'award'
+        WHERE found.verdict = 'award' AND found.user_id IS NOT NULL
         GROUP BY (found.user_id::bigint & 1023)::integer
     LOOP
         -- After ten buckets without success the rest is left as well: the milliseconds add up.
@@ -197,16 +237,14 @@ BEGIN
             CROSS JOIN LATERAL (
                 SELECT users[each.place], codes[each.place], things[each.place], evidences[each.place]
             ) AS found (user_id, code, thing, evidence)
-            WHERE (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL
             ON CONFLICT DO NOTHING;
-        EXCEPTION
-            WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                    RAISE;
-                END IF;
+        EXCEPTION WHEN OTHERS THEN
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            ELSIF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
                 missing := missing || part;
                 vain := vain + 1;
-            WHEN OTHERS THEN
+            ELSE
                 FOREACH place IN ARRAY part LOOP
                     BEGIN
                         DELETE FROM "public"."badges_badge" AS b
@@ -219,27 +257,25 @@ BEGIN
                         FROM (VALUES (users[place], codes[place], things[place], evidences[place]))
                             AS found (user_id, code, thing, evidence)
                         ON CONFLICT DO NOTHING;
-                    EXCEPTION
-                        WHEN foreign_key_violation THEN
-                            NULL;  -- the user was deleted meanwhile
-                        WHEN lock_not_available OR deadlock_detected THEN
+                    EXCEPTION WHEN OTHERS THEN
+                        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                            RAISE;
+                        ELSIF left(SQLSTATE, 2) IN ('40', '53', '55') OR SQLSTATE = '23503' THEN
+                            -- A foreign key: the user or the definition is not there yet, or is deleted meanwhile, or
+                            -- is newer than the snapshot. The settler sees which.
                             missing := missing || place;
-                        WHEN OTHERS THEN
-                            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
-                                RAISE;
-                            ELSIF SQLSTATE = '40001' THEN
-                                missing := missing || place;
-                            ELSE
-                                PERFORM "public"."badges_note_failure"(codes[place], SQLSTATE, SQLERRM);
-                            END IF;
+                        ELSE
+                            PERFORM "public"."badges_note_failure"(codes[place], SQLSTATE, SQLERRM);
+                        END IF;
                     END;
                 END LOOP;
+            END IF;
         END;
     END LOOP;
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 6, "badges": [], "body": "c55307129a5f43de"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 7, "badges": [], "body": "e33cab9fa534ed53"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -263,12 +299,21 @@ AS $badges$
 DECLARE
     previous_cause CONSTANT text := current_setting('badges.cause', true);
     left_over integer[];
+    wanted integer[];
+    about text[];
 BEGIN
     IF current_setting('badges.patience', true) = 'spent' THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
     IF 'award' = ANY (verdicts) THEN
         BEGIN
+            -- Users who are not there yet (a deferred foreign key), or whom an older snapshot does not show.
+            left_over := ARRAY(
+                SELECT found.place
+                FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
+                WHERE found.verdict = 'award'
+                  AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NULL);
+            PERFORM "public"."badges_check_keys_at_once"();
             IF EXISTS (
                 SELECT FROM "public"."badges_badgedefinition" AS d
                 WHERE d.code = ANY (codes) AND d.expires_after <> ''
@@ -283,9 +328,9 @@ BEGIN
             SELECT found.user_id, found.code, found.thing, found.evidence,
                    (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
                     FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
-            FROM unnest(users, things, codes, evidences, verdicts) AS found (user_id, thing, code, evidence, verdict)
-            WHERE found.verdict = 'award'
-              AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL
+            FROM unnest(users, things, codes, evidences, verdicts) WITH ORDINALITY
+                AS found (user_id, thing, code, evidence, verdict, place)
+            WHERE found.verdict = 'award' AND found.place <> ALL (left_over)
             ON CONFLICT DO NOTHING;
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
@@ -293,7 +338,7 @@ BEGIN
             ELSIF SQLSTATE = '55P03' THEN
                 PERFORM set_config('badges.patience', 'spent', true);
             END IF;
-            left_over := "public"."badges_record_parts"(users, things, codes, evidences, verdicts);
+            left_over := left_over || "public"."badges_record_parts"(users, things, codes, evidences, verdicts);
         END;
     END IF;
     IF 'revoke' = ANY (verdicts) THEN
@@ -315,23 +360,128 @@ BEGIN
             left_over := left_over || array_positions(verdicts, 'revoke');
         END;
     END IF;
-    IF 'check' = ANY (verdicts) OR left_over IS NOT NULL THEN
-        -- No limit here: two writers that extend the table wait for each other a moment, and without a pending check a
-        -- badge could be lost.
-        PERFORM set_config('lock_timeout', '0', true);
-        INSERT INTO "public"."badges_pendingcheck" (bucket, user_id, code, thing, evidence)
-        SELECT (found.user_id::bigint & 1023)::integer, found.user_id, found.code, found.thing, found.evidence
-        FROM unnest(users, things, codes, evidences, verdicts) WITH ORDINALITY
-            AS found (user_id, thing, code, evidence, verdict, place)
-        WHERE (found.verdict = 'check' OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL;
-        IF current_setting('max_prepared_transactions') = '0' THEN
-            PERFORM pg_notify('badges', '');
-        END IF;
+    IF 'check' = ANY (verdicts) OR cardinality(left_over) > 0 THEN
+        BEGIN
+            -- Longer than BADGES_WAIT, as two writers that extend the table wait for each other a moment, and without a
+            -- pending check a badge could be lost. Bounded all the same: the table itself may be locked.
+            PERFORM set_config(
+                'lock_timeout',
+                CASE current_setting('badges.unwritten', true) WHEN 'on' THEN '1ms' ELSE '200ms' END,
+                true);
+            -- What the check is about: the same for checks that one evaluation decides.
+            about := ARRAY(
+                SELECT CASE WHEN found.evidence ->> 'asks' = 'state' THEN ''
+                            ELSE encode(sha256(convert_to(concat_ws(
+                                '|', coalesce(found.evidence ->> 'asks', found.evidence ->> 'operation'),
+                                found.evidence -> 'new', found.evidence -> 'old'), 'UTF8')), 'base64') END
+                FROM unnest(evidences) WITH ORDINALITY AS found (evidence, place)
+                ORDER BY found.place);
+            wanted := ARRAY(
+                SELECT found.place
+                FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
+                WHERE (found.verdict = 'check' OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL);
+            -- A check that is there already serves this transaction as well, if its lock is shared to the end: the
+            -- settler then evaluates after this transaction has ended. Not so for a row that will be gone (OLD).
+            IF current_setting('transaction_isolation') IN ('read committed', 'repeatable read') THEN
+                IF current_setting('transaction_isolation') = 'repeatable read' THEN
+                    wanted := ARRAY(
+                        SELECT each.place
+                        FROM unnest(wanted) AS each (place)
+                        WHERE NOT EXISTS (
+                            SELECT FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.user_id = users[each.place] AND p.code = codes[each.place]
+                              AND p.thing = things[each.place] AND p.what = about[each.place]
+                              AND p.noted_by = pg_current_xact_id()::text::bigint));
+                END IF;
+                BEGIN
+                    wanted := ARRAY(
+                        SELECT each.place FROM unnest(wanted) AS each (place)
+                        EXCEPT ALL
+                        SELECT each.place
+                        FROM unnest(wanted) AS each (place)
+                        CROSS JOIN LATERAL (
+                            SELECT FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.user_id = users[each.place] AND p.code = codes[each.place]
+                              AND p.thing = things[each.place] AND p.what = about[each.place]
+                              AND p.failed_at IS NULL
+                            LIMIT 1
+                            FOR SHARE SKIP LOCKED
+                        ) AS shared
+                        WHERE NOT evidences[each.place] ? 'old');
+                EXCEPTION WHEN serialization_failure THEN
+                    NULL;  -- the check that the snapshot shows has been settled since
+                END;
+            END IF;
+            INSERT INTO "public"."badges_pendingcheck" (bucket, user_id, code, thing, what, evidence)
+            SELECT (found.user_id::bigint & 1023)::integer, found.user_id, found.code, found.thing, found.what, found.evidence
+            FROM unnest(wanted) AS each (place)
+            CROSS JOIN LATERAL (
+                SELECT users[each.place], codes[each.place], things[each.place], about[each.place],
+                       evidences[each.place]
+            ) AS found (user_id, code, thing, what, evidence)
+            ON CONFLICT DO NOTHING;
+            IF (current_setting('max_prepared_transactions') = '0' AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
+                PERFORM pg_notify('badges', '');
+            END IF;
+        EXCEPTION WHEN lock_not_available THEN
+            -- The write succeeds. award_badges finds what it may have earned, and the failure asks for it.
+            PERFORM set_config('badges.unwritten', 'on', true);
+            PERFORM "public"."badges_note_failure"(
+                found.code, '55P03', 'its pending checks could not be written, as their table was locked',
+                count(*)::integer)
+            FROM unnest(codes, verdicts) WITH ORDINALITY AS found (code, verdict, place)
+            WHERE found.verdict = 'check' OR found.place = ANY (left_over)
+            GROUP BY found.code;
+        END;
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 6, "badges": [], "body": "9a7684ed96507b60"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 7, "badges": [], "body": "6aa94993a118df8e"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
+
+-- create function badges_postpone: new
+CREATE OR REPLACE FUNCTION "public"."badges_postpone"(
+    asks text,
+    occasion jsonb,
+    users integer[],
+    things text[],
+    news jsonb[],
+    olds jsonb[],
+    codes text[],
+    reads jsonb[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+AS $badges$
+-- Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.
+-- Reads no table: whatever was locked a moment ago may be locked still.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    PERFORM "public"."badges_record"(
+        array_agg(each.user_id),
+        array_agg(each.thing),
+        array_agg(each.code),
+        array_agg(each.evidence),
+        array_agg('check'::text))
+    FROM (
+        SELECT DISTINCT changed.user_id, changed.thing, badge.code,
+               coalesce(
+                   occasion,
+                   jsonb_build_object(
+                       'operation', asks,
+                       'new', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(changed.new) AS c
+                               WHERE badge.reads -> 'new' ? c.key),
+                       'old', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(changed.old) AS c
+                               WHERE badge.reads -> 'old' ? c.key))) AS evidence
+        FROM unnest(users, things, news, olds) AS changed (user_id, thing, new, old)
+        CROSS JOIN unnest(codes, reads) AS badge (code, reads)
+        WHERE changed.user_id IS NOT NULL AND changed.thing IS NOT NULL
+    ) AS each;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 7, "badges": [], "body": "e81c9cdd34bd5e9e"}';
+REVOKE ALL ON FUNCTION "public"."badges_postpone" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
 CREATE OR REPLACE FUNCTION "public"."badges_one_by_one"(
@@ -443,13 +593,15 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 6, "badges": [], "body": "17240231ed51a310"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 7, "badges": [], "body": "17240231ed51a310"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle: new
 CREATE OR REPLACE FUNCTION "public"."badges_settle"(
     only_buckets integer[],
     most integer,
+    only_user integer DEFAULT NULL::integer,
+    only_codes text[] DEFAULT NULL::text[],
     OUT settled integer,
     OUT kept integer)
 LANGUAGE plpgsql
@@ -460,11 +612,13 @@ SET enable_seqscan = off
 SET lock_timeout = '10ms'
 AS $badges$
 -- Settles pending checks: locks the user's bucket, evaluates the condition in a newer snapshot, awards or revokes.
--- Settles at most this many, those of the given buckets or (NULL) of all. A check stays while another open transaction
--- holds the lock or blocks the award. Does nothing above READ COMMITTED.
+-- Evaluates at most this many, of the given buckets or (NULL) of all, or those of a user and some badges. A check stays
+-- while another open transaction shares it, holds the lock or blocks the award. Does nothing above READ COMMITTED.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
     previous_cause CONSTANT text := current_setting('badges.cause', true);
+    own CONSTANT bigint := coalesce(pg_current_xact_id_if_assigned()::text::bigint, 9223372036854775807);
+    ids uuid[];
     pending record;
     found record;
     is_held boolean;
@@ -477,26 +631,51 @@ BEGIN
     IF current_setting('badges.patience', true) = 'spent' THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
-    IF only_buckets IS NULL THEN
+    IF only_buckets IS NULL AND only_user IS NULL THEN
         only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM "public"."badges_pendingcheck" AS p);
     END IF;
     PERFORM set_config('badges.cause', 'settled', true);
+    -- First all locks, then, in later statements, the evaluations. A check that an open transaction has left or shares
+    -- is skipped. A transaction never settles its own: they are for concurrent transactions, after its end.
+    IF only_user IS NOT NULL THEN
+        ids := ARRAY(
+            SELECT p.id FROM "public"."badges_pendingcheck" AS p
+            WHERE p.user_id = only_user AND p.code = ANY (only_codes) AND p.failed_at IS NULL AND p.noted_by < own
+            LIMIT most * 100
+            FOR UPDATE SKIP LOCKED);
+    ELSE
+        ids := ARRAY(
+            SELECT p.id FROM "public"."badges_pendingcheck" AS p
+            WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NULL AND p.noted_by < own
+            ORDER BY p.noted_by
+            LIMIT most * 100
+            FOR UPDATE SKIP LOCKED);
+        IF cardinality(ids) < most THEN
+            -- Those whose condition has failed come last.
+            ids := ids || ARRAY(
+                SELECT p.id FROM "public"."badges_pendingcheck" AS p
+                WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NOT NULL AND p.noted_by < own
+                ORDER BY p.failed_at
+                LIMIT most
+                FOR UPDATE SKIP LOCKED);
+        END IF;
+    END IF;
     FOR pending IN
-        SELECT p.id, p.user_id, p.code, p.thing, p.evidence,
+        -- What is asked several times is evaluated once.
+        SELECT array_agg(p.id) AS ids, p.user_id, p.code, p.thing,
+               (array_agg(p.evidence ORDER BY p.noted_by))[1] AS evidence,
                -- The badges of a paused or retired definition are never revoked.
                coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL
                          FROM "public"."badges_badgedefinition" AS d WHERE d.code = p.code), false) AS is_revocable
         FROM "public"."badges_pendingcheck" AS p
-        WHERE p.bucket = ANY (only_buckets)
-          -- A transaction never settles its own checks: they are for concurrent transactions, after its end.
-          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-        ORDER BY p.failed_at NULLS FIRST, p.noted_at
+        WHERE p.id = ANY (ids)
+        GROUP BY p.user_id, p.code, p.thing, p.what
+        ORDER BY min(p.failed_at) NULLS FIRST, min(p.noted_by)
         LIMIT most
-        FOR UPDATE SKIP LOCKED
     LOOP
         BEGIN
             IF NOT pg_try_advisory_xact_lock(1650549863, (pending.user_id::bigint & 1023)::integer) THEN
-                kept := kept + 1;
+                kept := kept + cardinality(pending.ids);
                 CONTINUE;
             END IF;
             DELETE FROM "public"."badges_badge" AS b
@@ -524,28 +703,31 @@ BEGIN
                       AND b.thing = pending.thing AND NOT b.by_hand;
                 END IF;
             END IF;
-            DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.id = pending.id;
-            settled := settled + 1;
+            DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.id = ANY (pending.ids);
+            settled := settled + cardinality(pending.ids);
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected OR foreign_key_violation THEN
-                kept := kept + 1;
+                kept := kept + cardinality(pending.ids);
                 -- The transaction waits in vain once, not for each of its checks.
                 PERFORM set_config('badges.patience', 'spent', true), set_config('lock_timeout', '1ms', true);
             WHEN undefined_column THEN
                 -- The condition or its table has changed since: the stored values can never be evaluated again.
-                DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.id = pending.id;
+                DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.id = ANY (pending.ids);
                 PERFORM "public"."badges_note_failure"(pending.code, SQLSTATE, SQLERRM);
-                settled := settled + 1;
+                settled := settled + cardinality(pending.ids);
             WHEN OTHERS OR assert_failure THEN
-                kept := kept + 1;
-                UPDATE "public"."badges_pendingcheck" AS p SET failed_at = clock_timestamp() WHERE p.id = pending.id;
+                kept := kept + cardinality(pending.ids);
+                IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    CONTINUE;  -- a lack of resources, for instance: no error of the condition
+                END IF;
+                UPDATE "public"."badges_pendingcheck" AS p SET failed_at = clock_timestamp() WHERE p.id = ANY (pending.ids);
                 PERFORM "public"."badges_note_failure"(pending.code, SQLSTATE, SQLERRM);
         END;
     END LOOP;
     PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 6, "badges": [], "body": "abab6cd6f70caa34"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 7, "badges": [], "body": "6b2cc050b40751de"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -579,6 +761,7 @@ BEGIN
     DELETE FROM "public"."badges_badge" AS b
     WHERE b.user_id = awarded_user AND b.code COLLATE "C" = awarded_code AND b.thing = awarded_thing
       AND b.expires_at <= statement_timestamp();
+    PERFORM "public"."badges_check_keys_at_once"();
     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, by_hand, expires_at)
     VALUES (
         awarded_user, awarded_code, awarded_thing, evidence, true,
@@ -592,7 +775,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 6, "badges": [], "body": "f890f151e4c3efe3"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 7, "badges": [], "body": "cfaa60f4dd0374fe"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -623,8 +806,12 @@ BEGIN
             set_config('badges.reason', coalesce(reason, ''), true);
     -- Settling the pending checks of earlier writes would award the badge again. They are found by user and code, as
     -- their bucket may date from another BADGES_BUCKETS.
+    -- Checks that an open transaction shares are left: what it has written is not seen here either.
     DELETE FROM "public"."badges_pendingcheck" AS p
-    WHERE p.user_id = revoked_user AND p.code = revoked_code AND p.thing = revoked_thing;
+    WHERE p.id IN (
+        SELECT p.id FROM "public"."badges_pendingcheck" AS p
+        WHERE p.user_id = revoked_user AND p.code = revoked_code AND p.thing = revoked_thing
+        FOR UPDATE SKIP LOCKED);
     DELETE FROM "public"."badges_badge" AS b
     WHERE b.user_id = revoked_user AND b.code = revoked_code AND b.thing = revoked_thing;
     has_changed := FOUND;
@@ -634,7 +821,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 6, "badges": [], "body": "c00cb9c5b6c2717f"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 7, "badges": [], "body": "6f59e9ce3af55f9d"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -645,9 +832,26 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $badges$
 -- Trigger function: rejects changes of recorded events, as the history is append-only.
--- An update that changes nothing passes: loading the same dump twice is allowed.
+-- An update that changes nothing passes: loading the same dump twice is allowed. So does the foreign key that follows a
+-- user to another key; pending checks and deliveries, which have none, are then moved as well.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+DECLARE
+    kept "public"."badges_badgeevent";
 BEGIN
+    kept := NEW;
+    kept.user_id := OLD.user_id;
+    IF kept IS NOT DISTINCT FROM OLD
+       AND (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = OLD.user_id) IS NULL
+    THEN
+        UPDATE "public"."badges_delivery" AS d SET user_id = NEW.user_id WHERE d.event_id = NEW.id;
+        UPDATE "public"."badges_pendingcheck" AS p
+        SET user_id = NEW.user_id, bucket = (NEW.user_id::bigint & 1023)::integer
+        WHERE p.id IN (
+            SELECT p.id FROM "public"."badges_pendingcheck" AS p
+            WHERE p.user_id = OLD.user_id
+            FOR UPDATE SKIP LOCKED);
+        RETURN NULL;
+    END IF;
     IF OLD IS DISTINCT FROM NEW THEN
         RAISE restrict_violation USING
             MESSAGE = 'events of badges are only added, never changed',
@@ -656,7 +860,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 6, "badges": [], "body": "33c86339f977294e"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 7, "badges": [], "body": "d6995c009cce99e3"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -718,13 +922,13 @@ BEGIN
         RETURNING id, user_id, at, quiet
     )
     SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
-    IF is_news AND current_setting('max_prepared_transactions') = '0' THEN
+    IF is_news AND (current_setting('max_prepared_transactions') = '0' AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
         PERFORM pg_notify('badges', '');
     END IF;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 6, "badges": [], "body": "1662d48f02c16b7a"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 7, "badges": [], "body": "dfca96e4c7a0c555"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -797,7 +1001,7 @@ BEGIN
         RETURNING id, user_id, at, quiet
     )
     SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
-    IF is_news AND current_setting('max_prepared_transactions') = '0' THEN
+    IF is_news AND (current_setting('max_prepared_transactions') = '0' AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
         PERFORM pg_notify('badges', '');
     END IF;
     IF is_patient THEN
@@ -806,7 +1010,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 6, "badges": [], "body": "e961f09558dd3b5c"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 7, "badges": [], "body": "aadbfcc3785f35c4"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -871,6 +1075,11 @@ BEGIN
                         SELECT b.user_id, b.code::text, b.thing, b.evidence, 'awarded'
                         FROM badges_new AS b
                     ) AS side
+                    -- A user whose key has changed is the same user: the foreign key moves badges and events alike.
+                    WHERE NOT EXISTS (
+                        SELECT FROM badges_old AS o JOIN badges_new AS n USING (id)
+                        WHERE side.user_id IN (o.user_id, n.user_id) AND o.user_id IS DISTINCT FROM n.user_id
+                          AND (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = o.user_id) IS NULL)
                     GROUP BY side.user_id, side.code, side.thing
                     HAVING count(*) = 1
                     ORDER BY kind DESC
@@ -888,7 +1097,7 @@ BEGIN
         RETURNING id, user_id, at, quiet
     )
     SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
-    IF is_news AND current_setting('max_prepared_transactions') = '0' THEN
+    IF is_news AND (current_setting('max_prepared_transactions') = '0' AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
         PERFORM pg_notify('badges', '');
     END IF;
     IF is_patient THEN
@@ -897,7 +1106,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 6, "badges": [], "body": "3c8f6df48f78fcbb"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 7, "badges": [], "body": "93e4fdb711566ad3"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -974,7 +1183,7 @@ BEGIN
         RETURNING id, user_id, at, quiet
     )
     SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
-    IF is_news AND current_setting('max_prepared_transactions') = '0' THEN
+    IF is_news AND (current_setting('max_prepared_transactions') = '0' AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
         PERFORM pg_notify('badges', '');
     END IF;
     IF is_patient THEN
@@ -983,7 +1192,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 6, "badges": [], "body": "1fe95f6056ee2aea"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 7, "badges": [], "body": "88d7e6f1ae6bc5d4"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -1319,7 +1528,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 6, "badges": [], "body": "d0f9f76145ddefec"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 7, "badges": [], "body": "d0f9f76145ddefec"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -1394,7 +1603,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 6, "badges": [], "body": "0f8f856b3e3c726e"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 7, "badges": [], "body": "0f8f856b3e3c726e"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -1548,7 +1757,7 @@ BEGIN
         WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 6, "badges": ["good-mood", "pionner"], "body": "a5f103cae27fb372"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 7, "badges": ["good-mood", "pionner"], "body": "0ea2d8b0af862ec3"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -1638,7 +1847,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update',
                     NULL::jsonb,
-                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")),
+                    array_agg("new"."id"),
                     array_agg(''::text),
                     array_agg(to_jsonb(new.*)),
                     array_agg(NULL::jsonb),
@@ -1653,9 +1862,25 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- The error concerns all of these badges: the user's column is gone, for instance.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                    FROM unnest('{pionner}'::text[]) AS failed (code);
+                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
+                        -- the changed rows alone: no table is read, which could be locked as well.
+                        PERFORM "public"."badges_postpone"(
+                            'update',
+                            NULL::jsonb,
+                            array_agg("new"."id"),
+                            array_agg(''::text),
+                            array_agg(to_jsonb(new.*)),
+                            array_agg(NULL::jsonb),
+                            '{pionner}'::text[],
+                            ARRAY['{"new": ["date_joined"], "old": []}'::jsonb])
+                        FROM "badges_new" AS "new"
+                        WHERE "new"."id" IS NOT NULL;
+                    ELSE
+                        -- The error concerns all of these badges: the user's column is gone, for instance.
+                        PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                        FROM unnest('{pionner}'::text[]) AS failed (code);
+                    END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
@@ -1666,7 +1891,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 6, "badges": ["pionner"], "body": "0d97fae8176bd7a9"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 7, "badges": ["pionner"], "body": "f3d9fae65c27c624"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -1726,12 +1951,8 @@ BEGIN
             -- statement's snapshot then shows what earlier holders of those locks have committed.
             SELECT array_agg(lacking.bucket),
                    array_agg(lacking.bucket)
-                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
-                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.bucket = lacking.bucket
-                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                            LIMIT 1))
-            INTO own.buckets, own.busy, own.has_checks
+                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket))
+            INTO own.buckets, own.busy
             FROM (
                 SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
                 FROM (
@@ -1801,11 +2022,6 @@ BEGIN
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it.
-                IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(
-                        array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
-                END IF;
             END IF;
         ELSIF own.the_user IS NOT NULL AND cardinality(own.held) < 1 THEN
             -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
@@ -1833,8 +2049,8 @@ BEGIN
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.bucket = own.bucket AND NOT own.is_busy
-                          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                        WHERE p.user_id = own.the_user AND p.code = ANY ('{three-badges}'::text[]) AND NOT own.is_busy
+                          AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM "badges_new" AS "new"
                 OFFSET 0
@@ -1846,6 +2062,7 @@ BEGIN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
+                    PERFORM "public"."badges_check_keys_at_once"();
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
                            jsonb_build_object(
@@ -1859,6 +2076,22 @@ BEGIN
                     WHERE badge.earned
                       AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
+                    IF NOT FOUND AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL) THEN
+                        -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
+                        PERFORM "public"."badges_record"(
+                            array_agg(own.the_user),
+                            array_agg(own.the_thing),
+                            array_agg(badge.code),
+                            array_agg(jsonb_build_object(
+                                          'table', 'public.badges_badge', 'operation', 'insert',
+                                          'new', jsonb_build_object('user_id', "new"."user_id"))),
+                            array_agg('check'::text))
+                        FROM "badges_new" AS "new"
+                        CROSS JOIN (
+                            VALUES ('three-badges', own.earned[1])
+                        ) AS badge (code, earned)
+                        WHERE badge.earned;
+                    END IF;
                 END IF;
                 IF own.is_busy AND false = ANY (own.earned) THEN
                     PERFORM "public"."badges_record"(
@@ -1880,9 +2113,9 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
+                    PERFORM "public"."badges_settle"(NULL, 10, own.the_user, '{three-badges}'::text[]);
                 END IF;
             END IF;
         END IF;
@@ -1899,7 +2132,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert',
                     NULL::jsonb,
-                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")),
+                    array_agg("new"."user_id"),
                     array_agg(''::text),
                     array_agg(to_jsonb(new.*)),
                     array_agg(NULL::jsonb),
@@ -1914,9 +2147,25 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- The error concerns all of these badges: the user's column is gone, for instance.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                    FROM unnest('{three-badges}'::text[]) AS failed (code);
+                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
+                        -- the changed rows alone: no table is read, which could be locked as well.
+                        PERFORM "public"."badges_postpone"(
+                            'insert',
+                            NULL::jsonb,
+                            array_agg("new"."user_id"),
+                            array_agg(''::text),
+                            array_agg(to_jsonb(new.*)),
+                            array_agg(NULL::jsonb),
+                            '{three-badges}'::text[],
+                            ARRAY['{"new": ["user_id"], "old": []}'::jsonb])
+                        FROM "badges_new" AS "new"
+                        WHERE "new"."user_id" IS NOT NULL;
+                    ELSE
+                        -- The error concerns all of these badges: the user's column is gone, for instance.
+                        PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                        FROM unnest('{three-badges}'::text[]) AS failed (code);
+                    END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
@@ -1927,7 +2176,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 6, "badges": ["three-badges"], "body": "f495c36bafc02dde"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "04e4df6ea5e1eb19"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -1988,12 +2237,8 @@ BEGIN
             -- statement's snapshot then shows what earlier holders of those locks have committed.
             SELECT array_agg(lacking.bucket),
                    array_agg(lacking.bucket)
-                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
-                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.bucket = lacking.bucket
-                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                            LIMIT 1))
-            INTO own.buckets, own.busy, own.has_checks
+                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket))
+            INTO own.buckets, own.busy
             FROM (
                 SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
                 FROM (
@@ -2071,11 +2316,6 @@ BEGIN
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it.
-                IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(
-                        array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
-                END IF;
             END IF;
         ELSIF own.the_user IS NOT NULL THEN
             -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
@@ -2118,8 +2358,8 @@ BEGIN
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.bucket = own.bucket AND NOT own.is_busy
-                          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                        WHERE p.user_id = own.the_user AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[]) AND NOT own.is_busy
+                          AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
                 CROSS JOIN LATERAL (
@@ -2136,6 +2376,7 @@ BEGIN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
+                    PERFORM "public"."badges_check_keys_at_once"();
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
                            '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb,
@@ -2148,6 +2389,21 @@ BEGIN
                     WHERE badge.earned
                       AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
+                    IF NOT FOUND AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL) THEN
+                        -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
+                        PERFORM "public"."badges_record"(
+                            array_agg(own.the_user),
+                            array_agg(own.the_thing),
+                            array_agg(badge.code),
+                            array_agg('{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
+                            array_agg('check'::text))
+                        FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                        CROSS JOIN (
+                            VALUES ('generous-bronze', own.earned[1]), ('generous-gold', own.earned[2]),
+                                   ('generous-silver', own.earned[3])
+                        ) AS badge (code, earned)
+                        WHERE badge.earned;
+                    END IF;
                 END IF;
                 IF own.is_busy
                    OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
@@ -2168,9 +2424,9 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
+                    PERFORM "public"."badges_settle"(NULL, 10, own.the_user, '{generous-bronze,generous-gold,generous-silver}'::text[]);
                 END IF;
             END IF;
         END IF;
@@ -2187,7 +2443,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'state',
                     '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb,
-                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "affected"."user_id")),
+                    array_agg("affected"."user_id"),
                     array_agg(''::text),
                     array_agg(NULL::jsonb),
                     array_agg(NULL::jsonb),
@@ -2204,9 +2460,27 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- The error concerns all of these badges: the user's column is gone, for instance.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                    FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
+                        -- the changed rows alone: no table is read, which could be locked as well.
+                        PERFORM "public"."badges_postpone"(
+                            'state',
+                            '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb,
+                            array_agg("affected"."user_id"),
+                            array_agg(''::text),
+                            array_agg(NULL::jsonb),
+                            array_agg(NULL::jsonb),
+                            '{generous-bronze,generous-gold,generous-silver}'::text[],
+                            ARRAY['{"new": ["user_id"], "old": []}'::jsonb,
+                                  '{"new": ["user_id"], "old": []}'::jsonb,
+                                  '{"new": ["user_id"], "old": []}'::jsonb])
+                        FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                        WHERE "affected"."user_id" IS NOT NULL;
+                    ELSE
+                        -- The error concerns all of these badges: the user's column is gone, for instance.
+                        PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                        FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                    END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
@@ -2217,7 +2491,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 6, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "10ea22621f4edcc1"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "6b8ae89cc544f3f3"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -2278,12 +2552,8 @@ BEGIN
             -- statement's snapshot then shows what earlier holders of those locks have committed.
             SELECT array_agg(lacking.bucket),
                    array_agg(lacking.bucket)
-                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
-                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.bucket = lacking.bucket
-                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                            LIMIT 1))
-            INTO own.buckets, own.busy, own.has_checks
+                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket))
+            INTO own.buckets, own.busy
             FROM (
                 SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
                 FROM (
@@ -2365,11 +2635,6 @@ BEGIN
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it.
-                IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(
-                        array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
-                END IF;
             END IF;
         ELSIF own.the_user IS NOT NULL AND cardinality(own.held) < 2 THEN
             -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
@@ -2401,8 +2666,8 @@ BEGIN
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.bucket = own.bucket AND NOT own.is_busy
-                          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                        WHERE p.user_id = own.the_user AND p.code = ANY ('{beloved,well-liked}'::text[]) AND NOT own.is_busy
+                          AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM "badges_new" AS "new"
                 CROSS JOIN LATERAL (
@@ -2421,6 +2686,7 @@ BEGIN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
+                    PERFORM "public"."badges_check_keys_at_once"();
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
                            jsonb_build_object(
@@ -2434,6 +2700,22 @@ BEGIN
                     WHERE badge.earned
                       AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
+                    IF NOT FOUND AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL) THEN
+                        -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
+                        PERFORM "public"."badges_record"(
+                            array_agg(own.the_user),
+                            array_agg(own.the_thing),
+                            array_agg(badge.code),
+                            array_agg(jsonb_build_object(
+                                          'table', 'public.dummy_like', 'operation', 'insert',
+                                          'new', jsonb_build_object('artist_id', "new"."artist_id"))),
+                            array_agg('check'::text))
+                        FROM "badges_new" AS "new"
+                        CROSS JOIN (
+                            VALUES ('beloved', own.earned[1]), ('well-liked', own.earned[2])
+                        ) AS badge (code, earned)
+                        WHERE badge.earned;
+                    END IF;
                 END IF;
                 IF own.is_busy AND false = ANY (own.earned) THEN
                     PERFORM "public"."badges_record"(
@@ -2455,9 +2737,9 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
+                    PERFORM "public"."badges_settle"(NULL, 10, own.the_user, '{beloved,well-liked}'::text[]);
                 END IF;
             END IF;
         END IF;
@@ -2482,12 +2764,8 @@ BEGIN
             -- statement's snapshot then shows what earlier holders of those locks have committed.
             SELECT array_agg(lacking.bucket),
                    array_agg(lacking.bucket)
-                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
-                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.bucket = lacking.bucket
-                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                            LIMIT 1))
-            INTO own.buckets, own.busy, own.has_checks
+                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket))
+            INTO own.buckets, own.busy
             FROM (
                 SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
                 FROM (
@@ -2565,11 +2843,6 @@ BEGIN
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it.
-                IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(
-                        array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
-                END IF;
             END IF;
         ELSIF own.the_user IS NOT NULL THEN
             -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
@@ -2612,8 +2885,8 @@ BEGIN
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.bucket = own.bucket AND NOT own.is_busy
-                          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                        WHERE p.user_id = own.the_user AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[]) AND NOT own.is_busy
+                          AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
                 CROSS JOIN LATERAL (
@@ -2630,6 +2903,7 @@ BEGIN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
+                    PERFORM "public"."badges_check_keys_at_once"();
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
                            '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb,
@@ -2642,6 +2916,21 @@ BEGIN
                     WHERE badge.earned
                       AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
+                    IF NOT FOUND AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL) THEN
+                        -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
+                        PERFORM "public"."badges_record"(
+                            array_agg(own.the_user),
+                            array_agg(own.the_thing),
+                            array_agg(badge.code),
+                            array_agg('{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
+                            array_agg('check'::text))
+                        FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
+                        CROSS JOIN (
+                            VALUES ('generous-bronze', own.earned[1]), ('generous-gold', own.earned[2]),
+                                   ('generous-silver', own.earned[3])
+                        ) AS badge (code, earned)
+                        WHERE badge.earned;
+                    END IF;
                 END IF;
                 IF own.is_busy
                    OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
@@ -2662,9 +2951,9 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
+                    PERFORM "public"."badges_settle"(NULL, 10, own.the_user, '{generous-bronze,generous-gold,generous-silver}'::text[]);
                 END IF;
             END IF;
         END IF;
@@ -2718,7 +3007,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert',
                     NULL::jsonb,
-                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."artist_id")),
+                    array_agg("new"."artist_id"),
                     array_agg(''::text),
                     array_agg(to_jsonb(new.*)),
                     array_agg(NULL::jsonb),
@@ -2734,9 +3023,26 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- The error concerns all of these badges: the user's column is gone, for instance.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                    FROM unnest('{beloved,well-liked}'::text[]) AS failed (code);
+                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
+                        -- the changed rows alone: no table is read, which could be locked as well.
+                        PERFORM "public"."badges_postpone"(
+                            'insert',
+                            NULL::jsonb,
+                            array_agg("new"."artist_id"),
+                            array_agg(''::text),
+                            array_agg(to_jsonb(new.*)),
+                            array_agg(NULL::jsonb),
+                            '{beloved,well-liked}'::text[],
+                            ARRAY['{"new": ["artist_id"], "old": []}'::jsonb,
+                                  '{"new": ["artist_id"], "old": []}'::jsonb])
+                        FROM "badges_new" AS "new"
+                        WHERE "new"."artist_id" IS NOT NULL;
+                    ELSE
+                        -- The error concerns all of these badges: the user's column is gone, for instance.
+                        PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                        FROM unnest('{beloved,well-liked}'::text[]) AS failed (code);
+                    END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
@@ -2746,7 +3052,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'state',
                     '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb,
-                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "affected"."user_id")),
+                    array_agg("affected"."user_id"),
                     array_agg(''::text),
                     array_agg(NULL::jsonb),
                     array_agg(NULL::jsonb),
@@ -2763,9 +3069,27 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- The error concerns all of these badges: the user's column is gone, for instance.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                    FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
+                        -- the changed rows alone: no table is read, which could be locked as well.
+                        PERFORM "public"."badges_postpone"(
+                            'state',
+                            '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb,
+                            array_agg("affected"."user_id"),
+                            array_agg(''::text),
+                            array_agg(NULL::jsonb),
+                            array_agg(NULL::jsonb),
+                            '{generous-bronze,generous-gold,generous-silver}'::text[],
+                            ARRAY['{"new": ["user_id"], "old": []}'::jsonb,
+                                  '{"new": ["user_id"], "old": []}'::jsonb,
+                                  '{"new": ["user_id"], "old": []}'::jsonb])
+                        FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
+                        WHERE "affected"."user_id" IS NOT NULL;
+                    ELSE
+                        -- The error concerns all of these badges: the user's column is gone, for instance.
+                        PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                        FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                    END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
@@ -2775,7 +3099,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert',
                     NULL::jsonb,
-                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")),
+                    array_agg("new"."user_id"),
                     array_agg(''::text),
                     array_agg(to_jsonb(new.*)),
                     array_agg(NULL::jsonb),
@@ -2790,9 +3114,25 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- The error concerns all of these badges: the user's column is gone, for instance.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                    FROM unnest('{good-mood}'::text[]) AS failed (code);
+                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
+                        -- the changed rows alone: no table is read, which could be locked as well.
+                        PERFORM "public"."badges_postpone"(
+                            'insert',
+                            NULL::jsonb,
+                            array_agg("new"."user_id"),
+                            array_agg(''::text),
+                            array_agg(to_jsonb(new.*)),
+                            array_agg(NULL::jsonb),
+                            '{good-mood}'::text[],
+                            ARRAY['{"new": [], "old": []}'::jsonb])
+                        FROM "badges_new" AS "new"
+                        WHERE "new"."user_id" IS NOT NULL;
+                    ELSE
+                        -- The error concerns all of these badges: the user's column is gone, for instance.
+                        PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                        FROM unnest('{good-mood}'::text[]) AS failed (code);
+                    END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
@@ -2803,7 +3143,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 6, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "c97f51750c9b8588"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "57ae28353ca5173b"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -2868,12 +3208,8 @@ BEGIN
             -- statement's snapshot then shows what earlier holders of those locks have committed.
             SELECT array_agg(lacking.bucket),
                    array_agg(lacking.bucket)
-                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
-                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.bucket = lacking.bucket
-                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                            LIMIT 1))
-            INTO own.buckets, own.busy, own.has_checks
+                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket))
+            INTO own.buckets, own.busy
             FROM (
                 SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
                 FROM (
@@ -2955,11 +3291,6 @@ BEGIN
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it.
-                IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(
-                        array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
-                END IF;
             END IF;
         ELSIF own.the_user IS NOT NULL THEN
             -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
@@ -3002,8 +3333,8 @@ BEGIN
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.bucket = own.bucket AND NOT own.is_busy
-                          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                        WHERE p.user_id = own.the_user AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[]) AND NOT own.is_busy
+                          AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
                       UNION
@@ -3022,6 +3353,7 @@ BEGIN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
+                    PERFORM "public"."badges_check_keys_at_once"();
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
                            '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb,
@@ -3036,6 +3368,23 @@ BEGIN
                     WHERE badge.earned
                       AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
+                    IF NOT FOUND AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL) THEN
+                        -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
+                        PERFORM "public"."badges_record"(
+                            array_agg(own.the_user),
+                            array_agg(own.the_thing),
+                            array_agg(badge.code),
+                            array_agg('{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
+                            array_agg('check'::text))
+                        FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
+                              UNION
+                              SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                        CROSS JOIN (
+                            VALUES ('generous-bronze', own.earned[1]), ('generous-gold', own.earned[2]),
+                                   ('generous-silver', own.earned[3])
+                        ) AS badge (code, earned)
+                        WHERE badge.earned;
+                    END IF;
                 END IF;
                 IF own.is_busy
                    OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
@@ -3058,9 +3407,9 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
+                    PERFORM "public"."badges_settle"(NULL, 10, own.the_user, '{generous-bronze,generous-gold,generous-silver}'::text[]);
                 END IF;
             END IF;
         END IF;
@@ -3077,7 +3426,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'state',
                     '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb,
-                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "affected"."user_id")),
+                    array_agg("affected"."user_id"),
                     array_agg(''::text),
                     array_agg(NULL::jsonb),
                     array_agg(NULL::jsonb),
@@ -3096,9 +3445,29 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- The error concerns all of these badges: the user's column is gone, for instance.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                    FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
+                        -- the changed rows alone: no table is read, which could be locked as well.
+                        PERFORM "public"."badges_postpone"(
+                            'state',
+                            '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb,
+                            array_agg("affected"."user_id"),
+                            array_agg(''::text),
+                            array_agg(NULL::jsonb),
+                            array_agg(NULL::jsonb),
+                            '{generous-bronze,generous-gold,generous-silver}'::text[],
+                            ARRAY['{"new": ["user_id"], "old": []}'::jsonb,
+                                  '{"new": ["user_id"], "old": []}'::jsonb,
+                                  '{"new": ["user_id"], "old": []}'::jsonb])
+                        FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
+                              UNION
+                              SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                        WHERE "affected"."user_id" IS NOT NULL;
+                    ELSE
+                        -- The error concerns all of these badges: the user's column is gone, for instance.
+                        PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                        FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                    END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
@@ -3109,7 +3478,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 6, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "4bf6d70a4db79864"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "4856e63dd32c277b"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -3199,7 +3568,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'delete',
                     NULL::jsonb,
-                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "old"."user_id")),
+                    array_agg("old"."user_id"),
                     array_agg(''::text),
                     array_agg(NULL::jsonb),
                     array_agg(to_jsonb(old.*)),
@@ -3214,9 +3583,25 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- The error concerns all of these badges: the user's column is gone, for instance.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                    FROM unnest('{clean-up}'::text[]) AS failed (code);
+                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
+                        -- the changed rows alone: no table is read, which could be locked as well.
+                        PERFORM "public"."badges_postpone"(
+                            'delete',
+                            NULL::jsonb,
+                            array_agg("old"."user_id"),
+                            array_agg(''::text),
+                            array_agg(NULL::jsonb),
+                            array_agg(to_jsonb(old.*)),
+                            '{clean-up}'::text[],
+                            ARRAY['{"new": [], "old": ["hit_views"]}'::jsonb])
+                        FROM "badges_old" AS "old"
+                        WHERE "old"."user_id" IS NOT NULL;
+                    ELSE
+                        -- The error concerns all of these badges: the user's column is gone, for instance.
+                        PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                        FROM unnest('{clean-up}'::text[]) AS failed (code);
+                    END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
@@ -3227,7 +3612,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 6, "badges": ["clean-up"], "body": "231d3f858e84b160"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["clean-up"], "body": "465d445cca050380"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -3288,12 +3673,8 @@ BEGIN
             -- statement's snapshot then shows what earlier holders of those locks have committed.
             SELECT array_agg(lacking.bucket),
                    array_agg(lacking.bucket)
-                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket)),
-                   bool_or((SELECT true FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.bucket = lacking.bucket
-                              AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
-                            LIMIT 1))
-            INTO own.buckets, own.busy, own.has_checks
+                       FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket))
+            INTO own.buckets, own.busy
             FROM (
                 SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
                 FROM (
@@ -3382,11 +3763,6 @@ BEGIN
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it.
-                IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(
-                        array(SELECT unnest(own.buckets) EXCEPT SELECT unnest(own.busy)), 10);
-                END IF;
             END IF;
         ELSIF own.the_user IS NOT NULL AND cardinality(own.held) < 3 THEN
             -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
@@ -3423,8 +3799,8 @@ BEGIN
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.bucket = own.bucket AND NOT own.is_busy
-                          AND p.noted_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text
+                        WHERE p.user_id = own.the_user AND p.code = ANY ('{collector,prolific,virtuoso}'::text[]) AND NOT own.is_busy
+                          AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM "badges_new" AS "new"
                 CROSS JOIN LATERAL (
@@ -3443,6 +3819,7 @@ BEGIN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
+                    PERFORM "public"."badges_check_keys_at_once"();
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
                            jsonb_build_object(
@@ -3457,6 +3834,23 @@ BEGIN
                     WHERE badge.earned
                       AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
+                    IF NOT FOUND AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL) THEN
+                        -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
+                        PERFORM "public"."badges_record"(
+                            array_agg(own.the_user),
+                            array_agg(own.the_thing),
+                            array_agg(badge.code),
+                            array_agg(jsonb_build_object(
+                                          'table', 'public.dummy_sketch', 'operation', 'insert',
+                                          'new', jsonb_build_object('user_id', "new"."user_id"))),
+                            array_agg('check'::text))
+                        FROM "badges_new" AS "new"
+                        CROSS JOIN (
+                            VALUES ('collector', own.earned[1]), ('prolific', own.earned[2]),
+                                   ('virtuoso', own.earned[3])
+                        ) AS badge (code, earned)
+                        WHERE badge.earned;
+                    END IF;
                 END IF;
                 IF own.is_busy AND false = ANY (own.earned) THEN
                     PERFORM "public"."badges_record"(
@@ -3478,9 +3872,9 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it.
+                -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(ARRAY[own.bucket], 10);
+                    PERFORM "public"."badges_settle"(NULL, 10, own.the_user, '{collector,prolific,virtuoso}'::text[]);
                 END IF;
             END IF;
         END IF;
@@ -3533,7 +3927,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert',
                     NULL::jsonb,
-                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")),
+                    array_agg("new"."user_id"),
                     array_agg(''::text),
                     array_agg(to_jsonb(new.*)),
                     array_agg(NULL::jsonb),
@@ -3550,9 +3944,27 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- The error concerns all of these badges: the user's column is gone, for instance.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                    FROM unnest('{collector,first-sketch,prolific,virtuoso}'::text[]) AS failed (code);
+                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
+                        -- the changed rows alone: no table is read, which could be locked as well.
+                        PERFORM "public"."badges_postpone"(
+                            'insert',
+                            NULL::jsonb,
+                            array_agg("new"."user_id"),
+                            array_agg(''::text),
+                            array_agg(to_jsonb(new.*)),
+                            array_agg(NULL::jsonb),
+                            '{collector,first-sketch,prolific,virtuoso}'::text[],
+                            ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": [], "old": []}'::jsonb,
+                                  '{"new": ["user_id"], "old": []}'::jsonb,
+                                  '{"new": ["user_id"], "old": []}'::jsonb])
+                        FROM "badges_new" AS "new"
+                        WHERE "new"."user_id" IS NOT NULL;
+                    ELSE
+                        -- The error concerns all of these badges: the user's column is gone, for instance.
+                        PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                        FROM unnest('{collector,first-sketch,prolific,virtuoso}'::text[]) AS failed (code);
+                    END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
@@ -3563,7 +3975,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 6, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "0d0a813584a92eee"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "25b16d3dd60781b0"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -3691,7 +4103,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update',
                     NULL::jsonb,
-                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")),
+                    array_agg("new"."user_id"),
                     array_agg("new"."id"::text),
                     array_agg(to_jsonb(new.*)),
                     array_agg(NULL::jsonb),
@@ -3706,9 +4118,25 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- The error concerns all of these badges: the user's column is gone, for instance.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                    FROM unnest('{hit}'::text[]) AS failed (code);
+                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
+                        -- the changed rows alone: no table is read, which could be locked as well.
+                        PERFORM "public"."badges_postpone"(
+                            'update',
+                            NULL::jsonb,
+                            array_agg("new"."user_id"),
+                            array_agg("new"."id"::text),
+                            array_agg(to_jsonb(new.*)),
+                            array_agg(NULL::jsonb),
+                            '{hit}'::text[],
+                            ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
+                        FROM "badges_new" AS "new"
+                        WHERE "new"."user_id" IS NOT NULL;
+                    ELSE
+                        -- The error concerns all of these badges: the user's column is gone, for instance.
+                        PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                        FROM unnest('{hit}'::text[]) AS failed (code);
+                    END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
@@ -3718,7 +4146,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update',
                     NULL::jsonb,
-                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")),
+                    array_agg("new"."user_id"),
                     array_agg(''::text),
                     array_agg(to_jsonb(new.*)),
                     array_agg(NULL::jsonb),
@@ -3733,9 +4161,25 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- The error concerns all of these badges: the user's column is gone, for instance.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                    FROM unnest('{star}'::text[]) AS failed (code);
+                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
+                        -- the changed rows alone: no table is read, which could be locked as well.
+                        PERFORM "public"."badges_postpone"(
+                            'update',
+                            NULL::jsonb,
+                            array_agg("new"."user_id"),
+                            array_agg(''::text),
+                            array_agg(to_jsonb(new.*)),
+                            array_agg(NULL::jsonb),
+                            '{star}'::text[],
+                            ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
+                        FROM "badges_new" AS "new"
+                        WHERE "new"."user_id" IS NOT NULL;
+                    ELSE
+                        -- The error concerns all of these badges: the user's column is gone, for instance.
+                        PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                        FROM unnest('{star}'::text[]) AS failed (code);
+                    END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
@@ -3746,7 +4190,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 6, "badges": ["hit", "star"], "body": "e6914568cb29b80a"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["hit", "star"], "body": "6f6acb3a2e473fa7"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -3841,7 +4285,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update',
                     NULL::jsonb,
-                    array_agg((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = changed.user_id)),
+                    array_agg(changed.user_id),
                     array_agg(changed.thing),
                     array_agg(to_jsonb(NEW)),
                     array_agg(to_jsonb(OLD)),
@@ -3856,9 +4300,25 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    -- The error concerns all of these badges: the user's column is gone, for instance.
-                    PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                    FROM unnest('{viral}'::text[]) AS failed (code);
+                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
+                        -- the changed rows alone: no table is read, which could be locked as well.
+                        PERFORM "public"."badges_postpone"(
+                            'update',
+                            NULL::jsonb,
+                            array_agg(changed.user_id),
+                            array_agg(changed.thing),
+                            array_agg(to_jsonb(NEW)),
+                            array_agg(to_jsonb(OLD)),
+                            '{viral}'::text[],
+                            ARRAY['{"new": ["hit_views"], "old": ["hit_views"]}'::jsonb])
+                        FROM (SELECT NEW."user_id" AS user_id, ''::text AS thing) AS changed
+                        WHERE changed.user_id IS NOT NULL;
+                    ELSE
+                        -- The error concerns all of these badges: the user's column is gone, for instance.
+                        PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                        FROM unnest('{viral}'::text[]) AS failed (code);
+                    END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
@@ -3869,7 +4329,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 6, "badges": ["viral"], "body": "63b85a363d524386"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 7, "badges": ["viral"], "body": "2015440514a8553b"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

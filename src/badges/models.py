@@ -128,7 +128,7 @@ class PendingCheck(models.Model):
         verbose_name = _("pending check")
         verbose_name_plural = _("pending checks")
         constraints = (
-            # With the transaction in it, so that it conflicts with no other transaction: nobody waits.
+            # With the transaction in it, so that no transaction conflicts with another, or waits for one.
             models.UniqueConstraint(
                 fields=["user", "code", "thing", "what", "noted_by"], name="badges_pendingcheck_key"
             ),

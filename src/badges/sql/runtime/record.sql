@@ -98,8 +98,8 @@ BEGIN
                 SELECT found.place
                 FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
                 WHERE (found.verdict = 'check' OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL);
-            -- A check that is there already serves this transaction as well, if its lock is shared to the end: whoever
-            -- settles it then evaluates after this transaction has ended. Not so for a row that will be gone (OLD).
+            -- A check that is there already serves this transaction as well, if its lock is shared to the end: the
+            -- settler then evaluates after this transaction has ended. Not so for a row that will be gone (OLD).
             IF current_setting('transaction_isolation') IN ('read committed', 'repeatable read') THEN
                 IF current_setting('transaction_isolation') = 'repeatable read' THEN
                     wanted := ARRAY(
@@ -134,14 +134,15 @@ BEGIN
             SELECT {bucket}, found.user_id, found.code, found.thing, found.what, found.evidence
             FROM unnest(wanted) AS each (place)
             CROSS JOIN LATERAL (
-                SELECT users[each.place], codes[each.place], things[each.place], about[each.place], evidences[each.place]
+                SELECT users[each.place], codes[each.place], things[each.place], about[each.place],
+                       evidences[each.place]
             ) AS found (user_id, code, thing, what, evidence)
             ON CONFLICT DO NOTHING;
             IF {notify} THEN
                 PERFORM pg_notify('badges', '');
             END IF;
         EXCEPTION WHEN lock_not_available THEN
-            -- The write goes on. What it may have earned is found by award_badges, which the failure asks for.
+            -- The write succeeds. award_badges finds what it may have earned, and the failure asks for it.
             PERFORM set_config('badges.unwritten', 'on', true);
             PERFORM {note_failure}(
                 found.code, '55P03', 'its pending checks could not be written, as their table was locked',
