@@ -413,14 +413,16 @@ BEGIN
                 END;
             END IF;
             INSERT INTO "public"."badges_pendingcheck" (bucket, user_id, code, thing, what, evidence)
-            SELECT (found.user_id::bigint & 1023)::integer, found.user_id, found.code, found.thing, found.what, found.evidence
+            SELECT (found.user_id::bigint & 1023)::integer,
+                   found.user_id, found.code, found.thing, found.what, found.evidence
             FROM unnest(wanted) AS each (place)
             CROSS JOIN LATERAL (
                 SELECT users[each.place], codes[each.place], things[each.place], about[each.place],
                        evidences[each.place]
             ) AS found (user_id, code, thing, what, evidence)
             ON CONFLICT DO NOTHING;
-            IF (current_setting('max_prepared_transactions') = '0' AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
+            IF (current_setting('max_prepared_transactions') = '0'
+                AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
                 PERFORM pg_notify('badges', '');
             END IF;
         EXCEPTION WHEN lock_not_available THEN
@@ -436,7 +438,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 7, "badges": [], "body": "6aa94993a118df8e"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 7, "badges": [], "body": "a2ee898498caec1e"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_postpone: new
@@ -596,72 +598,34 @@ $badges$;
 COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 7, "badges": [], "body": "17240231ed51a310"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
--- create function badges_settle: new
-CREATE OR REPLACE FUNCTION "public"."badges_settle"(
-    only_buckets integer[],
+-- create function badges_settle_locked: new
+CREATE OR REPLACE FUNCTION "public"."badges_settle_locked"(
+    ids uuid[],
     most integer,
-    only_user integer DEFAULT NULL::integer,
-    only_codes text[] DEFAULT NULL::text[],
     OUT settled integer,
     OUT kept integer)
 LANGUAGE plpgsql
-SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET lock_timeout = '10ms'
 AS $badges$
--- Settles pending checks: locks the user's bucket, evaluates the condition in a newer snapshot, awards or revokes.
--- Evaluates at most this many, of the given buckets or (NULL) of all, or those of a user and some badges. A check stays
--- while another open transaction shares it, holds the lock or blocks the award. Does nothing above READ COMMITTED.
+-- Settles pending checks whose rows are locked already, by evaluating at most this many.
+-- Checks that ask for the same are one evaluation, in a snapshot that is newer than the locks.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
     previous_cause CONSTANT text := current_setting('badges.cause', true);
-    own CONSTANT bigint := coalesce(pg_current_xact_id_if_assigned()::text::bigint, 9223372036854775807);
-    ids uuid[];
     pending record;
     found record;
     is_held boolean;
 BEGIN
     settled := 0;
     kept := 0;
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RETURN;
-    END IF;
     IF current_setting('badges.patience', true) = 'spent' THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
-    IF only_buckets IS NULL AND only_user IS NULL THEN
-        only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM "public"."badges_pendingcheck" AS p);
-    END IF;
     PERFORM set_config('badges.cause', 'settled', true);
-    -- First all locks, then, in later statements, the evaluations. A check that an open transaction has left or shares
-    -- is skipped. A transaction never settles its own: they are for concurrent transactions, after its end.
-    IF only_user IS NOT NULL THEN
-        ids := ARRAY(
-            SELECT p.id FROM "public"."badges_pendingcheck" AS p
-            WHERE p.user_id = only_user AND p.code = ANY (only_codes) AND p.failed_at IS NULL AND p.noted_by < own
-            LIMIT most * 100
-            FOR UPDATE SKIP LOCKED);
-    ELSE
-        ids := ARRAY(
-            SELECT p.id FROM "public"."badges_pendingcheck" AS p
-            WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NULL AND p.noted_by < own
-            ORDER BY p.noted_by
-            LIMIT most * 100
-            FOR UPDATE SKIP LOCKED);
-        IF cardinality(ids) < most THEN
-            -- Those whose condition has failed come last.
-            ids := ids || ARRAY(
-                SELECT p.id FROM "public"."badges_pendingcheck" AS p
-                WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NOT NULL AND p.noted_by < own
-                ORDER BY p.failed_at
-                LIMIT most
-                FOR UPDATE SKIP LOCKED);
-        END IF;
-    END IF;
     FOR pending IN
-        -- What is asked several times is evaluated once.
         SELECT array_agg(p.id) AS ids, p.user_id, p.code, p.thing,
                (array_agg(p.evidence ORDER BY p.noted_by))[1] AS evidence,
                -- The badges of a paused or retired definition are never revoked.
@@ -720,14 +684,66 @@ BEGIN
                 IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
                     CONTINUE;  -- a lack of resources, for instance: no error of the condition
                 END IF;
-                UPDATE "public"."badges_pendingcheck" AS p SET failed_at = clock_timestamp() WHERE p.id = ANY (pending.ids);
+                UPDATE "public"."badges_pendingcheck" AS p SET failed_at = clock_timestamp()
+                WHERE p.id = ANY (pending.ids);
                 PERFORM "public"."badges_note_failure"(pending.code, SQLSTATE, SQLERRM);
         END;
     END LOOP;
     PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 7, "badges": [], "body": "6b2cc050b40751de"}';
+COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 7, "badges": [], "body": "cb45573867d6e154"}';
+REVOKE ALL ON FUNCTION "public"."badges_settle_locked" FROM PUBLIC;
+
+-- create function badges_settle: new
+CREATE OR REPLACE FUNCTION "public"."badges_settle"(
+    only_buckets integer[],
+    most integer,
+    OUT settled integer,
+    OUT kept integer)
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $badges$
+-- Settles pending checks: locks the user's bucket, evaluates the condition in a newer snapshot, awards or revokes.
+-- Evaluates at most this many, of the given buckets or (NULL) of all. A check stays while another open transaction
+-- shares it, holds the lock or blocks the award. Does nothing above READ COMMITTED.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+DECLARE
+    -- A transaction never settles its own checks: they are for concurrent transactions, after its end.
+    own CONSTANT bigint := coalesce(pg_current_xact_id_if_assigned()::text::bigint, 9223372036854775807);
+    ids uuid[];
+BEGIN
+    settled := 0;
+    kept := 0;
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RETURN;
+    END IF;
+    IF only_buckets IS NULL THEN
+        only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM "public"."badges_pendingcheck" AS p);
+    END IF;
+    -- First all locks, then, in later statements, the evaluations. Checks that open transactions share are skipped.
+    ids := ARRAY(
+        SELECT p.id FROM "public"."badges_pendingcheck" AS p
+        WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NULL AND p.noted_by < own
+        ORDER BY p.noted_by
+        LIMIT most * 100
+        FOR UPDATE SKIP LOCKED);
+    IF cardinality(ids) < most THEN
+        -- Those whose condition has failed come last.
+        ids := ids || ARRAY(
+            SELECT p.id FROM "public"."badges_pendingcheck" AS p
+            WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NOT NULL AND p.noted_by < own
+            ORDER BY p.failed_at
+            LIMIT most
+            FOR UPDATE SKIP LOCKED);
+    END IF;
+    SELECT done.settled, done.kept INTO settled, kept FROM "public"."badges_settle_locked"(ids, most) AS done;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 7, "badges": [], "body": "cfc35f770cec0790"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -922,13 +938,14 @@ BEGIN
         RETURNING id, user_id, at, quiet
     )
     SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
-    IF is_news AND (current_setting('max_prepared_transactions') = '0' AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
+    IF is_news AND (current_setting('max_prepared_transactions') = '0'
+                    AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
         PERFORM pg_notify('badges', '');
     END IF;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 7, "badges": [], "body": "dfca96e4c7a0c555"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 7, "badges": [], "body": "84116331b367a77d"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -1001,7 +1018,8 @@ BEGIN
         RETURNING id, user_id, at, quiet
     )
     SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
-    IF is_news AND (current_setting('max_prepared_transactions') = '0' AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
+    IF is_news AND (current_setting('max_prepared_transactions') = '0'
+                    AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
         PERFORM pg_notify('badges', '');
     END IF;
     IF is_patient THEN
@@ -1010,7 +1028,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 7, "badges": [], "body": "aadbfcc3785f35c4"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 7, "badges": [], "body": "4bdedc2a0deceee3"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -1097,7 +1115,8 @@ BEGIN
         RETURNING id, user_id, at, quiet
     )
     SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
-    IF is_news AND (current_setting('max_prepared_transactions') = '0' AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
+    IF is_news AND (current_setting('max_prepared_transactions') = '0'
+                    AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
         PERFORM pg_notify('badges', '');
     END IF;
     IF is_patient THEN
@@ -1106,7 +1125,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 7, "badges": [], "body": "93e4fdb711566ad3"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 7, "badges": [], "body": "3a99294b1527a400"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -1183,7 +1202,8 @@ BEGIN
         RETURNING id, user_id, at, quiet
     )
     SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
-    IF is_news AND (current_setting('max_prepared_transactions') = '0' AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
+    IF is_news AND (current_setting('max_prepared_transactions') = '0'
+                    AND pg_catalog.pg_notification_queue_usage() < 0.5) THEN
         PERFORM pg_notify('badges', '');
     END IF;
     IF is_patient THEN
@@ -1192,7 +1212,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 7, "badges": [], "body": "88d7e6f1ae6bc5d4"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 7, "badges": [], "body": "7f498a5b7b2e40eb"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -2115,7 +2135,14 @@ BEGIN
                 END IF;
                 -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(NULL, 10, own.the_user, '{three-badges}'::text[]);
+                    PERFORM "public"."badges_settle_locked"(
+                        ARRAY(
+                            SELECT p.id FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.user_id = own.the_user AND p.code = ANY ('{three-badges}'::text[])
+                              AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                            LIMIT 1000
+                            FOR UPDATE SKIP LOCKED),
+                        10);
                 END IF;
             END IF;
         END IF;
@@ -2176,7 +2203,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "04e4df6ea5e1eb19"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "d1c0e893f7a05296"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -2426,7 +2453,14 @@ BEGIN
                 END IF;
                 -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(NULL, 10, own.the_user, '{generous-bronze,generous-gold,generous-silver}'::text[]);
+                    PERFORM "public"."badges_settle_locked"(
+                        ARRAY(
+                            SELECT p.id FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.user_id = own.the_user AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                              AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                            LIMIT 1000
+                            FOR UPDATE SKIP LOCKED),
+                        10);
                 END IF;
             END IF;
         END IF;
@@ -2491,7 +2525,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "6b8ae89cc544f3f3"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "01793871dd1dfaf8"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -2739,7 +2773,14 @@ BEGIN
                 END IF;
                 -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(NULL, 10, own.the_user, '{beloved,well-liked}'::text[]);
+                    PERFORM "public"."badges_settle_locked"(
+                        ARRAY(
+                            SELECT p.id FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.user_id = own.the_user AND p.code = ANY ('{beloved,well-liked}'::text[])
+                              AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                            LIMIT 1000
+                            FOR UPDATE SKIP LOCKED),
+                        10);
                 END IF;
             END IF;
         END IF;
@@ -2953,7 +2994,14 @@ BEGIN
                 END IF;
                 -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(NULL, 10, own.the_user, '{generous-bronze,generous-gold,generous-silver}'::text[]);
+                    PERFORM "public"."badges_settle_locked"(
+                        ARRAY(
+                            SELECT p.id FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.user_id = own.the_user AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                              AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                            LIMIT 1000
+                            FOR UPDATE SKIP LOCKED),
+                        10);
                 END IF;
             END IF;
         END IF;
@@ -3143,7 +3191,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "57ae28353ca5173b"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "502ca5b5a81e6577"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -3409,7 +3457,14 @@ BEGIN
                 END IF;
                 -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(NULL, 10, own.the_user, '{generous-bronze,generous-gold,generous-silver}'::text[]);
+                    PERFORM "public"."badges_settle_locked"(
+                        ARRAY(
+                            SELECT p.id FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.user_id = own.the_user AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                              AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                            LIMIT 1000
+                            FOR UPDATE SKIP LOCKED),
+                        10);
                 END IF;
             END IF;
         END IF;
@@ -3478,7 +3533,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "4856e63dd32c277b"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "a3bcceed0961910a"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -3874,7 +3929,14 @@ BEGIN
                 END IF;
                 -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
                 IF own.has_checks THEN
-                    PERFORM "public"."badges_settle"(NULL, 10, own.the_user, '{collector,prolific,virtuoso}'::text[]);
+                    PERFORM "public"."badges_settle_locked"(
+                        ARRAY(
+                            SELECT p.id FROM "public"."badges_pendingcheck" AS p
+                            WHERE p.user_id = own.the_user AND p.code = ANY ('{collector,prolific,virtuoso}'::text[])
+                              AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                            LIMIT 1000
+                            FOR UPDATE SKIP LOCKED),
+                        10);
                 END IF;
             END IF;
         END IF;
@@ -3975,7 +4037,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "25b16d3dd60781b0"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "5b7e0d4db13c4ee9"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new

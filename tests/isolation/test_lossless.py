@@ -49,7 +49,7 @@ def all_held_by(*users):
 
 @pytest.mark.parametrize("table", ["badges_badge", "badges_badgedefinition", "badges_badgeevent", "auth_user"])
 def test_locked_table(site, kinds, s1, s2, table):
-    """A table that an award needs is locked: writes go on, no condition counts as failed, and no badge is lost."""
+    """A table that an award needs is locked: writes succeed, no condition counts as failed, and no badge is lost."""
     ada, bob, *others = site.users(6)
     s2.begin()
     s2.run(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
@@ -70,7 +70,7 @@ def test_locked_table(site, kinds, s1, s2, table):
 
 @pytest.mark.parametrize("table", ["badges_pendingcheck", "badges_failure"])
 def test_nothing_can_be_written_down(site, kinds, s1, s2, s3, table):
-    """Where nothing can be written down, writes go on all the same, and award_badges finds what they missed."""
+    """Where nothing can be written down, writes succeed all the same, and award_badges finds what they missed."""
     [ada, bob] = site.users(2)
     site.declare(*KINDS, entry("broken", condition="1 / (NEW.hit_views - NEW.hit_views) > 0"))
     s3.begin()

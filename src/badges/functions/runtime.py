@@ -26,6 +26,7 @@ RUNTIME = (
     "record",
     "postpone",
     "one_by_one",
+    "settle_locked",
     "settle",
     "award",
     "revoke",
@@ -34,7 +35,7 @@ RUNTIME = (
 """The functions in `sql/runtime/`, each in a file of its name."""
 
 _USERS = {
-    "settle": "pending.user_id",
+    "settle_locked": "pending.user_id",
     "award": "awarded_user",
     "revoke": "revoked_user",
     "keep_events": "NEW.user_id",
@@ -80,7 +81,7 @@ def routines(target: Target) -> tuple[Routine, ...]:
 def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
     """The placeholders of the runtime functions' SQL: tables, settings and the other functions."""
     user = {
-        "settle": "pending.user_id",
+        "settle_locked": "pending.user_id",
         "award": "awarded_user",
         "revoke": "revoked_user",
         "keep_events": "NEW.user_id",
@@ -119,7 +120,7 @@ def notifies(target: Target) -> sql.Composable:
     else:
         allowed = sql.Literal(target.notifies)
     # A COMMIT that finds the queue full fails. It fills up when a session listens and stays in one transaction.
-    return sql.SQL("({} AND pg_catalog.pg_notification_queue_usage() < 0.5)").format(allowed)
+    return sql.SQL("({}\n AND pg_catalog.pg_notification_queue_usage() < 0.5)").format(allowed)
 
 
 def bucket(target: Target, user: sql.Composable) -> sql.Composed:

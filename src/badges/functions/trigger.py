@@ -153,7 +153,7 @@ def _placeholders(group: Group) -> dict[str, sql.Composable]:
         "deepest": sql.Literal(runtime.DEEPEST),
         **{
             name: qualified(target.schema, f"badges_{name}")
-            for name in ("wait", "record", "settle", "check_keys_at_once")
+            for name in ("wait", "record", "settle_locked", "check_keys_at_once")
         },
     }
 

@@ -115,21 +115,31 @@ def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
     progress = _Progress()
     wanted, plan = _draft_alone(connection, definitions, source, progress)
     remaining = plan
-    for _ in range(_ROUNDS):
+    for following in reversed(range(_ROUNDS)):
         if remaining.is_empty:
-            return plan
+            break
         # The locks of a caller's transaction last until its end, however its steps are divided.
         whole = transactions.Transaction(remaining.steps, switches=True)
         parts = (whole,) if connection.in_atomic_block else transactions.split(remaining.steps)
         progress.left = sum(len(part.steps) for part in parts)
-        for part in parts:
-            _carry_out(connection, part, progress)
-        remaining = _compare_alone(connection, wanted, progress)
-        if remaining.steps:
-            # The tables may have changed, too.
+        try:
+            for part in parts:
+                _carry_out(connection, part, progress)
+            remaining = _compare_alone(connection, wanted, progress)
+        except DatabaseError:
+            # Another installation has come between, if there is something else to do now.
+            if connection.in_atomic_block or not following:
+                raise
+            before = remaining
             wanted, remaining = _draft_alone(connection, definitions, source, progress)
+            if remaining == before:
+                raise
+        else:
+            if remaining.steps:
+                # The tables may have changed, too.
+                wanted, remaining = _draft_alone(connection, definitions, source, progress)
     if remaining.is_empty:
-        return plan
+        return plan if progress.done else remaining
     steps = "; ".join(f"{step.action} {step.target} ({step.reason})" for step in remaining.steps)
     raise exceptions.BadgesError(
         f"After the installation the database still differs: {steps}. "

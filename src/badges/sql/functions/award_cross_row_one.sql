@@ -79,6 +79,13 @@ IF own.follows THEN
     END IF;
     -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
     IF own.has_checks THEN
-        PERFORM {settle}(NULL, 10, own.the_user, {codes});
+        PERFORM {settle_locked}(
+            ARRAY(
+                SELECT p.id FROM {pending} AS p
+                WHERE p.user_id = own.the_user AND p.code = ANY ({codes})
+                  AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                LIMIT 1000
+                FOR UPDATE SKIP LOCKED),
+            10);
     END IF;
 END IF;

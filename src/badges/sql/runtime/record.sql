@@ -131,7 +131,8 @@ BEGIN
                 END;
             END IF;
             INSERT INTO {pending} (bucket, user_id, code, thing, what, evidence)
-            SELECT {bucket}, found.user_id, found.code, found.thing, found.what, found.evidence
+            SELECT {bucket},
+                   found.user_id, found.code, found.thing, found.what, found.evidence
             FROM unnest(wanted) AS each (place)
             CROSS JOIN LATERAL (
                 SELECT users[each.place], codes[each.place], things[each.place], about[each.place],

@@ -1,0 +1,93 @@
+CREATE OR REPLACE FUNCTION {function}(
+    ids uuid[],
+    most integer,
+    OUT settled integer,
+    OUT kept integer)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET lock_timeout = {timeout}
+AS $badges$
+-- Settles pending checks whose rows are locked already, by evaluating at most this many.
+-- Checks that ask for the same are one evaluation, in a snapshot that is newer than the locks.
+{origin}
+DECLARE
+    previous_cause CONSTANT text := current_setting('badges.cause', true);
+    pending record;
+    found record;
+    is_held boolean;
+BEGIN
+    settled := 0;
+    kept := 0;
+    IF current_setting('badges.patience', true) = 'spent' THEN
+        PERFORM set_config('lock_timeout', '1ms', true);
+    END IF;
+    PERFORM set_config('badges.cause', 'settled', true);
+    FOR pending IN
+        SELECT array_agg(p.id) AS ids, p.user_id, p.code, p.thing,
+               (array_agg(p.evidence ORDER BY p.noted_by))[1] AS evidence,
+               -- The badges of a paused or retired definition are never revoked.
+               coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL
+                         FROM {definitions} AS d WHERE d.code = p.code), false) AS is_revocable
+        FROM {pending} AS p
+        WHERE p.id = ANY (ids)
+        GROUP BY p.user_id, p.code, p.thing, p.what
+        ORDER BY min(p.failed_at) NULLS FIRST, min(p.noted_by)
+        LIMIT most
+    LOOP
+        BEGIN
+            IF NOT pg_try_advisory_xact_lock({lock}, {bucket}) THEN
+                kept := kept + cardinality(pending.ids);
+                CONTINUE;
+            END IF;
+            DELETE FROM {badges} AS b
+            WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing
+              AND b.expires_at <= statement_timestamp();
+            is_held := EXISTS (
+                SELECT FROM {badges} AS b
+                WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing);
+            IF pending.is_revocable OR NOT is_held THEN
+                SELECT * INTO found
+                FROM {check}(
+                    pending.code, coalesce(pending.evidence ->> 'asks', pending.evidence ->> 'operation'),
+                    pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
+                IF found.earned AND NOT is_held THEN
+                    INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
+                    SELECT u.{user_key}, pending.code, pending.thing, coalesce(found.evidence, pending.evidence),
+                           (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
+                            FROM {definitions} AS d WHERE d.code = pending.code)
+                    FROM {users} AS u
+                    WHERE u.{user_key} = pending.user_id
+                    ON CONFLICT DO NOTHING;
+                ELSIF NOT found.earned AND pending.is_revocable THEN
+                    DELETE FROM {badges} AS b
+                    WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code
+                      AND b.thing = pending.thing AND NOT b.by_hand;
+                END IF;
+            END IF;
+            DELETE FROM {pending} AS p WHERE p.id = ANY (pending.ids);
+            settled := settled + cardinality(pending.ids);
+        EXCEPTION
+            WHEN lock_not_available OR deadlock_detected OR foreign_key_violation THEN
+                kept := kept + cardinality(pending.ids);
+                -- The transaction waits in vain once, not for each of its checks.
+                PERFORM set_config('badges.patience', 'spent', true), set_config('lock_timeout', '1ms', true);
+            WHEN undefined_column THEN
+                -- The condition or its table has changed since: the stored values can never be evaluated again.
+                DELETE FROM {pending} AS p WHERE p.id = ANY (pending.ids);
+                PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);
+                settled := settled + cardinality(pending.ids);
+            WHEN OTHERS OR assert_failure THEN
+                kept := kept + cardinality(pending.ids);
+                IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    CONTINUE;  -- a lack of resources, for instance: no error of the condition
+                END IF;
+                UPDATE {pending} AS p SET failed_at = clock_timestamp()
+                WHERE p.id = ANY (pending.ids);
+                PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);
+        END;
+    END LOOP;
+    PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
+END
+$badges$
