@@ -1777,7 +1777,7 @@ BEGIN
         WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 7, "badges": ["good-mood", "pionner"], "body": "0ea2d8b0af862ec3"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 7, "badges": ["good-mood", "pionner"], "body": "a5f103cae27fb372"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -1883,8 +1883,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
-                        -- the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
+                        -- by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
@@ -1911,7 +1911,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 7, "badges": ["pionner"], "body": "f3d9fae65c27c624"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 7, "badges": ["pionner"], "body": "1965dec7980dac6c"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -2175,8 +2175,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
-                        -- the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
+                        -- by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
@@ -2203,7 +2203,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "d1c0e893f7a05296"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "b68c54f4be5a26ba"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -2495,8 +2495,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
-                        -- the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
+                        -- by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'state',
                             '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb,
@@ -2525,7 +2525,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "01793871dd1dfaf8"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "04559b9d2368b6e4"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -3072,8 +3072,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
-                        -- the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
+                        -- by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
@@ -3118,8 +3118,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
-                        -- the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
+                        -- by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'state',
                             '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb,
@@ -3163,8 +3163,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
-                        -- the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
+                        -- by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
@@ -3191,7 +3191,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "502ca5b5a81e6577"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "9794f246ffff8eec"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -3501,8 +3501,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
-                        -- the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
+                        -- by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'state',
                             '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb,
@@ -3533,7 +3533,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "a3bcceed0961910a"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "5e27aa96b26cd34a"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -3639,8 +3639,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
-                        -- the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
+                        -- by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'delete',
                             NULL::jsonb,
@@ -3667,7 +3667,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["clean-up"], "body": "465d445cca050380"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["clean-up"], "body": "36968f9f53e8aa7f"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -4007,8 +4007,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
-                        -- the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
+                        -- by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
@@ -4037,7 +4037,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "5b7e0d4db13c4ee9"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "436564ad8b1584e2"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -4181,8 +4181,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
-                        -- the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
+                        -- by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
@@ -4224,8 +4224,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
-                        -- the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
+                        -- by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
@@ -4252,7 +4252,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["hit", "star"], "body": "6f6acb3a2e473fa7"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["hit", "star"], "body": "59455e05210d7069"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -4363,8 +4363,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left, by
-                        -- the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
+                        -- by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
@@ -4391,7 +4391,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 7, "badges": ["viral"], "body": "2015440514a8553b"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 7, "badges": ["viral"], "body": "4b6cbbd74d7e4b93"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level
