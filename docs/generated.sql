@@ -1883,8 +1883,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
-                        -- by the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
+                        -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
@@ -1911,7 +1911,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 7, "badges": ["pionner"], "body": "1965dec7980dac6c"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 7, "badges": ["pionner"], "body": "c26ab8977d8afcd5"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -2175,8 +2175,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
-                        -- by the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
+                        -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
@@ -2203,7 +2203,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "b68c54f4be5a26ba"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "a8fd77d1281c397e"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -2495,8 +2495,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
-                        -- by the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
+                        -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'state',
                             '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb,
@@ -2525,7 +2525,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "04559b9d2368b6e4"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "45c8eff798411a59"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -3072,8 +3072,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
-                        -- by the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
+                        -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
@@ -3118,8 +3118,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
-                        -- by the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
+                        -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'state',
                             '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb,
@@ -3163,8 +3163,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
-                        -- by the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
+                        -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
@@ -3191,7 +3191,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "9794f246ffff8eec"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "0320047f1979906d"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -3501,8 +3501,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
-                        -- by the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
+                        -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'state',
                             '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb,
@@ -3533,7 +3533,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "5e27aa96b26cd34a"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "de17bb38fc12d4ee"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -3639,8 +3639,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
-                        -- by the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
+                        -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'delete',
                             NULL::jsonb,
@@ -3667,7 +3667,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["clean-up"], "body": "36968f9f53e8aa7f"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["clean-up"], "body": "27d59a80f3b6ba3e"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -4007,8 +4007,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
-                        -- by the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
+                        -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
@@ -4037,7 +4037,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "436564ad8b1584e2"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "113aafb58f707373"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -4181,8 +4181,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
-                        -- by the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
+                        -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
@@ -4224,8 +4224,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
-                        -- by the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
+                        -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
@@ -4252,7 +4252,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["hit", "star"], "body": "59455e05210d7069"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["hit", "star"], "body": "90f84c98f7d8646c"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -4363,8 +4363,8 @@ BEGIN
                 END IF;
                 BEGIN
                     IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
-                        -- by the changed rows alone: no table is read, which could be locked as well.
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
+                        -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
@@ -4391,7 +4391,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 7, "badges": ["viral"], "body": "4b6cbbd74d7e4b93"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 7, "badges": ["viral"], "body": "f94ea574ed9ce6b6"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

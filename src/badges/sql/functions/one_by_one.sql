@@ -18,8 +18,8 @@ EXCEPTION WHEN OTHERS OR assert_failure THEN
     END IF;
     BEGIN
         IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-            -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks are left
-            -- by the changed rows alone: no table is read, which could be locked as well.
+            -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
+            -- are left by the changed rows alone: no table is read, which could be locked as well.
             PERFORM {postpone}(
                 {asks},
                 {evidence},
