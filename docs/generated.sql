@@ -2069,7 +2069,8 @@ BEGIN
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.user_id = own.the_user AND p.code = ANY ('{three-badges}'::text[]) AND NOT own.is_busy
+                        WHERE p.user_id = own.the_user AND NOT own.is_busy
+                          AND p.code = ANY ('{three-badges}'::text[])
                           AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM "badges_new" AS "new"
@@ -2096,7 +2097,9 @@ BEGIN
                     WHERE badge.earned
                       AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
-                    IF NOT FOUND AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL) THEN
+                    IF NOT FOUND
+                       AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL)
+                    THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
                             array_agg(own.the_user),
@@ -2133,12 +2136,13 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
+                -- The holder of a lock settles a few checks that others left, of this user and these badges.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle_locked"(
                         ARRAY(
                             SELECT p.id FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.user_id = own.the_user AND p.code = ANY ('{three-badges}'::text[])
+                            WHERE p.user_id = own.the_user
+                              AND p.code = ANY ('{three-badges}'::text[])
                               AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                             LIMIT 1000
                             FOR UPDATE SKIP LOCKED),
@@ -2203,7 +2207,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "a8fd77d1281c397e"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "69be02f7c5d211bb"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -2385,7 +2389,8 @@ BEGIN
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.user_id = own.the_user AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[]) AND NOT own.is_busy
+                        WHERE p.user_id = own.the_user AND NOT own.is_busy
+                          AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
                           AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
@@ -2416,7 +2421,9 @@ BEGIN
                     WHERE badge.earned
                       AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
-                    IF NOT FOUND AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL) THEN
+                    IF NOT FOUND
+                       AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL)
+                    THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
                             array_agg(own.the_user),
@@ -2451,12 +2458,13 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
+                -- The holder of a lock settles a few checks that others left, of this user and these badges.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle_locked"(
                         ARRAY(
                             SELECT p.id FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.user_id = own.the_user AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                            WHERE p.user_id = own.the_user
+                              AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
                               AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                             LIMIT 1000
                             FOR UPDATE SKIP LOCKED),
@@ -2525,7 +2533,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "45c8eff798411a59"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "6bb465b17ac7ce6c"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -2700,7 +2708,8 @@ BEGIN
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.user_id = own.the_user AND p.code = ANY ('{beloved,well-liked}'::text[]) AND NOT own.is_busy
+                        WHERE p.user_id = own.the_user AND NOT own.is_busy
+                          AND p.code = ANY ('{beloved,well-liked}'::text[])
                           AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM "badges_new" AS "new"
@@ -2734,7 +2743,9 @@ BEGIN
                     WHERE badge.earned
                       AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
-                    IF NOT FOUND AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL) THEN
+                    IF NOT FOUND
+                       AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL)
+                    THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
                             array_agg(own.the_user),
@@ -2771,12 +2782,13 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
+                -- The holder of a lock settles a few checks that others left, of this user and these badges.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle_locked"(
                         ARRAY(
                             SELECT p.id FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.user_id = own.the_user AND p.code = ANY ('{beloved,well-liked}'::text[])
+                            WHERE p.user_id = own.the_user
+                              AND p.code = ANY ('{beloved,well-liked}'::text[])
                               AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                             LIMIT 1000
                             FOR UPDATE SKIP LOCKED),
@@ -2926,7 +2938,8 @@ BEGIN
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.user_id = own.the_user AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[]) AND NOT own.is_busy
+                        WHERE p.user_id = own.the_user AND NOT own.is_busy
+                          AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
                           AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
@@ -2957,7 +2970,9 @@ BEGIN
                     WHERE badge.earned
                       AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
-                    IF NOT FOUND AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL) THEN
+                    IF NOT FOUND
+                       AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL)
+                    THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
                             array_agg(own.the_user),
@@ -2992,12 +3007,13 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
+                -- The holder of a lock settles a few checks that others left, of this user and these badges.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle_locked"(
                         ARRAY(
                             SELECT p.id FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.user_id = own.the_user AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                            WHERE p.user_id = own.the_user
+                              AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
                               AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                             LIMIT 1000
                             FOR UPDATE SKIP LOCKED),
@@ -3191,7 +3207,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "0320047f1979906d"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "cd90b81da9ba42fb"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -3381,7 +3397,8 @@ BEGIN
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.user_id = own.the_user AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[]) AND NOT own.is_busy
+                        WHERE p.user_id = own.the_user AND NOT own.is_busy
+                          AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
                           AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
@@ -3416,7 +3433,9 @@ BEGIN
                     WHERE badge.earned
                       AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
-                    IF NOT FOUND AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL) THEN
+                    IF NOT FOUND
+                       AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL)
+                    THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
                             array_agg(own.the_user),
@@ -3455,12 +3474,13 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
+                -- The holder of a lock settles a few checks that others left, of this user and these badges.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle_locked"(
                         ARRAY(
                             SELECT p.id FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.user_id = own.the_user AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                            WHERE p.user_id = own.the_user
+                              AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
                               AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                             LIMIT 1000
                             FOR UPDATE SKIP LOCKED),
@@ -3533,7 +3553,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "de17bb38fc12d4ee"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "59fb2a38fce58f76"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -3854,7 +3874,8 @@ BEGIN
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.user_id = own.the_user AND p.code = ANY ('{collector,prolific,virtuoso}'::text[]) AND NOT own.is_busy
+                        WHERE p.user_id = own.the_user AND NOT own.is_busy
+                          AND p.code = ANY ('{collector,prolific,virtuoso}'::text[])
                           AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM "badges_new" AS "new"
@@ -3889,7 +3910,9 @@ BEGIN
                     WHERE badge.earned
                       AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
                     ON CONFLICT DO NOTHING;
-                    IF NOT FOUND AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL) THEN
+                    IF NOT FOUND
+                       AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL)
+                    THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
                             array_agg(own.the_user),
@@ -3927,12 +3950,13 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                        OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
                 END IF;
-                -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
+                -- The holder of a lock settles a few checks that others left, of this user and these badges.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle_locked"(
                         ARRAY(
                             SELECT p.id FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.user_id = own.the_user AND p.code = ANY ('{collector,prolific,virtuoso}'::text[])
+                            WHERE p.user_id = own.the_user
+                              AND p.code = ANY ('{collector,prolific,virtuoso}'::text[])
                               AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                             LIMIT 1000
                             FOR UPDATE SKIP LOCKED),
@@ -4037,7 +4061,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "113aafb58f707373"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "0424645ce52f130e"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new

@@ -17,7 +17,8 @@ FROM (
            ] AS earned,
            -- Not its own: those are for concurrent transactions, after its end.
            (SELECT true FROM {pending} AS p
-            WHERE p.user_id = own.the_user AND p.code = ANY ({codes}) AND NOT own.is_busy
+            WHERE p.user_id = own.the_user AND NOT own.is_busy
+              AND p.code = ANY ({codes})
               AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
             LIMIT 1) AS has_checks
     FROM {rows}
@@ -44,7 +45,9 @@ IF own.follows THEN
         WHERE badge.earned
           AND {exists}
         ON CONFLICT DO NOTHING;
-        IF NOT FOUND AND NOT ({exists}) THEN
+        IF NOT FOUND
+           AND NOT ({exists})
+        THEN
             -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
             PERFORM {record}(
                 array_agg(own.the_user),
@@ -77,12 +80,13 @@ IF own.follows THEN
            OR NOT badge.earned AND badge.leaves_check
            OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
     END IF;
-    -- The holder of a lock settles a few of the checks that others left because of it, of this user and these badges.
+    -- The holder of a lock settles a few checks that others left, of this user and these badges.
     IF own.has_checks THEN
         PERFORM {settle_locked}(
             ARRAY(
                 SELECT p.id FROM {pending} AS p
-                WHERE p.user_id = own.the_user AND p.code = ANY ({codes})
+                WHERE p.user_id = own.the_user
+                  AND p.code = ANY ({codes})
                   AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
                 LIMIT 1000
                 FOR UPDATE SKIP LOCKED),
