@@ -87,6 +87,8 @@ class Verdict:
     """Badges that users held when they were compared."""
     blocks: dict[str, tuple[float, str]] = dataclasses.field(default_factory=dict)
     """The longest wait of a writer's statement in milliseconds, by what it waited for, with the statement."""
+    delay_ms: float = 0
+    """The longest time that looking for waits took, which tells how busy the machine was."""
     deadlocks: int = 0
     pending: int = 0
     """Checks that were pending when a round ended."""
@@ -260,23 +262,27 @@ class Award(WithDjango):
 class Watcher(WithSession):
     """Notes for what, and how long, statements of writers wait."""
 
+    #: Not clock_timestamp(): this session may have to wait for a processor itself while it reads the locks.
     QUERY = """
-        SELECT 1000 * extract(epoch FROM clock_timestamp() - l.waitstart)::float8, l.locktype,
-               coalesce(l.relation::regclass::text, ''), a.query, a.xact_start >= a.query_start,
-               ARRAY(SELECT b.application_name FROM pg_stat_activity AS b WHERE b.pid = ANY (pg_blocking_pids(l.pid)))
+        SELECT 1000 * extract(epoch FROM statement_timestamp() - l.waitstart)::float8, l.locktype,
+               coalesce(l.relation::regclass::text, ''), a.query, l.pid,
+               ARRAY(SELECT b.application_name FROM pg_stat_activity AS b WHERE b.pid = ANY (pg_blocking_pids(l.pid))),
+               ARRAY(SELECT left(b.query, 100) FROM pg_stat_activity AS b WHERE b.pid = ANY (pg_blocking_pids(l.pid)))
         FROM pg_locks AS l
         JOIN pg_stat_activity AS a ON a.pid = l.pid
         WHERE NOT l.granted AND l.waitstart IS NOT NULL AND a.application_name = %s
     """
 
     def act(self) -> None:
+        began = time.monotonic()
         rows = self.session.execute(self.QUERY, [WRITER]).fetchall()
-        for milliseconds, kind, relation, query, is_alone, blockers in rows:
+        self.verdict.delay_ms = max(self.verdict.delay_ms, 1000 * (time.monotonic() - began))
+        for milliseconds, kind, relation, query, pid, blockers, queries in rows:
             what = f"{relation or kind} kept by {' and '.join(sorted(set(blockers))) or 'a prepared transaction'}"
             # Foreign keys are checked at the end, which for a statement without BEGIN is its own.
-            is_at_end = is_alone or query.startswith(("COMMIT", "PREPARE", "ROLLBACK"))
+            is_at_end = pid in self.host.alone or query.startswith(("COMMIT", "PREPARE", "ROLLBACK"))
             name = self._name(kind, relation, query, blockers, is_at_end=is_at_end)
-            self.verdict.block(name, milliseconds, f"{what}, {query.strip()[:100]}")
+            self.verdict.block(name, milliseconds, f"{what}: {query.strip()[:100]}; beside {queries}")
 
     @staticmethod
     def _name(kind: str, relation: str, query: str, blockers: list[str], *, is_at_end: bool) -> str:
@@ -584,6 +590,7 @@ def report(verdict: Verdict, faults: Faults, outcome: Outcome) -> str:
         f"longest wait for {kind}: {milliseconds:.0f} ms ({statement})"
         for kind, (milliseconds, statement) in sorted(verdict.blocks.items())
     ]
+    lines.append(f"longest time to read the locks once, on this machine as busy as it was: {verdict.delay_ms:.0f} ms")
     lines.append(f"longest statement, with all that was injected: {outcome.longest_ms:.0f} ms")
     for kind, found in [*verdict.wrong.items(), ("host writes lost", outcome.lost)]:
         if found:

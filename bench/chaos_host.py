@@ -160,7 +160,8 @@ class Outcome:
             self.lost.append(text)
 
     def time(self, seconds: float) -> None:
-        self.longest_ms = max(self.longest_ms, 1000 * seconds)
+        with self._lock:
+            self.longest_ms = max(self.longest_ms, 1000 * seconds)
 
     @property
     def transactions(self) -> int:
@@ -180,6 +181,8 @@ class Host:
     faults: Faults
     outcome: Outcome
     users: Users
+    alone: set[int] = dataclasses.field(default_factory=set)
+    """The processes of writers that run a statement without BEGIN."""
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
     prepared: deque[tuple[str, tuple[int, ...]]] = dataclasses.field(default_factory=deque)
     names: Iterator[int] = dataclasses.field(default_factory=itertools.count)
@@ -336,8 +339,13 @@ class Writer:
 
     def _once(self, drafted: Transaction) -> str:
         if not drafted.end:
-            for step in drafted.steps:
-                self._run(step)
+            pid = self.session.info.backend_pid
+            self.host.alone.add(pid)
+            try:
+                for step in drafted.steps:
+                    self._run(step)
+            finally:
+                self.host.alone.discard(pid)
             return "single"
         self._run(Step(f"BEGIN ISOLATION LEVEL {drafted.level}"))
         for step in drafted.steps:
