@@ -190,6 +190,29 @@ $badges$;
 COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 7, "badges": [], "body": "63138da09fe84603"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
+-- create function badges_note_misplaced: new
+CREATE OR REPLACE FUNCTION "public"."badges_note_misplaced"(codes text[], own_table text, schema text, name text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $badges$
+-- Records that a trigger function was fired by another table than its own, where it awards nothing.
+-- The table was renamed, moved to another schema or made a shard. Each badge has one such failure per transaction.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+DECLARE
+    noted CONSTANT jsonb := coalesce(nullif(current_setting('badges.noted', true), ''), '{}');
+BEGIN
+    PERFORM "public"."badges_note_failure"(
+        failed.code,
+        '55000',
+        format('its trigger was made for %s and fired on %I.%I; run create_badge_triggers', own_table, schema, name))
+    FROM unnest(codes) AS failed (code)
+    WHERE NOT noted ? ('55000' || failed.code);
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 7, "badges": [], "body": "b6e607678b4d231d"}';
+REVOKE ALL ON FUNCTION "public"."badges_note_misplaced" FROM PUBLIC;
+
 -- create function badges_record_parts: new
 CREATE OR REPLACE FUNCTION "public"."badges_record_parts"(
     users integer[],
@@ -1822,36 +1845,41 @@ BEGIN
             FROM "badges_new" AS "new"
             WHERE (age(NEW.date_joined) > interval '1 year')
             LIMIT 1
-        ) AND ("badges_update_auth_user_3116e76a"."tg_table_schema" = 'public'
-               AND "badges_update_auth_user_3116e76a"."tg_table_name" = 'auth_user')
-        THEN
-            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-                   array_agg(found.evidence), array_agg('award'::text)
-            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
-            FROM (
-                SELECT DISTINCT ON ("new"."id", badge.code)
-                       "new"."id" AS known_user,
-                       ''::text AS thing,
-                       badge.code,
-                       jsonb_build_object(
-                           'table', 'public.auth_user', 'operation', 'update',
-                           'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence
-                FROM "badges_new" AS "new"
-                CROSS JOIN LATERAL (
-                    VALUES
-                    -- Pionner
-                    ('pionner', (age(NEW.date_joined) > interval '1 year'))
-                ) AS badge (code, earned)
-                WHERE badge.earned
-                  AND "new"."id" IS NOT NULL
-            ) AS found
-            WHERE found.code <> ALL (
-                coalesce((SELECT '{pionner}'::text[] FROM "public"."badges_badge" AS b
-                          WHERE b.user_id = found.known_user
-                            AND b.code COLLATE "C" IN ('pionner')
-                            AND b.thing = found.thing), '{}'));
-            IF own.users IS NOT NULL THEN
-                PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+        ) THEN
+            IF ("badges_update_auth_user_3116e76a"."tg_table_schema" = 'public'
+                AND "badges_update_auth_user_3116e76a"."tg_table_name" = 'auth_user') THEN
+                SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+                       array_agg(found.evidence), array_agg('award'::text)
+                INTO own.users, own.things, own.codes, own.evidences, own.verdicts
+                FROM (
+                    SELECT DISTINCT ON ("new"."id", badge.code)
+                           "new"."id" AS known_user,
+                           ''::text AS thing,
+                           badge.code,
+                           jsonb_build_object(
+                               'table', 'public.auth_user', 'operation', 'update',
+                               'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence
+                    FROM "badges_new" AS "new"
+                    CROSS JOIN LATERAL (
+                        VALUES
+                        -- Pionner
+                        ('pionner', (age(NEW.date_joined) > interval '1 year'))
+                    ) AS badge (code, earned)
+                    WHERE badge.earned
+                      AND "new"."id" IS NOT NULL
+                ) AS found
+                WHERE found.code <> ALL (
+                    coalesce((SELECT '{pionner}'::text[] FROM "public"."badges_badge" AS b
+                              WHERE b.user_id = found.known_user
+                                AND b.code COLLATE "C" IN ('pionner')
+                                AND b.thing = found.thing), '{}'));
+                IF own.users IS NOT NULL THEN
+                    PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+                END IF;
+            ELSE
+                PERFORM "public"."badges_note_misplaced"(
+                    '{pionner}'::text[],
+                    'public.auth_user', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             END IF;
         END IF;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -1906,12 +1934,24 @@ BEGIN
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
+        ELSE
+            BEGIN
+                PERFORM "public"."badges_note_misplaced"(
+                    '{pionner}'::text[],
+                    'public.auth_user', TG_TABLE_SCHEMA, TG_TABLE_NAME);
+            EXCEPTION WHEN OTHERS THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                RAISE WARNING 'badges after % on %.% could not be checked: %',
+                    TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 7, "badges": ["pionner"], "body": "c26ab8977d8afcd5"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 7, "badges": ["pionner"], "body": "1389f824a6dd0a10"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -2149,6 +2189,13 @@ BEGIN
                         10);
                 END IF;
             END IF;
+        ELSIF own.bucket IS NULL
+              AND NOT ("badges_insert_badges_badge_d2690b9b"."tg_table_schema" = 'public'
+                       AND "badges_insert_badges_badge_d2690b9b"."tg_table_name" = 'badges_badge')
+        THEN
+            PERFORM "public"."badges_note_misplaced"(
+                '{three-badges}'::text[],
+                'public.badges_badge', TG_TABLE_SCHEMA, TG_TABLE_NAME);
         END IF;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
@@ -2202,12 +2249,24 @@ BEGIN
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
+        ELSE
+            BEGIN
+                PERFORM "public"."badges_note_misplaced"(
+                    '{three-badges}'::text[],
+                    'public.badges_badge', TG_TABLE_SCHEMA, TG_TABLE_NAME);
+            EXCEPTION WHEN OTHERS THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                RAISE WARNING 'badges after % on %.% could not be checked: %',
+                    TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "69be02f7c5d211bb"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "6f363a4d48665853"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -2471,6 +2530,13 @@ BEGIN
                         10);
                 END IF;
             END IF;
+        ELSIF own.bucket IS NULL
+              AND NOT ("badges_delete_dummy_like_082699e7"."tg_table_schema" = 'public'
+                       AND "badges_delete_dummy_like_082699e7"."tg_table_name" = 'dummy_like')
+        THEN
+            PERFORM "public"."badges_note_misplaced"(
+                '{generous-bronze,generous-gold,generous-silver}'::text[],
+                'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
         END IF;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
@@ -2528,12 +2594,24 @@ BEGIN
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
+        ELSE
+            BEGIN
+                PERFORM "public"."badges_note_misplaced"(
+                    '{generous-bronze,generous-gold,generous-silver}'::text[],
+                    'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
+            EXCEPTION WHEN OTHERS THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                RAISE WARNING 'badges after % on %.% could not be checked: %',
+                    TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "6bb465b17ac7ce6c"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "97904662ce076f1f"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -2795,6 +2873,13 @@ BEGIN
                         10);
                 END IF;
             END IF;
+        ELSIF own.bucket IS NULL
+              AND NOT ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public'
+                       AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like')
+        THEN
+            PERFORM "public"."badges_note_misplaced"(
+                '{beloved,well-liked}'::text[],
+                'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
         END IF;
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "affected"."user_id",
@@ -3020,6 +3105,13 @@ BEGIN
                         10);
                 END IF;
             END IF;
+        ELSIF own.bucket IS NULL
+              AND NOT ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public'
+                       AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like')
+        THEN
+            PERFORM "public"."badges_note_misplaced"(
+                '{generous-bronze,generous-gold,generous-silver}'::text[],
+                'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
         END IF;
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
@@ -3027,35 +3119,40 @@ BEGIN
             FROM "badges_new" AS "new"
             WHERE (true)
             LIMIT 1
-        ) AND ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public'
-               AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like')
-        THEN
-            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-                   array_agg(found.evidence), array_agg('award'::text)
-            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
-            FROM (
-                SELECT DISTINCT ON ("new"."user_id", badge.code)
-                       "new"."user_id" AS known_user,
-                       ''::text AS thing,
-                       badge.code,
-                       jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert') AS evidence
-                FROM "badges_new" AS "new"
-                CROSS JOIN LATERAL (
-                    VALUES
-                    -- In a good mood
-                    ('good-mood', (true))
-                ) AS badge (code, earned)
-                WHERE badge.earned
-                  AND "new"."user_id" IS NOT NULL
-            ) AS found
-            WHERE found.code <> ALL (
-                coalesce((SELECT '{good-mood}'::text[] FROM "public"."badges_badge" AS b
-                          WHERE b.user_id = found.known_user
-                            AND b.code COLLATE "C" IN ('good-mood')
-                            AND b.thing = found.thing
-                            AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())), '{}'));
-            IF own.users IS NOT NULL THEN
-                PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+        ) THEN
+            IF ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public'
+                AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like') THEN
+                SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+                       array_agg(found.evidence), array_agg('award'::text)
+                INTO own.users, own.things, own.codes, own.evidences, own.verdicts
+                FROM (
+                    SELECT DISTINCT ON ("new"."user_id", badge.code)
+                           "new"."user_id" AS known_user,
+                           ''::text AS thing,
+                           badge.code,
+                           jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert') AS evidence
+                    FROM "badges_new" AS "new"
+                    CROSS JOIN LATERAL (
+                        VALUES
+                        -- In a good mood
+                        ('good-mood', (true))
+                    ) AS badge (code, earned)
+                    WHERE badge.earned
+                      AND "new"."user_id" IS NOT NULL
+                ) AS found
+                WHERE found.code <> ALL (
+                    coalesce((SELECT '{good-mood}'::text[] FROM "public"."badges_badge" AS b
+                              WHERE b.user_id = found.known_user
+                                AND b.code COLLATE "C" IN ('good-mood')
+                                AND b.thing = found.thing
+                                AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())), '{}'));
+                IF own.users IS NOT NULL THEN
+                    PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+                END IF;
+            ELSE
+                PERFORM "public"."badges_note_misplaced"(
+                    '{good-mood}'::text[],
+                    'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             END IF;
         END IF;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -3202,12 +3299,24 @@ BEGIN
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
+        ELSE
+            BEGIN
+                PERFORM "public"."badges_note_misplaced"(
+                    '{beloved,generous-bronze,generous-gold,generous-silver,good-mood,well-liked}'::text[],
+                    'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
+            EXCEPTION WHEN OTHERS THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                RAISE WARNING 'badges after % on %.% could not be checked: %',
+                    TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "cd90b81da9ba42fb"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "acc520d532a6f5b2"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -3487,6 +3596,13 @@ BEGIN
                         10);
                 END IF;
             END IF;
+        ELSIF own.bucket IS NULL
+              AND NOT ("badges_update_dummy_like_e0af39e4"."tg_table_schema" = 'public'
+                       AND "badges_update_dummy_like_e0af39e4"."tg_table_name" = 'dummy_like')
+        THEN
+            PERFORM "public"."badges_note_misplaced"(
+                '{generous-bronze,generous-gold,generous-silver}'::text[],
+                'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
         END IF;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
@@ -3548,12 +3664,24 @@ BEGIN
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
+        ELSE
+            BEGIN
+                PERFORM "public"."badges_note_misplaced"(
+                    '{generous-bronze,generous-gold,generous-silver}'::text[],
+                    'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
+            EXCEPTION WHEN OTHERS THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                RAISE WARNING 'badges after % on %.% could not be checked: %',
+                    TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "59fb2a38fce58f76"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "c40208af86a15934"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -3598,36 +3726,41 @@ BEGIN
             FROM "badges_old" AS "old"
             WHERE (OLD.hit_views < 10)
             LIMIT 1
-        ) AND ("badges_delete_dummy_sketch_f1ef14d4"."tg_table_schema" = 'public'
-               AND "badges_delete_dummy_sketch_f1ef14d4"."tg_table_name" = 'dummy_sketch')
-        THEN
-            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-                   array_agg(found.evidence), array_agg('award'::text)
-            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
-            FROM (
-                SELECT DISTINCT ON ("old"."user_id", badge.code)
-                       "old"."user_id" AS known_user,
-                       ''::text AS thing,
-                       badge.code,
-                       jsonb_build_object(
-                           'table', 'public.dummy_sketch', 'operation', 'delete',
-                           'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
-                FROM "badges_old" AS "old"
-                CROSS JOIN LATERAL (
-                    VALUES
-                    -- Clean-up
-                    ('clean-up', (OLD.hit_views < 10))
-                ) AS badge (code, earned)
-                WHERE badge.earned
-                  AND "old"."user_id" IS NOT NULL
-            ) AS found
-            WHERE found.code <> ALL (
-                coalesce((SELECT '{clean-up}'::text[] FROM "public"."badges_badge" AS b
-                          WHERE b.user_id = found.known_user
-                            AND b.code COLLATE "C" IN ('clean-up')
-                            AND b.thing = found.thing), '{}'));
-            IF own.users IS NOT NULL THEN
-                PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+        ) THEN
+            IF ("badges_delete_dummy_sketch_f1ef14d4"."tg_table_schema" = 'public'
+                AND "badges_delete_dummy_sketch_f1ef14d4"."tg_table_name" = 'dummy_sketch') THEN
+                SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+                       array_agg(found.evidence), array_agg('award'::text)
+                INTO own.users, own.things, own.codes, own.evidences, own.verdicts
+                FROM (
+                    SELECT DISTINCT ON ("old"."user_id", badge.code)
+                           "old"."user_id" AS known_user,
+                           ''::text AS thing,
+                           badge.code,
+                           jsonb_build_object(
+                               'table', 'public.dummy_sketch', 'operation', 'delete',
+                               'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
+                    FROM "badges_old" AS "old"
+                    CROSS JOIN LATERAL (
+                        VALUES
+                        -- Clean-up
+                        ('clean-up', (OLD.hit_views < 10))
+                    ) AS badge (code, earned)
+                    WHERE badge.earned
+                      AND "old"."user_id" IS NOT NULL
+                ) AS found
+                WHERE found.code <> ALL (
+                    coalesce((SELECT '{clean-up}'::text[] FROM "public"."badges_badge" AS b
+                              WHERE b.user_id = found.known_user
+                                AND b.code COLLATE "C" IN ('clean-up')
+                                AND b.thing = found.thing), '{}'));
+                IF own.users IS NOT NULL THEN
+                    PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+                END IF;
+            ELSE
+                PERFORM "public"."badges_note_misplaced"(
+                    '{clean-up}'::text[],
+                    'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             END IF;
         END IF;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -3682,12 +3815,24 @@ BEGIN
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
+        ELSE
+            BEGIN
+                PERFORM "public"."badges_note_misplaced"(
+                    '{clean-up}'::text[],
+                    'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
+            EXCEPTION WHEN OTHERS THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                RAISE WARNING 'badges after % on %.% could not be checked: %',
+                    TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["clean-up"], "body": "27d59a80f3b6ba3e"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["clean-up"], "body": "df42e164e7259367"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -3963,6 +4108,13 @@ BEGIN
                         10);
                 END IF;
             END IF;
+        ELSIF own.bucket IS NULL
+              AND NOT ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" = 'public'
+                       AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" = 'dummy_sketch')
+        THEN
+            PERFORM "public"."badges_note_misplaced"(
+                '{collector,prolific,virtuoso}'::text[],
+                'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
         END IF;
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
@@ -3970,34 +4122,39 @@ BEGIN
             FROM "badges_new" AS "new"
             WHERE (true)
             LIMIT 1
-        ) AND ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" = 'public'
-               AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" = 'dummy_sketch')
-        THEN
-            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-                   array_agg(found.evidence), array_agg('award'::text)
-            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
-            FROM (
-                SELECT DISTINCT ON ("new"."user_id", badge.code)
-                       "new"."user_id" AS known_user,
-                       ''::text AS thing,
-                       badge.code,
-                       jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert') AS evidence
-                FROM "badges_new" AS "new"
-                CROSS JOIN LATERAL (
-                    VALUES
-                    -- First sketch
-                    ('first-sketch', (true))
-                ) AS badge (code, earned)
-                WHERE badge.earned
-                  AND "new"."user_id" IS NOT NULL
-            ) AS found
-            WHERE found.code <> ALL (
-                coalesce((SELECT '{first-sketch}'::text[] FROM "public"."badges_badge" AS b
-                          WHERE b.user_id = found.known_user
-                            AND b.code COLLATE "C" IN ('first-sketch')
-                            AND b.thing = found.thing), '{}'));
-            IF own.users IS NOT NULL THEN
-                PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+        ) THEN
+            IF ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" = 'public'
+                AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" = 'dummy_sketch') THEN
+                SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+                       array_agg(found.evidence), array_agg('award'::text)
+                INTO own.users, own.things, own.codes, own.evidences, own.verdicts
+                FROM (
+                    SELECT DISTINCT ON ("new"."user_id", badge.code)
+                           "new"."user_id" AS known_user,
+                           ''::text AS thing,
+                           badge.code,
+                           jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert') AS evidence
+                    FROM "badges_new" AS "new"
+                    CROSS JOIN LATERAL (
+                        VALUES
+                        -- First sketch
+                        ('first-sketch', (true))
+                    ) AS badge (code, earned)
+                    WHERE badge.earned
+                      AND "new"."user_id" IS NOT NULL
+                ) AS found
+                WHERE found.code <> ALL (
+                    coalesce((SELECT '{first-sketch}'::text[] FROM "public"."badges_badge" AS b
+                              WHERE b.user_id = found.known_user
+                                AND b.code COLLATE "C" IN ('first-sketch')
+                                AND b.thing = found.thing), '{}'));
+                IF own.users IS NOT NULL THEN
+                    PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+                END IF;
+            ELSE
+                PERFORM "public"."badges_note_misplaced"(
+                    '{first-sketch}'::text[],
+                    'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             END IF;
         END IF;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -4056,12 +4213,24 @@ BEGIN
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
+        ELSE
+            BEGIN
+                PERFORM "public"."badges_note_misplaced"(
+                    '{collector,first-sketch,prolific,virtuoso}'::text[],
+                    'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
+            EXCEPTION WHEN OTHERS THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                RAISE WARNING 'badges after % on %.% could not be checked: %',
+                    TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "0424645ce52f130e"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "02d6760bff06b25f"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -4106,36 +4275,41 @@ BEGIN
             FROM "badges_new" AS "new"
             WHERE (hit_views >= 250)
             LIMIT 1
-        ) AND ("badges_update_dummy_sketch_f5317487"."tg_table_schema" = 'public'
-               AND "badges_update_dummy_sketch_f5317487"."tg_table_name" = 'dummy_sketch')
-        THEN
-            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-                   array_agg(found.evidence), array_agg('award'::text)
-            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
-            FROM (
-                SELECT DISTINCT ON ("new"."user_id", "new"."id"::text, badge.code)
-                       "new"."user_id" AS known_user,
-                       "new"."id"::text AS thing,
-                       badge.code,
-                       jsonb_build_object(
-                           'table', 'public.dummy_sketch', 'operation', 'update',
-                           'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
-                FROM "badges_new" AS "new"
-                CROSS JOIN LATERAL (
-                    VALUES
-                    -- Hit
-                    ('hit', (hit_views >= 250))
-                ) AS badge (code, earned)
-                WHERE badge.earned
-                  AND "new"."user_id" IS NOT NULL AND "new"."id"::text IS NOT NULL
-            ) AS found
-            WHERE found.code <> ALL (
-                coalesce((SELECT '{hit}'::text[] FROM "public"."badges_badge" AS b
-                          WHERE b.user_id = found.known_user
-                            AND b.code COLLATE "C" IN ('hit')
-                            AND b.thing = found.thing), '{}'));
-            IF own.users IS NOT NULL THEN
-                PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+        ) THEN
+            IF ("badges_update_dummy_sketch_f5317487"."tg_table_schema" = 'public'
+                AND "badges_update_dummy_sketch_f5317487"."tg_table_name" = 'dummy_sketch') THEN
+                SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+                       array_agg(found.evidence), array_agg('award'::text)
+                INTO own.users, own.things, own.codes, own.evidences, own.verdicts
+                FROM (
+                    SELECT DISTINCT ON ("new"."user_id", "new"."id"::text, badge.code)
+                           "new"."user_id" AS known_user,
+                           "new"."id"::text AS thing,
+                           badge.code,
+                           jsonb_build_object(
+                               'table', 'public.dummy_sketch', 'operation', 'update',
+                               'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
+                    FROM "badges_new" AS "new"
+                    CROSS JOIN LATERAL (
+                        VALUES
+                        -- Hit
+                        ('hit', (hit_views >= 250))
+                    ) AS badge (code, earned)
+                    WHERE badge.earned
+                      AND "new"."user_id" IS NOT NULL AND "new"."id"::text IS NOT NULL
+                ) AS found
+                WHERE found.code <> ALL (
+                    coalesce((SELECT '{hit}'::text[] FROM "public"."badges_badge" AS b
+                              WHERE b.user_id = found.known_user
+                                AND b.code COLLATE "C" IN ('hit')
+                                AND b.thing = found.thing), '{}'));
+                IF own.users IS NOT NULL THEN
+                    PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+                END IF;
+            ELSE
+                PERFORM "public"."badges_note_misplaced"(
+                    '{hit}'::text[],
+                    'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             END IF;
         END IF;
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
@@ -4144,36 +4318,41 @@ BEGIN
             FROM "badges_new" AS "new"
             WHERE (hit_views > 1000 )
             LIMIT 1
-        ) AND ("badges_update_dummy_sketch_f5317487"."tg_table_schema" = 'public'
-               AND "badges_update_dummy_sketch_f5317487"."tg_table_name" = 'dummy_sketch')
-        THEN
-            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-                   array_agg(found.evidence), array_agg('award'::text)
-            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
-            FROM (
-                SELECT DISTINCT ON ("new"."user_id", badge.code)
-                       "new"."user_id" AS known_user,
-                       ''::text AS thing,
-                       badge.code,
-                       jsonb_build_object(
-                           'table', 'public.dummy_sketch', 'operation', 'update',
-                           'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
-                FROM "badges_new" AS "new"
-                CROSS JOIN LATERAL (
-                    VALUES
-                    -- Star
-                    ('star', (hit_views > 1000 ))
-                ) AS badge (code, earned)
-                WHERE badge.earned
-                  AND "new"."user_id" IS NOT NULL
-            ) AS found
-            WHERE found.code <> ALL (
-                coalesce((SELECT '{star}'::text[] FROM "public"."badges_badge" AS b
-                          WHERE b.user_id = found.known_user
-                            AND b.code COLLATE "C" IN ('star')
-                            AND b.thing = found.thing), '{}'));
-            IF own.users IS NOT NULL THEN
-                PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+        ) THEN
+            IF ("badges_update_dummy_sketch_f5317487"."tg_table_schema" = 'public'
+                AND "badges_update_dummy_sketch_f5317487"."tg_table_name" = 'dummy_sketch') THEN
+                SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+                       array_agg(found.evidence), array_agg('award'::text)
+                INTO own.users, own.things, own.codes, own.evidences, own.verdicts
+                FROM (
+                    SELECT DISTINCT ON ("new"."user_id", badge.code)
+                           "new"."user_id" AS known_user,
+                           ''::text AS thing,
+                           badge.code,
+                           jsonb_build_object(
+                               'table', 'public.dummy_sketch', 'operation', 'update',
+                               'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
+                    FROM "badges_new" AS "new"
+                    CROSS JOIN LATERAL (
+                        VALUES
+                        -- Star
+                        ('star', (hit_views > 1000 ))
+                    ) AS badge (code, earned)
+                    WHERE badge.earned
+                      AND "new"."user_id" IS NOT NULL
+                ) AS found
+                WHERE found.code <> ALL (
+                    coalesce((SELECT '{star}'::text[] FROM "public"."badges_badge" AS b
+                              WHERE b.user_id = found.known_user
+                                AND b.code COLLATE "C" IN ('star')
+                                AND b.thing = found.thing), '{}'));
+                IF own.users IS NOT NULL THEN
+                    PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+                END IF;
+            ELSE
+                PERFORM "public"."badges_note_misplaced"(
+                    '{star}'::text[],
+                    'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             END IF;
         END IF;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -4271,12 +4450,24 @@ BEGIN
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
+        ELSE
+            BEGIN
+                PERFORM "public"."badges_note_misplaced"(
+                    '{hit,star}'::text[],
+                    'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
+            EXCEPTION WHEN OTHERS THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                RAISE WARNING 'badges after % on %.% could not be checked: %',
+                    TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["hit", "star"], "body": "90f84c98f7d8646c"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["hit", "star"], "body": "60d5d582d6704e01"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -4323,39 +4514,44 @@ BEGIN
             WHERE (SELECT (NEW.hit_views - OLD.hit_views >= 500)
                    FROM (SELECT "new"."hit_views") AS "new")
             LIMIT 1
-        ) AND ("badges_update_row_dummy_sketch_9e149d12"."tg_table_schema" = 'public'
-               AND "badges_update_row_dummy_sketch_9e149d12"."tg_table_name" = 'dummy_sketch')
-        THEN
-            SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-                   array_agg(found.evidence), array_agg('award'::text)
-            INTO own.users, own.things, own.codes, own.evidences, own.verdicts
-            FROM (
-                SELECT DISTINCT ON ("new"."user_id", badge.code)
-                       "new"."user_id" AS known_user,
-                       ''::text AS thing,
-                       badge.code,
-                       jsonb_build_object(
-                           'table', 'public.dummy_sketch', 'operation', 'update',
-                           'new', jsonb_build_object('hit_views', "new"."hit_views"),
-                           'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
-                FROM (SELECT NEW."hit_views", NEW."user_id") AS "new"
-                     CROSS JOIN (SELECT OLD."hit_views") AS "old"
-                CROSS JOIN LATERAL (
-                    VALUES
-                    -- Viral
-                    ('viral', (SELECT (NEW.hit_views - OLD.hit_views >= 500)
-                     FROM (SELECT "new"."hit_views") AS "new"))
-                ) AS badge (code, earned)
-                WHERE badge.earned
-                  AND "new"."user_id" IS NOT NULL
-            ) AS found
-            WHERE found.code <> ALL (
-                coalesce((SELECT '{viral}'::text[] FROM "public"."badges_badge" AS b
-                          WHERE b.user_id = found.known_user
-                            AND b.code COLLATE "C" IN ('viral')
-                            AND b.thing = found.thing), '{}'));
-            IF own.users IS NOT NULL THEN
-                PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+        ) THEN
+            IF ("badges_update_row_dummy_sketch_9e149d12"."tg_table_schema" = 'public'
+                AND "badges_update_row_dummy_sketch_9e149d12"."tg_table_name" = 'dummy_sketch') THEN
+                SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+                       array_agg(found.evidence), array_agg('award'::text)
+                INTO own.users, own.things, own.codes, own.evidences, own.verdicts
+                FROM (
+                    SELECT DISTINCT ON ("new"."user_id", badge.code)
+                           "new"."user_id" AS known_user,
+                           ''::text AS thing,
+                           badge.code,
+                           jsonb_build_object(
+                               'table', 'public.dummy_sketch', 'operation', 'update',
+                               'new', jsonb_build_object('hit_views', "new"."hit_views"),
+                               'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
+                    FROM (SELECT NEW."hit_views", NEW."user_id") AS "new"
+                         CROSS JOIN (SELECT OLD."hit_views") AS "old"
+                    CROSS JOIN LATERAL (
+                        VALUES
+                        -- Viral
+                        ('viral', (SELECT (NEW.hit_views - OLD.hit_views >= 500)
+                         FROM (SELECT "new"."hit_views") AS "new"))
+                    ) AS badge (code, earned)
+                    WHERE badge.earned
+                      AND "new"."user_id" IS NOT NULL
+                ) AS found
+                WHERE found.code <> ALL (
+                    coalesce((SELECT '{viral}'::text[] FROM "public"."badges_badge" AS b
+                              WHERE b.user_id = found.known_user
+                                AND b.code COLLATE "C" IN ('viral')
+                                AND b.thing = found.thing), '{}'));
+                IF own.users IS NOT NULL THEN
+                    PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
+                END IF;
+            ELSE
+                PERFORM "public"."badges_note_misplaced"(
+                    '{viral}'::text[],
+                    'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             END IF;
         END IF;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -4410,12 +4606,24 @@ BEGIN
                         TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
                 END;
             END;
+        ELSE
+            BEGIN
+                PERFORM "public"."badges_note_misplaced"(
+                    '{viral}'::text[],
+                    'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
+            EXCEPTION WHEN OTHERS THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                RAISE WARNING 'badges after % on %.% could not be checked: %',
+                    TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
         END IF;
     END;
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 7, "badges": ["viral"], "body": "f94ea574ed9ce6b6"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 7, "badges": ["viral"], "body": "7bca64edaa63f8cf"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

@@ -105,6 +105,9 @@ def _watchable(target: Target, written: str, table: Table) -> Table | Notice:
     if table.schema in ("pg_catalog", "information_schema"):
         message = f'"{written}" is a system table; it cannot be watched.'
         return Notice(message, "PostgreSQL fires no triggers for its own tables.")
+    if table.oid in target.citus_tables:
+        message = f'Citus manages "{written}": a write to it fires the triggers of a shard, where no badge is awarded.'
+        return Notice(message, rights.citus_hint(table))
     if not table.can_select:
         message = f'the role "{target.role}" may not read {table.qualified_name}.'
         return Notice(message, f"Needed: {rights.grant('SELECT', table, target.role)}")

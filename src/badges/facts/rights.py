@@ -28,6 +28,9 @@ def check(errors: Errors, target: Target) -> None:
                 f'the owner of the badges, "{target.badges_owner}", may not {verb} {table.qualified_name}.',
                 f"Needed: {grant(privilege, table, target.badges_owner)}",
             )
+    for table in (target.badges, target.events, target.pending, target.failures, target.definitions, target.users):
+        if table.oid in target.citus_tables:
+            database.add(f"Citus manages {table.qualified_name}, and badges are not awarded there.", citus_hint(table))
     if not target.can_create_temporary:
         identifiers = map(sql.Identifier, (target.database, target.role))
         statement = sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {};").format(*identifiers)
@@ -35,6 +38,12 @@ def check(errors: Errors, target: Target) -> None:
             f'the role "{target.role}" may not create the temporary tables on which conditions are tried.',
             f"Needed: {statement.as_string()}",
         )
+
+
+def citus_hint(table: Table) -> str:
+    """What takes a table out of the hands of Citus."""
+    name = sql.Literal(table.identifier.as_string()).as_string()
+    return f"Needed: SELECT undistribute_table({name}, cascade_via_foreign_keys => true);"
 
 
 def grant(privilege: str, table: Table, role: str) -> str:

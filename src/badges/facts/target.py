@@ -26,15 +26,17 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         PendingCheck,
     )
 
-    [(database, role, search_path)] = fetch(
+    [(database, role, search_path, has_citus)] = fetch(
         connection,
         """
         SELECT current_database(), current_user,
                (SELECT coalesce(string_agg(quote_ident(schema), ', ' ORDER BY place), '')
                 FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (schema, place)
-                WHERE schema !~ '^pg_temp_')
+                WHERE schema !~ '^pg_temp_'),
+               to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL
         """,
     )
+    managed = fetch(connection, "SELECT logicalrelid::oid::bigint FROM pg_dist_partition") if has_citus else []
     user_meta = get_user_model()._meta
     models = (Badge, BadgeDefinition, PendingCheck, Failure, BadgeEvent, Delivery, get_user_model())
     # Django's own quoting, as db_table may hold a quoted schema and name.
@@ -86,6 +88,7 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         owner_writes_events=writes_events,
         owner_writes_deliveries=writes_deliveries,
         can_create_temporary=can_create_temporary,
+        citus_tables=frozenset(oid for (oid,) in managed),
         wait=badges_settings.BADGES_WAIT,
         buckets=badges_settings.BADGES_BUCKETS,
         notifies=badges_settings.BADGES_NOTIFY,

@@ -41,6 +41,9 @@ class Table:
     """It is a partition, or inherits from another table: writes through the parent fire only its row-level triggers."""
     can_select: bool
     columns: tuple[Column, ...]
+    children: tuple[str, ...] = ()
+    """The tables that inherit from it, as schema.table, but no partitions: a write straight to them fires no trigger of
+    this table."""
 
     @property
     def identifier(self) -> sql.Composed:
@@ -102,6 +105,8 @@ class Target:
     """The functions write the history."""
     owner_writes_deliveries: bool
     can_create_temporary: bool
+    citus_tables: frozenset[int]
+    """The tables that Citus manages, by oid: writes to them fire the triggers of shards, which have other names."""
     wait: int
     """BADGES_WAIT, in milliseconds."""
     buckets: int
@@ -224,6 +229,13 @@ class AnalysedDefinition:
         return next(iter(self.facts.values())).table
 
     @property
+    def children(self) -> tuple[str, ...]:
+        """The tables whose rows the watched tables show, and whose own writes check nothing."""
+        watched = {self.table.qualified_name: self.table}
+        watched |= {each.table.qualified_name: each.table for each in self.watches}
+        return tuple(sorted({child for table in watched.values() for child in table.children} - watched.keys()))
+
+    @property
     def unchecked_tables(self) -> tuple[str, ...]:
         """The tables that the condition reads and whose changes do not check the badge, as schema.table."""
         checked = {self.table.qualified_name, *(each.table.qualified_name for each in self.watches)}
@@ -236,5 +248,6 @@ class AnalysedDefinition:
             self.definition.expires_after
             or self.unchecked_tables
             or self.unwatched
+            or self.children
             or any(each.is_time_dependent or each.is_opaque for each in self.facts.values())
         )

@@ -105,6 +105,12 @@ def unwatched(
 def unnoticed(analysed: AnalysedDefinition) -> Iterator[str]:
     """Changes that may change the result for a badge of any kind without a check: sentences, each with its hint."""
     definition, noun = analysed.definition, analysed.definition.question_key
+    if analysed.children:
+        yield (
+            f"A write straight to {' or '.join(analysed.children)}, which a watched table has as a child by "
+            "inheritance, checks nothing. Write to the parent, name the child in triggers, or run award_badges on a "
+            "schedule."
+        )
     if definition.revocable:
         yield from analysed.unwatched
         return

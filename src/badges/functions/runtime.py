@@ -22,6 +22,7 @@ RUNTIME = (
     "check_keys_at_once",
     "wait",
     "note_failure",
+    "note_misplaced",
     "record_parts",
     "record",
     "postpone",

@@ -44,6 +44,7 @@ def compile_trigger(target: Target, event: TriggerEvent, level: Level, checks: S
         codes=codes,
         summary=expressions.comment_lines(summary),
         is_own_table=expressions.is_own_table(firing.table, level),
+        misplaced=_misplaced(firing, codes),
         awards=sql.SQL("\n").join(map(award, groups)),
         one_by_one=sql.SQL("\n").join(one_by_one(firing, alike) for alike in grouped(checks, _after_an_error)),
     )
@@ -140,6 +141,7 @@ def _placeholders(group: Group) -> dict[str, sql.Composable]:
     target, subjects = group.firing.target, group.subjects
     return {
         "is_own_table": expressions.is_own_table(group.firing.table, group.firing.level, group.firing.function),
+        "misplaced": _misplaced(group.firing, [check.code for check in group.checks]),
         "rows": subjects.rows,
         "distinct_rows": subjects.distinct_rows,
         "user": subjects.user,
@@ -156,6 +158,17 @@ def _placeholders(group: Group) -> dict[str, sql.Composable]:
             for name in ("wait", "record", "settle_locked", "check_keys_at_once")
         },
     }
+
+
+def _misplaced(firing: Firing, codes: Sequence[str]) -> sql.Composed:
+    """What the function does on another table than its own."""
+    return Template(
+        "PERFORM {note_misplaced}(\n    {codes}::text[],\n    {table}, TG_TABLE_SCHEMA, TG_TABLE_NAME);"
+    ).format(
+        note_misplaced=qualified(firing.target.schema, "badges_note_misplaced"),
+        codes=sql.Literal([*codes]),
+        table=sql.Literal(firing.table.qualified_name),
+    )
 
 
 def _row_local(group: Group) -> sql.Composed:

@@ -23,7 +23,7 @@ from badges.facts.target import describe_target
 from badges.facts.types import AnalysedDefinition, Target
 from badges.functions import compiler
 from badges.functions.types import Compiled
-from badges.installation import catalog, diff, locks, pg_cron, rows, transactions
+from badges.installation import catalog, diff, locks, pg_cron, rows, surroundings, transactions
 from badges.installation.roles import default_executors, find, hidden_tables, open_schemas
 from badges.installation.types import Action, Plan, Step
 
@@ -85,6 +85,7 @@ def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
     findings = [
         *find(target, open_schemas(connection, target), hidden_tables(connection, target.badges_owner, names)),
         *pg_cron.find(connection, target, compiled, jobs),
+        *surroundings.find(analysed, surroundings.temp_file_limits(connection)),
     ]
     drafted = diff.compare(
         target,

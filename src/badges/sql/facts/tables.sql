@@ -8,6 +8,19 @@ SELECT wanted.place,
        c.relpersistence = 't',
        c.relispartition OR EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid),
        pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+       -- A write to a parent reaches the rows of these, a write to one of these fires no trigger of its parent.
+       ARRAY(
+           WITH RECURSIVE child (oid) AS (
+               SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid AND c.relkind = 'r'
+               UNION
+               SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN child ON child.oid = i.inhparent
+           )
+           SELECT child_n.nspname || '.' || child_c.relname
+           FROM child
+           JOIN pg_catalog.pg_class child_c ON child_c.oid = child.oid
+           JOIN pg_catalog.pg_namespace child_n ON child_n.oid = child_c.relnamespace
+           ORDER BY 1
+       ),
        columns.names,
        columns.types,
        columns.equal_means_identical,

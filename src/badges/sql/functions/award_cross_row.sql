@@ -14,4 +14,8 @@ IF own.are_many THEN
     {many}
 ELSIF {one_is_wanted} THEN
     {one}
+ELSIF own.bucket IS NULL
+      AND NOT {is_own_table}
+THEN
+    {misplaced}
 END IF;

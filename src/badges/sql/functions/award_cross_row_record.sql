@@ -8,4 +8,8 @@ FROM {rows}
 WHERE {is_own_table};
 IF {one_is_wanted} THEN
     {one}
+ELSIF own.bucket IS NULL
+      AND NOT {is_own_table}
+THEN
+    {misplaced}
 END IF;

@@ -4,28 +4,31 @@ IF (
     FROM {rows}
     WHERE {any_condition}
     LIMIT 1
-) AND {is_own_table}
-THEN
-    SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-           array_agg(found.evidence), array_agg('award'::text)
-    INTO own.users, own.things, own.codes, own.evidences, own.verdicts
-    FROM (
-        SELECT DISTINCT ON ({each_award})
-               {known_user} AS known_user,
-               {thing} AS thing,
-               badge.code,
-               {evidence} AS evidence
-        FROM {rows}
-        CROSS JOIN LATERAL (
-            VALUES
-            {conditions}
-        ) AS badge (code, earned)
-        WHERE badge.earned
-          AND {subject_exists}
-    ) AS found
-    WHERE found.code <> ALL (
-        {held_by_found});
-    IF own.users IS NOT NULL THEN
-        PERFORM {record}(own.users, own.things, own.codes, own.evidences, own.verdicts);
+) THEN
+    IF {is_own_table} THEN
+        SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
+               array_agg(found.evidence), array_agg('award'::text)
+        INTO own.users, own.things, own.codes, own.evidences, own.verdicts
+        FROM (
+            SELECT DISTINCT ON ({each_award})
+                   {known_user} AS known_user,
+                   {thing} AS thing,
+                   badge.code,
+                   {evidence} AS evidence
+            FROM {rows}
+            CROSS JOIN LATERAL (
+                VALUES
+                {conditions}
+            ) AS badge (code, earned)
+            WHERE badge.earned
+              AND {subject_exists}
+        ) AS found
+        WHERE found.code <> ALL (
+            {held_by_found});
+        IF own.users IS NOT NULL THEN
+            PERFORM {record}(own.users, own.things, own.codes, own.evidences, own.verdicts);
+        END IF;
+    ELSE
+        {misplaced}
     END IF;
 END IF;

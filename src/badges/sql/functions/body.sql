@@ -35,6 +35,16 @@ BEGIN
         END IF;
         IF {is_own_table} THEN
             {one_by_one}
+        ELSE
+            BEGIN
+                {misplaced}
+            EXCEPTION WHEN OTHERS THEN
+                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                    RAISE;
+                END IF;
+                RAISE WARNING 'badges after % on %.% could not be checked: %',
+                    TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM;
+            END;
         END IF;
     END;
     RETURN NULL;

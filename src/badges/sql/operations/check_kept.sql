@@ -3,3 +3,4 @@ INSERT INTO {pending} (bucket, user_id, code, thing, evidence)
 SELECT {bucket}, found.user_id, {code}, found.thing, {evidence}::jsonb
 FROM pg_temp.badges_qualifying AS found
 WHERE found.place BETWEEN {first} AND {last}
+ON CONFLICT DO NOTHING
