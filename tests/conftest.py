@@ -224,11 +224,34 @@ def database_unchanged(db: None, execute: Callable[..., list[tuple[Any, ...]]]) 
 @pytest.fixture
 def empty_database(django_db_setup: None) -> Iterator[str]:
     """The DSN of a new database."""
+    with database_named("badges_test_site") as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The database of the tests and, before one of them has touched it, a copy."""
+    with django_db_blocker.unblock():
+        connection.close()  # a database in use cannot be copied
+    name = connection.settings_dict["NAME"]
+    with database_named(f"{name}_migrated", template=name):
+        yield
+
+
+@pytest.fixture(scope="session")
+def migrated_database(django_db_setup: None) -> str:
+    """The name of a database that is migrated and otherwise empty, to make others from."""
+    return f"{connection.settings_dict['NAME']}_migrated"
+
+
+@contextlib.contextmanager
+def database_named(name: str, template: str = "template1") -> Iterator[str]:
+    """The DSN of a new database, dropped afterwards."""
     options = connection.settings_dict
     server = {key.lower(): options[key] for key in ("HOST", "PORT", "USER", "PASSWORD") if options[key]}
-    name = sql.Identifier("badges_test_site")
+    identifiers = sql.Identifier(name), sql.Identifier(template)
     with psycopg.connect(**server, dbname="postgres", autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(name))
-        yield make_conninfo(**server, dbname="badges_test_site")
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(*identifiers))
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*identifiers))
+        yield make_conninfo(**server, dbname=name)
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(*identifiers))

@@ -336,16 +336,15 @@ def test_file(badge_file, tmp_path):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_database(committed, badge_file, execute, triggers):
+def test_database(committed, badge_file, execute, triggers, migrated_database):
     """--database names the database that is changed, and no other is."""
     badge_file(FIRST)
     name = f"{connection.settings_dict['NAME']}_other"
-    execute(f'CREATE DATABASE "{name}"')
+    execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated_database}"')
     connections.databases["other"] = {**connection.settings_dict, "NAME": name}
     try:
         # A test that opens another database by itself is stopped by Django.
         connections["other"].connect()
-        call_command("migrate", database="other", verbosity=0)
         assert "Done" in run("create_badge_triggers", database="other")
         assert triggers() == []
         with connections["other"].cursor() as cursor:

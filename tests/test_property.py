@@ -240,11 +240,10 @@ def explore(site: Site, settings: hypothesis.settings) -> None:
 
 
 @pytest.fixture
-def site(django_db_blocker: Any, tmp_path: Path, settings: Any) -> Iterator[Site]:
+def site(migrated_database: str, django_db_blocker: Any, tmp_path: Path, settings: Any) -> Iterator[Site]:
     settings.BADGES_WAIT = 1  # as no session here ends while another waits
     name = f"{django_settings.DATABASES['default']['NAME'][:40]}_property"
-    with django_db_blocker.unblock(), fresh_site(name, tmp_path) as made:
-        made.migrate()
+    with django_db_blocker.unblock(), fresh_site(name, tmp_path, migrated_database) as made:
         made.sql(VISITS)
         made.declare(*BADGES)
         yield made

@@ -1,4 +1,4 @@
-"""A fresh, committed database for each test: a copy of a template that is migrated once."""
+"""A fresh, committed database for each test: a copy of a template."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def badges_template(django_db_blocker, tmp_path_factory) -> Iterator[str]:
+def badges_template(migrated_database, django_db_blocker, tmp_path_factory) -> Iterator[str]:
     """The name of a migrated database with the badges of PAIR and LOUD."""
     name = f"{django_settings.DATABASES['default']['NAME'][:40]}_isolation"
-    with fresh_site(name, tmp_path_factory.mktemp("badges")) as site:
+    with fresh_site(name, tmp_path_factory.mktemp("badges"), migrated_database) as site:
         with django_db_blocker.unblock():
-            site.migrate()
             site.declare(PAIR, LOUD)
             site.close()  # a database in use cannot be copied
         yield name
