@@ -149,8 +149,9 @@ def test_soak():
 
 CHAOS = [sys.executable, "-m", "bench.chaos", "--writers", "3"]
 
-#: Seen to lose badges or writes of the site, so left out until the fixes have landed.
-NOT_YET = [f"--without={kind}" for kind in ("deferred", "early", "locks", "rekeys", "vacuums")]
+#: Left out until what they were seen to break is fixed: award_badges ends with an error where the table of pending checks
+#: is locked, and a user whose key changes loses pending checks.
+NOT_YET = [f"--without={kind}" for kind in ("locks", "rekeys", "vacuums")]
 
 
 def chaos(*arguments: str) -> subprocess.CompletedProcess[str]:
