@@ -149,8 +149,8 @@ def test_soak():
 
 CHAOS = [sys.executable, "-m", "bench.chaos", "--writers", "3"]
 
-#: Left out until what they break is fixed: where the table of pending checks is locked, award_badges ends with an error,
-#: and a user whose key changes loses pending checks.
+#: Left out until what they break is fixed: where the table of pending checks is locked, award_badges ends with an
+#: error, and a user whose key changes loses pending checks.
 NOT_YET = [f"--without={kind}" for kind in ("locks", "rekeys", "vacuums")]
 
 
