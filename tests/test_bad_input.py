@@ -177,6 +177,12 @@ def test_byte_order_mark_is_welcome(declare, settings):
 # Names
 
 
+UNKNOWN_FUNCTION = {
+    False: "No function matches the given name and argument types. You might need to add explicit type casts.",
+    True: "There is no function of that name.",
+}
+"""What PostgreSQL says of one, before version 19 and from then on."""
+
 NAMES = errors(
     unknown_table=(
         {"trigger_table": "dummy_skech"},
@@ -272,7 +278,7 @@ NAMES = errors(
         condition: function is_pretty(character varying) does not exist
             is_pretty(title)
             ^
-            No function matches the given name and argument types. You might need to add explicit type casts.""",
+            {UNKNOWN_FUNCTION}""",
     ),
 )
 
@@ -281,7 +287,8 @@ NAMES = errors(
 def test_unknown_names(refused_badges, execute, changes, report):
     """A name that PostgreSQL does not know is reported with its place and the nearest name that it knows."""
     execute("CREATE SCHEMA gallery CREATE TABLE paintings (id int)")
-    assert refused_badges(entry("x", **changes)) == f'badge "x", {textwrap.dedent(report)}'
+    report = textwrap.dedent(report).replace("{UNKNOWN_FUNCTION}", UNKNOWN_FUNCTION[connection.pg_version >= 190000])
+    assert refused_badges(entry("x", **changes)) == f'badge "x", {report}'
 
 
 # Conditions

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import time
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -55,8 +56,12 @@ class Webhook:
             "webhook-signature": self.sign(identity, timestamp, body),
         }
         request = urllib.request.Request(self.url, body, headers, method="POST")  # noqa: S310 - validated above
-        with urllib.request.build_opener(_NoRedirects).open(request, timeout=self.timeout):
-            pass
+        try:
+            with urllib.request.build_opener(_NoRedirects).open(request, timeout=self.timeout):
+                pass
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise
 
     def sign(self, identity: str, timestamp: str, body: bytes) -> str:
         """The value of `webhook-signature`; the receiver computes it from the request and compares."""

@@ -127,6 +127,9 @@ def _explanation(
             return _unknown_name(connection, error, message, rest, probe)
         case psycopg.errors.SyntaxError():
             return _syntax_error(noun, error, message, rest, is_inside)
+        case psycopg.errors.UndefinedFunction() if not hint:
+            # From PostgreSQL 19 on, the detail says what is wrong with the name or the arguments.
+            return Notice(message, error.diag.message_detail or "")
         case psycopg.errors.UndefinedParameter():
             hint = f"A {noun} has no parameters; NEW and OLD hold the changed row."
         case psycopg.errors.GroupingError() if "FROM" in message:
