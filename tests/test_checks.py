@@ -146,6 +146,7 @@ INVALID = {
     "BADGES_LOCK_RETRIES": True,
     "BADGES_WAIT": 5000,
     "BADGES_BUCKETS": 1000,
+    "BADGES_TIME_ZONE": "Europe/Atlantis",
     "BADGES_PREVIEW_TIMEOUT": 0,
     "BADGES_BRAKE": 20,
     "BADGES_SIGNALS": "yes",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import zoneinfo
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
@@ -108,6 +109,14 @@ def _aliases(value: Any) -> frozenset[str]:
     return frozenset(value)
 
 
+def _is_time_zone(value: Any) -> bool:
+    """Whether it is the name of a time zone. POSIX zones and abbreviations, which PostgreSQL knows too, are not."""
+    try:
+        return isinstance(value, str) and bool(zoneinfo.ZoneInfo(value))
+    except (zoneinfo.ZoneInfoNotFoundError, OSError):
+        return False
+
+
 _BOOLEANS: Values[bool] = _checked("True or False", lambda value: isinstance(value, bool))
 
 
@@ -140,6 +149,15 @@ class BadgesSettings:
         "transaction over many users holds at most this many locks.",
         default=1024,
         allowed=_powers_of_two(1, 4096),
+    )
+    BADGES_TIME_ZONE: Setting[str | None] = Setting(
+        "The time zone in which conditions read days and hours, in whatever time zone a session writes: a badge by "
+        "`created::date` means the same in each. None: that of Django, TIME_ZONE.",
+        default=None,
+        allowed=_checked(
+            'None or the name of a time zone such as "Europe/Berlin"',
+            lambda value: value is None or _is_time_zone(value),
+        ),
     )
     BADGES_PREVIEW_TIMEOUT = Setting(
         "Milliseconds that counting the users of one badge may take, before an award and in `--plan` and `--dry-run`.",

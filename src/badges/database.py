@@ -223,6 +223,11 @@ def read_only(connection: BaseDatabaseWrapper, timeout: int, lock_timeout: int, 
     }
     with rolled_back(connection):
         with connection.cursor() as cursor:
-            values = ", ".join(["set_config(%s, %s, true)"] * len(settings))
-            cursor.execute(f"SELECT {values}", [text for setting in settings.items() for text in setting])
+            set_local(cursor, **settings)
         yield
+
+
+def set_local(cursor: Any, **settings: str) -> None:
+    """Settings that apply until the transaction ends, or the savepoint is rolled back."""
+    values = ", ".join(["set_config(%s, %s, true)"] * len(settings))
+    cursor.execute(f"SELECT {values}", [text for setting in settings.items() for text in setting])

@@ -23,13 +23,13 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges.database import rolled_back
+from badges.database import rolled_back, set_local
 from badges.definitions import declarations
 from badges.definitions.declarations import Declarations
 from badges.definitions.errors import Errors
 from badges.definitions.types import Definition
 from badges.exceptions import InvalidDefinitions, NotMigrated
-from badges.facts import diagnostics, probes, resolution, rights, watches
+from badges.facts import diagnostics, probes, resolution, rights, session, watches
 from badges.facts.probes import Answer, Probe, Rejection
 from badges.facts.resolution import Named
 from badges.facts.tables import named_tables
@@ -73,7 +73,7 @@ def analyse(
     with rolled_back(connection):
         with connection.cursor() as cursor:
             # The conditions are read as the generated functions will read them.
-            cursor.execute(f"SET LOCAL search_path = {target.function_search_path}")
+            set_local(cursor, search_path=target.function_search_path, **target.settings)
         analysed = {_badge(each.definition): each for each in _analyse(errors, connection, target, [*badges.values()])}
     if errors:
         raise InvalidDefinitions(source, errors)
@@ -219,7 +219,18 @@ def _facts(
         is_expression=probe.question in parsed.expressions and not answer.returns_set,
         select_list=select_list,
         from_clause=from_clause,
+        type=answer.type,
+        settings=_settings(probe, answer),
     )
+
+
+def _settings(probe: Probe, answer: Answer) -> tuple[str, ...]:
+    found = set(session.settings(probe.question, answer.session))
+    if answer.tables or answer.is_opaque:
+        # A check that is left pending has the values of the row as JSON.
+        stored = {*answer.new_columns, *answer.old_columns}
+        found |= session.by_stored_columns({each.type for each in probe.table.columns if each.name in stored})
+    return tuple(sorted(found))
 
 
 def _reads(probe: Probe, answer: Answer, user: Column, tables: Mapping[int, Table]) -> Iterator[ReadTable]:

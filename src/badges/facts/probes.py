@@ -19,6 +19,7 @@ from psycopg import pq, sql
 
 from badges.database import fetch_file, from_json, rolled_back, template, trusted
 from badges.definitions.types import TriggerEvent
+from badges.facts.session import SessionReads
 from badges.facts.types import Table, Target
 
 _FROM = re.compile(r"\bfrom\b", re.IGNORECASE)
@@ -82,6 +83,7 @@ class Answer:
     """It is one row of aggregates, whatever its SELECT list."""
     queries: int
     """The number of queries in the view."""
+    session: SessionReads
 
 
 def parse(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str, Rejection]:
@@ -218,7 +220,11 @@ def own_queries(probe: Probe) -> int:
 
 def _answer(*row: Any) -> Answer:
     answer = Answer(*row)
-    return dataclasses.replace(answer, reads=[tuple(read) for read in from_json(answer.reads)])
+    return dataclasses.replace(
+        answer,
+        reads=[tuple(read) for read in from_json(answer.reads)],
+        session=SessionReads(**from_json(answer.session)),
+    )
 
 
 def _execute(connection: BaseDatabaseWrapper, statement: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges import exceptions
 from badges.conf import badges_settings
 from badges.database import fetch
+from badges.facts import session
 from badges.facts.tables import identified_tables
 from badges.facts.types import Target
 
@@ -94,4 +96,18 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         notifies=badges_settings.BADGES_NOTIFY,
         sends_signals=badges_settings.BADGES_SIGNALS,
         is_subscriber=connection.alias in badges_settings.BADGES_SUBSCRIBERS,
+        settings=_settings(connection),
     )
+
+
+def _settings(connection: BaseDatabaseWrapper) -> dict[str, str]:
+    """The values that are pinned of the settings which can change the meaning of a condition."""
+    of_database = dict(
+        fetch(
+            connection,
+            "SELECT name, reset_val FROM pg_settings WHERE name = ANY (%s)",
+            [[session.ZONE, *session.OF_DATABASE]],
+        )
+    )
+    zone = badges_settings.BADGES_TIME_ZONE or settings.TIME_ZONE or of_database[session.ZONE]
+    return dict(sorted({**of_database, **session.CONSTANT, session.ZONE: zone}.items()))

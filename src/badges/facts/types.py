@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from psycopg import sql
@@ -117,6 +117,12 @@ class Target:
     """BADGES_SIGNALS."""
     is_subscriber: bool
     """BADGES_SUBSCRIBERS names this database."""
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    """The values that are pinned of the settings in `session.ALL`, the time zone among them."""
+
+    def zone_of(self, definition: Definition) -> str:
+        """The time zone in which a badge's condition reads days and hours."""
+        return self.settings["TimeZone"]
 
     @property
     def schema(self) -> str:
@@ -178,6 +184,10 @@ class Facts:
     select_list: str = ""
     from_clause: str = ""
     """The two halves of a condition that is one row of aggregates, if another condition has the same FROM clause."""
+    type: str = "boolean"
+    """The type of what it gives: a condition true or false, a progress a number."""
+    settings: tuple[str, ...] = ()
+    """The settings of a session that can change its meaning, by PostgreSQL's names."""
 
     @property
     def is_cross_row(self) -> bool:

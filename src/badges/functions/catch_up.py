@@ -10,7 +10,8 @@ from psycopg import sql
 from badges.database import template
 from badges.facts.types import AnalysedDefinition, Target
 from badges.functions import expressions, qualifying, runtime
-from badges.functions.types import STATE, Routine
+from badges.functions.session import Session
+from badges.functions.types import STATE, Check, Routine
 
 NAME = "badges_catch_up"
 
@@ -21,7 +22,8 @@ MOST = 1_000
 def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine | None:
     """`badges_catch_up`; None if no badge needs catch-up, or the rows that exist decide none of those that do."""
     needing = sorted((each for each in analysed if each.needs_catch_up), key=lambda each: each.definition.code)
-    arms = {each.definition.code: arm for each in needing if (arm := _arm(target, each))}
+    session = Session.of(target, [check for each in needing if (check := Check.of_user(each))])
+    arms = {each.definition.code: arm for each in needing if (arm := _arm(target, each, session))}
     if not arms:
         return None
     return runtime.generated_routine(
@@ -30,6 +32,7 @@ def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine |
         "functions/catch_up.sql",
         "functions/catch_up_body.sql",
         codes=list(arms),
+        settings=session.clauses,
         arms=sql.SQL("\n").join(arms.values()),
         settle=runtime.placeholders(target, "")["settle"],
         badges=target.badges.identifier,
@@ -37,9 +40,10 @@ def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine |
     )
 
 
-def _arm(target: Target, analysed: AnalysedDefinition) -> sql.Composed | None:
+def _arm(target: Target, analysed: AnalysedDefinition, session: Session) -> sql.Composed | None:
     definition, facts = analysed.definition, qualifying.facts_of_existing_rows(analysed)
-    if facts is None:
+    check = Check.of_user(analysed)
+    if facts is None or check is None:
         return None
     code = sql.Literal(definition.code)
     names = runtime.placeholders(target, "")
@@ -48,6 +52,7 @@ def _arm(target: Target, analysed: AnalysedDefinition) -> sql.Composed | None:
         forget = template("functions/catch_up_forget.sql").format(badges=target.badges.identifier, code=code)
     return template("functions/catch_up_arm.sql").format(
         name=expressions.comment(definition.name),
+        zone=session.zone_of(check),
         code=code,
         badges=target.badges.identifier,
         note_failure=names["note_failure"],

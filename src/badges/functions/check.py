@@ -9,31 +9,38 @@ from psycopg import sql
 from badges.database import Template, template, trusted
 from badges.facts.types import AnalysedDefinition, Target
 from badges.functions import expressions, runtime
+from badges.functions.session import Session
 from badges.functions.types import Check, Routine, checks
 
 
 def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine:
     """The function that checks one badge by itself: for pending checks, and after a failure."""
-    arms: list[sql.Composed] = []
+    badges: list[Check] = []
     for of_definition in sorted(analysed, key=lambda each: each.definition.code):
-        badges = list(checks(of_definition))
-        arms += [_check_arm(badge) for badge in badges if not badge.is_state]
+        badges += [badge for badge in checks(of_definition) if not badge.is_state]
         if of_user := Check.of_user(of_definition):
-            arms.append(_check_state(of_user))
+            badges.append(of_user)
+    session = Session.of(target, badges)
     return runtime.generated_routine(
-        target, "badges_check", "functions/check.sql", "functions/check_body.sql", arms=sql.SQL("\n").join(arms)
+        target,
+        "badges_check",
+        "functions/check.sql",
+        "functions/check_body.sql",
+        settings=session.clauses,
+        arms=sql.SQL("\n").join((_check_state if badge.is_state else _check_arm)(badge, session) for badge in badges),
     )
 
 
-def _check_state(badge: Check) -> sql.Composed:
+def _check_state(badge: Check, session: Session) -> sql.Composed:
     return template("functions/check_state.sql").format(
+        zone=session.zone_of(badge),
         name=expressions.comment(badge.definition.name),
         applies=_applies(badge),
         condition=expressions.state(badge, trusted("badges_check.checked_user"), trusted("badges_check.checked_thing")),
     )
 
 
-def _check_arm(badge: Check) -> sql.Composed:
+def _check_arm(badge: Check, session: Session) -> sql.Composed:
     facts, event = badge.facts, badge.event
     sources = [
         Template("jsonb_to_record({stored}) AS {record} ({columns})").format(
@@ -49,6 +56,7 @@ def _check_arm(badge: Check) -> sql.Composed:
         if names
     ]
     return template("functions/check_arm.sql").format(
+        zone=session.zone_of(badge),
         name=expressions.comment(badge.definition.name),
         applies=_applies(badge, sql.SQL("badges_check.asks = {}").format(sql.Literal(event.value))),
         stored=_all_stored(badge),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from badges.database import qualified, template, trusted
+from badges.facts.session import ZONE
 from badges.facts.types import INTEGERS, Target
 from badges.functions.types import ORIGIN, Routine, dollar_quoted
 
@@ -52,10 +53,17 @@ def routine(target: Target, name: str, file: str, **placeholders: sql.Composable
 
 
 def generated_routine(
-    target: Target, name: str, file: str, body: str, codes: Sequence[str] = (), **placeholders: sql.Composable
+    target: Target,
+    name: str,
+    file: str,
+    body: str,
+    settings: sql.Composable,
+    codes: Sequence[str] = (),
+    **placeholders: sql.Composable,
 ) -> Routine:
     """The function `name` as `sql/<file>` creates it around the body in `sql/<body>`, which depends on the badges.
 
+    :param settings: its further SET clauses.
     :param codes: the badges that its comment lists.
     """
     key = trusted(target.user_key.type)
@@ -66,6 +74,7 @@ def generated_routine(
         key=key,
         search_path=trusted(target.function_search_path),
         timeout=sql.Literal(f"{target.wait}ms"),
+        settings=settings,
         body=dollar_quoted(template(body).format(origin=trusted(ORIGIN), key=key, **placeholders)),
     )
     return dataclasses.replace(around, codes=tuple(codes))
@@ -102,6 +111,7 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
             " FROM {} AS d WHERE d.code = found.code)"
         ).format(target.definitions.identifier),
         "timeout": sql.Literal(f"{target.wait}ms"),
+        "time_zone": sql.Literal(target.settings[ZONE]),
         "notify": notifies(target),
         "lock": sql.Literal(ADVISORY_LOCK_CLASS),
         "deepest": sql.Literal(DEEPEST),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 
 from psycopg import sql
@@ -13,6 +14,7 @@ from badges.facts.types import Target
 from badges.functions import answers, expressions, runtime
 from badges.functions.answers import SharedQuery
 from badges.functions.expressions import NO_THING
+from badges.functions.session import Session
 from badges.functions.subjects import Subjects, known_user, subjects_of
 from badges.functions.types import Check, Firing, Level, Routine, Trigger
 
@@ -32,6 +34,8 @@ def compile_trigger(target: Target, event: TriggerEvent, level: Level, checks: S
         for of_group in grouped(checks, lambda check: check.group)
     ]
     codes = tuple(dict.fromkeys(check.code for check in checks))
+    session = Session.of(target, checks)
+    awards = itertools.chain.from_iterable((session.zone_of(*group.checks), award(group)) for group in groups)
     summary = (
         f"Trigger function: checks badges after {event} on {firing.table.qualified_name}, {level}-level. "
         f"Badges: {', '.join(codes)}."
@@ -42,10 +46,11 @@ def compile_trigger(target: Target, event: TriggerEvent, level: Level, checks: S
         "functions/function.sql",
         "functions/body.sql",
         codes=codes,
+        settings=session.clauses,
         summary=expressions.comment_lines(summary),
         is_own_table=expressions.is_own_table(firing.table, level),
         misplaced=_misplaced(firing, codes),
-        awards=sql.SQL("\n").join(map(award, groups)),
+        awards=sql.SQL("\n").join(filter(None, awards)),
         one_by_one=sql.SQL("\n").join(one_by_one(firing, alike) for alike in grouped(checks, _after_an_error)),
     )
     return Trigger(

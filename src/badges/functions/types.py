@@ -14,6 +14,7 @@ from psycopg import sql
 
 from badges.database import qualified, trusted
 from badges.definitions.types import Definition, TriggerEvent
+from badges.facts import session
 from badges.facts.types import AnalysedDefinition, Column, Facts, Table, Target
 
 NAME_MAX_BYTES = 63
@@ -236,6 +237,16 @@ class Check:
         return self.definition.revocable
 
     @property
+    def settings(self) -> frozenset[str]:
+        """The settings of a session that can change its result, or when the award ends."""
+        return frozenset(self.facts.settings) | session.by_interval(self.definition.expires_after)
+
+    @property
+    def zone(self) -> str:
+        """The time zone of the badge, if its result depends on one; empty for that of the site."""
+        return ""
+
+    @property
     def asks(self) -> str:
         """What kind of check `badges_check` is asked for: the event, or `state` for the user as a whole."""
         return STATE if self.is_state else self.event.value
@@ -251,7 +262,7 @@ class Check:
     @property
     def progress(self) -> tuple[object, ...]:
         """Badges with the same have the same progress: over the rows of another table, the same text means another."""
-        return (self.definition.progress, self.facts.table.oid, self.facts.user.name, self.row)
+        return (self.definition.progress, self.facts.table.oid, self.facts.user.name, self.row, self.zone)
 
     @property
     def shared(self) -> tuple[object, ...] | None:
@@ -275,11 +286,11 @@ class Check:
         facts = self.facts
         if self.is_state:
             # The subjects that are checked differ from badge to badge.
-            return (STATE, self.user.name, self.code if facts.per else "")
+            return (STATE, self.user.name, self.code if facts.per else "", self.zone)
         per = facts.per.name if facts.per else ""
         # Rows are merged by the values that are read, so all badges of a group must read the same.
         read = (facts.new_columns, facts.old_columns) if facts.is_cross_row else ()
-        return (facts.is_cross_row, self.user.name, per, *read)
+        return (facts.is_cross_row, self.user.name, per, self.zone, *read)
 
 
 def deciding(analysed: AnalysedDefinition) -> tuple[TriggerEvent, Facts] | None:

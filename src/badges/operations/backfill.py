@@ -262,12 +262,14 @@ def _award_batch(
     """
     bounds = batch.bounds(_in_key_order(target, sql.Identifier("new", facts.user.name)))
     found = qualifying.query(target, analysed, facts, bounds)
-    settings = {"badges.quiet": "on"} if quiet else {}
+    definition, settings = analysed.definition, {"badges.quiet": "on"} if quiet else {}
     statement = _awarding(target, analysed, found).as_string()
     # Users may be deleted between the snapshot of the statement and its end; the next snapshot does without them.
     for pause in _PAUSES:
         try:
-            with evaluation.awarding(connection, target, lock_timeout=parts.LOCK_TIMEOUT, **settings) as cursor:
+            with evaluation.awarding(
+                connection, target, definition, lock_timeout=parts.LOCK_TIMEOUT, **settings
+            ) as cursor:
                 cursor.execute(statement)
                 [awarded] = cursor.fetchone()
                 return int(awarded), 0
@@ -275,7 +277,7 @@ def _award_batch(
             if not parts.is_passing(failure):
                 raise
         time.sleep(pause)
-    with evaluation.awarding(connection, target, **settings) as cursor:
+    with evaluation.awarding(connection, target, definition, **settings) as cursor:
         return _award_in_parts(connection, cursor, target, analysed, found)
 
 
@@ -337,7 +339,7 @@ def _delete_expired(connection: BaseDatabaseWrapper, target: Target, definition:
     expired = sql.SQL("SELECT b.id FROM {} AS b WHERE b.code = {} AND b.expires_at <= statement_timestamp()")
     delete = sql.SQL("DELETE FROM {} AS b WHERE b.id = ANY (%s) AND b.expires_at <= statement_timestamp()")
     statement = delete.format(target.badges.identifier).as_string()
-    with evaluation.awarding(connection, target, lock_timeout=parts.LOCK_TIMEOUT) as cursor:
+    with evaluation.awarding(connection, target, definition, lock_timeout=parts.LOCK_TIMEOUT) as cursor:
         cursor.execute(expired.format(target.badges.identifier, sql.Literal(definition.code)).as_string())
         ids = [id_ for (id_,) in cursor.fetchall()]
         for _ in parts.each(connection, ids, lambda part: cursor.execute(statement, [list(part)])):
@@ -361,7 +363,7 @@ def _revoke(connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedD
         losing=query,
     )
     held = sql.SQL("SELECT count(*) FROM {} WHERE code = {}").format(target.badges.identifier, code).as_string()
-    with evaluation.awarding(connection, target) as cursor:
+    with evaluation.awarding(connection, target, analysed.definition) as cursor:
         cursor.execute(statement.as_string())
         if not cursor.rowcount:
             return 0

@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges import database
 from badges.conf import badges_settings
+from badges.definitions.types import Definition
 from badges.facts.types import Target
 
 
@@ -26,17 +27,28 @@ def read_only(connection: BaseDatabaseWrapper, target: Target, timeout: int) -> 
 
 
 @contextlib.contextmanager
-def awarding(connection: BaseDatabaseWrapper, target: Target, **settings: str) -> Iterator[Any]:
-    """A transaction that may write, with its cursor.
+def awarding(connection: BaseDatabaseWrapper, target: Target, definition: Definition, **settings: str) -> Iterator[Any]:
+    """A transaction that may write, with its cursor, in which a badge's condition means what it does in the functions.
 
-    :param settings: settings that apply within the transaction, beside the search path.
+    :param settings: further settings that apply within it.
     """
     with (
         database.read_committed(connection),
-        database.local_settings(connection, search_path=target.function_search_path, **settings),
+        pinned(connection, target, definition, **settings),
         connection.cursor() as cursor,
     ):
         yield cursor
+
+
+def pinned(
+    connection: BaseDatabaseWrapper, target: Target, definition: Definition, **settings: str
+) -> contextlib.AbstractContextManager[None]:
+    """A block of a transaction in which a badge's condition means what it does in the generated functions.
+
+    No model is read within it: Django takes times to be in the time zone of its connection.
+    """
+    pinned = {"search_path": target.function_search_path, **target.settings}
+    return database.local_settings(connection, **pinned, **settings)
 
 
 def message_of(failure: DatabaseError) -> str:

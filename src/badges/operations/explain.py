@@ -158,7 +158,10 @@ def _explain(question: _Question) -> Explanation:
 
     connection, badge, definition = question.connection, question.badge, question.badge.definition
     holdings, ended = _holdings(question)
-    found = _evaluate(question, badge.analysed, holdings) if badge.analysed else _Evaluation()
+    found = _Evaluation()
+    if badge.analysed:
+        with evaluation.pinned(connection, question.target, badge.analysed.definition):
+            found = _evaluate(question, badge.analysed, holdings)
     history = question.rows_of(BadgeEvent.objects).order_by("-at")
     by_checks = history.exclude(cause__in=_NO_CHECK).values_list("at", flat=True)[:1]
     pending = [*question.rows_of(PendingCheck.objects).order_by("noted_at").values_list("noted_at", "bucket")]

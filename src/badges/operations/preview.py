@@ -22,7 +22,7 @@ from badges.conf import badges_settings
 from badges.database import fetch, template
 from badges.definitions.types import Definition
 from badges.exceptions import Notice
-from badges.facts import analysis, watches
+from badges.facts import analysis, session, watches
 from badges.facts.target import describe_target
 from badges.facts.types import AnalysedDefinition, Facts, Target, Watched
 from badges.functions import qualifying
@@ -175,7 +175,7 @@ def _preview(
     writes: tuple[cost.Write, ...] = ()
     error = ""
     try:
-        with _read_only(connection, target):
+        with _read_only(connection, target), evaluation.pinned(connection, target, analysed.definition):
             writes = cost.of_writes(connection, target, analysed)
     except DatabaseError as failure:
         error, _ = _reason(failure, "estimated")
@@ -185,7 +185,7 @@ def _preview(
         error,
         warnings=tuple(_warnings(connection, target, analysed, writes)),
         watches=tuple(map(_watch, analysed.watches)),
-        notes=tuple(_notes(analysed)),
+        notes=tuple(_notes(target, analysed)),
     )
 
 
@@ -194,12 +194,14 @@ def _watch(watched: Watched) -> str:
     return f"{', '.join(watched.events)} on {table}, for {watched.user.name} ({watched.reason})"
 
 
-def _notes(analysed: AnalysedDefinition) -> Iterator[str]:
+def _notes(target: Target, analysed: AnalysedDefinition) -> Iterator[str]:
     definition, per = analysed.definition, next(iter(analysed.facts.values())).per
     if per:
         yield f"one badge for each {per.name} of {analysed.table.qualified_name}"
     if definition.expires_after:
         yield f"ends after {definition.expires_after}, and can be earned again"
+    if any(session.ZONE in facts.settings for facts in analysed.facts.values()):
+        yield f"days and hours are those of {target.zone_of(definition)}"
 
 
 def count_users(connection: BaseDatabaseWrapper, target: Target) -> int | None:
@@ -234,7 +236,7 @@ def count(
         message = f'not counted, as row-level security may hide rows of {", ".join(hidden)} from "{target.role}"'
         return dataclasses.replace(counted, error=message)
     try:
-        with _read_only(connection, target):
+        with _read_only(connection, target), evaluation.pinned(connection, target, analysed.definition):
             qualify, new, awards, lacking, holding = _count_qualifying(connection, target, analysed, facts, only_new)
             losers, losing = _count_losing(connection, target, analysed)
         lacking, holding = lacking[:EXAMPLES], holding[: EXAMPLES - len(lacking)]

@@ -1,10 +1,22 @@
 -- What the probe views of facts/probes.py read, one row for each view, from PostgreSQL's own record of their rules.
 -- MATERIALIZED, as the tree of a rule is long, and would become text again for each column that is looked for in it.
-WITH rule AS MATERIALIZED (
+WITH RECURSIVE rule AS MATERIALIZED (
     SELECT r.oid, r.ev_class, r.ev_action::text AS tree
     FROM pg_catalog.pg_rewrite r
     JOIN pg_catalog.pg_class view ON view.oid = r.ev_class
     WHERE view.relnamespace = pg_catalog.pg_my_temp_schema() AND view.relname LIKE 'badges\_view\_%'
+),
+-- The rules of the views that it reads, which become part of the query; and of those that these read.
+inner_rule (probe, oid) AS (
+    SELECT rule.oid, rule.oid FROM rule
+    UNION
+    SELECT i.probe, r.oid
+    FROM inner_rule i
+    JOIN pg_catalog.pg_depend d
+        ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = i.oid
+           AND d.refclassid = 'pg_catalog.pg_class'::regclass
+    JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind = 'v'
+    JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid AND r.ev_type = '1'
 )
 SELECT view.relname,
        pg_catalog.format_type(value.atttypid, NULL),
@@ -22,7 +34,8 @@ SELECT view.relname,
        functions.are_opaque,
        tree.returns_set,
        tree.aggregates,
-       tree.queries
+       tree.queries,
+       session.reads
 FROM rule
 JOIN pg_catalog.pg_class view ON view.oid = rule.ev_class
 JOIN pg_catalog.pg_attribute value ON value.attrelid = view.oid AND value.attnum = 1
@@ -115,3 +128,77 @@ CROSS JOIN LATERAL (
     JOIN pg_catalog.pg_proc p ON p.oid = called.oid[1]::oid
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 ) AS functions
+CROSS JOIN LATERAL (
+    -- What may depend on the settings of the session; facts/session.py says on which.
+    SELECT jsonb_build_object(
+               'types', types.names,
+               'constants', constants.types,
+               'functions', called.functions,
+               'sources', called.sources,
+               'converts', inner_rules.tree
+                           ~ '\{{(?:COERCEVIAIO|JSONCONSTRUCTOREXPR|JSONEXPR|XMLEXPR|TABLEFUNC) ',
+               -- Of the operations of SQLValueFunctionOp, CURRENT_TIMESTAMP alone is the same in each time zone.
+               'local_time', inner_rules.tree ~ '\{{SQLVALUEFUNCTION :op [0125678] ') AS reads
+    FROM (
+        SELECT pg_catalog.string_agg(r.ev_action::text, ' ') AS tree
+        FROM inner_rule i
+        JOIN pg_catalog.pg_rewrite r ON r.oid = i.oid
+        WHERE i.probe = rule.oid
+        OFFSET 0
+    ) AS inner_rules
+    CROSS JOIN LATERAL (
+        -- The types, with those that they are made of.
+        WITH RECURSIVE used (type) AS (
+            SELECT DISTINCT named.type[1]::oid
+            FROM pg_catalog.regexp_matches(
+                -- A join lists all columns of its tables, even those that nothing reads.
+                pg_catalog.regexp_replace(
+                    inner_rules.tree, ':joinaliasvars \((?:\{{VAR [^{{}}]*\}} ?)*\) :joinleftcols', '', 'g'),
+                ':[a-z_]*type(?:id)? (\d+)', 'g') AS named (type)
+            UNION
+            SELECT part.type
+            FROM used
+            JOIN pg_catalog.pg_type t ON t.oid = used.type
+            CROSS JOIN LATERAL (
+                SELECT t.typbasetype WHERE t.typtype = 'd'
+                UNION ALL
+                SELECT t.typelem WHERE t.typelem <> 0
+                UNION ALL
+                SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid)
+                UNION ALL
+                SELECT a.atttypid FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid = t.typrelid AND t.typtype = 'c' AND a.attnum > 0 AND NOT a.attisdropped
+            ) AS part (type)
+        )
+        SELECT coalesce(array_agg(pg_catalog.format_type(used.type, NULL)), '{{}}') AS names
+        FROM used
+        WHERE used.type <> 0
+    ) AS types
+    CROSS JOIN LATERAL (
+        -- Those in views were read when the view was made.
+        SELECT coalesce(array_agg(DISTINCT pg_catalog.format_type(read.type[1]::oid, NULL)), '{{}}') AS types
+        FROM pg_catalog.regexp_matches(
+            rule.tree, ':consttype (\d+) :consttypmod -?\d+ :constcollid \d+ :constlen -?\d+ :constbyval \w+ :constisnull false',
+            'g') AS read (type)
+    ) AS constants
+    CROSS JOIN LATERAL (
+        SELECT coalesce(
+                   jsonb_agg(DISTINCT jsonb_build_array(
+                       p.proname,
+                       ARRAY(SELECT pg_catalog.format_type(type.oid, NULL)
+                             FROM unnest(p.prorettype || p.proargtypes::oid[]) AS type (oid))))
+                   FILTER (WHERE p.provolatile <> 'i' AND l.lanname IN ('internal', 'c', 'sql')
+                                 AND (p.pronamespace = 'pg_catalog'::regnamespace OR l.lanname <> 'sql')),
+                   '[]') AS functions,
+               coalesce(
+                   jsonb_agg(DISTINCT jsonb_build_array(p.provolatile = 'i', p.prosrc))
+                   FILTER (WHERE p.pronamespace <> 'pg_catalog'::regnamespace AND l.lanname NOT IN ('internal', 'c')),
+                   '[]') AS sources
+        FROM pg_catalog.regexp_matches(
+            inner_rules.tree,
+            ':(?:funcid|opfuncid|aggfnoid|winfnoid|tsmhandler|startInRangeFunc|endInRangeFunc) (\d+)', 'g'
+        ) AS named (oid)
+        JOIN pg_catalog.pg_proc p ON p.oid = named.oid[1]::oid
+        JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    ) AS called
+) AS session

@@ -5,4 +5,5 @@ SECURITY DEFINER
 SET search_path = {search_path}
 SET jit = off
 SET lock_timeout = '500ms'
+{settings}
 AS {body}

@@ -1,5 +1,6 @@
 -- {name}
 BEGIN
+    {zone}
     {forget}
     FOR part IN
         WITH found AS (

@@ -1,5 +1,6 @@
 -- {name}, for a changed row
 IF {applies} THEN
+    {zone}
     {stored}
     SELECT coalesce({condition}, false),
            {evidence}

@@ -7,4 +7,5 @@ SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = {timeout}
+{settings}
 AS {body}

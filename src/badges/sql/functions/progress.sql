@@ -10,4 +10,5 @@ SET search_path = {search_path}
 SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
+{settings}
 AS {body}

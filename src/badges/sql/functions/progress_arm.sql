@@ -1,5 +1,6 @@
 -- {name}
 BEGIN
+    {zone}
     RETURN QUERY
     SELECT reached.user_id, badge.code, reached.value
     FROM (

@@ -9,6 +9,8 @@ RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET TimeZone = {time_zone}
+SET IntervalStyle = 'postgres'
 AS $badges$
 -- Awards a badge manually and returns whether the user lacked it.
 -- The actor and the reason are recorded in the history. A manual award is never revoked by the badge's condition. The

@@ -6,6 +6,8 @@ CREATE OR REPLACE FUNCTION {function}(
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET TimeZone = {time_zone}
+SET IntervalStyle = 'postgres'
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 AS $badges$
