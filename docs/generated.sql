@@ -727,6 +727,8 @@ CREATE OR REPLACE FUNCTION "public"."badges_settle"(
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET TimeZone = 'UTC'
+SET IntervalStyle = 'postgres'
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 AS $badges$
@@ -781,6 +783,8 @@ RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET TimeZone = 'UTC'
+SET IntervalStyle = 'postgres'
 AS $badges$
 -- Awards a badge manually and returns whether the user lacked it.
 -- The actor and the reason are recorded in the history. A manual award is never revoked by the badge's condition. The
@@ -1255,6 +1259,7 @@ SET search_path = public, pg_temp
 SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
+SET TimeZone = 'UTC'
 AS $badges$
 -- Evaluates the condition of one badge for one user.
 -- If "asks" is an event (insert, update, delete): for a changed row whose values were stored, and, if among_others is
@@ -1657,6 +1662,7 @@ SECURITY DEFINER
 SET search_path = public, pg_temp
 SET jit = off
 SET lock_timeout = '500ms'
+SET TimeZone = 'UTC'
 AS $badges$
 -- Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.
 -- Does the work of "award_badges --late" in one call. Concurrent writes wait for it no longer than for other badge
@@ -1813,6 +1819,7 @@ SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
+SET TimeZone = 'UTC'
 AS $badges$
 -- Trigger function: checks badges after update on public.auth_user, statement-level. Badges: pionner.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
@@ -1839,6 +1846,7 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
+
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
             SELECT true
@@ -1951,7 +1959,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 7, "badges": ["pionner"], "body": "1389f824a6dd0a10"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 7, "badges": ["pionner"], "body": "4bf87d961a79d3f1"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -1990,6 +1998,7 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
+
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "new"."user_id",
                ''::text,
@@ -2266,7 +2275,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "6f363a4d48665853"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "045b4b60cab1e50b"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -2306,6 +2315,7 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
+
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "affected"."user_id",
                ''::text,
@@ -2611,7 +2621,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "97904662ce076f1f"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "55e18692352dfc69"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -2624,6 +2634,7 @@ SET jit = off
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
+SET TimeZone = 'UTC'
 AS $badges$
 -- Trigger function: checks badges after insert on public.dummy_like, statement-level. Badges: beloved,
 -- generous-bronze, generous-gold, generous-silver, good-mood, well-liked.
@@ -2651,6 +2662,7 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
+
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "new"."artist_id",
                ''::text,
@@ -2881,6 +2893,7 @@ BEGIN
                 '{beloved,well-liked}'::text[],
                 'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
         END IF;
+
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "affected"."user_id",
                ''::text,
@@ -3113,6 +3126,7 @@ BEGIN
                 '{generous-bronze,generous-gold,generous-silver}'::text[],
                 'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
         END IF;
+
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
             SELECT true
@@ -3316,7 +3330,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "acc520d532a6f5b2"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "8f941effa41811a9"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -3356,6 +3370,7 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
+
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "affected"."user_id",
                ''::text,
@@ -3681,7 +3696,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "c40208af86a15934"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "d4d1cec6fc3b5df0"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -3720,6 +3735,7 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
+
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
             SELECT true
@@ -3832,7 +3848,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["clean-up"], "body": "df42e164e7259367"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["clean-up"], "body": "8d06faeea73bbf8b"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -3872,6 +3888,7 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
+
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "new"."user_id",
                ''::text,
@@ -4116,6 +4133,7 @@ BEGIN
                 '{collector,prolific,virtuoso}'::text[],
                 'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
         END IF;
+
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
             SELECT true
@@ -4230,7 +4248,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "02d6760bff06b25f"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "1def62f61bb8c75e"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -4269,6 +4287,7 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
+
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
             SELECT true
@@ -4312,6 +4331,7 @@ BEGIN
                     'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             END IF;
         END IF;
+
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
             SELECT true
@@ -4467,7 +4487,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["hit", "star"], "body": "60d5d582d6704e01"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["hit", "star"], "body": "def9e3d8ded23df0"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -4506,6 +4526,7 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
+
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
             SELECT true
@@ -4623,7 +4644,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 7, "badges": ["viral"], "body": "7bca64edaa63f8cf"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 7, "badges": ["viral"], "body": "735154044bca3bfa"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

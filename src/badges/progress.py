@@ -32,7 +32,13 @@ class Progress:
         return 1.0 if self.value >= self.goal else float(self.value / self.goal)
 
     def __str__(self) -> str:
-        return f"{(self.value or Decimal(0)).normalize():f} of {self.goal:f}"
+        return f"{_plain(self.value or Decimal(0))} of {_plain(self.goal)}"
+
+
+def _plain(number: Decimal) -> str:
+    """All of its digits, without zeros at the end; Decimal.normalize() would round."""
+    text = f"{number:f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
 
 
 def of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 
 from django.db import DatabaseError, transaction
@@ -30,6 +31,11 @@ _TEXT_DEPENDS_ON_SESSION = (
     "interval", "bytea", "real", "double precision", "money",
 )  # fmt: skip
 """By DateStyle, TimeZone, IntervalStyle, bytea_output, extra_float_digits, lc_monetary."""
+
+_TEXTS = frozenset({"text", "character varying"})
+
+_EQUAL_IN_OTHER_TEXTS = re.compile(r"\[\]|range$|^jsonb$|^json$|^xml$|^record$")
+"""Types of which equal values may have different texts. Those of numeric, citext and character are made the same."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -146,6 +152,15 @@ def _subject_column(errors: Errors, table: Table, written: str) -> Column | None
             "Name a column of whole numbers, text or UUIDs, such as a key.",
         )
         return None
+    if found and (
+        _EQUAL_IN_OTHER_TEXTS.search(found.type) or (found.type in _TEXTS and not found.equal_means_identical)
+    ):
+        errors.add(
+            f"{table.qualified_name}.{found.name} is of type {found.type}, of which equal values may have different "
+            "texts: one subject could earn two badges.",
+            "Name a column of numbers, text or UUIDs, such as a key; text without a nondeterministic collation.",
+        )
+        return None
     return found
 
 
@@ -162,6 +177,15 @@ def _user_column(errors: Errors, target: Target, table: Table, written: str) -> 
     return found
 
 
+_IS_ALWAYS_POSITIVE = """
+    -- Hours that are taken away may be more than a day has, when the clocks change.
+    SELECT bool_and(at + i.ends > at + CASE WHEN i.ends - date_trunc('day', i.ends) < interval '0'
+                                            THEN interval '2 hours' ELSE interval '0' END)
+    FROM (SELECT %s::interval AS ends) AS i
+    CROSS JOIN generate_series(timestamp '2023-01-01', '2027-01-01', '1 day') AS at
+"""
+
+
 def _interval_error(connection: BaseDatabaseWrapper, written: str) -> Notice | None:
     """Why a badge that is awarded now would not end at a time that PostgreSQL knows and that is in the future."""
     try:
@@ -171,10 +195,14 @@ def _interval_error(connection: BaseDatabaseWrapper, written: str) -> Notice | N
                 "SELECT isfinite(now() + %s::interval) AND now() + %s::interval > now()",
                 [written, written],
             )
+            [(is_always_positive,)] = fetch(connection, _IS_ALWAYS_POSITIVE, [written]) if is_positive else [(False,)]
     except DatabaseError as error:
         message = f"{probes.cause(error).diag.message_primary}."
         return Notice(message, 'Write an interval as PostgreSQL reads it, such as "90 days" or "1 year".')
-    if is_positive:
+    if is_always_positive:
         return None
+    if is_positive:
+        message = f'"{written}" is not positive in every month and on every day: a badge would end before it is held.'
+        return Notice(message, "Write a positive interval without negative parts.")
     hint = "Write a positive, finite interval; leave the key out for badges that stay."
     return Notice(f'a badge that ends after "{written}" would never be held.', hint)

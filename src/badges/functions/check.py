@@ -101,7 +101,11 @@ def _other_rows(badge: Check) -> sql.Composable:
         return sql.SQL("")
     of_user = [sql.SQL("{} = badges_check.checked_user").format(sql.Identifier(row, facts.user.name))]
     if facts.per:
-        of_user.append(sql.SQL("{}::text = badges_check.checked_thing").format(sql.Identifier(row, facts.per.name)))
+        of_user.append(
+            sql.SQL("{} = badges_check.checked_thing").format(
+                expressions.subject(sql.Identifier(row, facts.per.name), facts.per)
+            )
+        )
     return template("functions/check_others.sql").format(
         evidence=expressions.evidence(badge.event, facts),
         columns=expressions.columns_of(row, facts.new_columns),

@@ -191,12 +191,33 @@ def question(text: sql.Composable, *, is_expression: bool = False) -> sql.Compos
 
 def condition_of(badge: Check, is_scoped: bool) -> sql.Composed:
     """The condition as its author wrote it, with the same `new` and `old` in scope as when it was analysed."""
-    return _scoped(badge, question(_condition(badge), is_expression=badge.facts.is_expression), is_scoped)
+    return _scoped(badge, question(condition(badge), is_expression=badge.facts.is_expression), is_scoped)
 
 
 def progress_of(badge: Check, is_scoped: bool) -> sql.Composed:
-    """The same for the progress."""
-    return _scoped(badge, question(trusted(badge.definition.progress)), is_scoped)
+    """The same for the progress, as the number that is shown."""
+    return _scoped(badge, question(_number(badge)), is_scoped)
+
+
+def _number(badge: Check) -> sql.Composable:
+    """The number that decides whether a goal is reached, which is also the one that is shown; NULL if it is none.
+
+    A sum of floating-point numbers differs from the right one by its last bits, which `numeric` rounds off; and
+    PostgreSQL takes NaN to be greater than any number.
+    """
+    progress = trusted(badge.definition.progress)
+    if badge.facts.type in INTEGERS:
+        return progress
+    return sql.SQL("nullif(nullif({}::numeric, 'NaN'), 'Infinity')").format(question(progress))
+
+
+def subject(column: sql.Composable, per: Column) -> sql.Composed:
+    """The text of a subject: values that are equal have the same."""
+    if per.type == "numeric":
+        return sql.SQL("trim_scale({})::text").format(column)
+    if per.type == "citext":
+        return sql.SQL("lower({}::text)").format(column)
+    return sql.SQL("{}::text").format(column)
 
 
 def answers_of(badges: Sequence[Check], held: sql.Composable, is_scoped: bool) -> sql.Composed:
@@ -208,11 +229,15 @@ def answers_of(badges: Sequence[Check], held: sql.Composable, is_scoped: bool) -
     return _scoped(badges[0], question(_answers(badges, held)), is_scoped)
 
 
-def _condition(badge: Check) -> sql.Composable:
+def condition(badge: Check) -> sql.Composable:
+    """The text of the condition: the author's, or that of the progress and its goal."""
     definition = badge.definition
     if definition.progress and definition.goal is not None:
         # The same as its `condition`, laid out like the rest.
-        return sql.SQL("{} >= {}").format(question(trusted(definition.progress)), goal_of(badge))
+        progress = _number(badge)
+        if badge.facts.type in INTEGERS:
+            progress = question(progress)
+        return sql.SQL("{} >= {}").format(progress, goal_of(badge))
     return trusted(definition.condition)
 
 
@@ -244,12 +269,12 @@ def _scoped(badge: Check, asked: sql.Composed, is_scoped: bool) -> sql.Composed:
 
 def state(badge: Check, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
     """Whether the condition holds for a user as a whole, by the rows that exist."""
-    return _of_user(badge, user, thing, _condition(badge), _ANY_ROW)
+    return _of_user(badge, user, thing, condition(badge), _ANY_ROW)
 
 
 def state_of_progress(badge: Check, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
     """The progress of a user as a whole: where rows decide, that of the best row."""
-    return _of_user(badge, user, thing, trusted(badge.definition.progress), _BEST_ROW)
+    return _of_user(badge, user, thing, _number(badge), _BEST_ROW)
 
 
 def state_of_answers(
@@ -276,7 +301,7 @@ def _of_user(
     of_user = [sql.SQL("{} = {}").format(column.format(sql.Identifier(facts.user.name)), user)]
     if facts.per:
         per = column.format(sql.Identifier(facts.per.name))
-        of_user.append(sql.SQL("{}::text = {}").format(per, thing))
+        of_user.append(sql.SQL("{} = {}").format(subject(per, facts.per), thing))
         if facts.per.type in INTEGERS:
             # The same again as a number, for an index on the column. A manual award may have any text as its subject.
             of_user.append(

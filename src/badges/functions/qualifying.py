@@ -33,11 +33,11 @@ def query(
     :param bounds: further conditions on a row, whose name is `new`.
     :param lacking: only users who do not hold the badge.
     """
-    definition = analysed.definition
+    definition, check = analysed.definition, Check.of_user(analysed)
     user = sql.Identifier("new", facts.user.name)
     thing: sql.Composable = expressions.NO_THING
     if facts.per:
-        thing = sql.SQL("{}::text").format(sql.Identifier("new", facts.per.name))
+        thing = expressions.subject(sql.Identifier("new", facts.per.name), facts.per)
     expires_at: sql.Composable = sql.SQL("NULL::timestamptz")
     if definition.expires_after:
         expires_at = sql.SQL("statement_timestamp() + {}::interval").format(sql.Literal(definition.expires_after))
@@ -60,7 +60,7 @@ def query(
                 sql.SQL(" OFFSET 0" if bounds else ""),
             ),
         ),
-        condition=expressions.question(trusted(definition.condition)),
+        condition=expressions.question(expressions.condition(check) if check else trusted(definition.condition)),
     )
 
 

@@ -74,7 +74,7 @@ def _changed_rows(firing: Firing, checks: Sequence[Check]) -> Subjects:
         distinct_rows=distinct_rows,
         user=user,
         known_user=known_user(firing.target, first, user),
-        thing=sql.SQL("{}::text").format(sql.Identifier(event.changed_row, per.name)) if per else NO_THING,
+        thing=expressions.subject(sql.Identifier(event.changed_row, per.name), per) if per else NO_THING,
         has_thing=bool(per),
         has_both_rows=bool(new and old),
     )
@@ -89,7 +89,7 @@ def _affected_users(firing: Firing, check: Check) -> Subjects:
     if per and not names_subject:
         rows = template("functions/subjects_of_users.sql").format(
             users=named,
-            per=sql.Identifier(per.name),
+            subject=expressions.subject(sql.Identifier("badges_row", per.name), per),
             table=facts.table.identifier,
             user=sql.Identifier(facts.user.name),
             badges=firing.target.badges.identifier,
@@ -116,7 +116,7 @@ def _named(firing: Firing, check: Check, *, with_subject: bool) -> Iterator[sql.
         record = row.upper() if is_row_level else row
         columns = [expressions.columns_of(record, [check.user.name]) + sql.SQL(" AS user_id")]
         if per and with_subject:
-            columns.append(expressions.columns_of(record, [per.name]) + sql.SQL("::text AS thing"))
+            columns.append(expressions.subject(expressions.columns_of(record, [per.name]), per) + sql.SQL(" AS thing"))
         origin: sql.Composable = sql.SQL("")
         if not is_row_level:
             origin = sql.SQL(" FROM {} AS {}").format(sql.Identifier(f"badges_{row}"), sql.Identifier(row))

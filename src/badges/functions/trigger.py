@@ -305,13 +305,13 @@ def _whole_rows(firing: Firing, check: Check) -> dict[str, sql.Composable]:
             "evidence": _NULL,
             "rows": expressions.source(event),
             "user": sql.Identifier(row, check.user.name),
-            "thing": sql.SQL("{}::text").format(sql.Identifier(row, per.name)) if per else NO_THING,
+            "thing": expressions.subject(sql.Identifier(row, per.name), per) if per else NO_THING,
             "new": sql.SQL("to_jsonb(new.*)") if event.has_new else _NULL,
             "old": sql.SQL("to_jsonb(old.*)") if event is TriggerEvent.DELETE else _NULL,
         }
     # Not under the record's name, which must keep meaning the whole record.
     record = row.upper()
-    thing = sql.SQL("{}::text").format(expressions.columns_of(record, [per.name])) if per else NO_THING
+    thing = expressions.subject(expressions.columns_of(record, [per.name]), per) if per else NO_THING
     return {
         "evidence": _NULL,
         "rows": sql.SQL("(SELECT {} AS user_id, {} AS thing) AS changed").format(

@@ -127,7 +127,11 @@ def _state(badge: Check, user: str | None) -> sql.Composed:
     key = sql.SQL("(SELECT NULL::{} OFFSET 0)" if user is None else "{}::{}")
     key_of_user = key.format(type_) if user is None else key.format(sql.Literal(user), type_)
     counted = f"(SELECT {badge.definition.condition}\n)::integer"
-    of_all_rows = dataclasses.replace(badge, definition=dataclasses.replace(badge.definition, progress=counted))
+    of_all_rows = dataclasses.replace(
+        badge,
+        definition=dataclasses.replace(badge.definition, progress=counted),
+        facts=dataclasses.replace(badge.facts, type="integer"),
+    )
     return expressions.state_of_progress(of_all_rows, key_of_user, expressions.NO_THING)
 
 

@@ -247,18 +247,18 @@ def _evaluate(question: _Question, analysed: AnalysedDefinition, holdings: Seque
 
 def _evaluate_rows(question: _Question, analysed: AnalysedDefinition) -> _Evaluation:
     """The value of the condition for each row of the user."""
-    facts = qualifying.facts_of_existing_rows(analysed)
-    if facts is None:
+    facts, check = qualifying.facts_of_existing_rows(analysed), Check.of_user(analysed)
+    if facts is None or check is None:
         return _Evaluation(undecided="a row that no longer exists (OLD) decides it")
     bounds = sql.SQL("{} = {}").format(sql.Identifier("new", facts.user.name), sql.Literal(question.person.pk))
     per: sql.Composable = expressions.NO_THING
     if facts.per:
-        per = sql.SQL("{}::text").format(sql.Identifier("new", facts.per.name))
+        per = expressions.subject(sql.Identifier("new", facts.per.name), facts.per)
         if question.thing is not None:
             bounds += sql.SQL(" AND {} = {}").format(per, sql.Literal(question.thing))
     columns = facts.table.in_order({facts.user.name, *facts.new_columns, *([facts.per.name] if facts.per else [])})
     query = template("operations/explain_rows.sql").format(
-        condition=trusted(analysed.definition.condition),
+        condition=expressions.condition(check),
         evidence=expressions.evidence("", facts),
         thing=per,
         rows=expressions.distinct_rows(facts.table, "new", columns, facts.table.identifier, bounds),
