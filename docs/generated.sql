@@ -1846,7 +1846,6 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
-
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
             SELECT true
@@ -1959,7 +1958,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 7, "badges": ["pionner"], "body": "4bf87d961a79d3f1"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 7, "badges": ["pionner"], "body": "1389f824a6dd0a10"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -1998,7 +1997,6 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
-
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "new"."user_id",
                ''::text,
@@ -2275,7 +2273,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "045b4b60cab1e50b"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "6f363a4d48665853"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -2315,7 +2313,6 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
-
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "affected"."user_id",
                ''::text,
@@ -2621,7 +2618,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "55e18692352dfc69"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "97904662ce076f1f"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -2662,7 +2659,6 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
-
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "new"."artist_id",
                ''::text,
@@ -2893,7 +2889,6 @@ BEGIN
                 '{beloved,well-liked}'::text[],
                 'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
         END IF;
-
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "affected"."user_id",
                ''::text,
@@ -3126,7 +3121,6 @@ BEGIN
                 '{generous-bronze,generous-gold,generous-silver}'::text[],
                 'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
         END IF;
-
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
             SELECT true
@@ -3330,7 +3324,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "8f941effa41811a9"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "acc520d532a6f5b2"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -3370,7 +3364,6 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
-
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "affected"."user_id",
                ''::text,
@@ -3696,7 +3689,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "d4d1cec6fc3b5df0"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "c40208af86a15934"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -3735,7 +3728,6 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
-
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
             SELECT true
@@ -3848,7 +3840,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["clean-up"], "body": "8d06faeea73bbf8b"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["clean-up"], "body": "df42e164e7259367"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -3888,7 +3880,6 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
-
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "new"."user_id",
                ''::text,
@@ -4133,7 +4124,6 @@ BEGIN
                 '{collector,prolific,virtuoso}'::text[],
                 'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
         END IF;
-
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
             SELECT true
@@ -4248,7 +4238,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "1def62f61bb8c75e"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "02d6760bff06b25f"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -4287,7 +4277,6 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
-
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
             SELECT true
@@ -4331,7 +4320,6 @@ BEGIN
                     'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             END IF;
         END IF;
-
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
             SELECT true
@@ -4487,7 +4475,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["hit", "star"], "body": "def9e3d8ded23df0"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["hit", "star"], "body": "60d5d582d6704e01"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -4526,7 +4514,6 @@ BEGIN
     -- Guard: attached to another table, this SECURITY DEFINER function could award for forged rows, so every statement
     -- first checks which table fired it.
     BEGIN
-
         -- The changed row alone decides these badges. The conditions are evaluated first, as most rows earn nothing.
         IF (
             SELECT true
@@ -4644,7 +4631,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 7, "badges": ["viral"], "body": "735154044bca3bfa"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 7, "badges": ["viral"], "body": "7bca64edaa63f8cf"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Sequence
 
 from psycopg import sql
@@ -35,7 +34,10 @@ def compile_trigger(target: Target, event: TriggerEvent, level: Level, checks: S
     ]
     codes = tuple(dict.fromkeys(check.code for check in checks))
     session = Session.of(target, checks)
-    awards = itertools.chain.from_iterable((session.zone_of(*group.checks), award(group)) for group in groups)
+    awards: list[sql.Composable] = []
+    for group in groups:
+        zone = session.zone_of(*group.checks)
+        awards += [zone, award(group)] if zone.as_string() else [award(group)]
     summary = (
         f"Trigger function: checks badges after {event} on {firing.table.qualified_name}, {level}-level. "
         f"Badges: {', '.join(codes)}."
@@ -50,7 +52,7 @@ def compile_trigger(target: Target, event: TriggerEvent, level: Level, checks: S
         summary=expressions.comment_lines(summary),
         is_own_table=expressions.is_own_table(firing.table, level),
         misplaced=_misplaced(firing, codes),
-        awards=sql.SQL("\n").join(filter(None, awards)),
+        awards=sql.SQL("\n").join(awards),
         one_by_one=sql.SQL("\n").join(one_by_one(firing, alike) for alike in grouped(checks, _after_an_error)),
     )
     return Trigger(
