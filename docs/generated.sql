@@ -530,7 +530,7 @@ AS $badges$
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
     item record;
-    found record;
+    result record;
     stuck text[] := '{}';
     failures text[];
     place integer;
@@ -564,19 +564,19 @@ BEGIN
             IF item.code = ANY (stuck) THEN
                 RAISE lock_not_available;
             END IF;
-            SELECT * INTO found
+            SELECT * INTO result
             FROM "public"."badges_check"(item.code, asks, item.user_id, item.thing, item.new, item.old, false);
-            IF found.earned AND NOT item.is_held THEN
+            IF result.earned AND NOT item.is_held THEN
                 PERFORM "public"."badges_record"(
                     ARRAY[item.user_id], ARRAY[item.thing], ARRAY[item.code],
-                    ARRAY[coalesce(found.evidence, item.evidence)], ARRAY['award']);
+                    ARRAY[coalesce(result.evidence, item.evidence)], ARRAY['award']);
             END IF;
             -- The locks were released with the failed statement, so a concurrent transaction may be about to change
             -- this result: a pending check is left.
-            IF item.is_revocable OR item.is_cross_row AND NOT found.earned THEN
+            IF item.is_revocable OR item.is_cross_row AND NOT result.earned THEN
                 PERFORM "public"."badges_record"(
                     ARRAY[item.user_id], ARRAY[item.thing], ARRAY[item.code],
-                    ARRAY[coalesce(found.evidence, item.evidence)], ARRAY['check']);
+                    ARRAY[coalesce(result.evidence, item.evidence)], ARRAY['check']);
             END IF;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
@@ -618,7 +618,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 7, "badges": [], "body": "17240231ed51a310"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 7, "badges": [], "body": "be5815cae330ca54"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle_locked: new
@@ -639,7 +639,7 @@ AS $badges$
 DECLARE
     previous_cause CONSTANT text := current_setting('badges.cause', true);
     pending record;
-    found record;
+    result record;
     is_held boolean;
 BEGIN
     settled := 0;
@@ -672,19 +672,19 @@ BEGIN
                 SELECT FROM "public"."badges_badge" AS b
                 WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing);
             IF pending.is_revocable OR NOT is_held THEN
-                SELECT * INTO found
+                SELECT * INTO result
                 FROM "public"."badges_check"(
                     pending.code, coalesce(pending.evidence ->> 'asks', pending.evidence ->> 'operation'),
                     pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
-                IF found.earned AND NOT is_held THEN
+                IF result.earned AND NOT is_held THEN
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                    SELECT u."id", pending.code, pending.thing, coalesce(found.evidence, pending.evidence),
+                    SELECT u."id", pending.code, pending.thing, coalesce(result.evidence, pending.evidence),
                            (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
                             FROM "public"."badges_badgedefinition" AS d WHERE d.code = pending.code)
                     FROM "public"."auth_user" AS u
                     WHERE u."id" = pending.user_id
                     ON CONFLICT DO NOTHING;
-                ELSIF NOT found.earned AND pending.is_revocable THEN
+                ELSIF NOT result.earned AND pending.is_revocable THEN
                     DELETE FROM "public"."badges_badge" AS b
                     WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code
                       AND b.thing = pending.thing AND NOT b.by_hand;
@@ -715,7 +715,7 @@ BEGIN
     PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 7, "badges": [], "body": "cb45573867d6e154"}';
+COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 7, "badges": [], "body": "90e3d05ac10cc2a8"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle_locked" FROM PUBLIC;
 
 -- create function badges_settle: new

@@ -7,10 +7,10 @@ import functools
 import itertools
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from string import Formatter
-from typing import Any, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
@@ -168,37 +168,69 @@ def from_json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
+_PINNED = {
+    "standard_conforming_strings": "on",
+    "quote_all_identifiers": "off",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "check_function_bodies": "on",
+    "row_security": "on",
+    # The locks of an installation end by lock_timeout, and a preview has a time of its own.
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+"""Settings that a database or a role may have otherwise, and that the statements of the package are written for."""
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
 @contextlib.contextmanager
 def read_committed(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """A transaction at READ COMMITTED, or a savepoint in the caller's transaction at its isolation level."""
+    """A transaction at READ COMMITTED that may write, or a savepoint in the caller's transaction at its level.
+
+    In both the statements mean the same, whatever settings the database or the role has.
+    """
     is_outermost = not connection.in_atomic_block
     with transaction.atomic(using=connection.alias):
         if is_outermost:
             with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        yield
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE, NOT DEFERRABLE")
+        with local_settings(connection, **_PINNED):
+            yield
+
+
+def in_transaction(
+    function: Callable[Concatenate[BaseDatabaseWrapper, _P], _R],
+) -> Callable[Concatenate[BaseDatabaseWrapper, _P], _R]:
+    """A function whose first argument is a connection, in a block of `read_committed`."""
+
+    @functools.wraps(function)
+    def run(connection: BaseDatabaseWrapper, /, *args: _P.args, **options: _P.kwargs) -> _R:
+        with read_committed(connection):
+            return function(connection, *args, **options)
+
+    return run
 
 
 @contextlib.contextmanager
 def local_settings(connection: BaseDatabaseWrapper, **settings: str) -> Iterator[None]:
     """A block of a transaction in which these settings apply; what the transaction had before comes back after it."""
-    names = list(settings)
-    apply = "SELECT set_config(name, value, true) FROM unnest(%s::text[], %s::text[]) AS s (name, value)"
-    before = fetch(
-        connection, "SELECT coalesce(current_setting(name, true), '') FROM unnest(%s::text[]) AS name", [names]
+    query = (
+        "SELECT name, coalesce(current_setting(name, true), ''), set_config(name, value, true) "
+        "FROM unnest(%s::text[], %s::text[]) AS s (name, value)"
     )
-    with connection.cursor() as cursor:
-        cursor.execute(apply, [names, list(settings.values())])
+    before = fetch(connection, query, [list(settings), list(settings.values())])
     yield
     # After an error PostgreSQL puts them back itself, as far as its rollback goes.
-    with connection.cursor() as cursor:
-        cursor.execute(apply, [names, [value for (value,) in before]])
+    if not connection.needs_rollback:
+        fetch(connection, query, [[name for name, *_ in before], [value for _, value, _ in before]])
 
 
 @contextlib.contextmanager
 def rolled_back(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """A block whose effects are undone at its end: tables, settings, locks."""
-    with transaction.atomic(using=connection.alias):
+    with read_committed(connection):
         savepoint = cast("str", connection.savepoint())
         try:
             yield

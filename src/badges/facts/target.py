@@ -8,12 +8,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges import exceptions
 from badges.conf import badges_settings
-from badges.database import fetch
+from badges.database import fetch, in_transaction
 from badges.facts import session
 from badges.facts.tables import identified_tables
 from badges.facts.types import Target
 
 
+@in_transaction
 def describe_target(connection: BaseDatabaseWrapper) -> Target:
     """Look up the site's tables.
 

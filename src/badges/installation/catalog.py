@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges.database import fetch, fetch_file, from_json, template
+from badges.database import fetch, fetch_file, from_json, in_transaction, template
 from badges.facts.types import Target
 from badges.functions.types import MARKER, Level
 from badges.installation.types import InstalledFunction, InstalledTrigger, RecordedFailure
@@ -42,6 +42,7 @@ def installed(
     }
 
 
+@in_transaction
 def failures(connection: BaseDatabaseWrapper, target: Target) -> tuple[RecordedFailure, ...]:
     """The failures on record of the badges that are in force; empty for a role that may not read them."""
     if not (target.failures.can_select and target.definitions.can_select):

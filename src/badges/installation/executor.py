@@ -16,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges import exceptions
 from badges.conf import badges_settings
-from badges.database import fetch, read_committed
+from badges.database import fetch, in_transaction, read_committed
 from badges.definitions.types import Definition
 from badges.facts import analysis
 from badges.facts.target import describe_target
@@ -46,6 +46,7 @@ _ROUNDS = 3
 _Result = TypeVar("_Result")
 
 
+@in_transaction
 def draft(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> Plan:
     """The plan that brings the database in sync with `definitions`. Changes nothing, and takes no lock on a table.
 

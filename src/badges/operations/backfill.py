@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from badges import database, exceptions
-from badges.database import fetch, template
+from badges.database import fetch, in_transaction, template
 from badges.definitions.types import Definition
 from badges.facts import analysis
 from badges.facts.target import describe_target
@@ -69,6 +69,7 @@ class BackfillProgress:
     """Recorded failures that this run has caught up with, so that their records were deleted."""
 
 
+@in_transaction
 def prepare(
     connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str] = ()
 ) -> tuple[Target, tuple[AnalysedDefinition, ...]]:
@@ -184,7 +185,7 @@ def _catch_up_with(
     connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition, *, quiet: bool
 ) -> Iterator[BackfillProgress]:
     """Award one badge after the open writes to its table have ended, and clear the failures that this makes good."""
-    [(begun,)] = fetch(connection, "SELECT clock_timestamp()")
+    [(begun,)] = in_transaction(fetch)(connection, "SELECT clock_timestamp()")
     writers = wait_for_writers(connection, [analysed.table])
     for progress in _award_one(connection, target, analysed, quiet=quiet):
         if not progress.is_done:
@@ -384,7 +385,7 @@ def _batches(connection: BaseDatabaseWrapper, target: Target) -> Iterator[_Batch
             bound=sql.SQL(" AND ").join(_Batch(BATCH, after).bounds(key) or [sql.SQL("true")]),
             size=sql.Literal(BATCH),
         )
-        [(last, size)] = fetch(connection, statement.as_string())
+        [(last, size)] = in_transaction(fetch)(connection, statement.as_string())
         if not size:
             return
         yield _Batch(size, after, last)
@@ -410,6 +411,7 @@ def is_indexed(connection: BaseDatabaseWrapper, facts: Facts) -> bool:
     )
 
 
+@in_transaction
 def _clear_failures(connection: BaseDatabaseWrapper, target: Target, condition: sql.Composable) -> int:
     """Delete records of failures.
 

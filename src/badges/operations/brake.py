@@ -9,6 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges import exceptions
 from badges.conf import badges_settings
+from badges.database import in_transaction
 from badges.definitions.types import Definition
 from badges.facts import analysis
 from badges.facts.target import describe_target
@@ -20,6 +21,7 @@ MIN_USERS = 20
 """A site with fewer users is never braked: three test users are soon all there are."""
 
 
+@in_transaction
 def before_award(
     connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str]
 ) -> None:
@@ -35,6 +37,7 @@ def before_award(
         _check(connection, target, badges, users)
 
 
+@in_transaction
 def before_install(
     connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, *, backfill: bool
 ) -> None:

@@ -16,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from badges import exceptions
-from badges.database import fetch, from_json, template, trusted
+from badges.database import fetch, from_json, in_transaction, template, trusted
 from badges.definitions.types import Definition, TriggerEvent
 from badges.facts import analysis, watches
 from badges.facts.target import describe_target
@@ -44,6 +44,7 @@ _NO_CHECK = ("by hand", "loaddata", "moved", "truncate", "sql", "found")
 """Causes of awards and revocations without a check."""
 
 
+@in_transaction
 def explain(
     connection: BaseDatabaseWrapper,
     definitions: Sequence[Definition],

@@ -19,7 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from badges.conf import badges_settings
-from badges.database import fetch, template
+from badges.database import fetch, in_transaction, template
 from badges.definitions.types import Definition
 from badges.exceptions import Notice
 from badges.facts import analysis, session, watches
@@ -133,6 +133,7 @@ def _some(people: Sequence[Person], number: int) -> str:
     return f": {', '.join(map(str, people))}{', ...' if number > len(people) else ''}" if people else ""
 
 
+@in_transaction
 def of_changed(
     connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path
 ) -> tuple[Preview, ...]:
@@ -153,6 +154,7 @@ def changed(connection: BaseDatabaseWrapper, definitions: Sequence[Definition]) 
     return found
 
 
+@in_transaction
 def of_chosen(
     connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, codes: Sequence[str]
 ) -> tuple[Preview, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges.database import fetch, template
+from badges.database import fetch, in_transaction, template
 from badges.definitions.types import Definition, TriggerEvent
 from badges.exceptions import Notice
 from badges.facts.target import describe_target
@@ -127,6 +127,7 @@ class BadgeStatus:
         }
 
 
+@in_transaction
 def survey(connection: BaseDatabaseWrapper, definitions: Sequence[Definition]) -> tuple[BadgeStatus, ...]:
     """The declared badges in their order, then those that are no longer declared and still have holders.
 

@@ -19,7 +19,7 @@ AS $badges$
 {origin}
 DECLARE
     item record;
-    found record;
+    result record;
     stuck text[] := '{{}}';
     failures text[];
     place integer;
@@ -53,19 +53,19 @@ BEGIN
             IF item.code = ANY (stuck) THEN
                 RAISE lock_not_available;
             END IF;
-            SELECT * INTO found
+            SELECT * INTO result
             FROM {check}(item.code, asks, item.user_id, item.thing, item.new, item.old, false);
-            IF found.earned AND NOT item.is_held THEN
+            IF result.earned AND NOT item.is_held THEN
                 PERFORM {record}(
                     ARRAY[item.user_id], ARRAY[item.thing], ARRAY[item.code],
-                    ARRAY[coalesce(found.evidence, item.evidence)], ARRAY['award']);
+                    ARRAY[coalesce(result.evidence, item.evidence)], ARRAY['award']);
             END IF;
             -- The locks were released with the failed statement, so a concurrent transaction may be about to change
             -- this result: a pending check is left.
-            IF item.is_revocable OR item.is_cross_row AND NOT found.earned THEN
+            IF item.is_revocable OR item.is_cross_row AND NOT result.earned THEN
                 PERFORM {record}(
                     ARRAY[item.user_id], ARRAY[item.thing], ARRAY[item.code],
-                    ARRAY[coalesce(found.evidence, item.evidence)], ARRAY['check']);
+                    ARRAY[coalesce(result.evidence, item.evidence)], ARRAY['check']);
             END IF;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN

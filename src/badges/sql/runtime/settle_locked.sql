@@ -15,7 +15,7 @@ AS $badges$
 DECLARE
     previous_cause CONSTANT text := current_setting('badges.cause', true);
     pending record;
-    found record;
+    result record;
     is_held boolean;
 BEGIN
     settled := 0;
@@ -48,19 +48,19 @@ BEGIN
                 SELECT FROM {badges} AS b
                 WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing);
             IF pending.is_revocable OR NOT is_held THEN
-                SELECT * INTO found
+                SELECT * INTO result
                 FROM {check}(
                     pending.code, coalesce(pending.evidence ->> 'asks', pending.evidence ->> 'operation'),
                     pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
-                IF found.earned AND NOT is_held THEN
+                IF result.earned AND NOT is_held THEN
                     INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
-                    SELECT u.{user_key}, pending.code, pending.thing, coalesce(found.evidence, pending.evidence),
+                    SELECT u.{user_key}, pending.code, pending.thing, coalesce(result.evidence, pending.evidence),
                            (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
                             FROM {definitions} AS d WHERE d.code = pending.code)
                     FROM {users} AS u
                     WHERE u.{user_key} = pending.user_id
                     ON CONFLICT DO NOTHING;
-                ELSIF NOT found.earned AND pending.is_revocable THEN
+                ELSIF NOT result.earned AND pending.is_revocable THEN
                     DELETE FROM {badges} AS b
                     WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code
                       AND b.thing = pending.thing AND NOT b.by_hand;

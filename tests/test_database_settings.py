@@ -1,0 +1,94 @@
+"""Settings that a database may have by ALTER DATABASE: the commands work as they do without them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import entry
+from django.db import connections
+from isolation.harness import ALIAS, fresh_site
+from psycopg import sql
+from test_own_table import run
+
+BADGES = [
+    entry("pair", condition="count(*) >= 2 from dummy_sketch where user_id = NEW.user_id"),
+    entry("loud", condition="NEW.hit_views >= 100", revocable=True),
+    entry("late", condition="NEW.created <= now() + interval '1 day'", expires_after="1 day"),
+]
+
+SETTINGS = {
+    "plpgsql.extra_errors": ["shadowed_variables", "all"],
+    "plpgsql.extra_warnings": ["all"],
+    "quote_all_identifiers": ["on"],
+    "standard_conforming_strings": ["off"],
+    "check_function_bodies": ["off"],
+    "default_transaction_read_only": ["on"],
+    "default_transaction_isolation": ["serializable", "repeatable read"],
+    "default_transaction_deferrable": ["on"],
+    "search_path": ['"$user", public, pg_catalog', "public, nowhere, pg_temp"],
+    "client_min_messages": ["debug1", "error"],
+    "bytea_output": ["escape"],
+    "escape_string_warning": ["off"],
+    "backslash_quote": ["off"],
+    "DateStyle": ["SQL, DMY", "German"],
+    "IntervalStyle": ["sql_standard"],
+    "TimeZone": ["Asia/Tokyo"],
+    "lc_messages": ["C"],
+    "statement_timeout": ["100ms"],
+    "lock_timeout": ["1ms"],
+    "default_toast_compression": ["pglz"],
+    "row_security": ["off"],
+    "transform_null_equals": ["on"],
+    "extra_float_digits": ["0"],
+    "array_nulls": ["on"],
+    "plan_cache_mode": ["force_generic_plan"],
+    "xmloption": ["document"],
+}
+
+WRITE = "INSERT INTO dummy_sketch (user_id, title, hit_views) SELECT %s, 'Sketch', 100 FROM generate_series(1, 3)"
+
+
+@pytest.fixture(scope="module")
+def template(django_db_blocker, tmp_path_factory):
+    """The name of a migrated database."""
+    name = f"{connections['default'].settings_dict['NAME'][:30]}_settings"
+    with fresh_site(name, tmp_path_factory.mktemp("badges")) as site:
+        with django_db_blocker.unblock():
+            site.migrate()
+            site.close()
+        yield name
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in SETTINGS.items() for value in values])
+def test_setting_of_the_database(template, django_db_blocker, tmp_path, settings, name, value):
+    """Installing, checking, awarding, listing and explaining give what they give without the setting."""
+    with django_db_blocker.unblock(), fresh_site(f"{template}_1", tmp_path, template) as site:
+        [ada, bob] = site.users(2)
+        site.sql(WRITE, [ada])
+        where = sql.SQL("ALTER DATABASE {} SET {} = {}").format(
+            sql.Identifier(f"{template}_1"),
+            sql.SQL(name),
+            sql.SQL(value) if name == "search_path" else sql.Literal(value),
+        )
+        site.sql(where)
+        site.badge_file.write_text(json.dumps(BADGES), "utf-8")
+        settings.BADGES_FILE = site.badge_file
+        options = {"database": ALIAS, "file": site.badge_file}
+        assert "Done: 3 badges" in run("create_badge_triggers", yes=True, **options)
+        assert "Nothing to do" in run("create_badge_triggers", yes=True, **options)
+        run("create_badge_triggers", check=True, **options)
+        assert "badges.W003" not in run("check", databases=[ALIAS])
+        assert "3 would be awarded" in run("award_badges", dry_run=True, **options)
+        assert "3 awarded." in run("award_badges", yes=True, **options)
+        assert site.badges() == [(ada, "late"), (ada, "loud"), (ada, "pair")]
+        assert "pair" in run("list_badges", **options)
+        assert "pair" in run("explain_badge", "pair", str(ada), **options)
+        assert "collector" not in run("create_badge_triggers", plan=True, **options)
+        writer = site.session()
+        writer.run("BEGIN READ WRITE")
+        writer.run("SET LOCAL statement_timeout = 0")
+        writer.run(WRITE, [bob])
+        writer.run("COMMIT")
+        assert site.failures() == []
+        assert site.settled_badges() == [(user, code) for user in (ada, bob) for code in ("late", "loud", "pair")]
