@@ -731,6 +731,7 @@ SET TimeZone = 'UTC'
 SET IntervalStyle = 'postgres'
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
+SET lock_timeout = '10ms'
 AS $badges$
 -- Settles pending checks: locks the user's bucket, evaluates the condition in a newer snapshot, awards or revokes.
 -- Evaluates at most this many, of the given buckets or (NULL) of all. A check stays while another open transaction
@@ -746,29 +747,33 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RETURN;
     END IF;
-    IF only_buckets IS NULL THEN
-        only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM "public"."badges_pendingcheck" AS p);
-    END IF;
-    -- First all locks, then, in later statements, the evaluations. Checks that open transactions share are skipped.
-    ids := ARRAY(
-        SELECT p.id FROM "public"."badges_pendingcheck" AS p
-        WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NULL AND p.noted_by < own
-        ORDER BY p.noted_by
-        LIMIT most * 100
-        FOR UPDATE SKIP LOCKED);
-    IF cardinality(ids) < most THEN
-        -- Those whose condition has failed come last.
-        ids := ids || ARRAY(
+    BEGIN
+        IF only_buckets IS NULL THEN
+            only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM "public"."badges_pendingcheck" AS p);
+        END IF;
+        -- First all locks, then, in later statements, the evaluations. Checks that open transactions share are skipped.
+        ids := ARRAY(
             SELECT p.id FROM "public"."badges_pendingcheck" AS p
-            WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NOT NULL AND p.noted_by < own
-            ORDER BY p.failed_at
-            LIMIT most
+            WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NULL AND p.noted_by < own
+            ORDER BY p.noted_by
+            LIMIT most * 100
             FOR UPDATE SKIP LOCKED);
-    END IF;
+        IF cardinality(ids) < most THEN
+            -- Those whose condition has failed come last.
+            ids := ids || ARRAY(
+                SELECT p.id FROM "public"."badges_pendingcheck" AS p
+                WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NOT NULL AND p.noted_by < own
+                ORDER BY p.failed_at
+                LIMIT most
+                FOR UPDATE SKIP LOCKED);
+        END IF;
+    EXCEPTION WHEN lock_not_available THEN
+        RETURN;  -- the table is locked: nothing can be settled now
+    END;
     SELECT done.settled, done.kept INTO settled, kept FROM "public"."badges_settle_locked"(ids, most) AS done;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 7, "badges": [], "body": "cfc35f770cec0790"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 7, "badges": [], "body": "c1b40deb0bae5aa3"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -873,6 +878,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '10ms'
 AS $badges$
 -- Trigger function: rejects changes of recorded events, as the history is append-only.
 -- An update that changes nothing passes: loading the same dump twice is allowed. So does the foreign key that follows a
@@ -886,13 +892,25 @@ BEGIN
     IF kept IS NOT DISTINCT FROM OLD
        AND (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = OLD.user_id) IS NULL
     THEN
-        UPDATE "public"."badges_delivery" AS d SET user_id = NEW.user_id WHERE d.event_id = NEW.id;
-        UPDATE "public"."badges_pendingcheck" AS p
-        SET user_id = NEW.user_id, bucket = (NEW.user_id::bigint & 1023)::integer
-        WHERE p.id IN (
-            SELECT p.id FROM "public"."badges_pendingcheck" AS p
-            WHERE p.user_id = OLD.user_id
-            FOR UPDATE SKIP LOCKED);
+        BEGIN
+            UPDATE "public"."badges_delivery" AS d SET user_id = NEW.user_id WHERE d.event_id = NEW.id;
+            UPDATE "public"."badges_pendingcheck" AS p
+            SET user_id = NEW.user_id, bucket = (NEW.user_id::bigint & 1023)::integer
+            WHERE p.id IN (
+                SELECT p.id FROM "public"."badges_pendingcheck" AS p
+                WHERE p.user_id = OLD.user_id
+                FOR UPDATE SKIP LOCKED)
+              AND NOT EXISTS (
+                SELECT FROM "public"."badges_pendingcheck" AS q
+                WHERE q.user_id = NEW.user_id AND q.code = p.code AND q.thing = p.thing AND q.what = p.what);
+        EXCEPTION WHEN OTHERS THEN
+            -- The change of the key succeeds in any case. award_badges finds what a check would have.
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            END IF;
+            RAISE WARNING 'pending checks and deliveries did not follow user % to key %: %',
+                OLD.user_id, NEW.user_id, SQLERRM;
+        END;
         RETURN NULL;
     END IF;
     IF OLD IS DISTINCT FROM NEW THEN
@@ -903,7 +921,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 7, "badges": [], "body": "d6995c009cce99e3"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 7, "badges": [], "body": "4a75a56e19a83262"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new

@@ -24,6 +24,8 @@ def badges_template(migrated_database, django_db_blocker, tmp_path_factory) -> I
     name = f"{django_settings.DATABASES['default']['NAME'][:40]}_isolation"
     with fresh_site(name, tmp_path_factory.mktemp("badges"), migrated_database) as site:
         with django_db_blocker.unblock():
+            # Without a test that needs the default database there is no migrated one to copy.
+            site.migrate()
             site.declare(PAIR, LOUD)
             site.close()  # a database in use cannot be copied
         yield name

@@ -200,3 +200,42 @@ def test_full_queue_of_notifications(site, kinds, s1):
     assert functions
     for (source,) in functions:
         assert source.count("pg_notify(") == source.count("pg_notification_queue_usage() < 0.5")
+
+
+def test_key_of_a_user_changes_above_read_committed(site, s1):
+    """The host's UPDATE of a key succeeds where checks of the old key and of the new one meet."""
+    named = entry(
+        "named",
+        condition="count(*) >= 1 from dummy_sketch join auth_user u on u.id = user_id where user_id = NEW.user_id",
+        revocable=True,
+        trigger_condition=None,
+        trigger_table=None,
+        user_field=None,
+        triggers=[
+            {"table": "dummy_sketch", "on": ["insert"], "user_field": "user_id"},
+            {"table": "auth_user", "on": ["update"], "user_field": "id"},
+        ],
+    )
+    site.declare({key: value for key, value in named.items() if value is not None})
+    [ada] = site.users(1)
+    site.drop_foreign_keys("dummy_sketch")
+    s1.insert(ada)
+    for level in (REPEATABLE_READ, SERIALIZABLE):
+        s1.begin(level)
+        s1.run("UPDATE auth_user SET id = id + 100000 WHERE id >= %s", [ada])
+        s1.run("UPDATE dummy_sketch SET user_id = user_id + 100000")
+        s1.commit()
+        ada += 100_000
+        assert site.settled_badges() == [(ada, "named")]
+
+
+def test_settling_beside_a_locked_table(site, kinds, s1, s2):
+    """badges_settle() settles nothing, and does not fail, while the table of pending checks is locked."""
+    [ada] = site.users(1)
+    s1.begin(REPEATABLE_READ)
+    s1.insert(ada)
+    s1.commit()
+    s2.begin()
+    s2.run("LOCK TABLE badges_pendingcheck IN ACCESS EXCLUSIVE MODE")
+    assert s1.run("SELECT settled, kept FROM badges_settle(ARRAY[%s], 100)", [ada & 1023]) == [(0, 0)]
+    s2.rollback()

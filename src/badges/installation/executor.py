@@ -43,6 +43,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _ROUNDS = 3
 """How often a plan is drafted and carried out, as another installation may come between its transactions."""
 
+_OF_DEFINITIONS = (Action.ADD_DEFINITION, Action.CHANGE_DEFINITION, Action.RETIRE_DEFINITION)
+
 _Result = TypeVar("_Result")
 
 
@@ -120,6 +122,9 @@ def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
     for following in reversed(range(_ROUNDS)):
         if remaining.is_empty:
             break
+        if progress.has_switched and any(step.action in _OF_DEFINITIONS for step in remaining.steps):
+            # Another installation, of another badge file, has come later: its rules are in force.
+            return plan
         # The locks of a caller's transaction last until its end, however its steps are divided.
         whole = transactions.Transaction(remaining.steps, switches=True)
         parts = (whole,) if connection.in_atomic_block else transactions.split(remaining.steps)
@@ -161,6 +166,8 @@ class _Progress:
     def outcome(self) -> str:
         if not self.done:
             return "nothing was changed"
+        if self.has_switched and not self.left:
+            return "the new rules are in force"
         if self.has_switched:
             return f"the new rules are in force, and {self.left} steps are left: run the command again"
         return f"no rule was changed; {self.done} steps are prepared, and {self.left} are left: run the command again"

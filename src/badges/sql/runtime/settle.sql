@@ -10,6 +10,7 @@ SET TimeZone = {time_zone}
 SET IntervalStyle = 'postgres'
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
+SET lock_timeout = {timeout}
 AS $badges$
 -- Settles pending checks: locks the user's bucket, evaluates the condition in a newer snapshot, awards or revokes.
 -- Evaluates at most this many, of the given buckets or (NULL) of all. A check stays while another open transaction
@@ -25,25 +26,29 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RETURN;
     END IF;
-    IF only_buckets IS NULL THEN
-        only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM {pending} AS p);
-    END IF;
-    -- First all locks, then, in later statements, the evaluations. Checks that open transactions share are skipped.
-    ids := ARRAY(
-        SELECT p.id FROM {pending} AS p
-        WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NULL AND p.noted_by < own
-        ORDER BY p.noted_by
-        LIMIT most * 100
-        FOR UPDATE SKIP LOCKED);
-    IF cardinality(ids) < most THEN
-        -- Those whose condition has failed come last.
-        ids := ids || ARRAY(
+    BEGIN
+        IF only_buckets IS NULL THEN
+            only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM {pending} AS p);
+        END IF;
+        -- First all locks, then, in later statements, the evaluations. Checks that open transactions share are skipped.
+        ids := ARRAY(
             SELECT p.id FROM {pending} AS p
-            WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NOT NULL AND p.noted_by < own
-            ORDER BY p.failed_at
-            LIMIT most
+            WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NULL AND p.noted_by < own
+            ORDER BY p.noted_by
+            LIMIT most * 100
             FOR UPDATE SKIP LOCKED);
-    END IF;
+        IF cardinality(ids) < most THEN
+            -- Those whose condition has failed come last.
+            ids := ids || ARRAY(
+                SELECT p.id FROM {pending} AS p
+                WHERE p.bucket = ANY (only_buckets) AND p.failed_at IS NOT NULL AND p.noted_by < own
+                ORDER BY p.failed_at
+                LIMIT most
+                FOR UPDATE SKIP LOCKED);
+        END IF;
+    EXCEPTION WHEN lock_not_available THEN
+        RETURN;  -- the table is locked: nothing can be settled now
+    END;
     SELECT done.settled, done.kept INTO settled, kept FROM {settle_locked}(ids, most) AS done;
 END
 $badges$
