@@ -13,7 +13,7 @@ from conftest import entry
 ALL_KEYS = "name, code, condition, trigger_condition, trigger_table, user_field"
 OPTIONAL_KEYS = (
     "description, category, image, points, position, secret, translations, progress, goal, levels, triggers, per, "
-    "revocable, active, expires_after"
+    "revocable, active, expires_after, time_zone"
 )
 EVENTS = 'Allowed are "insert", "update", "delete" and a list of them.'
 

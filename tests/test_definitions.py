@@ -197,7 +197,7 @@ def test_rule_is_the_digest_of_what_decides():
     [before] = definitions.parse(json.dumps([entry("x")]))
     changes = {
         "condition": "true", "trigger_condition": "update", "trigger_table": "t", "user_field": "id", "per": "id",
-        "expires_after": "1 day",
+        "expires_after": "1 day", "time_zone": "Asia/Tokyo",
     }  # fmt: skip
     rules = {definitions.parse(json.dumps([entry("x", **{key: value})]))[0].rule for key, value in changes.items()}
     assert len(rules | {before.rule}) == len(changes) + 1

@@ -131,7 +131,8 @@ def test_definitions_mirror_the_file(declare):
         "position": 9, "secret": True, "condition": "NEW.hit_views >= 0", "trigger_condition": ["insert", "update"],
         "trigger_table": "dummy_sketch", "user_field": "user_id", "retired_at": None,
         "translations": {"de": {"name": "Erste"}}, "progress": "", "goal": None, "triggers": [], "per": "id",
-        "revocable": True, "active": False, "expires_after": "1 year", "rule": rows["first"]["rule"],
+        "revocable": True, "active": False, "expires_after": "1 year",
+        "time_zone": "", "rule": rows["first"]["rule"],
     }  # fmt: skip
     assert len(rows["first"]["rule"]) == 12
     assert rows["first"]["rule"] != rows["plain"]["rule"]

@@ -11,7 +11,7 @@ from conftest import entry
 from django.core.management import call_command
 from django.db import connection
 
-from badges import definitions, progress
+from badges import definitions, exceptions, progress
 from badges.facts import analysis, session
 from badges.facts.target import describe_target
 from badges.installation import executor
@@ -247,3 +247,40 @@ def test_an_award_ends_by_the_clock_of_the_site(declare, execute, enter, setting
         "SELECT DISTINCT expires_at AT TIME ZONE 'Europe/Berlin'"
         " = (awarded_at AT TIME ZONE 'Europe/Berlin') + interval '7 months' FROM badges_badge WHERE code = 'week'"
     ) == [(True,)]
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=["utc", "tokyo", "new york"])
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("condition", [EARLY, ANY_EARLY, f"NEW.title = 'x' AND {EARLY}"])
+@pytest.mark.parametrize("revocable", [False, True])
+def test_badges_with_zones_of_their_own(declare, execute, enter, users, held, session, number, condition, revocable):
+    """Badges of several time zones beside each other, in one function: each by its own, in every session."""
+    shared = {"condition": condition, "revocable": revocable}
+    declare(
+        entry("tokyo", **shared, time_zone="Asia/Tokyo"),
+        entry("berlin", **shared, time_zone="Europe/Berlin"),
+        entry("site", **shared),
+    )
+    enter(**session)
+    insert(execute, users[:number])
+    assert [held(user) for user in users[:number]] == [["tokyo"]] * number
+
+
+def test_a_zone_of_its_own_in_commands(declare, execute, enter, users, held):
+    """award_badges and badges_check() read the hours of a badge in its own time zone, and the plan names it."""
+    insert(execute, users[:2])
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    declare(
+        entry("tokyo", condition=EARLY, time_zone="Asia/Tokyo"),
+        entry("counted", condition=ANY_EARLY, time_zone="Asia/Tokyo"),
+        entry("berlin", condition=EARLY, time_zone="Europe/Berlin"),
+    )
+    enter(TimeZone="America/New_York")
+    call_command("award_badges", "--yes", stdout=(output := StringIO()))
+    assert [held(user) for user in users[:2]] == [["counted", "tokyo"]] * 2, output.getvalue()
+
+
+def test_an_unknown_zone_is_rejected():
+    """A time zone that does not exist is an error of the file."""
+    with pytest.raises(exceptions.InvalidDefinitions, match=re.escape('there is no time zone "Europe/Berlyn"')):
+        definitions.parse(definitions_text(entry("x", time_zone="Europe/Berlyn")))

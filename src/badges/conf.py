@@ -109,7 +109,7 @@ def _aliases(value: Any) -> frozenset[str]:
     return frozenset(value)
 
 
-def _is_time_zone(value: Any) -> bool:
+def is_time_zone(value: Any) -> bool:
     """Whether it is the name of a time zone. POSIX zones and abbreviations, which PostgreSQL knows too, are not."""
     try:
         return isinstance(value, str) and bool(zoneinfo.ZoneInfo(value))
@@ -156,7 +156,7 @@ class BadgesSettings:
         default=None,
         allowed=_checked(
             'None or the name of a time zone such as "Europe/Berlin"',
-            lambda value: value is None or _is_time_zone(value),
+            lambda value: value is None or is_time_zone(value),
         ),
     )
     BADGES_PREVIEW_TIMEOUT = Setting(

@@ -56,6 +56,7 @@ class BadgeDefinition(models.Model):
     revocable = models.BooleanField(_("revocable"), default=False)
     active = models.BooleanField(_("active"), default=True)
     expires_after = models.TextField(_("expires after"), blank=True, default="")
+    time_zone = models.TextField(_("time zone"), blank=True, default="", db_default="")
     rule = models.TextField(
         _("rule"),
         blank=True,

@@ -59,7 +59,7 @@ class BadgeDefinitionAdmin(BadgesAdmin):
             {
                 "fields": (
                     "condition", "trigger_condition", "trigger_table", "user_field", "triggers", "per", "progress",
-                    "goal", "revocable", "expires_after", "rule", "retired_at",
+                    "goal", "revocable", "expires_after", "time_zone", "rule", "retired_at",
                 ),
             },
         ),

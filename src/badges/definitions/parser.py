@@ -110,7 +110,7 @@ def _definitions(number: int, entry: Object, source: Source) -> Iterator[Definit
         key: values[key]
         for key in (
             "name", "description", "category", "image", "points", "position", "secret", "translations", "per",
-            "revocable", "active", "expires_after",
+            "revocable", "active", "expires_after", "time_zone",
         )
         if key in values
     }  # fmt: skip

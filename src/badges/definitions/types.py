@@ -110,6 +110,8 @@ class Definition:
     revocable: bool = False
     active: bool = True
     expires_after: str = ""
+    time_zone: str = ""
+    """In which the condition reads days and hours; empty for that of the site."""
     """An interval in PostgreSQL's notation; empty for never."""
     number: int = 0
     """Its place among all badges, from 1: those of the file, then those in Python. The levels of a badge share one."""
@@ -153,4 +155,6 @@ class Definition:
             "watches": [watch.as_dict() for watch in self.watches],
             "expires_after": self.expires_after,
         }
+        if self.time_zone:
+            rule["time_zone"] = self.time_zone
         return hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest()[:_RULE_DIGITS]

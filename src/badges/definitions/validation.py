@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterator
 from decimal import Decimal
 
+from badges import conf
 from badges.definitions.errors import Errors
 from badges.definitions.json_text import Object, found, shown
 from badges.definitions.types import (
@@ -24,7 +25,7 @@ REQUIRED_KEYS = ("name", "code", "condition", *ONE_TRIGGER_KEYS)
 
 OPTIONAL_KEYS = (
     "description", "category", "image", "points", "position", "secret", "translations", "progress", "goal", "levels",
-    "triggers", "per", "revocable", "active", "expires_after",
+    "triggers", "per", "revocable", "active", "expires_after", "time_zone",
 )  # fmt: skip
 
 KEYS = REQUIRED_KEYS + OPTIONAL_KEYS
@@ -257,6 +258,8 @@ def _check_text(errors: Errors, key: str, value: object) -> None:
     elif re.search("[\ud800-\udfff]", value):
         message = "the string has half of a surrogate pair, which is not a character."
         errors.add(message, "Remove it, or write its other half.")
+    elif key == "time_zone" and value and not conf.is_time_zone(value):
+        errors.add(f'there is no time zone "{shown(value)}".', 'Name one as in "Europe/Berlin".')
     elif key == "code" and len(value) > CODE_MAX_LENGTH:
         errors.add(f"the code has {len(value)} characters; {CODE_MAX_LENGTH} are allowed.", "Shorten it.")
 

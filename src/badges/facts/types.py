@@ -122,7 +122,7 @@ class Target:
 
     def zone_of(self, definition: Definition) -> str:
         """The time zone in which a badge's condition reads days and hours."""
-        return self.settings["TimeZone"]
+        return definition.time_zone or self.settings["TimeZone"]
 
     @property
     def schema(self) -> str:

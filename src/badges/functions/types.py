@@ -244,7 +244,7 @@ class Check:
     @property
     def zone(self) -> str:
         """The time zone of the badge, if its result depends on one; empty for that of the site."""
-        return ""
+        return self.definition.time_zone
 
     @property
     def asks(self) -> str:

@@ -38,6 +38,7 @@ def row(definition: Definition) -> dict[str, Any]:
         "revocable": definition.revocable,
         "active": definition.active,
         "expires_after": definition.expires_after,
+        "time_zone": definition.time_zone,
         "rule": definition.rule,
         "retired_at": None,
     }

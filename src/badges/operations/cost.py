@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges.database import fetch, qualified, rolled_back, template, trusted
+from badges.database import fetch, from_json, qualified, rolled_back, template, trusted
 from badges.definitions.types import TriggerEvent
 from badges.facts.types import AnalysedDefinition, Facts, Target, fold
 from badges.functions import expressions
@@ -161,7 +160,7 @@ def _row(facts: Facts, record: str, columns: Sequence[str], user: str | None) ->
 
 def _explain(connection: BaseDatabaseWrapper, statement: sql.Composed) -> dict[str, Any]:
     [(found,)] = fetch(connection, statement.as_string())
-    [entry] = json.loads(found) if isinstance(found, str) else found
+    [entry] = from_json(found)
     return dict(entry["Plan"])
 
 

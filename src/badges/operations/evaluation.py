@@ -47,7 +47,11 @@ def pinned(
 
     No model is read within it: Django takes times to be in the time zone of its connection.
     """
-    pinned = {"search_path": target.function_search_path, **target.settings}
+    pinned = {
+        "search_path": target.function_search_path,
+        **target.settings,
+        "TimeZone": target.zone_of(definition),
+    }
     return database.local_settings(connection, **pinned, **settings)
 
 
