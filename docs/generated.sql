@@ -235,7 +235,6 @@ DECLARE
     missing integer[];
     vain integer := 0;
 BEGIN
-    PERFORM "public"."badges_check_keys_at_once"();
     FOR part IN
         SELECT array_agg(found.place)
         FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
@@ -248,6 +247,14 @@ BEGIN
             CONTINUE;
         END IF;
         BEGIN
+            IF EXISTS (
+                SELECT FROM unnest(part) AS each (place)
+                WHERE (
+                    SELECT true FROM "public"."auth_user" AS u
+                    WHERE u."id" = users[each.place] FOR KEY SHARE) IS NULL)
+            THEN
+                RAISE foreign_key_violation;
+            END IF;
             DELETE FROM "public"."badges_badge" AS b
             USING unnest(part) AS each (place)
             WHERE b.user_id = users[each.place] AND b.code COLLATE "C" = codes[each.place]
@@ -270,6 +277,11 @@ BEGIN
             ELSE
                 FOREACH place IN ARRAY part LOOP
                     BEGIN
+                        IF (SELECT true FROM "public"."auth_user" AS u
+                            WHERE u."id" = users[place] FOR KEY SHARE) IS NULL
+                        THEN
+                            RAISE foreign_key_violation;
+                        END IF;
                         DELETE FROM "public"."badges_badge" AS b
                         WHERE b.user_id = users[place] AND b.code COLLATE "C" = codes[place] AND b.thing = things[place]
                           AND b.expires_at <= statement_timestamp();
@@ -298,7 +310,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 7, "badges": [], "body": "e33cab9fa534ed53"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 7, "badges": [], "body": "1ef9308c1469826b"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -335,8 +347,9 @@ BEGIN
                 SELECT found.place
                 FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
                 WHERE found.verdict = 'award'
-                  AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NULL);
-            PERFORM "public"."badges_check_keys_at_once"();
+                  AND (
+                      SELECT true FROM "public"."auth_user" AS u
+                      WHERE u."id" = found.user_id FOR KEY SHARE) IS NULL);
             IF EXISTS (
                 SELECT FROM "public"."badges_badgedefinition" AS d
                 WHERE d.code = ANY (codes) AND d.expires_after <> ''
@@ -461,7 +474,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 7, "badges": [], "body": "a2ee898498caec1e"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 7, "badges": [], "body": "a58fdd9886f6bfc9"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_postpone: new
@@ -682,7 +695,7 @@ BEGIN
                            (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
                             FROM "public"."badges_badgedefinition" AS d WHERE d.code = pending.code)
                     FROM "public"."auth_user" AS u
-                    WHERE u."id" = pending.user_id
+                    WHERE u."id" = pending.user_id FOR KEY SHARE
                     ON CONFLICT DO NOTHING;
                 ELSIF NOT result.earned AND pending.is_revocable THEN
                     DELETE FROM "public"."badges_badge" AS b
@@ -715,7 +728,7 @@ BEGIN
     PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 7, "badges": [], "body": "90e3d05ac10cc2a8"}';
+COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 7, "badges": [], "body": "db1022844d5a737f"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle_locked" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -979,7 +992,7 @@ BEGIN
           -- The history of a user who is being deleted is deleted as well. An award may precede its user, where that
           -- foreign key is deferred.
           AND (found.kind = 'awarded'
-               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
+               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id FOR KEY SHARE) IS NOT NULL)
         RETURNING id, user_id, at, quiet
     )
     SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
@@ -990,7 +1003,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 7, "badges": [], "body": "84116331b367a77d"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 7, "badges": [], "body": "85d63ae3365b6c38"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -1059,7 +1072,7 @@ BEGIN
           -- The history of a user who is being deleted is deleted as well. An award may precede its user, where that
           -- foreign key is deferred.
           AND (found.kind = 'awarded'
-               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
+               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id FOR KEY SHARE) IS NOT NULL)
         RETURNING id, user_id, at, quiet
     )
     SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
@@ -1073,7 +1086,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 7, "badges": [], "body": "4bdedc2a0deceee3"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 7, "badges": [], "body": "7210fa219a24156c"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -1156,7 +1169,7 @@ BEGIN
           -- The history of a user who is being deleted is deleted as well. An award may precede its user, where that
           -- foreign key is deferred.
           AND (found.kind = 'awarded'
-               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
+               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id FOR KEY SHARE) IS NOT NULL)
         RETURNING id, user_id, at, quiet
     )
     SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
@@ -1170,7 +1183,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 7, "badges": [], "body": "3a99294b1527a400"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 7, "badges": [], "body": "95eb7090cb257492"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -1243,7 +1256,7 @@ BEGIN
           -- The history of a user who is being deleted is deleted as well. An award may precede its user, where that
           -- foreign key is deferred.
           AND (found.kind = 'awarded'
-               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id) IS NOT NULL)
+               OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = found.user_id FOR KEY SHARE) IS NOT NULL)
         RETURNING id, user_id, at, quiet
     )
     SELECT true INTO is_news FROM event WHERE NOT event.quiet LIMIT 1;
@@ -1257,7 +1270,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 7, "badges": [], "body": "7f498a5b7b2e40eb"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 7, "badges": [], "body": "425917f5e5a41719"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -2148,7 +2161,6 @@ BEGIN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
-                    PERFORM "public"."badges_check_keys_at_once"();
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
                            jsonb_build_object(
@@ -2160,10 +2172,12 @@ BEGIN
                         VALUES ('three-badges', own.earned[1])
                     ) AS badge (code, earned)
                     WHERE badge.earned
-                      AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                      AND (SELECT true FROM "public"."auth_user" AS u
+                           WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                     IF NOT FOUND
-                       AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL)
+                       AND NOT ((SELECT true FROM "public"."auth_user" AS u
+                                 WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL)
                     THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
@@ -2291,7 +2305,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "6f363a4d48665853"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "4db7187bcc8d1164"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -2492,7 +2506,6 @@ BEGIN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
-                    PERFORM "public"."badges_check_keys_at_once"();
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
                            '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb,
@@ -2503,10 +2516,12 @@ BEGIN
                                ('generous-silver', own.earned[3])
                     ) AS badge (code, earned)
                     WHERE badge.earned
-                      AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                      AND (SELECT true FROM "public"."auth_user" AS u
+                           WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                     IF NOT FOUND
-                       AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL)
+                       AND NOT ((SELECT true FROM "public"."auth_user" AS u
+                                 WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL)
                     THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
@@ -2636,7 +2651,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "97904662ce076f1f"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "5ea804af7f6fa5a7"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -2833,7 +2848,6 @@ BEGIN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
-                    PERFORM "public"."badges_check_keys_at_once"();
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
                            jsonb_build_object(
@@ -2845,10 +2859,12 @@ BEGIN
                         VALUES ('beloved', own.earned[1]), ('well-liked', own.earned[2])
                     ) AS badge (code, earned)
                     WHERE badge.earned
-                      AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                      AND (SELECT true FROM "public"."auth_user" AS u
+                           WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                     IF NOT FOUND
-                       AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL)
+                       AND NOT ((SELECT true FROM "public"."auth_user" AS u
+                                 WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL)
                     THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
@@ -3068,7 +3084,6 @@ BEGIN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
-                    PERFORM "public"."badges_check_keys_at_once"();
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
                            '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb,
@@ -3079,10 +3094,12 @@ BEGIN
                                ('generous-silver', own.earned[3])
                     ) AS badge (code, earned)
                     WHERE badge.earned
-                      AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                      AND (SELECT true FROM "public"."auth_user" AS u
+                           WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                     IF NOT FOUND
-                       AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL)
+                       AND NOT ((SELECT true FROM "public"."auth_user" AS u
+                                 WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL)
                     THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
@@ -3342,7 +3359,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "acc520d532a6f5b2"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "b88bfd07821045ba"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -3553,7 +3570,6 @@ BEGIN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
-                    PERFORM "public"."badges_check_keys_at_once"();
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
                            '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb,
@@ -3566,10 +3582,12 @@ BEGIN
                                ('generous-silver', own.earned[3])
                     ) AS badge (code, earned)
                     WHERE badge.earned
-                      AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                      AND (SELECT true FROM "public"."auth_user" AS u
+                           WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                     IF NOT FOUND
-                       AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL)
+                       AND NOT ((SELECT true FROM "public"."auth_user" AS u
+                                 WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL)
                     THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
@@ -3707,7 +3725,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "c40208af86a15934"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "8f57e3b340493fcf"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -4066,7 +4084,6 @@ BEGIN
                     IF current_setting('badges.patience', true) = 'spent' THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
-                    PERFORM "public"."badges_check_keys_at_once"();
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
                            jsonb_build_object(
@@ -4079,10 +4096,12 @@ BEGIN
                                ('virtuoso', own.earned[3])
                     ) AS badge (code, earned)
                     WHERE badge.earned
-                      AND (SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL
+                      AND (SELECT true FROM "public"."auth_user" AS u
+                           WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                     IF NOT FOUND
-                       AND NOT ((SELECT u."id" FROM "public"."auth_user" AS u WHERE u."id" = own.the_user) IS NOT NULL)
+                       AND NOT ((SELECT true FROM "public"."auth_user" AS u
+                                 WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL)
                     THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
@@ -4256,7 +4275,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "02d6760bff06b25f"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "1bffd8ac5be2e24d"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new

@@ -60,18 +60,21 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
     user_key = users.column(pk.column) if pk is not None and pk.column else None
     if user_key is None:
         raise exceptions.NotMigrated(f"The table {users.qualified_name} lacks the key of {user_meta.label}.")
-    [(owner, reads_users, reads_definitions, writes_events, writes_deliveries, can_create_temporary)] = fetch(
-        connection,
-        """
+    [(owner, reads_users, locks_users, reads_definitions, writes_events, writes_deliveries, can_create_temporary)] = (
+        fetch(
+            connection,
+            """
         SELECT pg_get_userbyid(relowner),
                has_column_privilege(relowner, %s::oid, %s, 'SELECT'),
+               has_any_column_privilege(relowner, %s::oid, 'UPDATE'),
                has_table_privilege(relowner, %s::oid, 'SELECT'),
                has_table_privilege(relowner, %s::oid, 'SELECT') AND has_table_privilege(relowner, %s::oid, 'INSERT'),
                has_table_privilege(relowner, %s::oid, 'INSERT'),
                has_database_privilege(current_database(), 'TEMPORARY')
         FROM pg_class WHERE oid = %s
         """,
-        [users.oid, user_key.name, definitions.oid, events.oid, events.oid, deliveries.oid, badges.oid],
+            [users.oid, user_key.name, users.oid, definitions.oid, events.oid, events.oid, deliveries.oid, badges.oid],
+        )
     )
     return Target(
         database=database,
@@ -87,6 +90,7 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         user_key=user_key,
         badges_owner=owner,
         owner_reads_users=reads_users,
+        owner_locks_users=locks_users,
         owner_reads_definitions=reads_definitions,
         owner_writes_events=writes_events,
         owner_writes_deliveries=writes_deliveries,

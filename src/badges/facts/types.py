@@ -98,6 +98,7 @@ class Target:
     badges_owner: str
     """The owner of the table of badges. The generated functions run with the rights of that role."""
     owner_reads_users: bool
+    owner_locks_users: bool
     """The functions look up the users."""
     owner_reads_definitions: bool
     """The history records the version of the rule."""

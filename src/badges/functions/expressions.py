@@ -129,6 +129,13 @@ def known_user(target: Target, user: sql.Composable) -> sql.Composed:
     )
 
 
+def is_kept(target: Target, user: sql.Composable, lock: sql.Composable) -> sql.Composed:
+    """Whether the user exists, and with this lock stays until the transaction ends."""
+    return Template("(SELECT true FROM {users} AS u\n WHERE u.{key} = {user}{lock}) IS NOT NULL").format(
+        key=sql.Identifier(target.user_key.name), users=target.users.identifier, user=user, lock=lock
+    )
+
+
 def as_key(target: Target, column: Column, user: sql.Composable) -> sql.Composable:
     """A value of the user's column in the type of the users' key; NULL if no key can be equal to it."""
     key = target.user_key

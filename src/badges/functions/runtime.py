@@ -117,11 +117,25 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
         "deepest": sql.Literal(DEEPEST),
         "bucket": bucket(target, trusted(user)),
         "check": qualified(target.schema, "badges_check"),
+        "key_share": key_share(target),
+        "check_keys": check_keys(target),
         "constraints": sql.SQL(", ").join(
             qualified(table.schema, f"{table.name}_user_id_fk") for table in (target.badges, target.events)
         ),
         **{each: qualified(target.schema, f"badges_{each}") for each in RUNTIME},
     }
+
+
+def key_share(target: Target) -> sql.SQL:
+    """What keeps a user from being deleted until the transaction ends, as a foreign key does that is not deferred."""
+    return sql.SQL(" FOR KEY SHARE" if target.owner_locks_users else "")
+
+
+def check_keys(target: Target) -> sql.Composable:
+    """The statement that does the same without the right to lock users; it goes through all deferred constraints."""
+    if target.owner_locks_users:
+        return sql.SQL("")
+    return sql.SQL("PERFORM {}();").format(qualified(target.schema, "badges_check_keys_at_once"))
 
 
 def notifies(target: Target) -> sql.Composable:

@@ -158,12 +158,10 @@ def _placeholders(group: Group) -> dict[str, sql.Composable]:
         "badges": target.badges.identifier,
         "pending": target.pending.identifier,
         "codes": expressions.array_of_codes(group.checks),
+        "check_keys": runtime.check_keys(target),
         "lock": sql.Literal(runtime.ADVISORY_LOCK_CLASS),
         "deepest": sql.Literal(runtime.DEEPEST),
-        **{
-            name: qualified(target.schema, f"badges_{name}")
-            for name in ("wait", "record", "settle_locked", "check_keys_at_once")
-        },
+        **{name: qualified(target.schema, f"badges_{name}") for name in ("wait", "record", "settle_locked")},
     }
 
 
@@ -231,7 +229,7 @@ def _one(group: Group) -> sql.Composed:
     return template("functions/award_cross_row_one.sql").format(
         held=held,
         held_by_now=template("functions/held_by_now.sql").format(held=held) if group.any_revocable else sql.SQL(""),
-        exists=sql.SQL("{} IS NOT NULL").format(expressions.known_user(target, _THE_USER)),
+        exists=expressions.is_kept(target, _THE_USER, runtime.key_share(target)),
         shared=answers.join(group.queries, group.subjects, _HELD_BY_ONE),
         conditions=sql.SQL(",\n").join(
             expressions.named(check, group.earned(check, _HELD_BY_ONE, is_scoped=is_scoped)) for check in checks

@@ -53,7 +53,7 @@ BEGIN
           -- The history of a user who is being deleted is deleted as well. An award may precede its user, where that
           -- foreign key is deferred.
           AND (found.kind = 'awarded'
-               OR (SELECT true FROM {users} AS u WHERE u.{user_key} = found.user_id) IS NOT NULL)
+               OR (SELECT true FROM {users} AS u WHERE u.{user_key} = found.user_id{key_share}) IS NOT NULL)
         RETURNING id, user_id, at, quiet
     )
     {delivery}

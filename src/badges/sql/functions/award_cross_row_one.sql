@@ -33,7 +33,7 @@ IF own.follows THEN
             PERFORM set_config('lock_timeout', '1ms', true);
         END IF;
         {forget_expired}
-        PERFORM {check_keys_at_once}();
+        {check_keys}
         INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
         SELECT own.the_user, badge.code, own.the_thing,
                {evidence},

@@ -31,8 +31,10 @@ BEGIN
                 SELECT found.place
                 FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
                 WHERE found.verdict = 'award'
-                  AND (SELECT u.{user_key} FROM {users} AS u WHERE u.{user_key} = found.user_id) IS NULL);
-            PERFORM {check_keys_at_once}();
+                  AND (
+                      SELECT true FROM {users} AS u
+                      WHERE u.{user_key} = found.user_id{key_share}) IS NULL);
+            {check_keys}
             IF EXISTS (
                 SELECT FROM {definitions} AS d
                 WHERE d.code = ANY (codes) AND d.expires_after <> ''

@@ -19,7 +19,7 @@ DECLARE
     missing integer[];
     vain integer := 0;
 BEGIN
-    PERFORM {check_keys_at_once}();
+    {check_keys}
     FOR part IN
         SELECT array_agg(found.place)
         FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
@@ -32,6 +32,14 @@ BEGIN
             CONTINUE;
         END IF;
         BEGIN
+            IF EXISTS (
+                SELECT FROM unnest(part) AS each (place)
+                WHERE (
+                    SELECT true FROM {users} AS u
+                    WHERE u.{user_key} = users[each.place]{key_share}) IS NULL)
+            THEN
+                RAISE foreign_key_violation;
+            END IF;
             DELETE FROM {badges} AS b
             USING unnest(part) AS each (place)
             WHERE b.user_id = users[each.place] AND b.code COLLATE "C" = codes[each.place]
@@ -53,6 +61,11 @@ BEGIN
             ELSE
                 FOREACH place IN ARRAY part LOOP
                     BEGIN
+                        IF (SELECT true FROM {users} AS u
+                            WHERE u.{user_key} = users[place]{key_share}) IS NULL
+                        THEN
+                            RAISE foreign_key_violation;
+                        END IF;
                         DELETE FROM {badges} AS b
                         WHERE b.user_id = users[place] AND b.code COLLATE "C" = codes[place] AND b.thing = things[place]
                           AND b.expires_at <= statement_timestamp();

@@ -58,7 +58,7 @@ BEGIN
                            (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
                             FROM {definitions} AS d WHERE d.code = pending.code)
                     FROM {users} AS u
-                    WHERE u.{user_key} = pending.user_id
+                    WHERE u.{user_key} = pending.user_id{key_share}
                     ON CONFLICT DO NOTHING;
                 ELSIF NOT result.earned AND pending.is_revocable THEN
                     DELETE FROM {badges} AS b
