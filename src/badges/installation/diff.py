@@ -297,6 +297,7 @@ def _drop_trigger(trigger: InstalledTrigger, reason: str) -> Step:
 
 
 def _drop_function(target: Target, function: InstalledFunction) -> Step:
+    inert = inert_routine(target, function.name)
     statement = sql.SQL("DROP FUNCTION {}").format(qualified(target.schema, function.name))
     return Step(
         Action.DROP_FUNCTION,
@@ -305,5 +306,5 @@ def _drop_function(target: Target, function: InstalledFunction) -> Step:
         NO_LOCK,
         (statement,),
         f"ownership of the function, which {function.owner} has",
-        inert_statements=_definition_of(inert_routine(target, function.name)) if function.triggers else (),
+        inert_statements=_definition_of(inert) if function.triggers and function.body != inert.body else (),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -40,8 +41,8 @@ _NAMED = 3
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 """Seconds before the first retry, and at most; each further pause is twice as long."""
 
-_ROUNDS = 3
-"""How often a plan is drafted and carried out, as another installation may come between its transactions."""
+_SPARE_TRANSACTIONS = 4
+"""More of them than twice those of the plan, and something undoes the steps again and again."""
 
 _OF_DEFINITIONS = (Action.ADD_DEFINITION, Action.CHANGE_DEFINITION, Action.RETIRE_DEFINITION)
 
@@ -118,39 +119,22 @@ def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
     """
     progress = _Progress()
     wanted, plan = _draft_alone(connection, definitions, source, progress)
-    remaining = plan
-    for following in reversed(range(_ROUNDS)):
-        if remaining.is_empty:
-            break
-        if progress.has_switched and any(step.action in _OF_DEFINITIONS for step in remaining.steps):
-            # Another installation, of another badge file, has come later: its rules are in force.
-            return plan
-        # The locks of a caller's transaction last until its end, however its steps are divided.
-        whole = transactions.Transaction(remaining.steps, switches=True)
-        parts = (whole,) if connection.in_atomic_block else transactions.split(remaining.steps)
-        progress.left = sum(len(part.steps) for part in parts)
-        try:
-            for part in parts:
-                _carry_out(connection, part, progress)
-            remaining = _compare_alone(connection, wanted, progress)
-        except DatabaseError:
-            # Another installation has come between, if there is something else to do now.
-            if connection.in_atomic_block or not following:
-                raise
-            before = remaining
-            wanted, remaining = _draft_alone(connection, definitions, source, progress)
-            if remaining == before:
-                raise
-        else:
-            if remaining.steps:
-                # The tables may have changed, too.
-                wanted, remaining = _draft_alone(connection, definitions, source, progress)
-    if remaining.is_empty:
-        return plan if progress.done else remaining
+    if plan.is_empty:
+        return plan
+    # Each transaction does the first part of what is to be done then, as another installation may have come between.
+    # The locks of a caller's transaction last until its end, however the steps are divided.
+    carry_out = functools.partial(_carry_out_next, connection, wanted, progress, at_once=connection.in_atomic_block)
+    for _ in range(_SPARE_TRANSACTIONS + 2 * len(transactions.split(plan.steps))):
+        part = _in_transaction(connection, carry_out, progress)
+        if part is None:
+            return plan if progress.done else dataclasses.replace(plan, steps=())
+        progress.done += len(part.steps)
+        progress.left -= len(part.steps)
+        progress.has_switched |= part.switches
+    remaining = _compare(connection, wanted)
     steps = "; ".join(f"{step.action} {step.target} ({step.reason})" for step in remaining.steps)
     raise exceptions.BadgesError(
-        f"After the installation the database still differs: {steps}. "
-        "An event trigger may interfere, or another create_badge_triggers with another badge file."
+        f"After the installation the database still differs: {steps}. An event trigger may interfere."
     )
 
 
@@ -184,25 +168,28 @@ def _draft_alone(
     return _in_transaction(connection, work, progress)
 
 
-def _compare_alone(connection: BaseDatabaseWrapper, wanted: _Wanted, progress: _Progress) -> Plan:
-    def work() -> Plan:
-        with _attempt(_ANY_TABLE):
-            return _compare(connection, wanted)
+def _carry_out_next(
+    connection: BaseDatabaseWrapper, wanted: _Wanted, progress: _Progress, *, at_once: bool
+) -> transactions.Transaction | None:
+    """Carry out the first part of what is left to do, or all of it; None if nothing is left."""
+    with _attempt(_ANY_TABLE):
+        remaining = _compare(connection, wanted)
+    if progress.has_switched and any(step.action in _OF_DEFINITIONS for step in remaining.steps):
+        return None  # another installation, of another badge file, came later: its rules are in force
+    if remaining.is_empty:
+        return None
+    whole = transactions.Transaction(remaining.steps, switches=True)
+    parts = (whole,) if at_once else transactions.split(remaining.steps)
+    progress.left = sum(len(part.steps) for part in parts)
+    _carry_out(connection, parts[0])
+    return parts[0]
 
-    return _in_transaction(connection, work, progress)
 
-
-def _carry_out(connection: BaseDatabaseWrapper, part: transactions.Transaction, progress: _Progress) -> None:
-    def work() -> None:
-        for step in part.steps:
-            with _attempt(step.table or _ANY_TABLE, step), connection.cursor() as cursor:
-                for statement in step.statements:
-                    cursor.execute(statement.as_string())
-
-    _in_transaction(connection, work, progress)
-    progress.done += len(part.steps)
-    progress.left -= len(part.steps)
-    progress.has_switched |= part.switches
+def _carry_out(connection: BaseDatabaseWrapper, part: transactions.Transaction) -> None:
+    for step in part.steps:
+        with _attempt(step.table or _ANY_TABLE, step), connection.cursor() as cursor:
+            for statement in step.statements:
+                cursor.execute(statement.as_string())
 
 
 def _in_transaction(connection: BaseDatabaseWrapper, work: Callable[[], _Result], progress: _Progress) -> _Result:

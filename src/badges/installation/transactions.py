@@ -59,7 +59,8 @@ def _apart(locking: Sequence[Step], others: Sequence[Step]) -> Iterator[Transact
     switched = [step for step in others if step.action is not Action.DROP_FUNCTION]
     if removals:
         switched += [step.inert() for step in dropped if step.inert_statements]
-        yield Transaction(tuple(switched), switches=True)
+        if switched:
+            yield Transaction(tuple(switched), switches=True)
         yield from _by_table(removals)
         if dropped:
             yield Transaction(tuple(dropped))
