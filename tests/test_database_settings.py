@@ -46,6 +46,8 @@ SETTINGS = {
     "xmloption": ["document"],
 }
 
+GONE_IN_19 = ("standard_conforming_strings", "escape_string_warning")
+
 WRITE = "INSERT INTO dummy_sketch (user_id, title, hit_views) SELECT %s, 'Sketch', 100 FROM generate_series(1, 3)"
 
 
@@ -64,6 +66,8 @@ def template(django_db_blocker, tmp_path_factory):
 def test_setting_of_the_database(template, django_db_blocker, tmp_path, settings, name, value):
     """Installing, checking, awarding, listing and explaining give what they give without the setting."""
     with django_db_blocker.unblock(), fresh_site(f"{template}_1", tmp_path, template) as site:
+        if name in GONE_IN_19 and int(site.sql("SHOW server_version_num")[0][0]) >= 190_000:
+            pytest.skip("PostgreSQL 19 has no other value of this setting, or none")
         [ada, bob] = site.users(2)
         site.sql(WRITE, [ada])
         where = sql.SQL("ALTER DATABASE {} SET {} = {}").format(

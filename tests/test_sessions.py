@@ -51,7 +51,9 @@ def enter(execute):
         for name in session.ALL:
             execute(f"RESET {name}")
         for name, value in settings.items():
-            execute("SELECT set_config(%s, %s, false)", [name, value])
+            # PostgreSQL 19 knows no other value than on.
+            if name != "standard_conforming_strings" or connection.pg_version < 190_000:
+                execute("SELECT set_config(%s, %s, false)", [name, value])
 
     yield set_all
     if not connection.needs_rollback:
