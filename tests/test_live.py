@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import signal
@@ -345,6 +346,26 @@ def test_one_session_for_many_streams(site, ada, bob):
     for stream in streams:
         stream.close()
     assert eventually(lambda: sessions() == [])
+
+
+def test_a_stream_that_ends_while_the_session_is_made(committed, monkeypatch, ada):
+    """The session is closed then, without waiting for the garbage collector."""
+    connect, made = psycopg.AsyncConnection.connect, []
+
+    async def slowly(**params):
+        made.append(await connect(**params))
+        await asyncio.sleep(0.05)
+        return made[0]
+
+    async def begin_and_end():
+        with hub.Hub.stream("default", ada.pk):
+            while not made:
+                await asyncio.sleep(0.001)
+        while not made[0].closed:
+            await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", slowly)
+    asyncio.run(asyncio.wait_for(begin_and_end(), SECONDS))
 
 
 def test_the_session_is_lost(site, execute, ada):

@@ -141,7 +141,7 @@ class Hub:
     async def _listening(self) -> Any:
         params, first = own_session(self.alias)
         params.setdefault("application_name", "badges_live")
-        async with await psycopg.AsyncConnection.connect(**params) as session:
+        async with await _connect(params) as session:
             if first:
                 await session.execute(first.encode())
             session.add_notify_handler(lambda _: self._wake.set())
@@ -201,6 +201,18 @@ class Hub:
             if signal.getsignal(number) is ours:
                 signal.signal(number, before)
         self._handlers.clear()
+
+
+async def _connect(params: dict[str, Any]) -> psycopg.AsyncConnection[Any]:
+    """A new session; none stays open if the last stream ends meanwhile."""
+    connecting = asyncio.ensure_future(psycopg.AsyncConnection.connect(**params))
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        # psycopg would leave it to the garbage collector, which a server without requests does not run.
+        with contextlib.suppress(psycopg.Error):
+            await (await connecting).close()
+        raise
 
 
 async def _notifies(session: psycopg.AsyncConnection[Any]) -> bool:
