@@ -181,6 +181,16 @@ def execute(db: None) -> Callable[..., list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
+def nothing_installed(execute: Callable[..., list[tuple[Any, ...]]]) -> None:
+    """Drop the functions that every database of the tests begins with, and the triggers that call them."""
+    functions = execute(
+        "SELECT p.oid::regprocedure::text FROM pg_proc p "
+        "WHERE obj_description(p.oid, 'pg_proc') LIKE 'Made by django-pg-badges%'"
+    )
+    execute(f"DROP FUNCTION {', '.join(signature for (signature,) in functions)} CASCADE")
+
+
+@pytest.fixture
 def user(db: None) -> Any:
     return get_user_model().objects.create(username="ada")
 
@@ -230,8 +240,11 @@ def empty_database(django_db_setup: None) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """The database of the tests and, before one of them has touched it, a copy."""
+    """The database of the tests with the functions that no badge changes and, before a test has touched it, a copy."""
     with django_db_blocker.unblock():
+        # Where no test needs it, it is not migrated.
+        if "badges_badge" in connection.introspection.table_names():
+            executor.apply(connection, (), "nothing")
         connection.close()  # a database in use cannot be copied
     name = connection.settings_dict["NAME"]
     with database_named(f"{name}_migrated", template=name):

@@ -622,7 +622,7 @@ GRANTS = {value for name, value in globals().items() if name.startswith(("ROLE_"
 
 
 @pytest.fixture
-def install_as(execute, badge_file, settings):
+def install_as(nothing_installed, execute, badge_file, settings):
     """Run the command as a role that has what it needs, for badges whose owner has too, save for what is lacking."""
     # Autovacuum may be at work on the table of a busy machine.
     settings.BADGES_LOCK_TIMEOUT = 30_000

@@ -250,7 +250,7 @@ def test_lastval(declare, execute, user):
     assert execute("SELECT lastval()") == [(Sketch.objects.get().pk,)]
 
 
-def test_installation_catches_up(badge_file, execute, user, events, agree):
+def test_installation_catches_up(nothing_installed, badge_file, execute, user, events, agree):
     """Badges from before the history get their event with the triggers, at the time and by the cause that are known."""
     path = badge_file(FIRST, OTHER)
     for code in ("first", "other"):
@@ -342,7 +342,7 @@ def test_badge_without_history_is_not_awarded(declare, execute, user):
     assert execute("SELECT code, sqlstate FROM badges_failure") == [("first", "42P01")]
 
 
-def test_not_installed(user):
+def test_not_installed(nothing_installed, user):
     """Before the first installation, a manual award is rejected with a hint."""
     with pytest.raises(exceptions.OutOfDate):
         Badge.objects.award(user, "first", by="grace")

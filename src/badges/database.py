@@ -7,6 +7,7 @@ import functools
 import itertools
 import json
 import re
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from string import Formatter
@@ -181,6 +182,9 @@ _PINNED = {
 }
 """Settings that a database or a role may have otherwise, and that the statements of the package are written for."""
 
+_pinned: weakref.WeakSet[psycopg.Connection[Any]] = weakref.WeakSet()
+"""The sessions that are in a block of `read_committed`."""
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -193,11 +197,19 @@ def read_committed(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """
     is_outermost = not connection.in_atomic_block
     with transaction.atomic(using=connection.alias):
+        session = connection.connection
+        if session in _pinned:
+            yield
+            return
         if is_outermost:
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE, NOT DEFERRABLE")
         with local_settings(connection, **_PINNED):
-            yield
+            _pinned.add(session)
+            try:
+                yield
+            finally:
+                _pinned.discard(session)
 
 
 def in_transaction(
@@ -230,7 +242,7 @@ def local_settings(connection: BaseDatabaseWrapper, **settings: str) -> Iterator
 @contextlib.contextmanager
 def rolled_back(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """A block whose effects are undone at its end: tables, settings, locks."""
-    with read_committed(connection):
+    with contextlib.nullcontext() if connection.connection in _pinned else read_committed(connection):
         savepoint = cast("str", connection.savepoint())
         try:
             yield

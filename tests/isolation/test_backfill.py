@@ -12,7 +12,7 @@ from conftest import entry
 from django.db import connections
 
 from badges import definitions
-from badges.operations import backfill
+from badges.operations import backfill, parts
 from isolation.conftest import LOUD, PAIR
 from isolation.harness import ALIAS
 
@@ -146,8 +146,15 @@ def test_users_deleted_while_catching_up(site, doors, s1, changes):
     assert site.failures() == []
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    """No lock of these tests ends while it is waited for."""
+    monkeypatch.setattr(parts, "LOCK_TIMEOUT", "20ms")
+    monkeypatch.setattr(backfill, "WRITERS_TIMEOUT", 0.05)
+
+
 @pytest.mark.parametrize("changes", [{}, {"revocable": True}])
-def test_user_being_deleted(site, s1, changes):
+def test_user_being_deleted(site, s1, impatient, changes):
     """A deletion that stays open is not waited for; if it is rolled back, a pending check awards the badge."""
     users = before_the_badge(site, **changes)
     s1.begin()
@@ -158,7 +165,7 @@ def test_user_being_deleted(site, s1, changes):
     assert site.settled_badges() == [(user, "late") for user in users]
 
 
-def test_expired_badge_of_user_being_deleted(site, s1):
+def test_expired_badge_of_user_being_deleted(site, s1, impatient):
     """Expired badges go and are awarded again, but for that of a user whose deletion is open."""
     users = before_the_badge(site, expires_after="1 day")
     award_late(site)

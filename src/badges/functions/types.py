@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import hashlib
 import itertools
 import json
@@ -40,7 +41,7 @@ class Level(enum.StrEnum):
     ROW = "row"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Routine:
     """A function of the database; its attributes are read from the statement that creates it."""
 
@@ -51,44 +52,44 @@ class Routine:
     codes: tuple[str, ...] = ()
     """The badges that it serves."""
 
-    @property
+    @functools.cached_property
     def identifier(self) -> sql.Composed:
         return qualified(self.schema, self.name)
 
-    @property
+    @functools.cached_property
     def header(self) -> str:
         return self.statement.partition("\nAS $badges")[0]
 
-    @property
+    @functools.cached_property
     def body(self) -> str:
         """What PostgreSQL keeps as `prosrc`."""
         quoted = self.statement.partition("\nAS ")[2].rstrip()
         tag = quoted[: quoted.index("$", 1) + 1]
         return quoted.removeprefix(tag).removesuffix(tag)
 
-    @property
+    @functools.cached_property
     def config(self) -> frozenset[str]:
         """What PostgreSQL keeps as `proconfig`."""
         settings = re.findall(r"^SET (\w+) = (.+)$", self.header, re.MULTILINE)
         return frozenset(f"{name}={value.strip(chr(39))}" for name, value in settings)
 
-    @property
+    @functools.cached_property
     def arguments(self) -> str:
         """As pg_get_function_arguments gives them."""
         signature = self.header.partition(f"{self.identifier.as_string()}(")[2]
         return re.sub(r"\n +", " ", signature[: signature.index(")\n")]).strip()
 
-    @property
+    @functools.cached_property
     def is_security_definer(self) -> bool:
         return "\nSECURITY DEFINER" in self.header
 
-    @property
+    @functools.cached_property
     def summary(self) -> str:
         """The first sentence of the comment that begins the body."""
         lines = itertools.takewhile(lambda line: line.startswith("-- "), self.body.strip().split("\n"))
         return re.split(r"(?<=\.) ", " ".join(line.removeprefix("-- ") for line in lines), maxsplit=1)[0]
 
-    @property
+    @functools.cached_property
     def comment(self) -> str:
         """What `\\df+` of psql shows: the summary, and what the next run needs to know."""
         facts = {

@@ -117,20 +117,18 @@ def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
         force or the new ones; the next call does the rest.
     :raises InvalidDefinitions, NotMigrated, InsufficientRights: as the messages say.
     """
-    progress = _Progress()
-    wanted, plan = _draft_alone(connection, definitions, source, progress)
-    if plan.is_empty:
-        return plan
+    progress = _Progress(at_once=connection.in_atomic_block)
+    begin = functools.partial(_begin, connection, definitions, source, progress)
+    wanted, plan, part = _in_transaction(connection, begin, progress)
     # Each transaction does the first part of what is to be done then, as another installation may have come between.
-    # The locks of a caller's transaction last until its end, however the steps are divided.
-    carry_out = functools.partial(_carry_out_next, connection, wanted, progress, at_once=connection.in_atomic_block)
+    carry_out_next = functools.partial(_carry_out_next, connection, wanted, progress)
     for _ in range(_SPARE_TRANSACTIONS + 2 * len(transactions.split(plan.steps))):
-        part = _in_transaction(connection, carry_out, progress)
         if part is None:
-            return plan if progress.done else dataclasses.replace(plan, steps=())
+            return plan
         progress.done += len(part.steps)
         progress.left -= len(part.steps)
         progress.has_switched |= part.switches
+        part = _in_transaction(connection, carry_out_next, progress)
     remaining = _compare(connection, wanted)
     steps = "; ".join(f"{step.action} {step.target} ({step.reason})" for step in remaining.steps)
     raise exceptions.BadgesError(
@@ -142,6 +140,8 @@ def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
 class _Progress:
     """How far an installation has come, for the message if it ends early."""
 
+    at_once: bool
+    """All is done in a transaction of the caller's, whose locks last until its end however the steps are divided."""
     done: int = 0
     left: int = 0
     has_switched: bool = False
@@ -157,29 +157,35 @@ class _Progress:
         return f"no rule was changed; {self.done} steps are prepared, and {self.left} are left: run the command again"
 
 
-def _draft_alone(
+def _begin(
     connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, progress: _Progress
-) -> tuple[_Wanted, Plan]:
-    def work() -> tuple[_Wanted, Plan]:
-        with _attempt(_ANY_TABLE):
-            wanted = _want(connection, definitions, source)
-            return wanted, _compare(connection, wanted)
-
-    return _in_transaction(connection, work, progress)
+) -> tuple[_Wanted, Plan, transactions.Transaction | None]:
+    """Draft the plan and carry out its first part; None for the part if there is nothing to do."""
+    with _attempt(_ANY_TABLE):
+        wanted = _want(connection, definitions, source)
+        plan = _compare(connection, wanted)
+    return wanted, plan, _carry_out_first(connection, plan, progress)
 
 
 def _carry_out_next(
-    connection: BaseDatabaseWrapper, wanted: _Wanted, progress: _Progress, *, at_once: bool
+    connection: BaseDatabaseWrapper, wanted: _Wanted, progress: _Progress
 ) -> transactions.Transaction | None:
-    """Carry out the first part of what is left to do, or all of it; None if nothing is left."""
+    """Carry out the first part of what is left to do; None if nothing is left."""
     with _attempt(_ANY_TABLE):
         remaining = _compare(connection, wanted)
     if progress.has_switched and any(step.action in _OF_DEFINITIONS for step in remaining.steps):
         return None  # another installation, of another badge file, came later: its rules are in force
-    if remaining.is_empty:
+    return _carry_out_first(connection, remaining, progress)
+
+
+def _carry_out_first(
+    connection: BaseDatabaseWrapper, plan: Plan, progress: _Progress
+) -> transactions.Transaction | None:
+    """Carry out the first part of a plan, or all of it in a transaction of the caller's; None if it is empty."""
+    if plan.is_empty:
         return None
-    whole = transactions.Transaction(remaining.steps, switches=True)
-    parts = (whole,) if at_once else transactions.split(remaining.steps)
+    whole = transactions.Transaction(plan.steps, switches=True)
+    parts = (whole,) if progress.at_once else transactions.split(plan.steps)
     progress.left = sum(len(part.steps) for part in parts)
     _carry_out(connection, parts[0])
     return parts[0]
