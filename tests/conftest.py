@@ -265,6 +265,6 @@ def database_named(name: str, template: str = "template1") -> Iterator[str]:
     identifiers = sql.Identifier(name), sql.Identifier(template)
     with psycopg.connect(**server, dbname="postgres", autocommit=True) as admin:
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(*identifiers))
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*identifiers))
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(*identifiers))
         yield make_conninfo(**server, dbname=name)
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(*identifiers))

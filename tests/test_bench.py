@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.bench
+pytestmark = pytest.mark.long
 
 REPOSITORY = Path(__file__).parent.parent
 SUITE = [sys.executable, "-m", "bench.suite"]

@@ -143,14 +143,15 @@ class Writes(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
-def test_events_and_badges_never_disagree(declare: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("examples", [10, pytest.param(60, marks=pytest.mark.long)])
+def test_events_and_badges_never_disagree(declare: Callable[..., Any], examples: int) -> None:
     """Awards, revocations, SQL of any kind, merges, deleted users, savepoints at random leave both the same."""
     declare(*BADGES)
     assert BadgeDefinition.objects.count() == len(BADGES)
     run_state_machine_as_test(
         Writes,
         settings=hypothesis.settings(
-            max_examples=60,
+            max_examples=examples,
             stateful_step_count=25,
             derandomize=True,
             deadline=None,

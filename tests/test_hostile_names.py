@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import pytest
 from conftest import entry
@@ -124,28 +125,37 @@ WRITES = {
 
 
 @pytest.mark.parametrize("name", by_name(NAMES))
-@pytest.mark.parametrize("event", WRITES)
-def test_name_of_schema_table_and_columns(install, execute, user, held, name, event):
+def test_name_of_schema_table_and_columns(install, execute, user, held, name):
     """Schemas, tables and columns of any name are watched, and a bare column is the changed row's."""
     name, owner = shortened(name), shortened(f"u{name}")
     table, value = sql.Identifier(name, name).as_string(), identifier(name)
-    row = "OLD" if event == "delete" else "NEW"
-    watched = {"trigger_condition": event, "trigger_table": table, "user_field": owner}
-    count = f"(SELECT count(*) < 5 FROM {table} AS t WHERE t.{identifier(owner)} = {row}.{identifier(owner)})"
-    badges = {"bare": f"{value} = 7", "row": f"{row}.{value} = 7", "cross": f"{row}.{value} = 7 AND {count}"}
-    if event == "update":
-        badges["paired"] = f"OLD.{value} = 5 AND NEW.{value} = 7"
-
+    badges = {}
+    for event in WRITES:
+        row = "OLD" if event == "delete" else "NEW"
+        count = f"(SELECT count(*) < 5 FROM {table} AS t WHERE t.{identifier(owner)} = {row}.{identifier(owner)})"
+        conditions = {"bare": f"{value} = 7", "row": f"{row}.{value} = 7", "cross": f"{row}.{value} = 7 AND {count}"}
+        if event == "update":
+            conditions["paired"] = f"OLD.{value} = 5 AND NEW.{value} = 7"
+        badges[event] = [
+            entry(
+                f"{event}-{code}", condition=condition, trigger_condition=event, trigger_table=table, user_field=owner
+            )
+            for code, condition in conditions.items()
+        ]
     execute(f"CREATE SCHEMA {identifier(name)}")
     execute(f"CREATE TABLE {table} ({value} int, {identifier(owner)} int)")
-    if event != "insert":
-        execute(f"INSERT INTO {table} VALUES (6, {user.pk}), (7, {user.pk})")
-    install(*(entry(code, condition=condition, **watched) for code, condition in badges.items()))
-    before, after = (write.format(table=table, value=value, user=user.pk) for write in WRITES[event])
-    execute(before)
-    assert held(user) == []
-    execute(after)
-    assert held(user) == sorted(badges)
+    install(*itertools.chain(*badges.values()))
+    for event, writes in WRITES.items():
+        before, after = (write.format(table=table, value=value, user=user.pk) for write in writes)
+        execute("DELETE FROM badges_badge")
+        execute(f"TRUNCATE {table}")
+        if event != "insert":
+            execute(f"INSERT INTO {table} VALUES (6, {user.pk}), (7, {user.pk})")
+            execute("DELETE FROM badges_badge")
+        execute(before)
+        assert held(user) == []
+        execute(after)
+        assert held(user) == sorted(badge["code"] for badge in badges[event])
 
 
 def test_name_without_quotes_is_taken_as_it_is_or_as_sql_reads_it(install, execute, user, held):

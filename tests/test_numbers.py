@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from conftest import entry
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
 
@@ -56,31 +57,44 @@ NUMBERS = {
 
 @pytest.mark.parametrize("revocable", [False, True], ids=["", "revocable"])
 @pytest.mark.parametrize("together", [False, True], ids=["one by one", "together"])
-@pytest.mark.parametrize(("expression", "column", "values", "is_reached"), NUMBERS.values(), ids=list(NUMBERS))
-def test_what_is_shown_decides(
-    measures, declare, execute, user, held, settings, expression, column, values, is_reached, together, revocable
-):
+def test_what_is_shown_decides(measures, declare, execute, settings, together, revocable):
     """Triggers, award_badges and badges_check decide by the number that badges_progress gives."""
-    declare(goal_of(expression.format(column), revocable=revocable))
-    statement = f"INSERT INTO measure (user_id, {column}) SELECT %s, v::float8 FROM unnest(%s::text[]) AS v"
-    if column == "n":
-        statement = statement.replace("float8", "numeric")
-    for batch in [values] if together else [[value] for value in values]:
-        execute(statement, [user.pk, batch])
-    expected = ["goal"] if is_reached else []
-    assert held(user) == expected
-    [definition] = definitions.load(settings.BADGES_FILE)
-    shown = progress.of(connection, [user.pk], {"goal": definition.goal})[user.pk]["goal"]
-    assert (shown.value is not None and shown.value >= 1) == is_reached
-    assert (str(shown) == "1 of 1") == is_reached
+    # A badge for each expression and column, a user for each case.
+    codes = {
+        kind: f"goal-{number}" for number, kind in enumerate(sorted({(each[0], each[1]) for each in NUMBERS.values()}))
+    }
+    declare(*(goal_of(kind[0].format(kind[1]), revocable=revocable) | {"code": code} for kind, code in codes.items()))
+    cases = {
+        name: (User.objects.create(username=name), codes[expression, column])
+        for name, (expression, column, _, _) in NUMBERS.items()
+    }
+    expected = {name: is_reached for name, (*_, is_reached) in NUMBERS.items()}
+
+    def awarded():
+        held = set(execute("SELECT user_id, code FROM badges_badge"))
+        return {name: (user.pk, code) in held for name, (user, code) in cases.items()}
+
+    for name, (_, column, values, _) in NUMBERS.items():
+        statement = f"INSERT INTO measure (user_id, {column}) SELECT %s, v::float8 FROM unnest(%s::text[]) AS v"
+        if column == "n":
+            statement = statement.replace("float8", "numeric")
+        for batch in [values] if together else [[value] for value in values]:
+            execute(statement, [cases[name][0].pk, batch])
+    assert awarded() == expected
+    goals = {definition.code: definition.goal for definition in definitions.load(settings.BADGES_FILE)}
+    shown = progress.of(connection, [user.pk for user, _ in cases.values()], goals)
+    shown = {name: shown[user.pk][code] for name, (user, code) in cases.items()}
+    assert {name: each.value is not None and each.value >= 1 for name, each in shown.items()} == expected
+    assert {name: str(each) == "1 of 1" for name, each in shown.items()} == expected
     execute("DELETE FROM badges_badge")
-    call_command("award_badges", yes=True, verbosity=0)
-    assert held(user) == expected
-    call_command("award_badges", yes=True, verbosity=0)
-    assert held(user) == expected
-    assert execute("SELECT earned FROM badges_check('goal', 'state', %s, '', NULL, NULL, true)", [user.pk]) == [
-        (is_reached,)
-    ]
+    for _ in range(2):
+        call_command("award_badges", yes=True, verbosity=0)
+        assert awarded() == expected
+    checked = {
+        name: execute("SELECT earned FROM badges_check(%s, 'state', %s, '', NULL, NULL, true)", [code, user.pk])
+        for name, (user, code) in cases.items()
+    }
+    assert checked == {name: [(is_reached,)] for name, is_reached in expected.items()}
     assert execute("SELECT code FROM badges_failure") == []
 
 

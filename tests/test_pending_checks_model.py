@@ -6,7 +6,7 @@ import pytest
 from pending_checks_model import RC, RR, SETTLER, P, Wrong, mixtures, search, writer
 
 
-@pytest.mark.parametrize("condition", ["count", "revocable"])
+@pytest.mark.parametrize("condition", ["count", pytest.param("revocable", marks=pytest.mark.long)])
 @pytest.mark.parametrize("write_settles", ["no", "after"])
 def test_right_in_every_interleaving(condition, write_settles):
     """As it is: checks are shared, a write settles after its evaluation, also what it shares itself."""

@@ -249,12 +249,13 @@ def site(migrated_database: str, django_db_blocker: Any, tmp_path: Path, setting
         yield made
 
 
-def test_badges_are_those_of_the_oracle(site: Site) -> None:
+@pytest.mark.parametrize("examples", [40, pytest.param(150, marks=pytest.mark.long)])
+def test_badges_are_those_of_the_oracle(site: Site, examples: int) -> None:
     """Sessions, levels, statements, savepoints and ends at random lose no badge, double none and make none up."""
     explore(
         site,
         hypothesis.settings(
-            max_examples=150,
+            max_examples=examples,
             stateful_step_count=40,
             derandomize=True,
             deadline=None,

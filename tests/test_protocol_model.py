@@ -188,7 +188,7 @@ MIXTURES = [
 ]
 
 
-@pytest.mark.parametrize("settlers", [0, 1, 2])
+@pytest.mark.parametrize("settlers", [0, 1, pytest.param(2, marks=pytest.mark.long)])
 @pytest.mark.parametrize("levels", MIXTURES, ids=", ".join)
 def test_no_interleaving_loses_a_badge(levels, settlers):
     """In any order of commits and aborts, the badge is held at the end if and only if the rows exist, and once."""

@@ -168,7 +168,7 @@ MIXTURES = [
 ]
 
 
-@pytest.mark.parametrize("settlers", [0, 1])
+@pytest.mark.parametrize("settlers", [0, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("actors", MIXTURES, ids=lambda actors: " ".join(f"{a.change:+d}{a.level[:4]}" for a in actors))
 def test_no_interleaving_ends_with_the_wrong_badge(actors, settlers):
     """In any order of commits and aborts, the badge is held at the end if and only if the rows exist."""

@@ -666,6 +666,7 @@ SELECT 'u' || n, '', false, false, true, '', '', '', now() FROM generate_series(
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("before", ["nothing", "a single row"])
 def test_a_hundred_thousand_rows_in_one_statement(declare, execute, visits, before):
     """Bulk writes stay bulk, also with plans that PostgreSQL made when the tables were empty."""

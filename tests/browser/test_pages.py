@@ -22,16 +22,19 @@ TOAST = 30_000
 """Milliseconds; how soon a toast comes is for bench/live.py to say."""
 RIGHT_TO_LEFT = {"extra_http_headers": {"Accept-Language": "ar"}}
 
+LOOKS = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "right-to-left": RIGHT_TO_LEFT,
+    "narrow": {"viewport": {"width": 320, "height": 640}},
+    "german": {"extra_http_headers": {"Accept-Language": "de"}},
+}
 looks = pytest.mark.parametrize(
     ("look", "options"),
-    {
-        "light": {"color_scheme": "light"},
-        "dark": {"color_scheme": "dark"},
-        "right-to-left": RIGHT_TO_LEFT,
-        "narrow": {"viewport": {"width": 320, "height": 640}},
-        "german": {"extra_http_headers": {"Accept-Language": "de"}},
-    }.items(),
-    ids=lambda value: value if isinstance(value, str) else "",
+    [
+        pytest.param(look, options, id=look, marks=pytest.mark.long if look in ("right-to-left", "german") else ())
+        for look, options in LOOKS.items()
+    ],
 )
 
 

@@ -240,7 +240,7 @@ def fresh_site(name: str, folder: Path, template: str = "") -> Iterator[Site]:
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     create = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
     if template:
-        create += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+        create += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template))
     with psycopg.connect(conninfo(), autocommit=True) as server:
         server.execute(drop)
         server.execute(create)

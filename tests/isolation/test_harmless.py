@@ -177,6 +177,7 @@ def test_nothing_stays_in_the_session(site, s1, s2, level, end):
     assert state() == before
 
 
+@pytest.mark.long
 def test_one_transaction_over_100_000_users(site, s1):
     """However many users it touches, its locks fit into the memory of a server with default settings."""
     default = "SELECT setting = boot_val FROM pg_settings WHERE name = 'max_locks_per_transaction'"
