@@ -11,16 +11,18 @@ import json
 import socket
 import threading
 import time
+from datetime import UTC, datetime
 
 import django
 import pytest
+import standardwebhooks
 from conftest import entry
 from django.core import mail
 from django.core.management import call_command
 
 from badges.contrib import email
 from badges.contrib.webhook import Webhook
-from badges.models import Badge, BadgeDefinition, Delivery
+from badges.models import Badge, BadgeDefinition, BadgeEvent, Delivery
 from badges.signals import badge_awarded, badge_revoked
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -178,8 +180,31 @@ def test_webhook_is_retried(ada, endpoint, hook, status, pause, error):
     assert first == second
 
 
-@pytest.mark.parametrize("arguments", [("ftp://example.com", "x"), ("https://example.com", "")])
+@pytest.mark.parametrize("key", [b"secret", bytes(range(32)), b"\xfb\xff" * 12])
+@pytest.mark.parametrize("padding", ["=", ""], ids=["padded", "unpadded"])
+def test_webhook_and_the_library_of_the_standard(ada, endpoint, key, padding):
+    """The public library verifies what is posted with the same secret, and nothing with another one."""
+    text = base64.b64encode(key).decode()
+    secret = "whsec_" + (text if padding else text.rstrip("="))
+    hook = Webhook(endpoint.url, secret, timeout=60)
+    event = BadgeEvent(user=ada, code="first", kind="awarded", at=datetime.now(UTC))
+    hook(event, ada, None)
+    [(headers, body)] = endpoint.posted
+    assert standardwebhooks.Webhook(secret).verify(body, dict(headers))["type"] == "badge.awarded"
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        standardwebhooks.Webhook(base64.b64encode(b"other").decode()).verify(body, dict(headers))
+
+
+SECRETS = [None, "", " ", "whsec_",
+           "whsec_=", "whsec_====", "whsec_!!!!", "whsec_ ", " whsec_c2VjcmV0", "whsec_c2VjcmV0\n",
+           "whsec_c2Vj cmV0", "whsec_c2Vj-_V0", "whsec_c2VjcmV0x", "whsec_\u00e4", "secret\n"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments", [("ftp://example.com", "x"), *(("https://example.com", each) for each in SECRETS)]
+)
 def test_webhook_that_cannot_work(arguments):
-    """An invalid URL and an empty secret are rejected at once."""
-    with pytest.raises(ValueError, match="is"):
+    """An invalid URL, and a secret that would sign with no key or another one than meant, are rejected at once."""
+    with pytest.raises(ValueError, match=r"secret|URL") as caught:
         Webhook(*arguments)
+    assert "c2Vj" not in str(caught.value)

@@ -19,6 +19,9 @@ from typing import Any
 from badges.models import BadgeDefinition, BadgeEvent
 from badges.signals import badge_awarded, badge_revoked
 
+PREFIX = "whsec_"
+"""What a secret begins with whose key is given in base64."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Webhook:
@@ -37,8 +40,26 @@ class Webhook:
     def __post_init__(self) -> None:
         if not self.url.startswith(("https://", "http://")):
             raise ValueError(f"{self.url!r} is no URL of a webhook: it must begin with https:// or http://.")
-        if not self.secret:
+        # Without a value, as from an environment variable that is not set, there is nothing to strip.
+        if not self.secret or not self.secret.strip() or not self.key:
             raise ValueError("The secret is empty: anyone could sign.")
+        if self.secret != self.secret.strip():
+            raise ValueError("The secret has a space or a line break around it, which the receiver's may not have.")
+
+    @property
+    def key(self) -> bytes:
+        """The bytes that sign.
+
+        :raises ValueError: what follows `whsec_` is not base64.
+        """
+        text = self.secret.removeprefix(PREFIX)
+        if text == self.secret:
+            return text.encode()
+        try:
+            # Some services show their secrets without the padding, and their libraries read both.
+            return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
+        except ValueError as error:
+            raise ValueError(f"The secret begins with {PREFIX}, so base64 is needed after it: {error}.") from None
 
     def connect(self) -> None:
         """Connect to `badge_awarded` and `badge_revoked`."""
@@ -65,10 +86,7 @@ class Webhook:
 
     def sign(self, identity: str, timestamp: str, body: bytes) -> str:
         """The value of `webhook-signature`; the receiver computes it from the request and compares."""
-        key = self.secret.encode()
-        if self.secret.startswith("whsec_"):
-            key = base64.b64decode(self.secret.removeprefix("whsec_"))
-        signed = hmac.digest(key, b".".join([identity.encode(), timestamp.encode(), body]), hashlib.sha256)
+        signed = hmac.digest(self.key, b".".join([identity.encode(), timestamp.encode(), body]), hashlib.sha256)
         return f"v1,{base64.b64encode(signed).decode()}"
 
 
