@@ -20,6 +20,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import TransactionTestCase
+from django.utils import translation
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -96,6 +97,13 @@ def young_session(django_db_blocker: Any) -> Iterator[None]:
     if next(_tests) % 10 == 0 and not connection.in_atomic_block:
         with django_db_blocker.unblock():
             connection.close()
+
+
+@pytest.fixture(autouse=True)
+def no_language_stays() -> Iterator[None]:
+    """A request with Accept-Language leaves its language to what runs next."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture
