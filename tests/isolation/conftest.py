@@ -1,8 +1,7 @@
-"""A fresh, committed database for each test: a copy of a template."""
+"""A committed database for each test, as a template has it."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +9,10 @@ import pytest
 from conftest import entry
 from django.conf import settings as django_settings
 
-from isolation.harness import Session, Site, fresh_site
+from isolation.harness import Session, Site, drop_database, fresh_site, recycled_site
 
 PAIR = entry("pair", condition="count(*) >= 2 from dummy_sketch where user_id = NEW.user_id")
 LOUD = entry("loud", condition="NEW.hit_views >= 100")
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -29,13 +26,17 @@ def badges_template(migrated_database, django_db_blocker, tmp_path_factory) -> I
             site.declare(PAIR, LOUD)
             site.close()  # a database in use cannot be copied
         yield name
+        drop_database(_copy_of(name))
+
+
+def _copy_of(template: str) -> str:
+    return f"{template}_1"
 
 
 @pytest.fixture
 def site(badges_template: str, django_db_blocker, tmp_path: Path) -> Iterator[Site]:
     """A site with the badges of PAIR and LOUD, until the test declares others."""
-    name = f"{badges_template}_{next(_numbers)}"
-    with django_db_blocker.unblock(), fresh_site(name, tmp_path, badges_template) as made:
+    with django_db_blocker.unblock(), recycled_site(_copy_of(badges_template), tmp_path, badges_template) as made:
         yield made
 
 
