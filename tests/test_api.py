@@ -353,11 +353,14 @@ def test_wrong_parameters(ada, query):
 
 
 def test_order(ada):
-    """Any order of those that are told; equal ones, and all where the order is none, as in the file."""
+    """Any order of those that are told; equal ones are in the order of the file. Other names are rejected."""
     assert codes(ada, "?ordering=-points") == ["painter", "first", "each"]
     assert codes(ada, "?ordering=points") == ["each", "first", "painter"]
     assert codes(ada, "?ordering=category") == ["each", "painter", "first"]
-    assert codes(ada, "?ordering=condition") == ["painter", "first", "each"]
+    assert codes(ada, "?ordering=") == codes(ada, "?ordering=,") == ["painter", "first", "each"]
+    assert codes(ada, "?ordering=category, -points") == ["each", "painter", "first"]
+    for unknown in ("condition", "foo", "points,foo", "--points", "-", "points desc", "%00"):
+        assert list(get(ada, f"?ordering={unknown}", 400)) == ["ordering"]
     Sketch.objects.create(user=ada, title="each")
     assert codes(ada, "mine/") == ["each", "first"]
     assert codes(ada, "mine/?ordering=since") == ["first", "each"]
@@ -374,7 +377,8 @@ def test_pages(ada, execute):
     assert {page["count"] for page in pages} == {120}
     assert len({each["user"]["key"] for page in pages for each in page["results"]}) == 120
     assert pages[0]["next"].endswith("/api/badges/holders/first/?page=2")
-    get(ada, "holders/first/?page=4", 404)
+    for number in ("4", "0", "x", "9" * 30, "0" * 19 + "9" * 30, "1" * 5000):
+        get(ada, f"holders/first/?page={number}", 404)
 
 
 # What the site says
@@ -436,6 +440,13 @@ def test_pagination_of_the_site(ada, bob, monkeypatch, pagination):
             link = page["next"]
             found += page["results"]
         assert found == whole[path]
+
+
+@pytest.mark.parametrize("path", LIST_PATHS)
+def test_numbers_too_large_for_the_pagination_of_the_site(ada, monkeypatch, path):
+    """A number that PostgreSQL cannot hold is rejected in every list."""
+    monkeypatch.setattr(views.BadgesListView, "pagination_class", ByLimit)
+    get(ada, f"{path.format(key=ada.pk)}?limit={'9' * 30}", 400)
 
 
 def test_settings_at_the_start():

@@ -192,7 +192,20 @@ def test_holders_by_page(declare, get, execute):
     assert [("rel=\"prev\"" in page, "rel=\"next\"" in page) for page in pages] == [
         (False, True), (True, True), (True, False)
     ]  # fmt: skip
-    for nonsense in ("4", "0", "-1", "x", "²", "9" * 30, "1" * 5000, ""):
+    for nonsense in (
+        "4",
+        "0",
+        "-1",
+        "x",
+        "²",
+        "9" * 30,
+        "1" * 5000,
+        "0" * 19 + "9" * 30,
+        "0" * 30 + "4",
+        "0" * 5000,
+        "+1",
+        "",
+    ):
         get("badge", "first", page=nonsense, status=404)
 
 

@@ -212,11 +212,16 @@ class BadgeManager(models.Manager["Badge"]):
         key = getattr(user, "pk", user)
         return self.progress_of([key])[key]
 
-    def progress_of(self, users: Iterable[Any]) -> dict[Any, dict[str, Progress]]:
-        """The same for several users, by their keys, in one query."""
+    def progress_of(self, users: Iterable[Any], among: models.Q | None = None) -> dict[Any, dict[str, Progress]]:
+        """The same for several users, by their keys, in one query.
+
+        :param among: a condition on definitions: only these badges. None: all.
+        """
         keys = [getattr(user, "pk", user) for user in users]
         alias = router.db_for_read(self.model)
-        with_goal = BadgeDefinition.objects.using(alias).filter(active=True, retired_at=None, goal__isnull=False)
+        with_goal = BadgeDefinition.objects.using(alias).filter(
+            among or models.Q(), active=True, retired_at=None, goal__isnull=False
+        )
         goals = {code: goal for code, goal in with_goal.values_list("code", "goal") if goal is not None}
         return progress.of(connections[alias], keys, goals)
 

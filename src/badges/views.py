@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ from badges.queries.visibility import key_of
 
 #: Upper bound for OFFSET: larger page numbers are rejected with 404 instead of reaching PostgreSQL.
 MOST_ROWS = 2**31
+#: A number whose length is known before it is converted: Python rejects very long ones, and zeros may lead.
+NUMBER = re.compile(r"0*([1-9][0-9]{0,9})")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,10 +59,9 @@ class BadgesPage(TemplateView):
 
         :raises Http404: there is no such page.
         """
-        asked = self.request.GET.get("page", "1")
-        if not (asked.isascii() and asked.isdecimal()) or not 0 < int(asked[:20]) * self.page_size < MOST_ROWS:
+        asked = NUMBER.fullmatch(self.request.GET.get("page", "1"))
+        if asked is None or (number := int(asked[1])) * self.page_size >= MOST_ROWS:
             raise Http404
-        number = int(asked)
         start = (number - 1) * self.page_size
         # One more row shows whether there is a next page.
         found = rows(start, start + self.page_size + 1)

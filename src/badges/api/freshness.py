@@ -42,12 +42,29 @@ class Concern:
     def composed(self, connection: Any) -> sql.Composable:
         """A condition on the events, whose alias is `e`."""
         if self.users is not None:
-            field = BadgeEvent._meta.get_field("user").target_field
-            keys = [field.get_db_prep_value(user, connection) for user in self.users]
-            return sql.SQL("e.user_id IN ({})").format(sql.SQL(", ").join(map(sql.Literal, keys)))
+            keys = [_literal(user, connection) for user in self.users]
+            return sql.SQL("e.user_id IN ({})").format(sql.SQL(", ").join(keys))
         if self.code is not None:
             return sql.SQL("e.code = {}").format(sql.Literal(self.code))
         return sql.SQL("true")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Viewer:
+    """The user who sees a response; the key is None for an anonymous one."""
+
+    key: Any
+
+    def hidden(self, connection: Any) -> sql.Composable:
+        """A condition on definitions, whose alias is `d`: secret, and not held by the viewer. See `visibility.py`."""
+        held = sql.SQL(
+            "SELECT FROM {badges} AS b WHERE b.user_id = {key} AND b.code = d.code AND "
+            "(b.expires_at IS NULL OR b.expires_at > statement_timestamp())"
+        ).format(badges=sql.Identifier(Badge._meta.db_table), key=self.literal(connection))
+        return sql.SQL("d.secret AND NOT EXISTS ({})").format(held)
+
+    def literal(self, connection: Any) -> sql.Composable:
+        return sql.NULL if self.key is None else _literal(self.key, connection)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,10 +75,11 @@ class Freshness:
     is_fresh: bool
 
 
-def validate(concern: Concern, parts: Sequence[object], if_none_match: str) -> Freshness:
+def validate(concern: Concern, viewer: Viewer | None, parts: Sequence[object], if_none_match: str) -> Freshness:
     """Compare the ETag that the client has with the database; to be called before the response is read from it.
 
     :param concern: the events that the response depends on.
+    :param viewer: leaves out the secret badges that this user does not see; None leaves out nothing.
     :param parts: everything else that it depends on, except definitions: URL, caller, language and so on.
     :param if_none_match: the header that the client sent, or an empty text.
     """
@@ -77,6 +95,8 @@ def validate(concern: Concern, parts: Sequence[object], if_none_match: str) -> F
         xmax=sql.Literal(int(earlier["xmax"]) if earlier else 2**63 - 1),
         xip=sql.Literal([int(each) for each in earlier["xip"].split(",") if each] if earlier else []),
         concerned=concern.composed(connection),
+        hidden=viewer.hidden(connection) if viewer else sql.SQL("false"),
+        viewer=viewer.literal(connection) if viewer else sql.NULL,
     )
     [(snapshot, definitions, has_changed)] = fetch(connection, query.as_string())
     decides = repr((badges.__version__, definitions, *parts))
@@ -85,3 +105,8 @@ def validate(concern: Concern, parts: Sequence[object], if_none_match: str) -> F
         return Freshness(earlier[0], is_fresh=True)
     etag = f'W/"{now}.{snapshot}.{digest}"' if snapshot else ""
     return Freshness(etag if len(etag) <= MAX_LENGTH else "", is_fresh=False)
+
+
+def _literal(user: Any, connection: Any) -> sql.Composable:
+    """The key of a user, as the database compares it."""
+    return sql.Literal(BadgeEvent._meta.get_field("user").target_field.get_db_prep_value(user, connection))

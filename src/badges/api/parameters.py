@@ -52,9 +52,20 @@ class StableOrdering(filters.OrderingFilter):
     """The order that the caller asks for; rows that are equal in it keep the order of the list."""
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: APIView) -> list[str]:
+        allowed = {name for name, _ in self.get_valid_fields(queryset, view, {"request": request})}
+        asked = map(str.strip, request.query_params.get(self.ordering_param, "").split(","))
+        # REST framework itself passes over names that it does not know.
+        if unknown := [name for name in asked if name and name.removeprefix("-") not in allowed]:
+            text = serializers.ChoiceField.default_error_messages["invalid_choice"]
+            raise serializers.ValidationError({self.ordering_param: [text.format(input=name) for name in unknown]})
         usual = list(self.get_default_ordering(view) or ())
         wanted = list(super().get_ordering(request, queryset, view) or ())
         return wanted + [name for name in usual if name not in wanted]
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        [ordering] = super().get_schema_operation_parameters(view)
+        name = f"-?({'|'.join(view.ordering_fields)})"
+        return [{**ordering, "schema": {"type": "string", "pattern": f"^({name}(,{name})*)?$"}}]
 
 
 def of_the_site() -> list[Any]:

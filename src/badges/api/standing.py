@@ -99,7 +99,8 @@ def _holders(codes: Sequence[str]) -> dict[str, HolderCount]:
     alias = router.db_for_read(Badge)
     key = f"badges.api.holders.{hashlib.sha256(repr((alias, codes)).encode()).hexdigest()}"
     etag, counts = cache.get(key, ("", {}))
-    found = freshness.validate(freshness.Concern(), codes, etag)
+    # The counts are those of the codes, whichever caller sees them.
+    found = freshness.validate(freshness.Concern(), None, codes, etag)
     if not found.is_fresh:
         counts = holders.count(connections[alias], codes, COUNTED_USERS)
         if found.etag:

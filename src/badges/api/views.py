@@ -8,12 +8,15 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+from django.db import DataError
 from django.db.models import DateTimeField, F, QuerySet, Value
 from django.db.models.functions import Cast, Coalesce
 from django.http import Http404, HttpResponse, HttpResponseNotModified
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import get_language
 from rest_framework import generics
+from rest_framework.exceptions import ValidationError as BadRequest
+from rest_framework.fields import IntegerField
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -60,7 +63,10 @@ class BadgesView(generics.GenericAPIView[Any]):
             self.caller,
             *self.parts(),
         )
-        found = freshness.validate(self.concern(), parts, request.headers.get("If-None-Match", ""))
+        # A secret badge that the caller does not see must not show by a response that changes.
+        found = freshness.validate(
+            self.concern(), freshness.Viewer(self.caller), parts, request.headers.get("If-None-Match", "")
+        )
         # Not a response of REST framework, whose pages for browsers would give it a body.
         response = HttpResponseNotModified() if found.is_fresh else self.answer(request)
         if found.etag:
@@ -78,7 +84,12 @@ class BadgesListView(BadgesView):
 
     def answer(self, request: Request) -> Response:
         queryset = self.filter_queryset(self.get_queryset())
-        page = self.paginate_queryset(queryset)
+        try:
+            page = self.paginate_queryset(queryset)
+        except DataError as error:
+            # A paginator of the site may hand a number on that is too large for PostgreSQL.
+            text = IntegerField.default_error_messages["max_string_length"]
+            raise BadRequest(text) from error
         if page is None:
             return Response(self.get_serializer(queryset, many=True).data)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
@@ -95,7 +106,7 @@ class StandingView(BadgesView):
 
     @cached_property
     def progress(self) -> Mapping[str, Progress]:
-        return held.progress(self.caller)
+        return held.progress(self.caller, self.caller)
 
     def parts(self) -> Sequence[object]:
         # Progress towards a goal leaves no event.

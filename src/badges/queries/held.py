@@ -11,6 +11,7 @@ from django.db.models.functions import RowNumber
 from badges import exceptions
 from badges.models import Badge
 from badges.progress import Progress
+from badges.queries.visibility import visible
 
 
 def newest_of_each(badges: QuerySet[Badge], most: int, order: Sequence[str] = ()) -> dict[str, list[Any]]:
@@ -29,11 +30,14 @@ def newest_of_each(badges: QuerySet[Badge], most: int, order: Sequence[str] = ()
     return found
 
 
-def progress(key: Any) -> dict[str, Progress]:
-    """The progress of the user with this key, by code; empty without a user, and before `create_badge_triggers` ran."""
+def progress(key: Any, viewer: Any) -> dict[str, Progress]:
+    """The progress of a user towards the badges that a viewer sees, by code; both are keys.
+
+    Empty without a user, and before `create_badge_triggers` ran.
+    """
     if key is None:
         return {}
     try:
-        return Badge.objects.progress(key)
+        return Badge.objects.progress_of([key], visible(viewer))[key]
     except exceptions.OutOfDate:
         return {}

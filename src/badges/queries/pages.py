@@ -117,7 +117,7 @@ def on_the_way(user: Any, viewer: Any) -> list[Entry]:
         return []
     held = Badge.objects.filter(user=key_of(user)).values("code")
     lacking = BadgeDefinition.objects.filter(visible(key_of(viewer)), retired_at=None, active=True).exclude(pk__in=held)
-    goals = progress(key_of(user))
+    goals = progress(key_of(user), key_of(viewer))
     entries, seen = [], set()
     for definition in lacking:
         levels = (definition.progress, definition.trigger_table, definition.user_field, definition.position)
