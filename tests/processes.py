@@ -14,6 +14,8 @@ from typing import Any
 
 from django.db import connection
 
+import badges
+
 TESTS = Path(__file__).parent
 #: How long to wait for what must happen. It takes that long only where it does not, on however busy a machine.
 SECONDS = 180
@@ -22,10 +24,12 @@ SECONDS = 180
 def environment(log: Path, **settings: Any) -> dict[str, str]:
     """What a process needs to be the same site, with these settings."""
     database = {key: connection.settings_dict[key] for key in ("ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT")}
+    # The package that the tests themselves have imported is first, wherever another one is installed.
+    places = [Path(badges.__file__).parents[1], *(TESTS.parent / name for name in ("tests", "example", "tools"))]
     return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "settings_of_a_process",
-        "PYTHONPATH": os.pathsep.join(str(TESTS.parent / name) for name in ("tests", "example", "tools")),
+        "PYTHONPATH": os.pathsep.join(map(str, places)),
         "BADGES_TEST_SITE": json.dumps({"database": database, **settings}),
         "BADGES_TEST_LOG": str(log),
     }

@@ -154,6 +154,8 @@ INVALID = {
     "BADGES_NOTIFY": 1,
     "BADGES_POLL": 0,
     "BADGES_LIVE_ALL": "staff",
+    "BADGES_LIVE_STREAMS": -1,
+    "BADGES_LIVE_STREAMS_OF_USER": None,
     "BADGES_SUBSCRIBERS": "default",
     "BADGES_API_OTHERS": "friends",
     "BADGES_API_USER_SERIALIZER": None,

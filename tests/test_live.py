@@ -19,7 +19,7 @@ from processes import SECONDS, eventually
 from psycopg.conninfo import make_conninfo
 from streams import Stream, server
 
-from badges.live import hub
+from badges.live import hub, views
 from badges.live.position import Position, Snapshot, StreamedEvent
 from badges.models import Badge, BadgeDefinition
 
@@ -165,6 +165,55 @@ def test_wsgi(settings, client):
     assert response.status_code == 501
     assert "ASGI" in response.json()["error"]
     assert response.json()["poll"] == "/badges/live/recent/"
+
+
+# How many
+
+
+def test_too_many_streams_of_a_user(committed, tmp_path, ada, bob):
+    """Beyond the limit a user is sent to polling, until a stream has ended; other users are not."""
+    committed(*BADGES)
+    with server(tmp_path, **WOKEN, BADGES_LIVE_STREAMS_OF_USER=2) as running:
+        first, _ = (running.stream(ada).is_ready() for _ in range(2))
+        rejected = running.get("/badges/live/", ada)
+        assert rejected.status == 429
+        assert "too many" in json.loads(rejected.text)["error"]
+        assert running.get(json.loads(rejected.text)["poll"], ada).status == 200
+        running.stream(bob).is_ready()
+        first.close()
+        assert eventually(lambda: running.stream(ada).response.status == 200)
+
+
+def test_too_many_streams_of_a_process(committed, tmp_path, ada, bob):
+    """Beyond the limit of the process all users are sent to polling."""
+    committed(*BADGES)
+    with server(tmp_path, **WOKEN, BADGES_LIVE_STREAMS=2) as running:
+        running.stream(ada).is_ready()
+        running.stream(bob).is_ready()
+        rejected = running.get("/badges/live/", bob)
+        assert (rejected.status, json.loads(rejected.text)["poll"]) == (503, "/badges/live/recent/")
+
+
+def test_streams_that_begin_at_once(settings, ada):
+    """Streams that all passed the check before any had begun do not exceed the limit; the others end at once."""
+    settings.BADGES_LIVE_STREAMS_OF_USER = 2
+
+    async def begin():
+        streams = [views._events(ada.pk, None, [], sees_all=False) for _ in range(5)]
+        begun = [await anext(stream) for stream in streams]
+        firsts = [asyncio.ensure_future(anext(stream, "end")) for stream in streams]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        ended = [first.done() and first.result() == "end" for first in firsts]
+        for first in firsts:
+            first.cancel()
+        await asyncio.gather(*firsts, return_exceptions=True)
+        return begun, ended
+
+    begun, ended = asyncio.run(asyncio.wait_for(begin(), SECONDS))
+    assert all(text.startswith("retry: ") for text in begun)
+    assert ended == [False, False, True, True, True]
+    assert hub.Hub.too_many(ada.pk) is None
 
 
 # Resuming

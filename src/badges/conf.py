@@ -202,6 +202,17 @@ class BadgesSettings:
             lambda value: isinstance(value, bool) or callable(value),
         ),
     )
+    BADGES_LIVE_STREAMS = Setting(
+        "Number of live streams that a process serves at once. Each is an open socket, of which the operating system "
+        "allows a process a limited number; further pages poll.",
+        default=1000,
+        allowed=_integers(0, 1_000_000),
+    )
+    BADGES_LIVE_STREAMS_OF_USER = Setting(
+        "Number of these that one user may have; further pages of the user poll.",
+        default=20,
+        allowed=_integers(0, 1_000_000),
+    )
     BADGES_SUBSCRIBERS = Setting(
         "Aliases of the databases whose rows arrive by logical replication. Their triggers are row-level and always "
         "enabled, as the apply worker fires no others.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import enum
 import logging
 import os
 import signal
@@ -28,6 +29,13 @@ QUIET_POLL = 15.0
 _MOST_BATCHES = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Hub]] = WeakKeyDictionary()
+
+
+class TooMany(enum.Enum):
+    """Why there can be no further stream."""
+
+    OF_USER = enum.auto()
+    OF_PROCESS = enum.auto()
 
 
 class Stream:
@@ -72,6 +80,14 @@ class Hub:
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._handlers: dict[int, tuple[Any, Any]] = {}
+
+    @classmethod
+    def too_many(cls, user: Any) -> TooMany | None:
+        """Why this user cannot have a further stream in this process; None if there is room for it."""
+        users = [stream.user for hubs in _hubs.values() for hub in hubs.values() for stream in hub._streams]
+        if len(users) >= badges_settings.BADGES_LIVE_STREAMS:
+            return TooMany.OF_PROCESS
+        return TooMany.OF_USER if users.count(user) >= badges_settings.BADGES_LIVE_STREAMS_OF_USER else None
 
     @classmethod
     @contextlib.contextmanager

@@ -24,7 +24,7 @@ from badges.conf import badges_settings
 from badges.database import fetch
 from badges.fields import active_languages
 from badges.live import query
-from badges.live.hub import Hub, Stream
+from badges.live.hub import Hub, Stream, TooMany
 from badges.live.position import Position, StreamedEvent
 from badges.models import BadgeEvent
 from badges.queries.visibility import is_visible_event
@@ -55,6 +55,12 @@ async def live(request: HttpRequest) -> HttpResponseBase:
     user = await request.auser()
     if not user.is_authenticated:
         return _error(403, _("Log in to see your badges live."))
+    match Hub.too_many(user.pk):
+        case TooMany.OF_USER:
+            error = _("You have too many open pages with live badges. Close some of them, or poll instead.")
+            return _error(429, error, poll=_poll_url(request))
+        case TooMany.OF_PROCESS:
+            return _error(503, _("The server has too many live streams. Poll instead."), poll=_poll_url(request))
     sees_all = await sync_to_async(_sees_all)(request)
     # Otherwise each open page would keep the connection that its session was read with.
     await sync_to_async(_close_connections)()
@@ -98,9 +104,11 @@ def recent(request: HttpRequest) -> HttpResponse:
 async def _events(
     user: Any, position: Position | None, languages: Sequence[str], *, sees_all: bool
 ) -> AsyncIterator[str]:
+    yield f"retry: {random.randint(*RETRY)}\n\n"  # noqa: S311 - no secret
+    if Hub.too_many(user):
+        return  # others were faster since the view looked; the client reconnects, and is told why not
     with Hub.stream(router.db_for_write(BadgeEvent), user, sees_all=sees_all) as (hub, stream):
         ends_at = time.monotonic() + LIFETIME
-        yield f"retry: {random.randint(*RETRY)}\n\n"  # noqa: S311 - no secret
         try:
             snapshot, events = await hub.unseen(position.seen if position else None, user, sees_all=sees_all)
         except psycopg.Error:
