@@ -106,7 +106,7 @@ async def _events(
 ) -> AsyncIterator[str]:
     yield f"retry: {random.randint(*RETRY)}\n\n"  # noqa: S311 - no secret
     if Hub.too_many(user):
-        return  # others were faster since the view looked; the client reconnects, and is told why not
+        return  # others were faster since the view looked; the client reconnects, and gets the reason
     with Hub.stream(router.db_for_write(BadgeEvent), user, sees_all=sees_all) as (hub, stream):
         ends_at = time.monotonic() + LIFETIME
         try:

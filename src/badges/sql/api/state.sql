@@ -3,7 +3,7 @@
 -- from its xmax on had not begun then, those in xip had not ended. Ids beyond the current xmax come from a dump of
 -- another server: ignored.
 -- Secret badges that the viewer does not see count for neither: a changed ETag would reveal that another user has
--- earned one. The viewer's own events always count, as with a secret badge what the viewer sees comes and goes.
+-- earned one. The viewer's own events always count: they decide which secret badges the viewer sees.
 WITH hidden AS MATERIALIZED (
     SELECT d.code FROM {definitions} AS d WHERE {hidden}
 ), concerning AS NOT MATERIALIZED (
