@@ -20,6 +20,7 @@ from django.db.migrations.state import ProjectState
 from dummy.models import Sketch
 
 from badges.models import Badge, Failure, PendingCheck
+from badges.operations import backfill
 
 pytestmark = pytest.mark.django_db
 
@@ -375,8 +376,9 @@ def test_failure_of_a_badge_that_left(declare, failures, ada):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_clearing_waits_for_nobody(committed, failures, ada):
+def test_clearing_waits_for_nobody(committed, failures, ada, monkeypatch):
     """A failure that a writer is counting at the moment stays, and award_badges does not wait for that writer."""
+    monkeypatch.setattr(backfill, "WRITERS_TIMEOUT", 0.05)
     committed({**BROKEN, "condition": "1000 / NEW.hit_views > 0 OR NEW.title = 'x'"})
     draw(ada)
     Sketch.objects.all().delete()

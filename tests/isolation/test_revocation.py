@@ -142,8 +142,9 @@ def test_by_hand_beside_the_rule(site, s1, s2):
 
 
 @levels
-def test_award_badges_beside_a_deletion(site, s1, level):
+def test_award_badges_beside_a_deletion(site, s1, level, monkeypatch):
     """An award by award_badges that an open deletion contradicts is revoked when the deletion has ended."""
+    monkeypatch.setattr(backfill, "WRITERS_TIMEOUT", 0.05)
     site.declare(FIVE)
     [ada] = site.users(1)
     site.sql("ALTER TABLE dummy_sketch DISABLE TRIGGER USER")

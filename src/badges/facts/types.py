@@ -236,8 +236,13 @@ class AnalysedDefinition:
     """Changes that may make the condition false unnoticed: sentences, each with its hint."""
 
     @property
+    def primary(self) -> Facts:
+        """The facts of its first event: table, user and subject are those of all."""
+        return next(iter(self.facts.values()))
+
+    @property
     def table(self) -> Table:
-        return next(iter(self.facts.values())).table
+        return self.primary.table
 
     @property
     def children(self) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connections, router, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
-from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.utils.translation import gettext as _
@@ -27,6 +26,7 @@ from badges.live import query
 from badges.live.hub import Hub, Stream, TooMany
 from badges.live.position import Position, StreamedEvent
 from badges.models import BadgeEvent
+from badges.queries.images import image_url
 from badges.queries.visibility import is_visible_event
 
 HEARTBEAT = 15.0
@@ -159,7 +159,7 @@ def _data(event: StreamedEvent, languages: Sequence[str], *, sees_all: bool) -> 
         "code": event.code,
         "name": _in(languages, definition, "name") or event.code,
         "description": _in(languages, definition, "description"),
-        "image": _image(definition.get("image", "")),
+        "image": image_url(definition.get("image", "")),
         "thing": event.thing,
         "kind": event.kind,
         "at": event.at.isoformat(),
@@ -171,16 +171,6 @@ def _data(event: StreamedEvent, languages: Sequence[str], *, sees_all: bool) -> 
 def _in(languages: Sequence[str], definition: dict[str, Any], field: str) -> str:
     texts = (definition.get("translations", {}).get(language, {}).get(field) for language in languages)
     return str(next((text for text in texts if text), definition.get(field, "")))
-
-
-def _image(image: str) -> str:
-    """A path is that of a static file, unless it begins at the root."""
-    if not image or image.startswith(("/", "data:")) or "://" in image:
-        return image
-    try:
-        return static(image)
-    except ValueError:
-        return image  # not among the collected static files
 
 
 def _sees_all(request: HttpRequest) -> bool:

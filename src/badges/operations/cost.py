@@ -74,7 +74,7 @@ class Write:
 
 def of_writes(connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition) -> tuple[Write, ...]:
     """The worst case of each write after which a badge is checked."""
-    facts = next(iter(analysed.facts.values()))
+    facts = analysed.primary
     user = _heaviest_user(connection, facts)
     relations = _Relations(connection)
     with rolled_back(connection), connection.cursor() as cursor:

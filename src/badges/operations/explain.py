@@ -316,7 +316,7 @@ def _watched(badge: _Badge) -> tuple[WatchState, ...]:
         wanted = Wanted(event.value, table.qualified_name, table.oid)
         return status.state_of(wanted, triggers) if definition.active else ""
 
-    own = next(iter(analysed.facts.values()))
+    own = analysed.primary
     found = [(own.table, own.user, definition.events, "")]
     found += [(watched.table, watched.user, watched.events, watched.reason) for watched in analysed.watches]
     return tuple(

@@ -197,7 +197,7 @@ def _watch(watched: Watched) -> str:
 
 
 def _notes(target: Target, analysed: AnalysedDefinition) -> Iterator[str]:
-    definition, per = analysed.definition, next(iter(analysed.facts.values())).per
+    definition, per = analysed.definition, analysed.primary.per
     if per:
         yield f"one badge for each {per.name} of {analysed.table.qualified_name}"
     if definition.expires_after:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
-from django.templatetags.static import static
 
 from badges.queries import pages
+from badges.queries.images import image_url
 
 register = template.Library()
 
@@ -52,7 +52,4 @@ def badges_live(context: template.Context) -> dict[str, Any]:
 @register.filter
 def badge_image(definition: Any) -> str:
     """The URL of a badge's picture: `image` is an URL, a path from the root, or a static file; without one, a medal."""
-    image = str(definition.image or "badges/medal.svg")
-    if image.startswith(("https://", "http://", "data:", "/")):
-        return image
-    return static(image)
+    return image_url(str(definition.image or "badges/medal.svg"))
