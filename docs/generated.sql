@@ -75,7 +75,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 7, "badges": [], "body": "87728cfad49a3f84"}';
+COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 8, "badges": [], "body": "87728cfad49a3f84"}';
 REVOKE ALL ON FUNCTION "public"."badges_check_keys_at_once" FROM PUBLIC;
 
 -- create function badges_wait: new
@@ -121,7 +121,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 7, "badges": [], "body": "6b2a2f2318335b8b"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 8, "badges": [], "body": "6b2a2f2318335b8b"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -187,7 +187,7 @@ BEGIN
         failed_code, failed_message, failed_sqlstate;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 7, "badges": [], "body": "63138da09fe84603"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 8, "badges": [], "body": "63138da09fe84603"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_note_misplaced: new
@@ -210,7 +210,7 @@ BEGIN
     WHERE NOT noted ? ('55000' || failed.code);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 7, "badges": [], "body": "b6e607678b4d231d"}';
+COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 8, "badges": [], "body": "b6e607678b4d231d"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_misplaced" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -310,7 +310,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 7, "badges": [], "body": "1ef9308c1469826b"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 8, "badges": [], "body": "1ef9308c1469826b"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -474,7 +474,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 7, "badges": [], "body": "a58fdd9886f6bfc9"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 8, "badges": [], "body": "a58fdd9886f6bfc9"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_postpone: new
@@ -518,7 +518,7 @@ BEGIN
     ) AS each;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 7, "badges": [], "body": "e81c9cdd34bd5e9e"}';
+COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 8, "badges": [], "body": "e81c9cdd34bd5e9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_postpone" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -631,7 +631,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 7, "badges": [], "body": "be5815cae330ca54"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 8, "badges": [], "body": "be5815cae330ca54"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle_locked: new
@@ -728,7 +728,7 @@ BEGIN
     PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 7, "badges": [], "body": "db1022844d5a737f"}';
+COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 8, "badges": [], "body": "db1022844d5a737f"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle_locked" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -786,7 +786,7 @@ BEGIN
     SELECT done.settled, done.kept INTO settled, kept FROM "public"."badges_settle_locked"(ids, most) AS done;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 7, "badges": [], "body": "c1b40deb0bae5aa3"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 8, "badges": [], "body": "c1b40deb0bae5aa3"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -836,7 +836,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 7, "badges": [], "body": "cfaa60f4dd0374fe"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 8, "badges": [], "body": "cfaa60f4dd0374fe"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -882,7 +882,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 7, "badges": [], "body": "6f59e9ce3af55f9d"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 8, "badges": [], "body": "6f59e9ce3af55f9d"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -934,7 +934,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 7, "badges": [], "body": "4a75a56e19a83262"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 8, "badges": [], "body": "4a75a56e19a83262"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -1003,7 +1003,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 7, "badges": [], "body": "85d63ae3365b6c38"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 8, "badges": [], "body": "85d63ae3365b6c38"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -1086,7 +1086,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 7, "badges": [], "body": "7210fa219a24156c"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 8, "badges": [], "body": "7210fa219a24156c"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -1183,7 +1183,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 7, "badges": [], "body": "95eb7090cb257492"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 8, "badges": [], "body": "95eb7090cb257492"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -1270,7 +1270,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 7, "badges": [], "body": "425917f5e5a41719"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 8, "badges": [], "body": "425917f5e5a41719"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -1308,7 +1308,12 @@ BEGIN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
         END IF;
-        SELECT coalesce((SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id) >= 10), false),
+        SELECT coalesce((SELECT (SELECT count(*)
+                                        FROM (
+                                            SELECT
+                                            from dummy_like where artist_id = NEW.artist_id
+                                            LIMIT 10
+                                        ) AS bounded) >= 10), false),
                jsonb_build_object(
                    'table', 'public.dummy_like', 'operation', 'insert',
                    'new', jsonb_build_object('artist_id', "new"."artist_id"))
@@ -1318,7 +1323,12 @@ BEGIN
     END IF;
     -- Beloved, for the user as a whole
     IF badges_check.badge_code = 'beloved' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id) >= 10)
+        earned := coalesce((SELECT (SELECT (SELECT count(*)
+                                                   FROM (
+                                                       SELECT
+                                                       from dummy_like where artist_id = NEW.artist_id
+                                                       LIMIT 10
+                                                   ) AS bounded) >= 10)
                             FROM (SELECT badges_check.checked_user::integer AS "artist_id") AS "new"), false);
         RETURN;
     END IF;
@@ -1346,7 +1356,15 @@ BEGIN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id), false),
+        SELECT coalesce((SELECT count(*) >= 5
+                                FROM (
+                                    SELECT FROM (
+                                        SELECT id AS counted
+                                        from dummy_sketch where user_id = NEW.user_id
+                                    ) AS each_row
+                                    WHERE each_row.counted IS DISTINCT FROM NULL
+                                    LIMIT 5
+                                ) AS bounded), false),
                jsonb_build_object(
                    'table', 'public.dummy_sketch', 'operation', 'insert',
                    'new', jsonb_build_object('user_id', "new"."user_id"))
@@ -1356,7 +1374,15 @@ BEGIN
     END IF;
     -- Collector, for the user as a whole
     IF badges_check.badge_code = 'collector' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id)
+        earned := coalesce((SELECT (SELECT count(*) >= 5
+                                           FROM (
+                                               SELECT FROM (
+                                                   SELECT id AS counted
+                                                   from dummy_sketch where user_id = NEW.user_id
+                                               ) AS each_row
+                                               WHERE each_row.counted IS DISTINCT FROM NULL
+                                               LIMIT 5
+                                           ) AS bounded)
                             FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
@@ -1382,19 +1408,34 @@ BEGIN
     END IF;
     -- Generous, bronze, for the user as a whole
     IF badges_check.badge_code = 'generous-bronze' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id) >= 3)
+        earned := coalesce((SELECT (SELECT (SELECT count(*)
+                                                   FROM (
+                                                       SELECT
+                                                       from dummy_like where user_id = NEW.user_id
+                                                       LIMIT 3
+                                                   ) AS bounded) >= 3)
                             FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
     -- Generous, gold, for the user as a whole
     IF badges_check.badge_code = 'generous-gold' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id) >= 25)
+        earned := coalesce((SELECT (SELECT (SELECT count(*)
+                                                   FROM (
+                                                       SELECT
+                                                       from dummy_like where user_id = NEW.user_id
+                                                       LIMIT 25
+                                                   ) AS bounded) >= 25)
                             FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
     -- Generous, silver, for the user as a whole
     IF badges_check.badge_code = 'generous-silver' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id) >= 10)
+        earned := coalesce((SELECT (SELECT (SELECT count(*)
+                                                   FROM (
+                                                       SELECT
+                                                       from dummy_like where user_id = NEW.user_id
+                                                       LIMIT 10
+                                                   ) AS bounded) >= 10)
                             FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
@@ -1479,7 +1520,12 @@ BEGIN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id) >= 25), false),
+        SELECT coalesce((SELECT (SELECT count(*)
+                                        FROM (
+                                            SELECT
+                                            from dummy_sketch where user_id = NEW.user_id
+                                            LIMIT 25
+                                        ) AS bounded) >= 25), false),
                jsonb_build_object(
                    'table', 'public.dummy_sketch', 'operation', 'insert',
                    'new', jsonb_build_object('user_id', "new"."user_id"))
@@ -1489,7 +1535,12 @@ BEGIN
     END IF;
     -- Prolific, for the user as a whole
     IF badges_check.badge_code = 'prolific' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id) >= 25)
+        earned := coalesce((SELECT (SELECT (SELECT count(*)
+                                                   FROM (
+                                                       SELECT
+                                                       from dummy_sketch where user_id = NEW.user_id
+                                                       LIMIT 25
+                                                   ) AS bounded) >= 25)
                             FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
@@ -1527,7 +1578,12 @@ BEGIN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.badges_badge';
         END IF;
-        SELECT coalesce((SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id), false),
+        SELECT coalesce((SELECT count(*) >= 3
+                                FROM (
+                                    SELECT
+                                    from badges_badge where user_id = NEW.user_id
+                                    LIMIT 3
+                                ) AS bounded), false),
                jsonb_build_object(
                    'table', 'public.badges_badge', 'operation', 'insert',
                    'new', jsonb_build_object('user_id', "new"."user_id"))
@@ -1537,7 +1593,12 @@ BEGIN
     END IF;
     -- Three badges, for the user as a whole
     IF badges_check.badge_code = 'three-badges' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id)
+        earned := coalesce((SELECT (SELECT count(*) >= 3
+                                           FROM (
+                                               SELECT
+                                               from badges_badge where user_id = NEW.user_id
+                                               LIMIT 3
+                                           ) AS bounded)
                             FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
@@ -1569,7 +1630,12 @@ BEGIN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id) >= 100), false),
+        SELECT coalesce((SELECT (SELECT count(*)
+                                        FROM (
+                                            SELECT
+                                            from dummy_sketch where user_id = NEW.user_id
+                                            LIMIT 100
+                                        ) AS bounded) >= 100), false),
                jsonb_build_object(
                    'table', 'public.dummy_sketch', 'operation', 'insert',
                    'new', jsonb_build_object('user_id', "new"."user_id"))
@@ -1579,7 +1645,12 @@ BEGIN
     END IF;
     -- Virtuoso, for the user as a whole
     IF badges_check.badge_code = 'virtuoso' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id) >= 100)
+        earned := coalesce((SELECT (SELECT (SELECT count(*)
+                                                   FROM (
+                                                       SELECT
+                                                       from dummy_sketch where user_id = NEW.user_id
+                                                       LIMIT 100
+                                                   ) AS bounded) >= 100)
                             FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
@@ -1591,7 +1662,12 @@ BEGIN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
         END IF;
-        SELECT coalesce((SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id) >= 3), false),
+        SELECT coalesce((SELECT (SELECT count(*)
+                                        FROM (
+                                            SELECT
+                                            from dummy_like where artist_id = NEW.artist_id
+                                            LIMIT 3
+                                        ) AS bounded) >= 3), false),
                jsonb_build_object(
                    'table', 'public.dummy_like', 'operation', 'insert',
                    'new', jsonb_build_object('artist_id', "new"."artist_id"))
@@ -1601,13 +1677,18 @@ BEGIN
     END IF;
     -- Well liked, for the user as a whole
     IF badges_check.badge_code = 'well-liked' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id) >= 3)
+        earned := coalesce((SELECT (SELECT (SELECT count(*)
+                                                   FROM (
+                                                       SELECT
+                                                       from dummy_like where artist_id = NEW.artist_id
+                                                       LIMIT 3
+                                                   ) AS bounded) >= 3)
                             FROM (SELECT badges_check.checked_user::integer AS "artist_id") AS "new"), false);
         RETURN;
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 7, "badges": [], "body": "d0f9f76145ddefec"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 8, "badges": [], "body": "d3f2bd4cfd2457d8"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -1682,7 +1763,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 7, "badges": [], "body": "0f8f856b3e3c726e"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 8, "badges": [], "body": "0f8f856b3e3c726e"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -1837,7 +1918,7 @@ BEGIN
         WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 7, "badges": ["good-mood", "pionner"], "body": "a5f103cae27fb372"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 8, "badges": ["good-mood", "pionner"], "body": "a5f103cae27fb372"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -1989,7 +2070,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 7, "badges": ["pionner"], "body": "1389f824a6dd0a10"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 8, "badges": ["pionner"], "body": "1389f824a6dd0a10"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -2096,7 +2177,12 @@ BEGIN
                     -- Three badges
                     ('three-badges',
                      CASE WHEN 'three-badges' <> ALL (badges_held.codes) THEN
-                         coalesce((SELECT (SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id)
+                         coalesce((SELECT (SELECT count(*) >= 3
+                                                  FROM (
+                                                      SELECT
+                                                      from badges_badge where user_id = NEW.user_id
+                                                      LIMIT 3
+                                                  ) AS bounded)
                                    FROM (SELECT "new"."user_id") AS "new"), false)
                      END,
                      false, false)
@@ -2142,7 +2228,12 @@ BEGIN
                 SELECT ARRAY[
                            -- Three badges
                            CASE WHEN 'three-badges' <> ALL (own.held) THEN
-                               coalesce((SELECT count(*) >= 3 from badges_badge where user_id = NEW.user_id), false)
+                               coalesce((SELECT count(*) >= 3
+                                                FROM (
+                                                    SELECT
+                                                    from badges_badge where user_id = NEW.user_id
+                                                    LIMIT 3
+                                                ) AS bounded), false)
                            END
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
@@ -2305,7 +2396,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 7, "badges": ["three-badges"], "body": "4db7187bcc8d1164"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 8, "badges": ["three-badges"], "body": "b27b75093848684f"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -2401,7 +2492,12 @@ BEGIN
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id)
+                    SELECT (SELECT (SELECT count(*)
+                                           FROM (
+                                               SELECT
+                                               from dummy_like where user_id = NEW.user_id
+                                               LIMIT 25
+                                           ) AS bounded)
                             FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
                     OFFSET 0
                 ) AS "shared_1"
@@ -2493,7 +2589,12 @@ BEGIN
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id)
+                    SELECT (SELECT (SELECT count(*)
+                                           FROM (
+                                               SELECT
+                                               from dummy_like where user_id = NEW.user_id
+                                               LIMIT 25
+                                           ) AS bounded)
                             FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
                     OFFSET 0
                 ) AS "shared_1"
@@ -2651,7 +2752,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "5ea804af7f6fa5a7"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 8, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "c00a7a70840e5bbe"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -2757,7 +2858,12 @@ BEGIN
                 ) AS badges_held
                 CROSS JOIN LATERAL (
                     SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ badges_held.codes THEN
-                               (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id)
+                               (SELECT (SELECT count(*)
+                                               FROM (
+                                                   SELECT
+                                                   from dummy_like where artist_id = NEW.artist_id
+                                                   LIMIT 10
+                                               ) AS bounded)
                                 FROM (SELECT "new"."artist_id") AS "new")
                            END AS value
                     OFFSET 0
@@ -2834,7 +2940,12 @@ BEGIN
                 FROM "badges_new" AS "new"
                 CROSS JOIN LATERAL (
                     SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ own.held THEN
-                               (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id)
+                               (SELECT (SELECT count(*)
+                                               FROM (
+                                                   SELECT
+                                                   from dummy_like where artist_id = NEW.artist_id
+                                                   LIMIT 10
+                                               ) AS bounded)
                                 FROM (SELECT "new"."artist_id") AS "new")
                            END AS value
                     OFFSET 0
@@ -2979,7 +3090,12 @@ BEGIN
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id)
+                    SELECT (SELECT (SELECT count(*)
+                                           FROM (
+                                               SELECT
+                                               from dummy_like where user_id = NEW.user_id
+                                               LIMIT 25
+                                           ) AS bounded)
                             FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
                     OFFSET 0
                 ) AS "shared_1"
@@ -3071,7 +3187,12 @@ BEGIN
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id)
+                    SELECT (SELECT (SELECT count(*)
+                                           FROM (
+                                               SELECT
+                                               from dummy_like where user_id = NEW.user_id
+                                               LIMIT 25
+                                           ) AS bounded)
                             FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
                     OFFSET 0
                 ) AS "shared_1"
@@ -3359,7 +3480,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 7, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "b88bfd07821045ba"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 8, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "a5d7094e03539ed7"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -3463,7 +3584,12 @@ BEGIN
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id)
+                    SELECT (SELECT (SELECT count(*)
+                                           FROM (
+                                               SELECT
+                                               from dummy_like where user_id = NEW.user_id
+                                               LIMIT 25
+                                           ) AS bounded)
                             FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
                     OFFSET 0
                 ) AS "shared_1"
@@ -3557,7 +3683,12 @@ BEGIN
                       UNION
                       SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id)
+                    SELECT (SELECT (SELECT count(*)
+                                           FROM (
+                                               SELECT
+                                               from dummy_like where user_id = NEW.user_id
+                                               LIMIT 25
+                                           ) AS bounded)
                             FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
                     OFFSET 0
                 ) AS "shared_1"
@@ -3725,7 +3856,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 7, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "8f57e3b340493fcf"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 8, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "c75fcd25d8e7f23c"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -3876,7 +4007,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["clean-up"], "body": "df42e164e7259367"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 8, "badges": ["clean-up"], "body": "df42e164e7259367"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -3981,7 +4112,12 @@ BEGIN
                 ) AS badges_held
                 CROSS JOIN LATERAL (
                     SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ badges_held.codes THEN
-                               (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id)
+                               (SELECT (SELECT count(*)
+                                               FROM (
+                                                   SELECT
+                                                   from dummy_sketch where user_id = NEW.user_id
+                                                   LIMIT 100
+                                               ) AS bounded)
                                 FROM (SELECT "new"."user_id") AS "new")
                            END AS value
                     OFFSET 0
@@ -3991,7 +4127,15 @@ BEGIN
                     -- Collector
                     ('collector',
                      CASE WHEN 'collector' <> ALL (badges_held.codes) THEN
-                         coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id)
+                         coalesce((SELECT (SELECT count(*) >= 5
+                                                  FROM (
+                                                      SELECT FROM (
+                                                          SELECT id AS counted
+                                                          from dummy_sketch where user_id = NEW.user_id
+                                                      ) AS each_row
+                                                      WHERE each_row.counted IS DISTINCT FROM NULL
+                                                      LIMIT 5
+                                                  ) AS bounded)
                                    FROM (SELECT "new"."user_id") AS "new"), false)
                      END,
                      false, false),
@@ -4049,7 +4193,15 @@ BEGIN
                 SELECT ARRAY[
                            -- Collector
                            CASE WHEN 'collector' <> ALL (own.held) THEN
-                               coalesce((SELECT (SELECT count(id) >= 5 from dummy_sketch where user_id = NEW.user_id)
+                               coalesce((SELECT (SELECT count(*) >= 5
+                                                        FROM (
+                                                            SELECT FROM (
+                                                                SELECT id AS counted
+                                                                from dummy_sketch where user_id = NEW.user_id
+                                                            ) AS each_row
+                                                            WHERE each_row.counted IS DISTINCT FROM NULL
+                                                            LIMIT 5
+                                                        ) AS bounded)
                                          FROM (SELECT "new"."user_id") AS "new"), false)
                            END,
                            -- Prolific
@@ -4070,7 +4222,12 @@ BEGIN
                 FROM "badges_new" AS "new"
                 CROSS JOIN LATERAL (
                     SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ own.held THEN
-                               (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id)
+                               (SELECT (SELECT count(*)
+                                               FROM (
+                                                   SELECT
+                                                   from dummy_sketch where user_id = NEW.user_id
+                                                   LIMIT 100
+                                               ) AS bounded)
                                 FROM (SELECT "new"."user_id") AS "new")
                            END AS value
                     OFFSET 0
@@ -4275,7 +4432,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "1bffd8ac5be2e24d"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 8, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "5e0b3cfc47e918e6"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -4512,7 +4669,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 7, "badges": ["hit", "star"], "body": "60d5d582d6704e01"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 8, "badges": ["hit", "star"], "body": "60d5d582d6704e01"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -4668,7 +4825,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 7, "badges": ["viral"], "body": "7bca64edaa63f8cf"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 8, "badges": ["viral"], "body": "7bca64edaa63f8cf"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

@@ -29,12 +29,12 @@ from badges.definitions.declarations import Declarations
 from badges.definitions.errors import Errors
 from badges.definitions.types import Definition
 from badges.exceptions import InvalidDefinitions, NotMigrated
-from badges.facts import diagnostics, probes, resolution, rights, session, watches
+from badges.facts import counts, diagnostics, probes, resolution, rights, session, watches
 from badges.facts.probes import Answer, Probe, Rejection
 from badges.facts.resolution import Named
 from badges.facts.tables import named_tables
 from badges.facts.target import describe_target
-from badges.facts.types import AnalysedDefinition, Column, Facts, ReadTable, Table, Target
+from badges.facts.types import AnalysedDefinition, Column, Count, Facts, ReadTable, Table, Target
 
 
 def load(connection: BaseDatabaseWrapper, file: Path | None = None) -> Declarations:
@@ -126,6 +126,8 @@ class _Parsed:
     """Those that are valid between parentheses."""
     halves: Mapping[str, tuple[str, str]]
     """The SELECT list and the FROM clause of those that share the FROM clause with another one."""
+    counts: Mapping[str, Count]
+    """The parts of those that look like one count."""
 
 
 def _parse(
@@ -138,8 +140,26 @@ def _parse(
             diagnostics.report_rejection(badge, connection, target, each, rejected[each.question])
     conditions = [each.condition for each in definitions if not each.progress and each.question not in rejected]
     return _Parsed(
-        rejected, frozenset(probes.expressions(connection, conditions)), probes.halve(connection, conditions)
+        rejected,
+        frozenset(probes.expressions(connection, conditions)),
+        probes.halve(connection, conditions),
+        _counts(connection, definitions, rejected),
     )
+
+
+def _counts(
+    connection: BaseDatabaseWrapper, definitions: Iterable[Definition], rejected: Mapping[str, Rejection]
+) -> dict[str, Count]:
+    """The parts of the questions that look like one count: a condition compares it, and a progress does not."""
+    found = {
+        each.question: count
+        for each in definitions
+        if each.question not in rejected
+        and (count := counts.parted(each.question))
+        and bool(count.operator) is not bool(each.progress)
+    }
+    wrong = probes.parse(connection, map(counts.as_query, found.values()))
+    return {question: count for question, count in found.items() if counts.as_query(count) not in wrong}
 
 
 def _copy_tables(
@@ -219,6 +239,7 @@ def _facts(
         is_expression=probe.question in parsed.expressions and not answer.returns_set,
         select_list=select_list,
         from_clause=from_clause,
+        count=parsed.counts.get(probe.question) if answer.aggregates and answer.counts else None,
         type=answer.type,
         settings=_settings(probe, answer),
     )

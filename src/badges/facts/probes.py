@@ -81,6 +81,8 @@ class Answer:
     returns_set: bool
     aggregates: bool
     """It is one row of aggregates, whatever its SELECT list."""
+    counts: bool
+    """It calls PostgreSQL's own count(), no other function of that name, and no operator of the site's own on it."""
     queries: int
     """The number of queries in the view."""
     session: SessionReads

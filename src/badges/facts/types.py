@@ -163,6 +163,24 @@ class ReadTable:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Count:
+    """A condition that compares one count of rows with a number, or a progress that is one."""
+
+    counted: str
+    """What is counted, as the author wrote it; empty for all rows."""
+    rows: str
+    """The FROM and WHERE clauses, as the author wrote them."""
+    operator: str = ""
+    number: int = 0
+    """What a condition compares the count with, and how; no operator for a progress."""
+
+    @property
+    def enough(self) -> int:
+        """So many rows decide the comparison: any more have the same result."""
+        return self.number if self.operator in (">=", "<") else self.number + 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
     """What PostgreSQL has found out about the condition of one badge, checked after one event."""
 
@@ -185,6 +203,8 @@ class Facts:
     select_list: str = ""
     from_clause: str = ""
     """The two halves of a condition that is one row of aggregates, if another condition has the same FROM clause."""
+    count: Count | None = None
+    """Its parts, if it is nothing but a count that PostgreSQL knows for one."""
     type: str = "boolean"
     """The type of what it gives: a condition true or false, a progress a number."""
     settings: tuple[str, ...] = ()

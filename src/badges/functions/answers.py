@@ -60,9 +60,9 @@ def _if_wanted(query: SharedQuery, value: sql.Composed, held: sql.Composable) ->
 def _value(query: SharedQuery, subjects: Subjects, held: sql.Composable) -> sql.Composed:
     first = query.checks[0]
     if query.is_progress and first.is_state:
-        return expressions.state_of_progress(first, subjects.user, subjects.thing)
+        return expressions.state_of_reached(query.checks, subjects.user, subjects.thing)
     if query.is_progress:
-        return expressions.progress_of(first, is_scoped=True)
+        return expressions.progress_of(query.checks, is_scoped=True)
     if first.is_state:
         return expressions.state_of_answers(query.checks, held, subjects.user, subjects.thing)
     return expressions.answers_of(query.checks, held, is_scoped=True)

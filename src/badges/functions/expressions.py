@@ -11,11 +11,14 @@ from psycopg import sql
 
 from badges.database import Template, template, trusted
 from badges.definitions.types import TriggerEvent
-from badges.facts.types import INTEGERS, Column, Facts, Table, Target
+from badges.facts.types import INTEGERS, Column, Count, Facts, Table, Target
 from badges.functions.types import Check, Level
 
 FUNCTION_MAX_ARGUMENTS = 100
 """FUNC_MAX_ARGS of PostgreSQL."""
+
+MOST_COUNTED = 2**31 - 1
+"""Beyond that many rows a count is not bounded."""
 
 _BITS = {"smallint": 16, "integer": 32, "bigint": 64}
 
@@ -30,6 +33,23 @@ _ANY_ROW = Template("""\
  FROM {rows}
  WHERE {question}
  LIMIT 1)""")
+
+_BOUNDED = Template("""\
+FROM (
+    SELECT
+    {rows}
+    LIMIT {enough}
+) AS bounded""")
+
+_BOUNDED_VALUES = Template("""\
+FROM (
+    SELECT FROM (
+        SELECT {counted} AS counted
+        {rows}
+    ) AS each_row
+    WHERE each_row.counted IS DISTINCT FROM NULL
+    LIMIT {enough}
+) AS bounded""")
 
 _BEST_ROW = Template("""\
 (SELECT max(found.value)
@@ -201,9 +221,31 @@ def condition_of(badge: Check, is_scoped: bool) -> sql.Composed:
     return _scoped(badge, question(condition(badge), is_expression=badge.facts.is_expression), is_scoped)
 
 
-def progress_of(badge: Check, is_scoped: bool) -> sql.Composed:
-    """The same for the progress, as the number that is shown."""
-    return _scoped(badge, question(_number(badge)), is_scoped)
+def progress_of(badges: Sequence[Check], is_scoped: bool) -> sql.Composed:
+    """The same for the progress that badges share, as the number that is compared with their goals."""
+    return _scoped(badges[0], question(_reached(badges)), is_scoped)
+
+
+def _reached(badges: Sequence[Check]) -> sql.Composable:
+    """The number that is compared with the goals of these badges: beyond the highest of them nothing is counted."""
+    bounded = _bounded(badges)
+    return _number(badges[0]) if bounded is None else sql.SQL("count(*)\n") + bounded
+
+
+def _bounded(badges: Sequence[Check]) -> sql.Composed | None:
+    """The FROM clause for `count(*)` of the rows that these badges count, which are the same; None if they do not.
+
+    It has no more rows than decide all of the badges, so a user with many rows costs no more than one with enough.
+    """
+    found, enough = badges[0].facts.count, [badge.enough for badge in badges]
+    most = max((each for each in enough if each is not None), default=0)
+    if found is None or None in enough or most > MOST_COUNTED:
+        return None
+    rows = trusted(found.rows)
+    if not found.counted:
+        return _BOUNDED.format(rows=rows, enough=sql.Literal(most))
+    # Unlike IS NOT NULL, a row of NULLs is DISTINCT FROM NULL, as it is for count().
+    return _BOUNDED_VALUES.format(counted=trusted(found.counted), rows=rows, enough=sql.Literal(most))
 
 
 def _number(badge: Check) -> sql.Composable:
@@ -241,11 +283,19 @@ def condition(badge: Check) -> sql.Composable:
     definition = badge.definition
     if definition.progress and definition.goal is not None:
         # The same as its `condition`, laid out like the rest.
-        progress = _number(badge)
+        progress = _reached([badge])
         if badge.facts.type in INTEGERS:
             progress = question(progress)
         return sql.SQL("{} >= {}").format(progress, goal_of(badge))
-    return trusted(definition.condition)
+    bounded, count = _bounded([badge]), badge.facts.count
+    if bounded is None or count is None:
+        return trusted(definition.condition)
+    return _compared(count) + sql.SQL("\n") + bounded
+
+
+def _compared(count: Count) -> sql.Composed:
+    """The comparison, over the rows of `_bounded`."""
+    return sql.SQL("count(*) {} {}").format(trusted(count.operator), sql.Literal(count.number))
 
 
 def goal_of(badge: Check) -> sql.SQL:
@@ -253,13 +303,17 @@ def goal_of(badge: Check) -> sql.SQL:
 
 
 def _answers(badges: Sequence[Check], held: sql.Composable) -> sql.Composed:
-    conditions = ((badge, trusted(badge.facts.select_list)) for badge in badges)
+    bounded = _bounded(badges)
+    conditions = (
+        (badge, _compared(badge.facts.count) if bounded and badge.facts.count else trusted(badge.facts.select_list))
+        for badge in badges
+    )
     return Template("ARRAY[\n    {answers}\n] {from_clause}").format(
         answers=sql.SQL(",\n").join(
             named(badge, condition if badge.is_revocable else if_lacked(badge, condition, held))
             for badge, condition in conditions
         ),
-        from_clause=trusted(badges[0].facts.from_clause),
+        from_clause=bounded or trusted(badges[0].facts.from_clause),
     )
 
 
@@ -280,8 +334,13 @@ def state(badge: Check, user: sql.Composable, thing: sql.Composable) -> sql.Comp
 
 
 def state_of_progress(badge: Check, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
-    """The progress of a user as a whole: where rows decide, that of the best row."""
+    """The progress of a user as a whole, as it is shown: where rows decide, that of the best row."""
     return _of_user(badge, user, thing, _number(badge), _BEST_ROW)
+
+
+def state_of_reached(badges: Sequence[Check], user: sql.Composable, thing: sql.Composable) -> sql.Composed:
+    """The same as `progress_of`, for a user as a whole."""
+    return _of_user(badges[0], user, thing, _reached(badges), _BEST_ROW)
 
 
 def state_of_answers(

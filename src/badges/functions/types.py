@@ -8,6 +8,7 @@ import functools
 import hashlib
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator
 
@@ -21,7 +22,7 @@ from badges.facts.types import AnalysedDefinition, Column, Facts, Table, Target
 NAME_MAX_BYTES = 63
 """PostgreSQL cuts longer names (NAMEDATALEN - 1)."""
 
-GENERATOR = 7
+GENERATOR = 8
 """Counts the changes of the generated SQL, so that a plan can name that reason for replacing a function."""
 
 MARKER = "Made by django-pg-badges; "
@@ -271,10 +272,19 @@ class Check:
         facts = self.facts
         if self.definition.progress:
             return self.progress
-        if facts.from_clause and not (self.is_state and facts.decided_by == "row"):
+        same = (facts.count.counted, facts.count.rows) if facts.count else facts.from_clause
+        if same and not (self.is_state and facts.decided_by == "row"):
             read = (facts.new_columns, facts.old_columns)
-            return (facts.from_clause, facts.table.oid, facts.user.name, self.row, *read)
+            return (same, facts.table.oid, facts.user.name, self.row, *read)
         return None
+
+    @property
+    def enough(self) -> int | None:
+        """So many rows decide the badge, if it only counts; None if it does not."""
+        count, goal = self.facts.count, self.definition.goal
+        if count is None:
+            return None
+        return math.ceil(goal) if goal is not None else count.enough
 
     @property
     def row(self) -> str:

@@ -209,11 +209,14 @@ class _Relations:
 
 
 def _reads(
-    relations: _Relations, node: Mapping[str, Any], executions: float = 1, *, is_limited: bool = False
+    relations: _Relations, node: Mapping[str, Any], executions: float = 1, limit: float | None = None
 ) -> Iterator[Read]:
-    """What a node of a plan reads, and the nodes below it."""
+    """What a node of a plan reads, and the nodes below it.
+
+    :param limit: the number of its rows after which a LIMIT ends it.
+    """
     if "Relation Name" in node:
-        yield _read(relations, node, executions, is_limited=is_limited)
+        yield _read(relations, node, executions, limit)
     children = node.get("Plans", ())
     outer = max([1.0, *(child["Plan Rows"] for child in children if child["Parent Relationship"] == "Outer")])
     for child in children:
@@ -226,22 +229,25 @@ def _reads(
             and child["Node Type"] != "Materialize"
         ):
             times *= outer
-        yield from _reads(relations, child, times, is_limited=node["Node Type"] == "Limit")
+        yield from _reads(relations, child, times, node["Plan Rows"] if node["Node Type"] == "Limit" else None)
 
 
-def _read(relations: _Relations, node: Mapping[str, Any], executions: float, *, is_limited: bool) -> Read:
+def _read(relations: _Relations, node: Mapping[str, Any], executions: float, limit: float | None) -> Read:
     relation = relations.look_up(node["Schema"], node["Relation Name"])
     filter_ = node.get("Filter", "")
     # An index serves as well to read everything, in its order or because it is smaller; a LIMIT may end that soon.
     narrowing = {"Index Scan": "Index Cond", "Index Only Scan": "Index Cond", "Bitmap Heap Scan": "Recheck Cond"}
     reads_everything = narrowing.get(node["Node Type"], "Node Type") not in node
-    is_whole = node["Node Type"] == "Seq Scan" or (reads_everything and bool(filter_ or not is_limited))
+    is_whole = node["Node Type"] == "Seq Scan" or (reads_everything and bool(filter_ or limit is None))
     schema, name = relation.root_schema, relation.root_name
     columns = tuple(dict.fromkeys(_compared_columns(filter_, node["Alias"], relation.texts)))
     index = ""
     if is_whole and columns:
         index = create_index(schema, name, columns, is_partitioned=relation.is_partitioned)
-    rows = max(1, round((relation.rows if is_whole else node["Plan Rows"]) * executions))
+    read = relation.rows if is_whole else node["Plan Rows"]
+    if limit is not None and not is_whole and not filter_:
+        read = min(read, limit)
+    rows = max(1, round(read * executions))
     return Read(f"{schema}.{name}", rows, relation.root_rows, is_whole, index, bool(filter_))
 
 

@@ -34,6 +34,7 @@ SELECT view.relname,
        functions.are_opaque,
        tree.returns_set,
        tree.aggregates,
+       functions.count,
        tree.queries,
        session.reads
 FROM rule
@@ -122,7 +123,24 @@ CROSS JOIN LATERAL (
                                  OR p.proname = 'age' AND p.pronargs = 1 AND p.provolatile = 's')), false) AS read_clock,
            -- A function of the site's own that is not immutable may read tables and the clock; nothing records which.
            coalesce(bool_or(p.provolatile <> 'i' AND p.pronamespace <> 'pg_catalog'::regnamespace
-                            AND l.lanname NOT IN ('internal', 'c')), false) AS are_opaque
+                            AND l.lanname NOT IN ('internal', 'c')), false) AS are_opaque,
+           -- Its own rows, and not those of an outer query; compared by an operator of PostgreSQL.
+           coalesce(bool_or(p.oid IN ('pg_catalog.count()'::regprocedure, 'pg_catalog.count("any")'::regprocedure))
+                    AND NOT bool_or(p.proname = 'count'
+                                    AND p.oid NOT IN ('pg_catalog.count()'::regprocedure,
+                                                      'pg_catalog.count("any")'::regprocedure)), false)
+               AND rule.tree !~ ':agglevelsup [1-9]'
+               AND NOT EXISTS (
+                   SELECT FROM pg_catalog.regexp_matches(rule.tree, ':opno (\d+)', 'g') AS used (oid)
+                   JOIN pg_catalog.pg_operator o ON o.oid = used.oid[1]::oid
+                   JOIN pg_catalog.pg_type t ON t.oid = o.oprleft
+                   WHERE o.oprnamespace <> 'pg_catalog'::regnamespace
+                     AND (t.typtype = 'p' OR t.oid = 'bigint'::regtype
+                          OR EXISTS (
+                              SELECT FROM pg_catalog.pg_cast c
+                              WHERE c.castsource = 'bigint'::regtype AND c.casttarget = t.oid AND c.castcontext = 'i'
+                          ))
+               ) AS count
     FROM pg_catalog.regexp_matches(
         rule.tree, ':(?:funcid|opfuncid|aggfnoid|winfnoid|tsmhandler) (\d+)', 'g') AS called (oid)
     JOIN pg_catalog.pg_proc p ON p.oid = called.oid[1]::oid
