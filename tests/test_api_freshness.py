@@ -297,6 +297,15 @@ def test_events_of_another_server(callers, execute):
     assert asking.anew() == set(PATHS)
 
 
+def test_an_etag_from_before_a_restore(caller):
+    """An ETag whose snapshot is ahead of the database is not valid."""
+    asking = caller("")
+    asking.ask()
+    made, _, digest = asking.etag.split(".")
+    asking.etag = f"{made}.{10**9}:{10**9}:.{digest}"
+    assert [asking.ask(), asking.ask()] == [200, 304]
+
+
 def test_cost(callers):
     """A 304 costs one query, and those for progress where it is shown; it does not count holders or read badges."""
     for path, asking in callers().callers.items():

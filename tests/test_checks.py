@@ -55,6 +55,14 @@ def test_e001_invalid_file(badge_file, found):
         assert any('badge "star", name' in message for _, message, _ in messages)
 
 
+def test_e001_many_errors(badge_file, found):
+    """badges.E001: of very many errors the first hundred are reported, and how many more there are."""
+    badge_file(*(entry(f"b{number}", name="") for number in range(300)))
+    messages = [message for _, message, _ in found([])]
+    assert len(messages) == 101
+    assert messages[-1].endswith("... and 200 more errors.")
+
+
 def test_e001_stops_check(badge_file):
     """`manage.py check` fails on an invalid file."""
     badge_file(entry(code=""))

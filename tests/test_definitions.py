@@ -99,6 +99,20 @@ def test_all_errors_come_at_once_in_the_order_of_the_file():
     assert len(found) == sum(case.report.count("\n    ") for case in FAULTY_BADGES.values() if case.schema_can_tell)
 
 
+def test_many_errors_are_counted_and_the_first_are_shown():
+    """However many errors a file has, the report names the first hundred and the number of the others."""
+    with pytest.raises(InvalidDefinitions) as caught:
+        definitions.parse(json.dumps([{"code": f"c{number}"} for number in range(2000)]))
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "badge.json has 10,000 errors; nothing was changed."
+    assert lines[-1] == "... and 9,900 more errors."
+    assert len([line for line in lines if line.startswith("badge ")]) == 100
+    for number, last in ((100, "B99"), (101, "... and 1 more error.")):
+        error = InvalidDefinitions("x", [DefinitionError(f"B{each}", place="y") for each in range(number)])
+        assert len(error.errors) == number
+        assert str(error).splitlines()[-1].endswith(last)
+
+
 @pytest.mark.parametrize("content", SOUND.values(), ids=SOUND.keys())
 def test_sound_file_becomes_one_definition_for_each_badge(content):
     """What is allowed is taken, with the texts as they stand; each level is a badge."""

@@ -285,6 +285,43 @@ def test_an_id_that_is_none(site, ada):
         assert site.stream(ada, last=written).is_ready().is_silent(0.1), written
 
 
+AHEAD = 10**9
+
+
+def test_an_id_from_before_a_restore(site, ada):
+    """A client whose id is ahead of the database begins anew, in a stream and by polling, and then misses nothing."""
+    for kind in ("{0}:{0}:", "{0}:{1}:{0}", "5:6:;{0}:{1}:{0};1;" + "0" * 36):
+        Badge.objects.award(ada, "b0")
+        old = kind.format(AHEAD, AHEAD + 1)
+        stream = site.stream(ada, last=old).is_ready()
+        polled = json.loads(site.get(f"/badges/live/recent/?after={old}", ada).text)
+        assert (polled["events"], polled["id"] == old) == ([], False)
+        Badge.objects.award(ada, "b1")
+        assert stream.badges(1) == [("awarded", "b1")]
+        news = json.loads(site.get(f"/badges/live/recent/?after={polled['id']}", ada).text)
+        assert [each["code"] for each in news["events"]] == ["b1"]
+        Badge.objects.all().delete()
+        stream.close()
+
+
+def test_a_restore_beneath_open_streams(committed, monkeypatch, ada):
+    """Open streams end when the hub sees that the database is behind what they have seen; it then serves new ones."""
+    committed(*BADGES)
+
+    async def restored():
+        with hub.Hub.stream("default", ada.pk) as (running, stream):
+            await running.unseen(None, ada.pk)
+            while not running.seen:
+                await asyncio.sleep(0.001)
+            running.seen = Snapshot(AHEAD, AHEAD, frozenset())
+            running._wake.set()
+            await stream.wait(SECONDS)
+            assert stream.is_ended
+            assert not running.seen.is_beyond(Snapshot(AHEAD - 1, AHEAD - 1, frozenset()))
+
+    asyncio.run(asyncio.wait_for(restored(), SECONDS))
+
+
 def test_many_writers_and_reconnections(site, ada):
     """While transactions overlap at random, a client that comes back again and again sees each event once."""
     chance = random.Random(5)

@@ -37,10 +37,11 @@ def check_badge_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     except exceptions.InvalidSetting:
         return []  # badges.E002 reports it
     except exceptions.InvalidDefinitions as error:
-        return [
+        messages = [
             Error(f"{error.source}: {each.place}: {each.message}", hint=each.hint or None, id="badges.E001")
-            for each in error.errors
+            for each in error.shown
         ]
+        return [*messages, *([Error(f"{error.source}: {error.rest}", id="badges.E001")] if error.rest else [])]
     return []
 
 
@@ -118,12 +119,14 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
 
 
 def _check_definitions(alias: str, error: exceptions.InvalidDefinitions) -> Iterator[CheckMessage]:
-    for each in error.errors:
+    for each in error.shown:
         yield Warning(
             f'{error.source} does not fit the database "{alias}": {each.place}: {each.message}',
             hint=each.hint or "Was a table or a column dropped or renamed? Change the badge, or restore it.",
             id="badges.W002",
         )
+    if error.rest:
+        yield Warning(f'{error.source} does not fit the database "{alias}": {error.rest}', id="badges.W002")
 
 
 def _check_plan(alias: str, source: str, drafted: Plan) -> Iterator[CheckMessage]:

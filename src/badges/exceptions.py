@@ -63,15 +63,26 @@ class InvalidDefinitions(BadgesError):
 
     :ivar source: the file that has the errors.
     :ivar errors: all of its errors, each once, in the order of the file.
+    :ivar shown: those that are printed: the first hundred.
     """
+
+    MOST_SHOWN = 100
 
     def __init__(self, source: str, errors: Iterable[DefinitionError]) -> None:
         self.source = source
         # A badge that is checked after several events has the same errors after each of them.
         self.errors = tuple(sorted(dict.fromkeys(errors), key=lambda error: error.number))
-        count = f"{len(self.errors)} errors" if len(self.errors) > 1 else "1 error"
+        count = f"{len(self.errors):,} errors" if len(self.errors) > 1 else "1 error"
         verdict = f"has {count}" if any(error.place for error in self.errors) else "cannot be used"
-        super().__init__("\n".join([f"{source} {verdict}; nothing was changed.", *map(str, self.errors)]))
+        self.shown = self.errors[: self.MOST_SHOWN]
+        rest = [self.rest] if self.rest else []
+        super().__init__("\n".join([f"{source} {verdict}; nothing was changed.", *map(str, self.shown), *rest]))
+
+    @property
+    def rest(self) -> str:
+        """How many errors are not shown; empty if all are."""
+        more = len(self.errors) - len(self.shown)
+        return f"... and {more:,} more errors." if more > 1 else "... and 1 more error." if more else ""
 
     @property
     def faults(self) -> tuple[DefinitionError, ...]:

@@ -174,6 +174,12 @@ class Hub:
     async def _hand_out(self) -> None:
         users = None if any(each.sees_all for each in self._streams) else list({each.user for each in self._streams})
         snapshot, events = await self._ask(self.seen, users, None)
+        if self.seen and self.seen.is_beyond(snapshot):
+            # The database was restored. The positions of open streams are beyond all that it will write for long: the
+            # clients reconnect, and begin anew.
+            for stream in self._streams:
+                stream.end()
+            events = []
         by_user: dict[Any, list[StreamedEvent]] = collections.defaultdict(list)
         for event in events:
             by_user[event.user].append(event)

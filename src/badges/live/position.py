@@ -45,6 +45,10 @@ class Snapshot:
         """Whether it was taken later, and shows more."""
         return self.xmax > other.xmax or (self.xmax == other.xmax and self.running < other.running)
 
+    def is_beyond(self, other: Snapshot) -> bool:
+        """Whether it shows transactions that had not begun at the time of the other one."""
+        return self.xmax > other.xmax
+
     def __str__(self) -> str:
         return f"{self.xmin}:{self.xmax}:{','.join(map(str, sorted(self.running)))}"
 
@@ -92,6 +96,10 @@ class Position:
         if (batch := Snapshot.parse(match["batch"])) is None:
             return None
         return cls(seen, batch, (_EPOCH + timedelta(microseconds=int(match["at"])), match["key"]))
+
+    def is_beyond(self, snapshot: Snapshot) -> bool:
+        """Whether it is not one of this server before `snapshot`: the database was restored from a backup since."""
+        return self.seen.is_beyond(snapshot) or (self.batch is not None and self.batch.is_beyond(snapshot))
 
     def has_seen(self, event: StreamedEvent) -> bool:
         if self.seen.shows(event.transaction):

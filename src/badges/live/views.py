@@ -78,7 +78,10 @@ async def live(request: HttpRequest) -> HttpResponseBase:
 
 @require_GET
 def recent(request: HttpRequest) -> HttpResponse:
-    """The badges of the user since the id in `after`, and the next id; without an id, only the next id."""
+    """The badges of the user since the id in `after`, and the next id.
+
+    Without an id, or with one from before the database was restored, only the next id.
+    """
     user: Any = request.user
     if not user.is_authenticated:
         return _error(403, _("Log in to see your badges live."))
@@ -88,6 +91,8 @@ def recent(request: HttpRequest) -> HttpResponse:
     most = query.MOST_OF_ALL if sees_all else None
     statement = query.query(position.seen if position else None, None if sees_all else [user.pk], most)
     snapshot, events = query.read(fetch(connections[router.db_for_write(BadgeEvent)], statement))
+    if position and position.is_beyond(snapshot):
+        position = None  # it would wait for the restored database to reach the transactions of the earlier one
     found = [event for _, event in position.onward(snapshot, events)] if position else []
     shown = [_data(event, languages, sees_all=sees_all) for event in found if _is_visible(event, user.pk)]
     # The same id as long as there is no event, so that the response is the same.
@@ -113,7 +118,7 @@ async def _events(
             snapshot, events = await hub.unseen(position.seen if position else None, user, sees_all=sees_all)
         except psycopg.Error:
             return  # the client reconnects with the same id
-        if position:
+        if position and not position.is_beyond(snapshot):
             yield _messages(position.onward(snapshot, events), user, languages, sees_all=sees_all)
         position = Position(snapshot)
         yield f"id: {position}\nevent: ready\ndata: {{}}\n\n"

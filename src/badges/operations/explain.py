@@ -123,7 +123,7 @@ def _inspect(
             [analysed] = analysis.analyse(connection, target, [definition], str(source))
         except exceptions.InvalidDefinitions as error:
             rejected = [
-                Problem(f"{each.place}: {each.message}", each.hint, state=State.OUT_OF_DATE) for each in error.errors
+                Problem(f"{each.place}: {each.message}", each.hint, state=State.OUT_OF_DATE) for each in error.shown
             ]
     functions = status.functions_of(code, catalog.installed(connection, target))
     wanted = [
