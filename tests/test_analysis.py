@@ -126,7 +126,7 @@ def test_levels_are_faulty_once():
 
 
 def test_tables_that_are_read():
-    """Each table comes with the columns that are read of it, and the one that tells the user if there is one."""
+    """Each table comes with the columns that are read of it, and the one that equals the user if there is one."""
     condition = (
         "count(*) > 3 from dummy_sketch s join likes l on l.sketch_id = s.id and l.stars > 2"
         " join auth_user u on u.id = s.user_id and u.is_active cross join seasons"
@@ -140,15 +140,16 @@ def test_tables_that_are_read():
         "public.dummy_sketch": (("id", "user_id"), "user_id"),
         "public.duels": (("winner_id", "loser_id"), None),
         "public.likes": (("sketch_id", "stars"), None),
-        "public.popular": (("user_id",), None),
+        "public.popular": (("user_id",), "user_id"),
         "public.seasons": ((), None),
     }
     assert tuple(each.table for each in facts.reads) == facts.tables
 
 
 def test_rows_that_are_read_as_a_whole():
-    """A row that is read without naming its columns reads all of them, the user's too."""
-    [facts] = analyse(entry("x", condition="count(l) > 3 from likes l"))["x"].facts.values()
+    """A row that is read without naming its columns reads all of them."""
+    condition = "count(l) > 3 from likes l where liker_id = NEW.user_id"
+    [facts] = analyse(entry("x", condition=condition))["x"].facts.values()
     [likes] = facts.reads
     assert likes.columns == ("id", "sketch_id", "liker_id", "stars")
     assert (likes.user.name, likes.user.type) == ("liker_id", "integer")
@@ -309,7 +310,8 @@ def test_revocable_badges_are_watched(changes, expected):
 @pytest.mark.parametrize(
     ("condition", "sentence"),
     [
-        ("count(*) > 5 from likes where sketch_id = NEW.id", "The condition reads public.likes without a column"),
+        ("count(*) > 5 from likes where sketch_id = NEW.id",
+         "The condition reads public.likes, and no column of it that equals user_id:"),
         ("count(*) > 5 from dummy_sketch", "The condition reads rows of all users in public.dummy_sketch:"),
         ("count(*) > 5 from popular", "The condition reads public.popular, which is no table that can be watched."),
         ("created > now() - interval '1 day'", "The condition depends on the time, which passes without a change."),

@@ -514,7 +514,7 @@ def test_not_noticed(declare, ask, execute, user):
     condition = "NEW.hit_views > (select max(price) from prices)"
     declare(entry("plain", condition=condition), entry("kept", condition=condition, revocable=True))
     assert any("A change of public.prices does not check the badge" in line for line in lines(ask("plain")))
-    assert any("without a column that identifies the user" in line for line in lines(ask("kept")))
+    assert any("and no column of it that equals user_id" in line for line in lines(ask("kept")))
 
 
 def test_last_check(declare, ask, user):

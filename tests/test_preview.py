@@ -181,7 +181,7 @@ def test_unwatched_is_told_once(people, execute):
     found = look(entry("pricey", condition=condition, revocable=True))["pricey"]
     told = [warning.message for warning in found.warnings if "index" not in warning.message]
     assert len(told) == 2
-    assert told[0].startswith("The condition reads public.prices without a column that identifies the user: its")
+    assert told[0].startswith("The condition reads public.prices, and no column of it that equals user_id: its")
     assert told[1].startswith("The condition depends on the time, which passes without a change.")
     create_badge_triggers.Command(stdout=(output := io.StringIO())).write_previews([found])
     assert output.getvalue().count("manage.py award_badges --late") == 1
@@ -657,7 +657,7 @@ def test_plan_of_all_keys(declare, badge_file, people, execute):
         "one badge for each id of public.dummy_sketch",
         "ends after 30 days, and can be earned again",
         "new-off: not counted, it is paused (active is false)",
-        f"! The condition reads public.prices without a column that identifies the user: {name}",
+        f"! The condition reads public.prices, and no column of it that equals user_id: {name}",
         "0 * * * * cd /path/to/site && python manage.py award_badges --late",
     ):
         assert line in told, line

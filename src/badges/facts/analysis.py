@@ -29,7 +29,7 @@ from badges.definitions.declarations import Declarations
 from badges.definitions.errors import Errors
 from badges.definitions.types import Definition
 from badges.exceptions import InvalidDefinitions, NotMigrated
-from badges.facts import counts, diagnostics, probes, resolution, rights, session, watches
+from badges.facts import counts, diagnostics, equality, probes, resolution, rights, session, watches
 from badges.facts.probes import Answer, Probe, Rejection
 from badges.facts.resolution import Named
 from badges.facts.tables import named_tables
@@ -255,8 +255,16 @@ def _settings(probe: Probe, answer: Answer) -> tuple[str, ...]:
 
 
 def _reads(probe: Probe, answer: Answer, user: Column, tables: Mapping[int, Table]) -> Iterator[ReadTable]:
-    for oid, schema, name, columns, of_users in sorted(answer.reads, key=lambda read: f"{read[1]}.{read[2]}"):
-        # Of the trigger table, the definition names the column of the user.
-        candidates = [user.name] if oid == probe.table.oid and user.name in columns else of_users
-        of_user = tables[oid].column(candidates[0]) if oid in tables and len(candidates) == 1 else None
+    if not answer.reads:
+        return
+    rows = {oid: names.index(user.name) + 1 for oid, names in answer.rows.items() if user.name in names}
+    equal = equality.columns_of_user(answer.tree, rows, answer.equalities)
+    for oid, schema, name, columns, of_users, numbers in sorted(answer.reads, key=lambda each: f"{each[1]}.{each[2]}"):
+        found = [column for column, number in zip(columns, numbers, strict=True) if number in equal.get(oid, ())]
+        # If several do, the one that the definition names, or one with a foreign key to the users.
+        own = [user.name] if oid == probe.table.oid else []
+        best = next((each for each in [*own, *of_users] if each in found), None)
+        of_user = tables[oid].column(best or found[0]) if oid in tables and found else None
+        if of_user and not best and of_user.type != user.type:
+            of_user = None
         yield ReadTable(f"{schema}.{name}", oid, tuple(columns), of_user)

@@ -72,8 +72,9 @@ class Answer:
     """The other tables that it reads, as schema.table."""
     lacking: list[str]
     """The rights that the owner of the badges lacks."""
-    reads: list[tuple[int, str, str, list[str], list[str]]]
-    """Of each of those tables: oid, schema, name, the columns that are read, and those of them that hold a user."""
+    reads: list[tuple[int, str, str, list[str], list[str], list[int]]]
+    """Of each of those tables: oid, schema, name, the columns that are read, those of them that hold the key of a user,
+    and the numbers of those that are read."""
     volatile: list[str]
     """The volatile functions that it calls."""
     is_time_dependent: bool
@@ -86,6 +87,12 @@ class Answer:
     queries: int
     """The number of queries in the view."""
     session: SessionReads
+    tree: str
+    """The query of the view as PostgreSQL has parsed it."""
+    rows: dict[int, list[str]]
+    """The relations that stand for the changed row, by oid, with the names of their columns."""
+    equalities: frozenset[int]
+    """The oids of the operators called `=`."""
 
 
 def parse(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str, Rejection]:
@@ -226,6 +233,8 @@ def _answer(*row: Any) -> Answer:
         answer,
         reads=[tuple(read) for read in from_json(answer.reads)],
         session=SessionReads(**from_json(answer.session)),
+        rows=dict(from_json(answer.rows)),
+        equalities=frozenset(answer.equalities),
     )
 
 

@@ -159,7 +159,7 @@ class ReadTable:
     columns: tuple[str, ...]
     """Those that are read, in the order of the table."""
     user: Column | None
-    """The only one among them that identifies the user; None if there is none, or several."""
+    """The one among them that equals the user wherever the table is read; None if there is none."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -278,11 +278,26 @@ class AnalysedDefinition:
         return tuple(sorted({name for each in self.facts.values() for name in each.tables} - checked))
 
     @property
+    def reads_others(self) -> bool:
+        """It reads rows of its own table by another column than its watches go by: a change there concerns others."""
+        watched = {
+            (self.table.oid, self.primary.user.name),
+            *((each.table.oid, each.user.name) for each in self.watches),
+        }
+        return any(
+            read.user is None or (read.oid, read.user.name) not in watched
+            for each in self.facts.values()
+            for read in each.reads
+            if read.oid == self.table.oid
+        )
+
+    @property
     def needs_catch_up(self) -> bool:
-        """Triggers alone do not keep it current: it depends on the time, ends, or reads tables that are not watched."""
+        """Triggers alone do not keep it current: it depends on the time, ends, or reads rows that are not watched."""
         return bool(
             self.definition.expires_after
             or self.unchecked_tables
+            or self.reads_others
             or self.unwatched
             or self.children
             or any(each.is_time_dependent or each.is_opaque for each in self.facts.values())

@@ -71,7 +71,7 @@ def unwatched(
     for each in facts.values():
         for read in each.reads:
             table = tables.get(read.oid)
-            if read.oid == each.table.oid and not read.user:
+            if read.oid == each.table.oid and not read.user and read.oid not in named:
                 sentences.append(
                     f"The {noun} reads rows of all users in {read.table}: changes by other users are not noticed. Run "
                     "award_badges on a schedule."
@@ -85,7 +85,7 @@ def unwatched(
                     )
             elif not read.user and read.oid not in named:
                 sentences.append(
-                    f"The {noun} reads {read.table} without a column that identifies the user: its changes are "
+                    f"The {noun} reads {read.table}, and no column of it that equals {each.user.name}: its changes are "
                     "not noticed. Name it in triggers, with the column that holds the user, or run award_badges on a "
                     "schedule."
                 )
@@ -124,7 +124,7 @@ def unnoticed(analysed: AnalysedDefinition) -> Iterator[str]:
             f"comes with the next {event} on {table} (let the change touch a row there, or name that table in "
             "triggers), or with award_badges on a schedule."
         )
-    if any(read.oid == each.table.oid and not read.user for each in facts for read in each.reads):
+    if analysed.reads_others:
         yield (
             f"The {noun} reads rows of all users in {table}: a change checks the badge only for the user of the "
             "changed row. award_badges on a schedule awards it to the others."

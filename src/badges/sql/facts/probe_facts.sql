@@ -36,7 +36,10 @@ SELECT view.relname,
        tree.aggregates,
        functions.count,
        tree.queries,
-       session.reads
+       session.reads,
+       rule.tree,
+       copies.of_row,
+       ARRAY(SELECT oid::bigint FROM pg_catalog.pg_operator WHERE oprname = '=')
 FROM rule
 JOIN pg_catalog.pg_class view ON view.oid = rule.ev_class
 JOIN pg_catalog.pg_attribute value ON value.attrelid = view.oid AND value.attnum = 1
@@ -54,6 +57,20 @@ CROSS JOIN LATERAL (
       AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid >= 0
 ) AS columns
 CROSS JOIN LATERAL (
+    -- The relations that stand for the changed row, and the names of their columns.
+    SELECT coalesce(jsonb_agg(jsonb_build_array(
+                        c.oid::bigint,
+                        ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+                              WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY a.attnum))), '[]') AS of_row
+    FROM pg_catalog.pg_class c
+    WHERE c.relnamespace = view.relnamespace AND c.relkind = 'r'
+      AND c.oid IN (
+          SELECT d.refobjid FROM pg_catalog.pg_depend d
+          WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = rule.oid
+            AND d.refclassid = 'pg_catalog.pg_class'::regclass
+      )
+) AS copies
+CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(DISTINCT n.nspname || '.' || c.relname), '{{}}') AS names,
            coalesce(array_agg(DISTINCT pg_catalog.format('SELECT ON %I.%I', n.nspname, c.relname))
                     FILTER (WHERE NOT pg_catalog.has_any_column_privilege({owner}, c.oid, 'SELECT')), '{{}}')
@@ -67,12 +84,13 @@ CROSS JOIN LATERAL (
 ) AS tables
 CROSS JOIN LATERAL (
     -- Each table with the columns that are read of it, and those among them that hold the key of a user.
-    SELECT coalesce(jsonb_agg(jsonb_build_array(c.oid::bigint, n.nspname, c.relname, columns.names, columns.of_users)
+    SELECT coalesce(jsonb_agg(jsonb_build_array(c.oid::bigint, n.nspname, c.relname, columns.names, columns.of_users, columns.numbers)
                               ORDER BY n.nspname, c.relname), '[]') AS of_tables
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     CROSS JOIN LATERAL (
         SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{{}}') AS names,
+               coalesce(array_agg(a.attnum ORDER BY a.attnum), '{{}}') AS numbers,
                coalesce(array_agg(a.attname::text ORDER BY a.attnum) FILTER (
                    WHERE a.attrelid = {users} AND a.attname = {user_key}
                       OR EXISTS (
