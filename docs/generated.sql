@@ -213,6 +213,79 @@ $badges$;
 COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 8, "badges": [], "body": "b6e607678b4d231d"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_misplaced" FROM PUBLIC;
 
+-- create function badges_stored: new
+CREATE OR REPLACE FUNCTION "public"."badges_stored"(columns json)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $badges$
+-- Returns the columns of a changed row as evidence and pending checks store them.
+-- A value above 32 MB is its first characters, its length and a digest, as jsonb holds no more than 256 MB. A check
+-- that needs such a value is evaluated for the row in its table.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    IF octet_length(columns::text) <= 33554432 THEN
+        RETURN columns::jsonb;
+    END IF;
+    RETURN (
+        SELECT jsonb_object_agg(
+                   each.key,
+                   CASE WHEN octet_length(each.value::text) > 33554432 THEN
+                       jsonb_build_object(
+                           'first', left(long.text, 100),
+                           'length', length(long.text),
+                           'sha256', encode(sha256(convert_to(long.text, 'UTF8')), 'hex'))
+                   ELSE each.value::jsonb END)
+        FROM json_each(columns) AS each
+        LEFT JOIN LATERAL (
+            SELECT each.value #>> '{}' AS text
+            OFFSET 0  -- otherwise evaluated for each use of its result
+        ) AS long ON octet_length(each.value::text) > 33554432);
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 8, "badges": [], "body": "08d8988f36321cd3"}';
+REVOKE ALL ON FUNCTION "public"."badges_stored" FROM PUBLIC;
+
+-- create function badges_shortened: new
+CREATE OR REPLACE FUNCTION "public"."badges_shortened"(evidence jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $badges$
+-- Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.
+-- The values of pending checks stay whole, as a condition is evaluated with them.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    -- The cast, as a stored value may be compressed.
+    IF octet_length(evidence::text) > 1024 THEN
+        SELECT evidence || jsonb_object_agg(side.name, side.columns)
+        INTO evidence
+        FROM (
+            SELECT side.key AS name,
+                   jsonb_object_agg(
+                       each.key,
+                       CASE WHEN octet_length(each.text) > 1024 THEN
+                           jsonb_build_object(
+                               'first', left(each.text, 100),
+                               'length', length(each.text),
+                               'sha256', encode(sha256(convert_to(each.text, 'UTF8')), 'hex'))
+                       ELSE each.value END) AS columns
+            FROM jsonb_each(evidence) AS side
+            CROSS JOIN LATERAL (
+                SELECT c.key, c.value, c.value #>> '{}' AS text FROM jsonb_each(side.value) AS c
+                OFFSET 0  -- otherwise evaluated for each use of its result
+            ) AS each
+            WHERE side.key IN ('new', 'old') AND jsonb_typeof(side.value) = 'object'
+            GROUP BY side.key
+        ) AS side
+        HAVING count(*) > 0;
+    END IF;
+    RETURN evidence;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 8, "badges": [], "body": "2dba78732137fe98"}';
+REVOKE ALL ON FUNCTION "public"."badges_shortened" FROM PUBLIC;
+
 -- create function badges_record_parts: new
 CREATE OR REPLACE FUNCTION "public"."badges_record_parts"(
     users integer[],
@@ -260,7 +333,7 @@ BEGIN
             WHERE b.user_id = users[each.place] AND b.code COLLATE "C" = codes[each.place]
               AND b.thing = things[each.place] AND b.expires_at <= statement_timestamp();
             INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-            SELECT found.user_id, found.code, found.thing, found.evidence,
+            SELECT found.user_id, found.code, found.thing, "public"."badges_shortened"(found.evidence),
                    (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
                     FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
             FROM unnest(part) AS each (place)
@@ -286,7 +359,7 @@ BEGIN
                         WHERE b.user_id = users[place] AND b.code COLLATE "C" = codes[place] AND b.thing = things[place]
                           AND b.expires_at <= statement_timestamp();
                         INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                        SELECT found.user_id, found.code, found.thing, found.evidence,
+                        SELECT found.user_id, found.code, found.thing, "public"."badges_shortened"(found.evidence),
                                (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
                                 FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
                         FROM (VALUES (users[place], codes[place], things[place], evidences[place]))
@@ -310,7 +383,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 8, "badges": [], "body": "1ef9308c1469826b"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 8, "badges": [], "body": "2d10223b164bda5a"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -361,7 +434,7 @@ BEGIN
                   AND b.expires_at <= statement_timestamp();
             END IF;
             INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-            SELECT found.user_id, found.code, found.thing, found.evidence,
+            SELECT found.user_id, found.code, found.thing, "public"."badges_shortened"(found.evidence),
                    (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
                     FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code)
             FROM unnest(users, things, codes, evidences, verdicts) WITH ORDINALITY
@@ -474,7 +547,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 8, "badges": [], "body": "a58fdd9886f6bfc9"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 8, "badges": [], "body": "dcf2d8c3c14b7082"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_postpone: new
@@ -691,7 +764,8 @@ BEGIN
                     pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
                 IF result.earned AND NOT is_held THEN
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
-                    SELECT u."id", pending.code, pending.thing, coalesce(result.evidence, pending.evidence),
+                    SELECT u."id", pending.code, pending.thing,
+                           "public"."badges_shortened"(coalesce(result.evidence, pending.evidence)),
                            (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
                             FROM "public"."badges_badgedefinition" AS d WHERE d.code = pending.code)
                     FROM "public"."auth_user" AS u
@@ -728,7 +802,7 @@ BEGIN
     PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 8, "badges": [], "body": "db1022844d5a737f"}';
+COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 8, "badges": [], "body": "b4ab8ddcfeef674d"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle_locked" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -2016,7 +2090,7 @@ BEGIN
                     NULL::jsonb,
                     array_agg("new"."id"),
                     array_agg(''::text),
-                    array_agg(to_jsonb(new.*)),
+                    array_agg("public"."badges_stored"(to_json(new.*))),
                     array_agg(NULL::jsonb),
                     '{pionner}'::text[],
                     '{f}'::bool[],
@@ -2037,7 +2111,7 @@ BEGIN
                             NULL::jsonb,
                             array_agg("new"."id"),
                             array_agg(''::text),
-                            array_agg(to_jsonb(new.*)),
+                            array_agg("public"."badges_stored"(to_json(new.*))),
                             array_agg(NULL::jsonb),
                             '{pionner}'::text[],
                             ARRAY['{"new": ["date_joined"], "old": []}'::jsonb])
@@ -2070,7 +2144,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 8, "badges": ["pionner"], "body": "1389f824a6dd0a10"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 8, "badges": ["pionner"], "body": "a343aa08173b446a"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -2342,7 +2416,7 @@ BEGIN
                     NULL::jsonb,
                     array_agg("new"."user_id"),
                     array_agg(''::text),
-                    array_agg(to_jsonb(new.*)),
+                    array_agg("public"."badges_stored"(to_json(new.*))),
                     array_agg(NULL::jsonb),
                     '{three-badges}'::text[],
                     '{t}'::bool[],
@@ -2363,7 +2437,7 @@ BEGIN
                             NULL::jsonb,
                             array_agg("new"."user_id"),
                             array_agg(''::text),
-                            array_agg(to_jsonb(new.*)),
+                            array_agg("public"."badges_stored"(to_json(new.*))),
                             array_agg(NULL::jsonb),
                             '{three-badges}'::text[],
                             ARRAY['{"new": ["user_id"], "old": []}'::jsonb])
@@ -2396,7 +2470,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 8, "badges": ["three-badges"], "body": "b27b75093848684f"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 8, "badges": ["three-badges"], "body": "4044399c052a4764"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -3334,7 +3408,7 @@ BEGIN
                     NULL::jsonb,
                     array_agg("new"."artist_id"),
                     array_agg(''::text),
-                    array_agg(to_jsonb(new.*)),
+                    array_agg("public"."badges_stored"(to_json(new.*))),
                     array_agg(NULL::jsonb),
                     '{beloved,well-liked}'::text[],
                     '{t,t}'::bool[],
@@ -3356,7 +3430,7 @@ BEGIN
                             NULL::jsonb,
                             array_agg("new"."artist_id"),
                             array_agg(''::text),
-                            array_agg(to_jsonb(new.*)),
+                            array_agg("public"."badges_stored"(to_json(new.*))),
                             array_agg(NULL::jsonb),
                             '{beloved,well-liked}'::text[],
                             ARRAY['{"new": ["artist_id"], "old": []}'::jsonb,
@@ -3426,7 +3500,7 @@ BEGIN
                     NULL::jsonb,
                     array_agg("new"."user_id"),
                     array_agg(''::text),
-                    array_agg(to_jsonb(new.*)),
+                    array_agg("public"."badges_stored"(to_json(new.*))),
                     array_agg(NULL::jsonb),
                     '{good-mood}'::text[],
                     '{f}'::bool[],
@@ -3447,7 +3521,7 @@ BEGIN
                             NULL::jsonb,
                             array_agg("new"."user_id"),
                             array_agg(''::text),
-                            array_agg(to_jsonb(new.*)),
+                            array_agg("public"."badges_stored"(to_json(new.*))),
                             array_agg(NULL::jsonb),
                             '{good-mood}'::text[],
                             ARRAY['{"new": [], "old": []}'::jsonb])
@@ -3480,7 +3554,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 8, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "a5d7094e03539ed7"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 8, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "a1f40e550c0baeb0"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -3954,7 +4028,7 @@ BEGIN
                     array_agg("old"."user_id"),
                     array_agg(''::text),
                     array_agg(NULL::jsonb),
-                    array_agg(to_jsonb(old.*)),
+                    array_agg("public"."badges_stored"(to_json(old.*))),
                     '{clean-up}'::text[],
                     '{f}'::bool[],
                     '{f}'::bool[],
@@ -3975,7 +4049,7 @@ BEGIN
                             array_agg("old"."user_id"),
                             array_agg(''::text),
                             array_agg(NULL::jsonb),
-                            array_agg(to_jsonb(old.*)),
+                            array_agg("public"."badges_stored"(to_json(old.*))),
                             '{clean-up}'::text[],
                             ARRAY['{"new": [], "old": ["hit_views"]}'::jsonb])
                         FROM "badges_old" AS "old"
@@ -4007,7 +4081,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 8, "badges": ["clean-up"], "body": "df42e164e7259367"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 8, "badges": ["clean-up"], "body": "aa5b1320d8345e0c"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -4374,7 +4448,7 @@ BEGIN
                     NULL::jsonb,
                     array_agg("new"."user_id"),
                     array_agg(''::text),
-                    array_agg(to_jsonb(new.*)),
+                    array_agg("public"."badges_stored"(to_json(new.*))),
                     array_agg(NULL::jsonb),
                     '{collector,first-sketch,prolific,virtuoso}'::text[],
                     '{t,f,t,t}'::bool[],
@@ -4397,7 +4471,7 @@ BEGIN
                             NULL::jsonb,
                             array_agg("new"."user_id"),
                             array_agg(''::text),
-                            array_agg(to_jsonb(new.*)),
+                            array_agg("public"."badges_stored"(to_json(new.*))),
                             array_agg(NULL::jsonb),
                             '{collector,first-sketch,prolific,virtuoso}'::text[],
                             ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": [], "old": []}'::jsonb,
@@ -4432,7 +4506,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 8, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "5e0b3cfc47e918e6"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 8, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "140ca00de2261d55"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -4572,7 +4646,7 @@ BEGIN
                     NULL::jsonb,
                     array_agg("new"."user_id"),
                     array_agg("new"."id"::text),
-                    array_agg(to_jsonb(new.*)),
+                    array_agg("public"."badges_stored"(to_json(new.*))),
                     array_agg(NULL::jsonb),
                     '{hit}'::text[],
                     '{f}'::bool[],
@@ -4593,7 +4667,7 @@ BEGIN
                             NULL::jsonb,
                             array_agg("new"."user_id"),
                             array_agg("new"."id"::text),
-                            array_agg(to_jsonb(new.*)),
+                            array_agg("public"."badges_stored"(to_json(new.*))),
                             array_agg(NULL::jsonb),
                             '{hit}'::text[],
                             ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
@@ -4615,7 +4689,7 @@ BEGIN
                     NULL::jsonb,
                     array_agg("new"."user_id"),
                     array_agg(''::text),
-                    array_agg(to_jsonb(new.*)),
+                    array_agg("public"."badges_stored"(to_json(new.*))),
                     array_agg(NULL::jsonb),
                     '{star}'::text[],
                     '{f}'::bool[],
@@ -4636,7 +4710,7 @@ BEGIN
                             NULL::jsonb,
                             array_agg("new"."user_id"),
                             array_agg(''::text),
-                            array_agg(to_jsonb(new.*)),
+                            array_agg("public"."badges_stored"(to_json(new.*))),
                             array_agg(NULL::jsonb),
                             '{star}'::text[],
                             ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
@@ -4669,7 +4743,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 8, "badges": ["hit", "star"], "body": "60d5d582d6704e01"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 8, "badges": ["hit", "star"], "body": "bf7ea15ae2020c09"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -4771,8 +4845,8 @@ BEGIN
                     NULL::jsonb,
                     array_agg(changed.user_id),
                     array_agg(changed.thing),
-                    array_agg(to_jsonb(NEW)),
-                    array_agg(to_jsonb(OLD)),
+                    array_agg("public"."badges_stored"(to_json(NEW))),
+                    array_agg("public"."badges_stored"(to_json(OLD))),
                     '{viral}'::text[],
                     '{f}'::bool[],
                     '{f}'::bool[],
@@ -4792,8 +4866,8 @@ BEGIN
                             NULL::jsonb,
                             array_agg(changed.user_id),
                             array_agg(changed.thing),
-                            array_agg(to_jsonb(NEW)),
-                            array_agg(to_jsonb(OLD)),
+                            array_agg("public"."badges_stored"(to_json(NEW))),
+                            array_agg("public"."badges_stored"(to_json(OLD))),
                             '{viral}'::text[],
                             ARRAY['{"new": ["hit_views"], "old": ["hit_views"]}'::jsonb])
                         FROM (SELECT NEW."user_id" AS user_id, ''::text AS thing) AS changed
@@ -4825,7 +4899,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 8, "badges": ["viral"], "body": "7bca64edaa63f8cf"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 8, "badges": ["viral"], "body": "db342920c8b490af"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

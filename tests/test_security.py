@@ -445,6 +445,7 @@ TO_RUN_AWARD_BADGES = [
     "SELECT ON badges_pendingcheck",
     "SELECT, UPDATE, DELETE ON badges_failure",
     "EXECUTE ON FUNCTION badges_settle(integer[], integer)",
+    "EXECUTE ON FUNCTION badges_shortened",
 ]
 
 

@@ -16,6 +16,20 @@ INTEGERS = frozenset({"smallint", "integer", "bigint"})
 """The types of whole numbers, by PostgreSQL's names."""
 
 
+SHORT = INTEGERS | {
+    "boolean",
+    "date",
+    "double precision",
+    "interval",
+    "real",
+    "time without time zone",
+    "timestamp with time zone",
+    "timestamp without time zone",
+    "uuid",
+}
+"""Types whose values are all shorter than evidence may be, by PostgreSQL's names."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Column:
     name: str

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from badges.database import Template, template, trusted
-from badges.facts.types import AnalysedDefinition, Target
+from badges.facts.types import SHORT, AnalysedDefinition, Target
 from badges.functions import expressions, runtime
 from badges.functions.session import Session
 from badges.functions.types import Check, Routine, checks
@@ -16,10 +16,12 @@ from badges.functions.types import Check, Routine, checks
 def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine:
     """The function that checks one badge by itself: for pending checks, and after a failure."""
     badges: list[Check] = []
+    states: dict[str, Check] = {}
     for of_definition in sorted(analysed, key=lambda each: each.definition.code):
         badges += [badge for badge in checks(of_definition) if not badge.is_state]
         if of_user := Check.of_user(of_definition):
             badges.append(of_user)
+            states[of_user.code] = of_user
     session = Session.of(target, badges)
     return runtime.generated_routine(
         target,
@@ -27,7 +29,12 @@ def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine:
         "functions/check.sql",
         "functions/check_body.sql",
         settings=session.clauses,
-        arms=sql.SQL("\n").join((_check_state if badge.is_state else _check_arm)(badge, session) for badge in badges),
+        arms=sql.SQL("\n").join(
+            _check_state(badge, session)
+            if badge.is_state
+            else _check_arm(target, badge, states.get(badge.code), session)
+            for badge in badges
+        ),
     )
 
 
@@ -40,7 +47,7 @@ def _check_state(badge: Check, session: Session) -> sql.Composed:
     )
 
 
-def _check_arm(badge: Check, session: Session) -> sql.Composed:
+def _check_arm(target: Target, badge: Check, of_user: Check | None, session: Session) -> sql.Composed:
     facts, event = badge.facts, badge.event
     sources = [
         Template("jsonb_to_record({stored}) AS {record} ({columns})").format(
@@ -60,9 +67,10 @@ def _check_arm(badge: Check, session: Session) -> sql.Composed:
         name=expressions.comment(badge.definition.name),
         applies=_applies(badge, sql.SQL("badges_check.asks = {}").format(sql.Literal(event.value))),
         stored=_all_stored(badge),
+        too_long=_too_long(badge, of_user),
         condition=expressions.condition_of(badge, is_scoped=bool(facts.new_columns and facts.old_columns)),
-        evidence=expressions.evidence(event, facts),
-        others=_other_rows(badge),
+        evidence=expressions.evidence(event, facts, target),
+        others=_other_rows(target, badge),
         rows=sql.SQL("\nCROSS JOIN ").join(sources) if sources else sql.SQL("(SELECT) AS nothing"),
     )
 
@@ -94,7 +102,33 @@ def _applies(badge: Check, *conditions: sql.Composable) -> sql.Composed:
     return expressions.all_of(code, *conditions, no_thing)
 
 
-def _other_rows(badge: Check) -> sql.Composable:
+def _too_long(badge: Check, of_user: Check | None) -> sql.Composable:
+    """Evaluate the user's rows where a value of the changed row was too long to be stored."""
+    facts = badge.facts
+    too_long = [
+        sql.SQL("{} -> {} ?& '{{first,length,sha256}}'::text[]").format(_stored(record), sql.Literal(column.name))
+        for record, names in (("new", facts.new_columns), ("old", facts.old_columns))
+        for column in facts.table.columns
+        if column.name in names and column.type not in SHORT
+    ]
+    if not too_long:
+        return sql.SQL("")
+    if of_user is None:
+        return template("functions/check_stored.sql").format(
+            is_stored=sql.SQL("NOT coalesce({}, false)").format(sql.SQL("\nOR ").join(too_long)),
+            message=sql.Literal(
+                f"a value of a row that is gone from {facts.table.qualified_name} was too long to be kept"
+            ),
+        )
+    return template("functions/check_too_long.sql").format(
+        is_too_long=sql.SQL("\nOR ").join(too_long),
+        condition=expressions.state(
+            of_user, trusted("badges_check.checked_user"), trusted("badges_check.checked_thing")
+        ),
+    )
+
+
+def _other_rows(target: Target, badge: Check) -> sql.Composable:
     """Evaluate the user's other rows, as one of them may have lacked the row that left the pending check."""
     facts, row = badge.facts, badge.event.changed_row
     if not (facts.is_cross_row and facts.depends_on_its_row and facts.is_reevaluable):
@@ -107,7 +141,7 @@ def _other_rows(badge: Check) -> sql.Composable:
             )
         )
     return template("functions/check_others.sql").format(
-        evidence=expressions.evidence(badge.event, facts),
+        evidence=expressions.evidence(badge.event, facts, target),
         columns=expressions.columns_of(row, facts.new_columns),
         table=facts.table.identifier,
         row=sql.Identifier(row),

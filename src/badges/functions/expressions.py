@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from psycopg import sql
 
-from badges.database import Template, template, trusted
+from badges.database import Template, qualified, template, trusted
 from badges.definitions.types import TriggerEvent
-from badges.facts.types import INTEGERS, Column, Count, Facts, Table, Target
+from badges.facts.types import INTEGERS, SHORT, Column, Count, Facts, Table, Target
 from badges.functions.types import Check, Level
 
 FUNCTION_MAX_ARGUMENTS = 100
@@ -401,8 +401,8 @@ def named(badge: Check, expression: sql.Composable) -> sql.Composed:
     return Template("-- {name}\n{expression}").format(name=comment(badge.definition.name), expression=expression)
 
 
-def evidence_of_all(badges: Sequence[Check]) -> sql.Composed:
-    by_badge = {badge.code: evidence(badge.event, badge.facts) for badge in badges}
+def evidence_of_all(badges: Sequence[Check], target: Target) -> sql.Composed:
+    by_badge = {badge.code: evidence(badge.event, badge.facts, target) for badge in badges}
     expressions = {expression.as_string() for expression in by_badge.values()}
     if len(expressions) == 1:
         return next(iter(by_badge.values()))
@@ -417,13 +417,16 @@ def _by_code(values: Mapping[str, sql.Composable]) -> sql.Composed:
     return Template("CASE badge.code\n    {whens}\nEND").format(whens=sql.SQL("\n").join(whens))
 
 
-def evidence(operation: str, facts: Facts) -> sql.Composed:
-    """An expression for what the condition read: the table, the operation, and the columns of the row."""
+def evidence(operation: str, facts: Facts, target: Target | None = None) -> sql.Composed:
+    """An expression for what the condition read: the table, the operation, and the columns of the row.
+
+    :param target: where the generated functions are installed; without it, a value that jsonb cannot hold is an error.
+    """
     operands = [
         sql.SQL("'table', {}").format(sql.Literal(facts.table.qualified_name)),
         sql.SQL("'operation', {}").format(sql.Literal(str(operation))),
         *(
-            Template("{row}, {columns}").format(row=sql.Literal(row), columns=_as_json(row, columns))
+            Template("{row}, {columns}").format(row=sql.Literal(row), columns=_as_json(row, columns, facts, target))
             for row, columns in (("new", facts.new_columns), ("old", facts.old_columns))
             if columns
         ),
@@ -453,12 +456,25 @@ def expires_at(badges: Sequence[Check]) -> sql.Composable:
     return _by_code(expiring) if expiring else sql.SQL("NULL::timestamptz")
 
 
-def _as_json(row: str, columns: Sequence[str]) -> sql.Composed:
+def may_be_long(facts: Facts, columns: Collection[str]) -> bool:
+    """Whether a value of one of these columns may be longer than evidence keeps."""
+    return any(column.type not in SHORT for column in facts.table.columns if column.name in columns)
+
+
+def _as_json(row: str, columns: Sequence[str], facts: Facts, target: Target | None) -> sql.Composed:
+    if target and may_be_long(facts, columns):
+        return sql.SQL("{}({})").format(qualified(target.schema, "badges_stored"), _json(row, columns, "json"))
+    return _json(row, columns, "jsonb")
+
+
+def _json(row: str, columns: Sequence[str], kind: str) -> sql.Composed:
     if len(columns) <= FUNCTION_MAX_ARGUMENTS // 2:
         source = sql.Identifier(row)
         pairs = (sql.SQL("{}, {}.{}").format(sql.Literal(name), source, sql.Identifier(name)) for name in columns)
-        return Template("jsonb_build_object({pairs})").format(pairs=listed(pairs))
-    return Template("(SELECT to_jsonb(seen) FROM (SELECT {columns}) AS seen)").format(columns=columns_of(row, columns))
+        return Template("{kind}_build_object({pairs})").format(kind=trusted(kind), pairs=listed(pairs))
+    return Template("(SELECT to_{kind}(seen) FROM (SELECT {columns}) AS seen)").format(
+        kind=trusted(kind), columns=columns_of(row, columns)
+    )
 
 
 def columns_of(row: str, names: Iterable[str]) -> sql.Composed:

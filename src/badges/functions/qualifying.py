@@ -26,12 +26,14 @@ def query(
     bounds: Sequence[sql.Composable] = (),
     *,
     lacking: bool = True,
+    is_installed: bool = True,
 ) -> sql.Composed:
     """The query for users who satisfy the condition by the rows that exist: user_id, code, thing, evidence, expires_at.
 
     :param facts: those of `facts_of_existing_rows`.
     :param bounds: further conditions on a row, whose name is `new`.
     :param lacking: only users who do not hold the badge.
+    :param is_installed: the generated functions may be called.
     """
     definition, check = analysed.definition, Check.of_user(analysed)
     user = sql.Identifier("new", facts.user.name)
@@ -46,7 +48,7 @@ def query(
         user=user,
         thing=thing,
         code=sql.Literal(definition.code),
-        evidence=expressions.evidence("award_badges", facts),
+        evidence=expressions.evidence("award_badges", facts, target if is_installed else None),
         expires_at=expires_at,
         rows=_rows(analysed, facts, user, bounds),
         filters=expressions.all_of(

@@ -24,6 +24,8 @@ RUNTIME = (
     "wait",
     "note_failure",
     "note_misplaced",
+    "stored",
+    "shortened",
     "record_parts",
     "record",
     "postpone",

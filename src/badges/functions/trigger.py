@@ -103,7 +103,9 @@ class Group:
 
     @property
     def evidence(self) -> sql.Composed:
-        return evidence_of(self.checks)
+        if self.first.is_state:
+            return expressions.occasion(self.first)
+        return expressions.evidence_of_all(self.checks, self.firing.target)
 
     def held(self, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
         """The codes of its badges that a user holds."""
@@ -119,8 +121,13 @@ class Group:
         return answers.earned(check, self.queries, self.subjects, held, is_scoped=is_scoped)
 
 
-def evidence_of(checks: Sequence[Check]) -> sql.Composed:
-    return expressions.occasion(checks[0]) if checks[0].is_state else expressions.evidence_of_all(checks)
+def _shortened(group: Group) -> sql.Composed:
+    """The evidence of an award; what reads only numbers and the like is short anyway."""
+    facts = group.first.facts
+    if group.first.is_state or not expressions.may_be_long(facts, facts.new_columns + facts.old_columns):
+        return group.evidence
+    function = qualified(group.firing.target.schema, "badges_shortened")
+    return Template("{function}({evidence})").format(function=function, evidence=group.evidence)
 
 
 def award(group: Group) -> sql.Composed:
@@ -245,6 +252,7 @@ def _one(group: Group) -> sql.Composed:
         )
         if expiring
         else sql.SQL(""),
+        shortened=_shortened(group),
         expires_at=expressions.expires_at(checks),
         leave_checks=sql.Literal([check.leaves_check for check in checks]),
         revocable=sql.Literal([check.is_revocable for check in checks]),
@@ -299,6 +307,7 @@ def _affected(firing: Firing, checks: Sequence[Check]) -> dict[str, sql.Composab
 def _whole_rows(firing: Firing, check: Check) -> dict[str, sql.Composable]:
     """Whole rows are passed, as a condition may have failed because one of the columns is gone."""
     event, per = firing.event, check.facts.per
+    stored = qualified(firing.target.schema, "badges_stored")
     row = event.changed_row
     if firing.level is Level.STATEMENT:
         return {
@@ -306,8 +315,8 @@ def _whole_rows(firing: Firing, check: Check) -> dict[str, sql.Composable]:
             "rows": expressions.source(event),
             "user": sql.Identifier(row, check.user.name),
             "thing": expressions.subject(sql.Identifier(row, per.name), per) if per else NO_THING,
-            "new": sql.SQL("to_jsonb(new.*)") if event.has_new else _NULL,
-            "old": sql.SQL("to_jsonb(old.*)") if event is TriggerEvent.DELETE else _NULL,
+            "new": sql.SQL("{}(to_json(new.*))").format(stored) if event.has_new else _NULL,
+            "old": sql.SQL("{}(to_json(old.*))").format(stored) if event is TriggerEvent.DELETE else _NULL,
         }
     # Not under the record's name, which must keep meaning the whole record.
     record = row.upper()
@@ -319,6 +328,6 @@ def _whole_rows(firing: Firing, check: Check) -> dict[str, sql.Composable]:
         ),
         "user": trusted("changed.user_id"),
         "thing": trusted("changed.thing"),
-        "new": sql.SQL("to_jsonb(NEW)") if event.has_new else _NULL,
-        "old": sql.SQL("to_jsonb(OLD)") if event.has_old else _NULL,
+        "new": sql.SQL("{}(to_json(NEW))").format(stored) if event.has_new else _NULL,
+        "old": sql.SQL("{}(to_json(OLD))").format(stored) if event.has_old else _NULL,
     }

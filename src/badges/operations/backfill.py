@@ -289,6 +289,7 @@ def _awarding(target: Target, analysed: AnalysedDefinition, found: sql.Composabl
     ).format(
         badges=target.badges.identifier,
         qualifying=found,
+        shortened=database.qualified(target.schema, "badges_shortened"),
         pending=target.pending.identifier,
         code=sql.Literal(analysed.definition.code),
         bucket=runtime.bucket(target, sql.Identifier("awarded", "user_id")),

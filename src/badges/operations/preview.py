@@ -265,7 +265,7 @@ def _count_qualifying(
     user, thing = sql.Identifier("qualifying", "user_id"), sql.Identifier("qualifying", "thing")
     lacks = sql.SQL("true") if only_new else qualifying.lacks(target, analysed.definition, user, thing)
     query = template("operations/preview.sql").format(
-        qualifying=qualifying.query(target, analysed, facts, lacking=only_new),
+        qualifying=qualifying.query(target, analysed, facts, lacking=only_new, is_installed=False),
         lacks=lacks,
         size=sql.Literal(EXAMPLES),
     )

@@ -36,7 +36,7 @@ IF own.follows THEN
         {check_keys}
         INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
         SELECT own.the_user, badge.code, own.the_thing,
-               {evidence},
+               {shortened},
                {expires_at}
         FROM {rows}
         CROSS JOIN (

@@ -2,6 +2,7 @@
 IF {applies} THEN
     {zone}
     {stored}
+    {too_long}
     SELECT coalesce({condition}, false),
            {evidence}
     INTO earned, evidence

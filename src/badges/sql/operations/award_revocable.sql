@@ -2,7 +2,10 @@
 -- holds the lock of the user, so that a check is left for after it; or it comes later, finds the lock taken and leaves one itself.
 WITH awarded AS (
     INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
+SELECT found.user_id, found.code, found.thing, {shortened}(found.evidence), found.expires_at
+FROM (
 {qualifying}
+) AS found
     ON CONFLICT DO NOTHING
     RETURNING user_id, thing
 ),

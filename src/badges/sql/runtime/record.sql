@@ -46,7 +46,7 @@ BEGIN
                   AND b.expires_at <= statement_timestamp();
             END IF;
             INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
-            SELECT found.user_id, found.code, found.thing, found.evidence,
+            SELECT found.user_id, found.code, found.thing, {shortened}(found.evidence),
                    {expires_at}
             FROM unnest(users, things, codes, evidences, verdicts) WITH ORDINALITY
                 AS found (user_id, thing, code, evidence, verdict, place)

@@ -45,7 +45,7 @@ BEGIN
             WHERE b.user_id = users[each.place] AND b.code COLLATE "C" = codes[each.place]
               AND b.thing = things[each.place] AND b.expires_at <= statement_timestamp();
             INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
-            SELECT found.user_id, found.code, found.thing, found.evidence,
+            SELECT found.user_id, found.code, found.thing, {shortened}(found.evidence),
                    {expires_at}
             FROM unnest(part) AS each (place)
             CROSS JOIN LATERAL (
@@ -70,7 +70,7 @@ BEGIN
                         WHERE b.user_id = users[place] AND b.code COLLATE "C" = codes[place] AND b.thing = things[place]
                           AND b.expires_at <= statement_timestamp();
                         INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
-                        SELECT found.user_id, found.code, found.thing, found.evidence,
+                        SELECT found.user_id, found.code, found.thing, {shortened}(found.evidence),
                                {expires_at}
                         FROM (VALUES (users[place], codes[place], things[place], evidences[place]))
                             AS found (user_id, code, thing, evidence)

@@ -54,7 +54,8 @@ BEGIN
                     pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
                 IF result.earned AND NOT is_held THEN
                     INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
-                    SELECT u.{user_key}, pending.code, pending.thing, coalesce(result.evidence, pending.evidence),
+                    SELECT u.{user_key}, pending.code, pending.thing,
+                           {shortened}(coalesce(result.evidence, pending.evidence)),
                            (SELECT statement_timestamp() + nullif(d.expires_after, '')::interval
                             FROM {definitions} AS d WHERE d.code = pending.code)
                     FROM {users} AS u
