@@ -58,6 +58,63 @@ INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "c
 -- add definition three-badges: new
 INSERT INTO "public"."badges_badgedefinition" ("code", "name", "description", "category", "image", "points", "position", "secret", "translations", "condition", "trigger_condition", "trigger_table", "user_field", "progress", "goal", "triggers", "per", "revocable", "active", "expires_after", "time_zone", "rule", "retired_at") VALUES ('three-badges', 'Three badges', 'Holds three badges: one for the cabinet.', 'Badges', 'dummy/badges/three-badges.svg', 10, 12, true, '{"de": {"name": "Drei Abzeichen", "description": "Hält drei Abzeichen: eins für die Vitrine."}, "fr": {"name": "Trois badges", "description": "Détient trois badges : un pour la vitrine."}, "es": {"name": "Tres insignias", "description": "Tiene tres insignias: una para la vitrina."}}'::jsonb, 'count(*) >= 3 from badges_badge where user_id = NEW.user_id', to_jsonb('{insert}'::text[]), 'badges_badge', 'user_id', '', NULL, '[]'::jsonb, '', false, true, '', '', '706fc6bfbd46', NULL);
 
+-- create function badges_seal: new
+CREATE OR REPLACE FUNCTION "public"."badges_seal"(kind text, content text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '10ms'
+AS $badges$
+-- Remembers something until the transaction ends, in the setting badges.<kind>.
+-- Any session can set such a setting. So the content has a signature in front, which needs the secret and holds for
+-- this transaction only: badges_sealed ignores everything else.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    BEGIN
+        PERFORM set_config(
+            'badges.' || kind,
+            encode(sha256(convert_to(concat_ws('|', s.secret, kind, pg_current_xact_id(), content), 'UTF8')), 'hex')
+                || content,
+            true)
+        FROM "public"."badges_secret" AS s;
+    EXCEPTION WHEN insufficient_privilege OR undefined_table OR lock_not_available THEN
+        NULL;  -- without the secret nothing is remembered: the cause of a revocation is then "sql"
+    END;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 9, "badges": [], "body": "975168a57bfd0259"}';
+REVOKE ALL ON FUNCTION "public"."badges_seal" FROM PUBLIC;
+
+-- create function badges_sealed: new
+CREATE OR REPLACE FUNCTION "public"."badges_sealed"(kind text)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '10ms'
+AS $badges$
+-- Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+DECLARE
+    found CONSTANT text := current_setting('badges.' || kind, true);
+    content CONSTANT text := substr(found, 65);
+BEGIN
+    IF coalesce(found, '') = '' THEN
+        RETURN NULL;
+    END IF;
+    BEGIN
+        RETURN (
+            SELECT content
+            FROM "public"."badges_secret" AS s
+            WHERE left(found, 64) = encode(
+                sha256(convert_to(concat_ws('|', s.secret, kind, pg_current_xact_id(), content), 'UTF8')), 'hex'));
+    EXCEPTION WHEN insufficient_privilege OR undefined_table OR lock_not_available THEN
+        RETURN NULL;
+    END;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 9, "badges": [], "body": "64003b56d6f88aa3"}';
+REVOKE ALL ON FUNCTION "public"."badges_sealed" FROM PUBLIC;
+
 -- create function badges_check_keys_at_once: new
 CREATE OR REPLACE FUNCTION "public"."badges_check_keys_at_once"()
 RETURNS void
@@ -75,7 +132,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 8, "badges": [], "body": "87728cfad49a3f84"}';
+COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 9, "badges": [], "body": "87728cfad49a3f84"}';
 REVOKE ALL ON FUNCTION "public"."badges_check_keys_at_once" FROM PUBLIC;
 
 -- create function badges_wait: new
@@ -100,7 +157,8 @@ BEGIN
         RETURN buckets;
     END IF;
     -- A bulk statement never waits, and a transaction that has waited in vain does not wait again.
-    IF cardinality(busy) > 16 OR current_setting('badges.patience', true) = 'spent' THEN
+    IF cardinality(busy) > 16 OR (coalesce(current_setting('badges.patience', true), '') <> ''
+                                  AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
         RETURN busy;
     END IF;
     FOREACH bucket IN ARRAY coalesce(busy, '{}') LOOP
@@ -108,7 +166,7 @@ BEGIN
             PERFORM pg_advisory_xact_lock(1650549863, bucket);
             busy := nullif(array_remove(busy, bucket), '{}');
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-            PERFORM set_config('badges.patience', 'spent', true);
+            PERFORM "public"."badges_seal"('patience', '');
             RETURN busy;
         END;
         IF busy IS NULL THEN
@@ -121,7 +179,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 8, "badges": [], "body": "6b2a2f2318335b8b"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 9, "badges": [], "body": "6c12a15e7b963822"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -141,11 +199,11 @@ AS $badges$
 -- for each other here, and there are at most as many rows as there were concurrent writers.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    noted jsonb := coalesce(nullif(current_setting('badges.noted', true), ''), '{}');
+    noted jsonb := coalesce("public"."badges_sealed"('noted'), '{}');
     kind text := failed_sqlstate || failed_code;
     is_locked boolean := false;
 BEGIN
-    IF current_setting('badges.unrecorded', true) = 'on' THEN
+    IF "public"."badges_sealed"('unrecorded') IS NOT NULL THEN
         -- The table was locked before in this transaction: what it costs to find that out again is bounded.
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
@@ -154,7 +212,7 @@ BEGIN
         RETURN;
     END IF;
     noted := noted || jsonb_build_object(kind, coalesce((noted ->> kind)::integer, 0) + 1);
-    PERFORM set_config('badges.noted', noted::text, true);
+    PERFORM "public"."badges_seal"('noted', noted::text);
     BEGIN
         UPDATE "public"."badges_failure"
         SET occurrences = occurrences + times, last_at = clock_timestamp(), message = failed_message
@@ -182,12 +240,12 @@ BEGIN
         END;
     END IF;
     -- The table is locked, and no write waits for it longer: the server's log has to do.
-    PERFORM set_config('badges.unrecorded', 'on', true);
+    PERFORM "public"."badges_seal"('unrecorded', '');
     RAISE WARNING 'badge % failed: % (SQLSTATE %); and that could not be recorded, as the table was locked',
         failed_code, failed_message, failed_sqlstate;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 8, "badges": [], "body": "63138da09fe84603"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 9, "badges": [], "body": "859f75fda3a2cbe2"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_note_misplaced: new
@@ -200,7 +258,7 @@ AS $badges$
 -- The table was renamed, moved to another schema or made a shard. Each badge has one such failure per transaction.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    noted CONSTANT jsonb := coalesce(nullif(current_setting('badges.noted', true), ''), '{}');
+    noted CONSTANT jsonb := coalesce("public"."badges_sealed"('noted'), '{}');
 BEGIN
     PERFORM "public"."badges_note_failure"(
         failed.code,
@@ -210,7 +268,7 @@ BEGIN
     WHERE NOT noted ? ('55000' || failed.code);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 8, "badges": [], "body": "b6e607678b4d231d"}';
+COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 9, "badges": [], "body": "322a7ccd3ec8afe4"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_misplaced" FROM PUBLIC;
 
 -- create function badges_stored: new
@@ -243,7 +301,7 @@ BEGIN
         ) AS long ON octet_length(each.value::text) > 33554432);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 8, "badges": [], "body": "08d8988f36321cd3"}';
+COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 9, "badges": [], "body": "08d8988f36321cd3"}';
 REVOKE ALL ON FUNCTION "public"."badges_stored" FROM PUBLIC;
 
 -- create function badges_shortened: new
@@ -283,7 +341,7 @@ BEGIN
     RETURN evidence;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 8, "badges": [], "body": "2dba78732137fe98"}';
+COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 9, "badges": [], "body": "2dba78732137fe98"}';
 REVOKE ALL ON FUNCTION "public"."badges_shortened" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -383,7 +441,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 8, "badges": [], "body": "2d10223b164bda5a"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 9, "badges": [], "body": "2d10223b164bda5a"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -405,12 +463,13 @@ AS $badges$
 -- waits for each lock of another transaction no longer than BADGES_WAIT.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    previous_cause CONSTANT text := current_setting('badges.cause', true);
+    previous_event CONSTANT text := current_setting('badges.event', true);
     left_over integer[];
     wanted integer[];
     about text[];
 BEGIN
-    IF current_setting('badges.patience', true) = 'spent' THEN
+    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+        AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
     IF 'award' = ANY (verdicts) THEN
@@ -445,26 +504,26 @@ BEGIN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             ELSIF SQLSTATE = '55P03' THEN
-                PERFORM set_config('badges.patience', 'spent', true);
+                PERFORM "public"."badges_seal"('patience', '');
             END IF;
             left_over := left_over || "public"."badges_record_parts"(users, things, codes, evidences, verdicts);
         END;
     END IF;
     IF 'revoke' = ANY (verdicts) THEN
         BEGIN
-            PERFORM set_config(
-                'badges.cause', (evidences[1] ->> 'operation') || ' on ' || (evidences[1] ->> 'table'), true);
+            PERFORM "public"."badges_seal"('event', jsonb_build_object(
+                'cause', (evidences[1] ->> 'operation') || ' on ' || (evidences[1] ->> 'table'))::text);
             DELETE FROM "public"."badges_badge" AS b
             USING unnest(users, things, codes, verdicts) AS found (user_id, thing, code, verdict)
             WHERE found.verdict = 'revoke'
               AND b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
               AND NOT b.by_hand;
-            PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
+            PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             ELSIF SQLSTATE = '55P03' THEN
-                PERFORM set_config('badges.patience', 'spent', true);
+                PERFORM "public"."badges_seal"('patience', '');
             END IF;
             left_over := left_over || array_positions(verdicts, 'revoke');
         END;
@@ -475,7 +534,7 @@ BEGIN
             -- pending check a badge could be lost. Bounded all the same: the table itself may be locked.
             PERFORM set_config(
                 'lock_timeout',
-                CASE current_setting('badges.unwritten', true) WHEN 'on' THEN '1ms' ELSE '200ms' END,
+                CASE WHEN "public"."badges_sealed"('unwritten') IS NULL THEN '200ms' ELSE '1ms' END,
                 true);
             -- What the check is about: the same for checks that one evaluation decides.
             about := ARRAY(
@@ -536,7 +595,7 @@ BEGIN
             END IF;
         EXCEPTION WHEN lock_not_available THEN
             -- The write succeeds. award_badges finds what it may have earned, and the failure asks for it.
-            PERFORM set_config('badges.unwritten', 'on', true);
+            PERFORM "public"."badges_seal"('unwritten', '');
             PERFORM "public"."badges_note_failure"(
                 found.code, '55P03', 'its pending checks could not be written, as their table was locked',
                 count(*)::integer)
@@ -547,7 +606,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 8, "badges": [], "body": "dcf2d8c3c14b7082"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 9, "badges": [], "body": "d2557c5bd6ed1848"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_postpone: new
@@ -591,7 +650,7 @@ BEGIN
     ) AS each;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 8, "badges": [], "body": "e81c9cdd34bd5e9e"}';
+COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 9, "badges": [], "body": "e81c9cdd34bd5e9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_postpone" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -704,7 +763,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 8, "badges": [], "body": "be5815cae330ca54"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 9, "badges": [], "body": "be5815cae330ca54"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle_locked: new
@@ -723,17 +782,18 @@ AS $badges$
 -- Checks that ask for the same are one evaluation, in a snapshot that is newer than the locks.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    previous_cause CONSTANT text := current_setting('badges.cause', true);
+    previous_event CONSTANT text := current_setting('badges.event', true);
     pending record;
     result record;
     is_held boolean;
 BEGIN
     settled := 0;
     kept := 0;
-    IF current_setting('badges.patience', true) = 'spent' THEN
+    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+        AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
-    PERFORM set_config('badges.cause', 'settled', true);
+    PERFORM "public"."badges_seal"('event', '{"cause": "settled"}');
     FOR pending IN
         SELECT array_agg(p.id) AS ids, p.user_id, p.code, p.thing,
                (array_agg(p.evidence ORDER BY p.noted_by))[1] AS evidence,
@@ -783,7 +843,7 @@ BEGIN
             WHEN lock_not_available OR deadlock_detected OR foreign_key_violation THEN
                 kept := kept + cardinality(pending.ids);
                 -- The transaction waits in vain once, not for each of its checks.
-                PERFORM set_config('badges.patience', 'spent', true), set_config('lock_timeout', '1ms', true);
+                PERFORM "public"."badges_seal"('patience', ''), set_config('lock_timeout', '1ms', true);
             WHEN undefined_column THEN
                 -- The condition or its table has changed since: the stored values can never be evaluated again.
                 DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.id = ANY (pending.ids);
@@ -799,10 +859,10 @@ BEGIN
                 PERFORM "public"."badges_note_failure"(pending.code, SQLSTATE, SQLERRM);
         END;
     END LOOP;
-    PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
+    PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 8, "badges": [], "body": "b4ab8ddcfeef674d"}';
+COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 9, "badges": [], "body": "b2da9e021f3a4e32"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle_locked" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -860,7 +920,7 @@ BEGIN
     SELECT done.settled, done.kept INTO settled, kept FROM "public"."badges_settle_locked"(ids, most) AS done;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 8, "badges": [], "body": "c1b40deb0bae5aa3"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 9, "badges": [], "body": "c1b40deb0bae5aa3"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -883,16 +943,13 @@ AS $badges$
 -- subject of a badge with "per" is awarded_thing.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    -- Restored at the end, as the caller may have set a cause of its own.
-    previous CONSTANT text[] := ARRAY[
-        current_setting('badges.cause', true),
-        current_setting('badges.actor', true),
-        current_setting('badges.reason', true)];
+    -- Restored at the end, as an award or revocation may be the work of a condition that fires another one.
+    previous_event CONSTANT text := current_setting('badges.event', true);
     has_changed boolean;
 BEGIN
     PERFORM pg_advisory_xact_lock(1650549863, (awarded_user::bigint & 1023)::integer);
-    PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
-            set_config('badges.reason', coalesce(reason, ''), true);
+    PERFORM "public"."badges_seal"(
+        'event', jsonb_build_object('cause', 'by hand', 'actor', actor, 'reason', reason)::text);
     DELETE FROM "public"."badges_badge" AS b
     WHERE b.user_id = awarded_user AND b.code COLLATE "C" = awarded_code AND b.thing = awarded_thing
       AND b.expires_at <= statement_timestamp();
@@ -904,13 +961,11 @@ BEGIN
          FROM "public"."badges_badgedefinition" AS d WHERE d.code = awarded_code))
     ON CONFLICT DO NOTHING;
     has_changed := FOUND;
-    PERFORM set_config('badges.cause', coalesce(previous[1], ''), true),
-            set_config('badges.actor', coalesce(previous[2], ''), true),
-            set_config('badges.reason', coalesce(previous[3], ''), true);
+    PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 8, "badges": [], "body": "cfaa60f4dd0374fe"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 9, "badges": [], "body": "130b3db865174142"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -929,16 +984,13 @@ AS $badges$
 -- The actor and the reason are recorded in the history. The next write that meets the condition awards it again.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
-    -- Restored at the end, as the caller may have set a cause of its own.
-    previous CONSTANT text[] := ARRAY[
-        current_setting('badges.cause', true),
-        current_setting('badges.actor', true),
-        current_setting('badges.reason', true)];
+    -- Restored at the end, as an award or revocation may be the work of a condition that fires another one.
+    previous_event CONSTANT text := current_setting('badges.event', true);
     has_changed boolean;
 BEGIN
     PERFORM pg_advisory_xact_lock(1650549863, (revoked_user::bigint & 1023)::integer);
-    PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
-            set_config('badges.reason', coalesce(reason, ''), true);
+    PERFORM "public"."badges_seal"(
+        'event', jsonb_build_object('cause', 'by hand', 'actor', actor, 'reason', reason)::text);
     -- Settling the pending checks of earlier writes would award the badge again. They are found by user and code, as
     -- their bucket may date from another BADGES_BUCKETS.
     -- Checks that an open transaction shares are left: what it has written is not seen here either.
@@ -950,13 +1002,11 @@ BEGIN
     DELETE FROM "public"."badges_badge" AS b
     WHERE b.user_id = revoked_user AND b.code = revoked_code AND b.thing = revoked_thing;
     has_changed := FOUND;
-    PERFORM set_config('badges.cause', coalesce(previous[1], ''), true),
-            set_config('badges.actor', coalesce(previous[2], ''), true),
-            set_config('badges.reason', coalesce(previous[3], ''), true);
+    PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 8, "badges": [], "body": "6f59e9ce3af55f9d"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 9, "badges": [], "body": "80539f33cb946415"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -1008,7 +1058,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 8, "badges": [], "body": "4a75a56e19a83262"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 9, "badges": [], "body": "4a75a56e19a83262"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -1026,6 +1076,18 @@ AS $badges$
 -- one. Then queues the events for delivery and wakes the listeners; quiet events are not delivered.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
+    -- What the functions that award and revoke say of their own work: cause, actor and reason.
+    given CONSTANT jsonb := CASE WHEN coalesce(current_setting('badges.event', true), '') <> ''
+                                 THEN "public"."badges_sealed"('event')::jsonb END;
+    -- What the session says counts only if its role may itself write badges: otherwise any role whose writes earn or
+    -- lose badges could falsify their history.
+    is_heard CONSTANT boolean :=
+        CASE WHEN concat(current_setting('badges.cause', true), current_setting('badges.quiet', true)) <> ''
+             THEN has_table_privilege(
+                 coalesce(nullif(current_setting('role'), 'none'), session_user), TG_RELID, 'INSERT, DELETE')
+             ELSE false END;
+    given_cause CONSTANT text := coalesce(
+        given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
     is_news boolean;
 BEGIN
     WITH event AS (
@@ -1036,27 +1098,23 @@ BEGIN
                coalesce(
                    CASE found.operation WHEN 'award_badges' THEN found.operation
                    ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
-                       || CASE found.given_cause WHEN 'settled' THEN ', settled' ELSE '' END
+                       || CASE given ->> 'cause' WHEN 'settled' THEN ', settled' ELSE '' END
                    END,
-                   found.given_cause, found.cause, 'sql'),
+                   given_cause, found.cause, 'sql'),
                found.evidence,
                coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
                -- An award by a condition is not the work of the actor of a manual award that made it true.
-               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
-               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
-               coalesce(current_setting('badges.quiet', true), '') = 'on'
+               CASE WHEN found.operation IS NULL THEN coalesce(given ->> 'actor', '') ELSE '' END,
+               CASE WHEN found.operation IS NULL THEN coalesce(given ->> 'reason', '') ELSE '' END,
+               is_heard AND coalesce(current_setting('badges.quiet', true), '') = 'on'
         FROM (
             SELECT happened.*,
                    -- Evidence that loaddata loads belongs to an earlier award.
-                   CASE WHEN happened.cause IS NULL AND happened.given_cause IS DISTINCT FROM 'loaddata'
+                   CASE WHEN happened.cause IS NULL AND given_cause IS DISTINCT FROM 'loaddata'
                         THEN happened.evidence ->> 'operation' END AS operation
             FROM (
-                -- Transaction-local; each function that sets it restores it at its end.
-                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS given_cause
-                FROM (
-                    SELECT b.user_id, b.code::text AS code, b.thing, b.evidence, 'awarded' AS kind, NULL AS cause
-                    FROM badges_new AS b
-                ) AS each
+                SELECT b.user_id, b.code::text AS code, b.thing, b.evidence, 'awarded' AS kind, NULL AS cause
+                FROM badges_new AS b
             ) AS happened
         ) AS found
         WHERE (found.kind = 'awarded') = (
@@ -1077,7 +1135,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 8, "badges": [], "body": "85d63ae3365b6c38"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 9, "badges": [], "body": "62598ce4a3394b7d"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -1098,6 +1156,18 @@ DECLARE
     is_patient CONSTANT boolean :=
         current_setting('lock_timeout') = '0' AND EXISTS (
             SELECT FROM badges_old AS b WHERE b.expires_at IS NULL OR b.expires_at > statement_timestamp());
+    -- What the functions that award and revoke say of their own work: cause, actor and reason.
+    given CONSTANT jsonb := CASE WHEN coalesce(current_setting('badges.event', true), '') <> ''
+                                 THEN "public"."badges_sealed"('event')::jsonb END;
+    -- What the session says counts only if its role may itself write badges: otherwise any role whose writes earn or
+    -- lose badges could falsify their history.
+    is_heard CONSTANT boolean :=
+        CASE WHEN concat(current_setting('badges.cause', true), current_setting('badges.quiet', true)) <> ''
+             THEN has_table_privilege(
+                 coalesce(nullif(current_setting('role'), 'none'), session_user), TG_RELID, 'INSERT, DELETE')
+             ELSE false END;
+    given_cause CONSTANT text := coalesce(
+        given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
     is_news boolean;
 BEGIN
     IF is_patient THEN
@@ -1114,29 +1184,25 @@ BEGIN
                coalesce(
                    CASE found.operation WHEN 'award_badges' THEN found.operation
                    ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
-                       || CASE found.given_cause WHEN 'settled' THEN ', settled' ELSE '' END
+                       || CASE given ->> 'cause' WHEN 'settled' THEN ', settled' ELSE '' END
                    END,
-                   found.given_cause, found.cause, 'sql'),
+                   given_cause, found.cause, 'sql'),
                found.evidence,
                coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
                -- An award by a condition is not the work of the actor of a manual award that made it true.
-               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
-               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
-               coalesce(current_setting('badges.quiet', true), '') = 'on'
+               CASE WHEN found.operation IS NULL THEN coalesce(given ->> 'actor', '') ELSE '' END,
+               CASE WHEN found.operation IS NULL THEN coalesce(given ->> 'reason', '') ELSE '' END,
+               is_heard AND coalesce(current_setting('badges.quiet', true), '') = 'on'
         FROM (
             SELECT happened.*,
                    -- Evidence that loaddata loads belongs to an earlier award.
-                   CASE WHEN happened.cause IS NULL AND happened.given_cause IS DISTINCT FROM 'loaddata'
+                   CASE WHEN happened.cause IS NULL AND given_cause IS DISTINCT FROM 'loaddata'
                         THEN happened.evidence ->> 'operation' END AS operation
             FROM (
-                -- Transaction-local; each function that sets it restores it at its end.
-                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS given_cause
-                FROM (
-                    SELECT b.user_id, b.code::text AS code, b.thing, b.evidence,
-                           CASE WHEN b.expires_at <= statement_timestamp() THEN 'expired' ELSE 'revoked' END AS kind,
-                           'sql' AS cause
-                    FROM badges_old AS b
-                ) AS each
+                SELECT b.user_id, b.code::text AS code, b.thing, b.evidence,
+                       CASE WHEN b.expires_at <= statement_timestamp() THEN 'expired' ELSE 'revoked' END AS kind,
+                       'sql' AS cause
+                FROM badges_old AS b
             ) AS happened
         ) AS found
         WHERE (found.kind = 'awarded') = (
@@ -1160,7 +1226,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 8, "badges": [], "body": "7210fa219a24156c"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 9, "badges": [], "body": "22a862cc3f93a8e7"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -1180,6 +1246,18 @@ AS $badges$
 DECLARE
     is_patient CONSTANT boolean :=
         current_setting('lock_timeout') = '0';
+    -- What the functions that award and revoke say of their own work: cause, actor and reason.
+    given CONSTANT jsonb := CASE WHEN coalesce(current_setting('badges.event', true), '') <> ''
+                                 THEN "public"."badges_sealed"('event')::jsonb END;
+    -- What the session says counts only if its role may itself write badges: otherwise any role whose writes earn or
+    -- lose badges could falsify their history.
+    is_heard CONSTANT boolean :=
+        CASE WHEN concat(current_setting('badges.cause', true), current_setting('badges.quiet', true)) <> ''
+             THEN has_table_privilege(
+                 coalesce(nullif(current_setting('role'), 'none'), session_user), TG_RELID, 'INSERT, DELETE')
+             ELSE false END;
+    given_cause CONSTANT text := coalesce(
+        given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
     is_news boolean;
 BEGIN
     IF is_patient THEN
@@ -1196,44 +1274,40 @@ BEGIN
                coalesce(
                    CASE found.operation WHEN 'award_badges' THEN found.operation
                    ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
-                       || CASE found.given_cause WHEN 'settled' THEN ', settled' ELSE '' END
+                       || CASE given ->> 'cause' WHEN 'settled' THEN ', settled' ELSE '' END
                    END,
-                   found.given_cause, found.cause, 'sql'),
+                   given_cause, found.cause, 'sql'),
                found.evidence,
                coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
                -- An award by a condition is not the work of the actor of a manual award that made it true.
-               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
-               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
-               coalesce(current_setting('badges.quiet', true), '') = 'on'
+               CASE WHEN found.operation IS NULL THEN coalesce(given ->> 'actor', '') ELSE '' END,
+               CASE WHEN found.operation IS NULL THEN coalesce(given ->> 'reason', '') ELSE '' END,
+               is_heard AND coalesce(current_setting('badges.quiet', true), '') = 'on'
         FROM (
             SELECT happened.*,
                    -- Evidence that loaddata loads belongs to an earlier award.
-                   CASE WHEN happened.cause IS NULL AND happened.given_cause IS DISTINCT FROM 'loaddata'
+                   CASE WHEN happened.cause IS NULL AND given_cause IS DISTINCT FROM 'loaddata'
                         THEN happened.evidence ->> 'operation' END AS operation
             FROM (
-                -- Transaction-local; each function that sets it restores it at its end.
-                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS given_cause
+                -- A badge is held at most once, so a user, code and thing among both the old and the new rows is
+                -- unchanged. The other badges have moved: each was revoked there and awarded here.
+                SELECT side.user_id, side.code, side.thing, (array_agg(side.evidence))[1] AS evidence,
+                       min(side.kind) AS kind, 'moved' AS cause
                 FROM (
-                    -- A badge is held at most once, so a user, code and thing among both the old and the new rows is
-                    -- unchanged. The other badges have moved: each was revoked there and awarded here.
-                    SELECT side.user_id, side.code, side.thing, (array_agg(side.evidence))[1] AS evidence,
-                           min(side.kind) AS kind, 'moved' AS cause
-                    FROM (
-                        SELECT b.user_id, b.code::text AS code, b.thing, b.evidence, 'revoked' AS kind
-                        FROM badges_old AS b
-                        UNION ALL
-                        SELECT b.user_id, b.code::text, b.thing, b.evidence, 'awarded'
-                        FROM badges_new AS b
-                    ) AS side
-                    -- A user whose key has changed is the same user: the foreign key moves badges and events alike.
-                    WHERE NOT EXISTS (
-                        SELECT FROM badges_old AS o JOIN badges_new AS n USING (id)
-                        WHERE side.user_id IN (o.user_id, n.user_id) AND o.user_id IS DISTINCT FROM n.user_id
-                          AND (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = o.user_id) IS NULL)
-                    GROUP BY side.user_id, side.code, side.thing
-                    HAVING count(*) = 1
-                    ORDER BY kind DESC
-                ) AS each
+                    SELECT b.user_id, b.code::text AS code, b.thing, b.evidence, 'revoked' AS kind
+                    FROM badges_old AS b
+                    UNION ALL
+                    SELECT b.user_id, b.code::text, b.thing, b.evidence, 'awarded'
+                    FROM badges_new AS b
+                ) AS side
+                -- A user whose key has changed is the same user: the foreign key moves badges and events alike.
+                WHERE NOT EXISTS (
+                    SELECT FROM badges_old AS o JOIN badges_new AS n USING (id)
+                    WHERE side.user_id IN (o.user_id, n.user_id) AND o.user_id IS DISTINCT FROM n.user_id
+                      AND (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = o.user_id) IS NULL)
+                GROUP BY side.user_id, side.code, side.thing
+                HAVING count(*) = 1
+                ORDER BY kind DESC
             ) AS happened
         ) AS found
         WHERE (found.kind = 'awarded') = (
@@ -1257,7 +1331,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 8, "badges": [], "body": "95eb7090cb257492"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 9, "badges": [], "body": "f2cbf1c8bdb2834c"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -1277,6 +1351,18 @@ AS $badges$
 DECLARE
     is_patient CONSTANT boolean :=
         current_setting('lock_timeout') = '0';
+    -- What the functions that award and revoke say of their own work: cause, actor and reason.
+    given CONSTANT jsonb := CASE WHEN coalesce(current_setting('badges.event', true), '') <> ''
+                                 THEN "public"."badges_sealed"('event')::jsonb END;
+    -- What the session says counts only if its role may itself write badges: otherwise any role whose writes earn or
+    -- lose badges could falsify their history.
+    is_heard CONSTANT boolean :=
+        CASE WHEN concat(current_setting('badges.cause', true), current_setting('badges.quiet', true)) <> ''
+             THEN has_table_privilege(
+                 coalesce(nullif(current_setting('role'), 'none'), session_user), TG_RELID, 'INSERT, DELETE')
+             ELSE false END;
+    given_cause CONSTANT text := coalesce(
+        given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
     is_news boolean;
 BEGIN
     IF is_patient THEN
@@ -1293,34 +1379,30 @@ BEGIN
                coalesce(
                    CASE found.operation WHEN 'award_badges' THEN found.operation
                    ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
-                       || CASE found.given_cause WHEN 'settled' THEN ', settled' ELSE '' END
+                       || CASE given ->> 'cause' WHEN 'settled' THEN ', settled' ELSE '' END
                    END,
-                   found.given_cause, found.cause, 'sql'),
+                   given_cause, found.cause, 'sql'),
                found.evidence,
                coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = found.code), ''),
                -- An award by a condition is not the work of the actor of a manual award that made it true.
-               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
-               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
-               coalesce(current_setting('badges.quiet', true), '') = 'on'
+               CASE WHEN found.operation IS NULL THEN coalesce(given ->> 'actor', '') ELSE '' END,
+               CASE WHEN found.operation IS NULL THEN coalesce(given ->> 'reason', '') ELSE '' END,
+               is_heard AND coalesce(current_setting('badges.quiet', true), '') = 'on'
         FROM (
             SELECT happened.*,
                    -- Evidence that loaddata loads belongs to an earlier award.
-                   CASE WHEN happened.cause IS NULL AND happened.given_cause IS DISTINCT FROM 'loaddata'
+                   CASE WHEN happened.cause IS NULL AND given_cause IS DISTINCT FROM 'loaddata'
                         THEN happened.evidence ->> 'operation' END AS operation
             FROM (
-                -- Transaction-local; each function that sets it restores it at its end.
-                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS given_cause
+                -- All badges that are held according to the history: none, if it has been truncated as well.
+                SELECT last.user_id, last.code::text AS code, last.thing, NULL::jsonb AS evidence,
+                       'revoked' AS kind, 'truncate' AS cause
                 FROM (
-                    -- All badges that are held according to the history: none, if it has been truncated as well.
-                    SELECT last.user_id, last.code::text AS code, last.thing, NULL::jsonb AS evidence,
-                           'revoked' AS kind, 'truncate' AS cause
-                    FROM (
-                        SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
-                        FROM "public"."badges_badgeevent" AS e
-                        ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
-                    ) AS last
-                    WHERE last.kind = 'awarded'
-                ) AS each
+                    SELECT DISTINCT ON (e.user_id, e.code, e.thing) e.user_id, e.code, e.thing, e.kind
+                    FROM "public"."badges_badgeevent" AS e
+                    ORDER BY e.user_id, e.code, e.thing, e.at DESC NULLS LAST
+                ) AS last
+                WHERE last.kind = 'awarded'
             ) AS happened
         ) AS found
         WHERE (found.kind = 'awarded') = (
@@ -1344,7 +1426,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 8, "badges": [], "body": "425917f5e5a41719"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 9, "badges": [], "body": "6502317132f96c69"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -1762,7 +1844,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 8, "badges": [], "body": "d3f2bd4cfd2457d8"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 9, "badges": [], "body": "d3f2bd4cfd2457d8"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -1837,7 +1919,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 8, "badges": [], "body": "0f8f856b3e3c726e"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 9, "badges": [], "body": "0f8f856b3e3c726e"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -1992,7 +2074,7 @@ BEGIN
         WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 8, "badges": ["good-mood", "pionner"], "body": "a5f103cae27fb372"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 9, "badges": ["good-mood", "pionner"], "body": "a5f103cae27fb372"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -2081,7 +2163,7 @@ BEGIN
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
-            PERFORM set_config('badges.patience', 'spent', true);
+            PERFORM "public"."badges_seal"('patience', '');
         END IF;
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'auth_user') THEN
             BEGIN
@@ -2144,7 +2226,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 8, "badges": ["pionner"], "body": "a343aa08173b446a"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 9, "badges": ["pionner"], "body": "21bf6087ab261016"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -2323,7 +2405,8 @@ BEGIN
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
                 IF true = ANY (own.earned) THEN
-                    IF current_setting('badges.patience', true) = 'spent' THEN
+                    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+                        AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
@@ -2407,7 +2490,7 @@ BEGIN
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
-            PERFORM set_config('badges.patience', 'spent', true);
+            PERFORM "public"."badges_seal"('patience', '');
         END IF;
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'badges_badge') THEN
             BEGIN
@@ -2470,7 +2553,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 8, "badges": ["three-badges"], "body": "4044399c052a4764"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 9, "badges": ["three-badges"], "body": "21f3a702cb638ddc"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -2678,7 +2761,8 @@ BEGIN
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
                 IF true = ANY (own.earned) THEN
-                    IF current_setting('badges.patience', true) = 'spent' THEN
+                    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+                        AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
@@ -2759,7 +2843,7 @@ BEGIN
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
-            PERFORM set_config('badges.patience', 'spent', true);
+            PERFORM "public"."badges_seal"('patience', '');
         END IF;
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_like') THEN
             BEGIN
@@ -2826,7 +2910,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 8, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "c00a7a70840e5bbe"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 9, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "3773e1e5a3373666"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -3030,7 +3114,8 @@ BEGIN
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
                 IF true = ANY (own.earned) THEN
-                    IF current_setting('badges.patience', true) = 'spent' THEN
+                    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+                        AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
@@ -3276,7 +3361,8 @@ BEGIN
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
                 IF true = ANY (own.earned) THEN
-                    IF current_setting('badges.patience', true) = 'spent' THEN
+                    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+                        AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
@@ -3399,7 +3485,7 @@ BEGIN
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
-            PERFORM set_config('badges.patience', 'spent', true);
+            PERFORM "public"."badges_seal"('patience', '');
         END IF;
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_like') THEN
             BEGIN
@@ -3554,7 +3640,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 8, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "a1f40e550c0baeb0"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 9, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "7d2a39d745f8feef"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -3772,7 +3858,8 @@ BEGIN
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
                 IF true = ANY (own.earned) THEN
-                    IF current_setting('badges.patience', true) = 'spent' THEN
+                    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+                        AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
@@ -3859,7 +3946,7 @@ BEGIN
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
-            PERFORM set_config('badges.patience', 'spent', true);
+            PERFORM "public"."badges_seal"('patience', '');
         END IF;
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_like') THEN
             BEGIN
@@ -3930,7 +4017,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 8, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "c75fcd25d8e7f23c"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 9, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "75fe3ee604a851bc"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -4018,7 +4105,7 @@ BEGIN
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
-            PERFORM set_config('badges.patience', 'spent', true);
+            PERFORM "public"."badges_seal"('patience', '');
         END IF;
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
             BEGIN
@@ -4081,7 +4168,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 8, "badges": ["clean-up"], "body": "aa5b1320d8345e0c"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 9, "badges": ["clean-up"], "body": "6e273b75daeb3924"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -4312,7 +4399,8 @@ BEGIN
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
                 IF true = ANY (own.earned) THEN
-                    IF current_setting('badges.patience', true) = 'spent' THEN
+                    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+                        AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
                         PERFORM set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
@@ -4439,7 +4527,7 @@ BEGIN
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
-            PERFORM set_config('badges.patience', 'spent', true);
+            PERFORM "public"."badges_seal"('patience', '');
         END IF;
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
             BEGIN
@@ -4506,7 +4594,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 8, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "140ca00de2261d55"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 9, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "6b2eb6e3c04ce179"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -4637,7 +4725,7 @@ BEGIN
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
-            PERFORM set_config('badges.patience', 'spent', true);
+            PERFORM "public"."badges_seal"('patience', '');
         END IF;
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
             BEGIN
@@ -4743,7 +4831,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 8, "badges": ["hit", "star"], "body": "bf7ea15ae2020c09"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 9, "badges": ["hit", "star"], "body": "30dfc8f339bd87b6"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -4836,7 +4924,7 @@ BEGIN
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
-            PERFORM set_config('badges.patience', 'spent', true);
+            PERFORM "public"."badges_seal"('patience', '');
         END IF;
         IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
             BEGIN
@@ -4899,7 +4987,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 8, "badges": ["viral"], "body": "db342920c8b490af"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 9, "badges": ["viral"], "body": "fb8604ef351e31c7"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

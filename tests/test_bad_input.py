@@ -616,6 +616,7 @@ ROLE_MAKES_FUNCTIONS = "CREATE ON SCHEMA public TO badges_limited"
 OWNER_MAKES_FUNCTIONS = "CREATE ON SCHEMA public TO badges_owner"
 OWNER_READS_USERS = "SELECT ON auth_user TO badges_owner"
 OWNER_READS_DEFINITIONS = "SELECT ON badges_badgedefinition TO badges_owner"
+OWNER_READS_SECRET = "SELECT ON badges_secret TO badges_owner"
 OWNER_WRITES_EVENTS = "SELECT, INSERT, TRIGGER ON badges_badgeevent TO badges_owner"
 OWNER_READS = "SELECT ON dummy_sketch TO badges_owner"
 GRANTS = {value for name, value in globals().items() if name.startswith(("ROLE_", "OWNER_"))}
@@ -696,6 +697,13 @@ MISSING_RIGHTS = {
             'database "{database}": the owner of the badges, "badges_owner", may not read '
             "public.badges_badgedefinition.\n"
             '    Needed: GRANT SELECT ON "public"."badges_badgedefinition" TO "badges_owner";'
+        ),
+    ),
+    "read the secret": (
+        [OWNER_READS_SECRET],
+        (
+            'database "{database}": the owner of the badges, "badges_owner", may not read public.badges_secret.\n'
+            '    Needed: GRANT SELECT ON "public"."badges_secret" TO "badges_owner";'
         ),
     ),
     "write the history": (

@@ -366,7 +366,7 @@ def test_nothing_stays_in_the_session(committed, execute, end):
         [(patience, noted)] = pooled.execute(
             "SELECT current_setting('badges.patience', true), current_setting('badges.noted', true)"
         ).fetchall()
-        assert (patience, noted != "") == ("spent", True), "the transaction did leave something to forget"
+        assert (patience != "", noted != "") == (True, True), "the transaction did leave something to forget"
         getattr(pooled, end)()
         assert state() == before
 

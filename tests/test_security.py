@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from badges.exceptions import InsufficientRights
-from badges.models import Badge, Failure
+from badges.models import Badge, BadgeEvent, Failure
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +26,14 @@ FIRST = entry("first", condition="NEW.hit_views >= 0")
 COUNTED = entry("counted", condition="count(*) >= 1 FROM dummy_sketch WHERE user_id = NEW.user_id")
 GROWN = entry("grown", trigger_condition="update", condition="NEW.hit_views > OLD.hit_views")
 BROKEN = entry("broken", condition="1 / NEW.hit_views > 0")
-TABLES = ["badges_badge", "badges_badgedefinition", "badges_badgeevent", "badges_pendingcheck", "badges_failure"]
+TABLES = [
+    "badges_secret",
+    "badges_badge",
+    "badges_badgedefinition",
+    "badges_badgeevent",
+    "badges_pendingcheck",
+    "badges_failure",
+]
 
 
 @pytest.fixture
@@ -274,6 +281,88 @@ def test_settings_of_the_caller(declare, execute, held, writer, acting_as, ada):
         for setting in ("row_security", "standard_conforming_strings", "array_nulls"):
             execute(f"RESET {setting}")
     assert held(ada) == ["counted", "first"]
+
+
+LIES = ["x", "", "{}", '{"cause": "by hand", "actor": "admin", "reason": "fraud"}', "0" * 64 + '{"actor": "admin"}']
+SETTINGS_OF_A_LIAR = ["cause", "actor", "reason", "quiet", "event", "noted", "patience", "unwritten", "unrecorded"]
+VIEWED = entry("viewed", condition="count(*) >= 1 FROM dummy_sketch WHERE user_id = NEW.user_id AND hit_views > 0",
+               trigger_condition=["insert", "update"], revocable=True)  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", [*LIES, "on", "spent", "settled", "loaddata", '{"22012broken": 100}'])
+@pytest.mark.parametrize("scope", ["SET LOCAL", "SET"])
+def test_settings_that_a_writer_makes_up(declare, execute, writer, acting_as, ada, lie, scope):
+    """No setting of its session changes what the history says of the writes of a role, or keeps failures back."""
+    declare(FIRST, VIEWED, BROKEN)
+    with acting_as(writer):
+        for name in SETTINGS_OF_A_LIAR:
+            execute(sql.SQL("{} badges.{} = {}").format(sql.SQL(scope), sql.SQL(name), sql.Literal(lie)).as_string())
+        execute(f"INSERT INTO dummy_sketch (user_id, title, hit_views) VALUES ({ada.pk}, 'x', 7)")
+        execute("UPDATE dummy_sketch SET hit_views = 0")
+        execute(insert(ada))
+    for name in SETTINGS_OF_A_LIAR:
+        execute(f"RESET badges.{name}")
+    found = BadgeEvent.objects.order_by("at").values_list("code", "kind", "cause", "actor", "reason", "quiet")
+    assert list(found) == [
+        ("first", "awarded", "insert on public.dummy_sketch", "", "", False),
+        ("viewed", "awarded", "insert on public.dummy_sketch", "", "", False),
+        ("viewed", "revoked", "update on public.dummy_sketch", "", "", False),
+    ]
+    assert [(each.code, each.occurrences) for each in Failure.objects.all()] == [("broken", 1)]
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_settings_made_up_for_a_manual_award(declare, execute, writer, acting_as, ada, lie):
+    """A role that may award manually gives actor and reason to the function; its settings add nothing."""
+    declare(entry("first", condition="false"))
+    for name, types in (("badges_award", "integer, text, jsonb, text, text, text"),
+                        ("badges_revoke", "integer, text, text, text, text")):  # fmt: skip
+        execute(f"GRANT EXECUTE ON FUNCTION {name}({types}) TO {writer}")
+    with acting_as(writer):
+        for name in SETTINGS_OF_A_LIAR:
+            execute(sql.SQL("SET LOCAL badges.{} = {}").format(sql.SQL(name), sql.Literal(lie)).as_string())
+        execute(f"SELECT badges_award({ada.pk}, 'first', actor => 'support')")
+        execute(f"SELECT badges_revoke({ada.pk}, 'first', reason => 'asked')")
+    found = BadgeEvent.objects.order_by("at").values_list("cause", "actor", "reason", "quiet")
+    assert list(found) == [("by hand", "support", "", False), ("by hand", "", "asked", False)]
+
+
+def test_what_a_transaction_remembers_is_of_no_use_in_another(declare, execute, writer, acting_as, ada):
+    """A role can read what is remembered in its transaction; set under another name or later, it counts for nothing."""
+    declare(FIRST, BROKEN)
+    with acting_as(writer):
+        execute(insert(ada))
+        [(noted,)] = execute("SELECT current_setting('badges.noted')")
+        assert len(noted) > 64
+        for name in SETTINGS_OF_A_LIAR:
+            execute(f"SELECT set_config('badges.{name}', %s, true)", [noted])
+        execute(insert(ada))
+    assert Failure.objects.get().occurrences == 2
+    [(is_another,)] = execute(
+        "SELECT badges_sealed('noted') IS NOT NULL AND badges_sealed('patience') IS NULL AND badges_sealed('x') IS NULL"
+    )
+    assert is_another
+    # Signed by the same secret, for another transaction.
+    forged = (
+        "SELECT encode(sha256(convert_to(concat_ws('|', secret, 'noted', pg_current_xact_id()::text::bigint - 1, %s)"
+        ", 'UTF8')), 'hex') || %s FROM badges_secret"
+    )
+    [(old,)] = execute(forged, ["{}", "{}"])
+    execute("SELECT set_config('badges.noted', %s, true)", [old])
+    assert execute("SELECT badges_sealed('noted')") == [(None,)]
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["no right", "no table"])
+def test_without_the_secret(declare, execute, owner, writer, acting_as, ada, held, is_gone):
+    """Writes succeed, and badges are awarded and revoked, where the owner of the badges has lost the secret."""
+    declare(FIRST, VIEWED, BROKEN)
+    execute("DROP TABLE badges_secret" if is_gone else "REVOKE ALL ON badges_secret FROM badges_test_owner")
+    with acting_as(writer):
+        execute(f"INSERT INTO dummy_sketch (user_id, title, hit_views) VALUES ({ada.pk}, 'x', 7)")
+        execute("UPDATE dummy_sketch SET hit_views = 0")
+        execute(insert(ada))
+    assert held(ada) == ["first"]
+    assert Failure.objects.get().code == "broken"
 
 
 def test_schema_in_which_everybody_may_create(declare, badge_file, execute, found_nothing_open):

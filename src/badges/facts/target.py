@@ -13,6 +13,9 @@ from badges.facts import session
 from badges.facts.tables import identified_tables
 from badges.facts.types import Target
 
+SECRET = "badges_secret"  # noqa: S105 - a name
+"""The table of the secret that signs what the functions remember in a transaction."""
+
 
 @in_transaction
 def describe_target(connection: BaseDatabaseWrapper) -> Target:
@@ -44,6 +47,8 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
     models = (Badge, BadgeDefinition, PendingCheck, Failure, BadgeEvent, Delivery, get_user_model())
     # Django's own quoting, as db_table may hold a quoted schema and name.
     identifiers = {model._meta.db_table: connection.ops.quote_name(model._meta.db_table) for model in models}
+    # Without a model, as no code of the site has any use for it.
+    identifiers[SECRET] = connection.ops.quote_name(SECRET)
     tables = identified_tables(connection, list(identifiers.values()))
     for name, identifier in identifiers.items():
         if identifier not in tables:
@@ -51,7 +56,9 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
                 f'The table {name} is missing in the database "{connection.alias}". '
                 "Run `python manage.py migrate` first."
             )
-    badges, definitions, pending, failures, events, deliveries, users = (tables[each] for each in identifiers.values())
+    badges, definitions, pending, failures, events, deliveries, users, secret = (
+        tables[each] for each in identifiers.values()
+    )
     if badges.column("thing") is None:
         raise exceptions.NotMigrated(
             "The table badges_badge is still that of an earlier version. Run `python manage.py migrate badges` first."
@@ -60,21 +67,41 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
     user_key = users.column(pk.column) if pk is not None and pk.column else None
     if user_key is None:
         raise exceptions.NotMigrated(f"The table {users.qualified_name} lacks the key of {user_meta.label}.")
-    [(owner, reads_users, locks_users, reads_definitions, writes_events, writes_deliveries, can_create_temporary)] = (
-        fetch(
-            connection,
-            """
+    [
+        (
+            owner,
+            reads_users,
+            locks_users,
+            reads_definitions,
+            reads_secret,
+            writes_events,
+            writes_deliveries,
+            can_create_temporary,
+        )
+    ] = fetch(
+        connection,
+        """
         SELECT pg_get_userbyid(relowner),
                has_column_privilege(relowner, %s::oid, %s, 'SELECT'),
                has_any_column_privilege(relowner, %s::oid, 'UPDATE'),
+               has_table_privilege(relowner, %s::oid, 'SELECT'),
                has_table_privilege(relowner, %s::oid, 'SELECT'),
                has_table_privilege(relowner, %s::oid, 'SELECT') AND has_table_privilege(relowner, %s::oid, 'INSERT'),
                has_table_privilege(relowner, %s::oid, 'INSERT'),
                has_database_privilege(current_database(), 'TEMPORARY')
         FROM pg_class WHERE oid = %s
         """,
-            [users.oid, user_key.name, users.oid, definitions.oid, events.oid, events.oid, deliveries.oid, badges.oid],
-        )
+        [
+            users.oid,
+            user_key.name,
+            users.oid,
+            definitions.oid,
+            secret.oid,
+            events.oid,
+            events.oid,
+            deliveries.oid,
+            badges.oid,
+        ],
     )
     return Target(
         database=database,
@@ -86,12 +113,14 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         failures=failures,
         events=events,
         deliveries=deliveries,
+        secret=secret,
         users=users,
         user_key=user_key,
         badges_owner=owner,
         owner_reads_users=reads_users,
         owner_locks_users=locks_users,
         owner_reads_definitions=reads_definitions,
+        owner_reads_secret=reads_secret,
         owner_writes_events=writes_events,
         owner_writes_deliveries=writes_deliveries,
         can_create_temporary=can_create_temporary,

@@ -107,6 +107,7 @@ class Target:
     failures: Table
     events: Table
     deliveries: Table
+    secret: Table
     users: Table
     user_key: Column
     badges_owner: str
@@ -116,6 +117,8 @@ class Target:
     """The functions look up the users."""
     owner_reads_definitions: bool
     """The history records the version of the rule."""
+    owner_reads_secret: bool
+    """The functions sign with it what they remember in a transaction."""
     owner_writes_events: bool
     """The functions write the history."""
     owner_writes_deliveries: bool

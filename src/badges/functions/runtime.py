@@ -20,6 +20,8 @@ DEEPEST = 5
 """The trigger depth up to which locks count: where conditions read badges, awards could oscillate without end."""
 
 RUNTIME = (
+    "seal",
+    "sealed",
     "check_keys_at_once",
     "wait",
     "note_failure",
@@ -105,6 +107,8 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
         "definitions": target.definitions.identifier,
         "events": target.events.identifier,
         "deliveries": target.deliveries.identifier,
+        "secret": target.secret.identifier,
+        "is_impatient": is_impatient(target),
         "users": target.users.identifier,
         "user_key": sql.Identifier(target.user_key.name),
         "key": trusted(target.user_key.type),
@@ -126,6 +130,13 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
         ),
         **{each: qualified(target.schema, f"badges_{each}") for each in RUNTIME},
     }
+
+
+def is_impatient(target: Target) -> sql.Composable:
+    """An expression for whether the transaction has waited in vain before. Only then is the function called."""
+    return sql.SQL(
+        "(coalesce(current_setting('badges.patience', true), '') <> ''\n AND {}('patience') IS NOT NULL)"
+    ).format(qualified(target.schema, "badges_sealed"))
 
 
 def key_share(target: Target) -> sql.SQL:

@@ -52,6 +52,7 @@ def compile_trigger(target: Target, event: TriggerEvent, level: Level, checks: S
         summary=expressions.comment_lines(summary),
         is_own_table=expressions.is_own_table(firing.table, level),
         misplaced=_misplaced(firing, codes),
+        seal=qualified(target.schema, "badges_seal"),
         awards=sql.SQL("\n").join(awards),
         one_by_one=sql.SQL("\n").join(one_by_one(firing, alike) for alike in grouped(checks, _after_an_error)),
     )
@@ -168,6 +169,7 @@ def _placeholders(group: Group) -> dict[str, sql.Composable]:
         "check_keys": runtime.check_keys(target),
         "lock": sql.Literal(runtime.ADVISORY_LOCK_CLASS),
         "deepest": sql.Literal(runtime.DEEPEST),
+        "is_impatient": runtime.is_impatient(target),
         **{name: qualified(target.schema, f"badges_{name}") for name in ("wait", "record", "settle_locked")},
     }
 

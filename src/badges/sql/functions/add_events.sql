@@ -13,6 +13,18 @@ AS $badges$
 {origin}
 DECLARE
     {declare_patience}
+    -- What the functions that award and revoke say of their own work: cause, actor and reason.
+    given CONSTANT jsonb := CASE WHEN coalesce(current_setting('badges.event', true), '') <> ''
+                                 THEN {sealed}('event')::jsonb END;
+    -- What the session says counts only if its role may itself write badges: otherwise any role whose writes earn or
+    -- lose badges could falsify their history.
+    is_heard CONSTANT boolean :=
+        CASE WHEN concat(current_setting('badges.cause', true), current_setting('badges.quiet', true)) <> ''
+             THEN has_table_privilege(
+                 coalesce(nullif(current_setting('role'), 'none'), session_user), TG_RELID, 'INSERT, DELETE')
+             ELSE false END;
+    given_cause CONSTANT text := coalesce(
+        given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
     is_news boolean;
 BEGIN
     {limit_patience}
@@ -24,26 +36,22 @@ BEGIN
                coalesce(
                    CASE found.operation WHEN 'award_badges' THEN found.operation
                    ELSE found.operation || coalesce(' on ' || (found.evidence ->> 'table'), '')
-                       || CASE found.given_cause WHEN 'settled' THEN ', settled' ELSE '' END
+                       || CASE given ->> 'cause' WHEN 'settled' THEN ', settled' ELSE '' END
                    END,
-                   found.given_cause, found.cause, 'sql'),
+                   given_cause, found.cause, 'sql'),
                found.evidence,
                coalesce((SELECT d.rule FROM {definitions} AS d WHERE d.code = found.code), ''),
                -- An award by a condition is not the work of the actor of a manual award that made it true.
-               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.actor', true), '') ELSE '' END,
-               CASE WHEN found.operation IS NULL THEN coalesce(current_setting('badges.reason', true), '') ELSE '' END,
-               coalesce(current_setting('badges.quiet', true), '') = 'on'
+               CASE WHEN found.operation IS NULL THEN coalesce(given ->> 'actor', '') ELSE '' END,
+               CASE WHEN found.operation IS NULL THEN coalesce(given ->> 'reason', '') ELSE '' END,
+               is_heard AND coalesce(current_setting('badges.quiet', true), '') = 'on'
         FROM (
             SELECT happened.*,
                    -- Evidence that loaddata loads belongs to an earlier award.
-                   CASE WHEN happened.cause IS NULL AND happened.given_cause IS DISTINCT FROM 'loaddata'
+                   CASE WHEN happened.cause IS NULL AND given_cause IS DISTINCT FROM 'loaddata'
                         THEN happened.evidence ->> 'operation' END AS operation
             FROM (
-                -- Transaction-local; each function that sets it restores it at its end.
-                SELECT each.*, nullif(current_setting('badges.cause', true), '') AS given_cause
-                FROM (
-                    {found}
-                ) AS each
+                {found}
             ) AS happened
         ) AS found
         WHERE (found.kind = 'awarded') = (

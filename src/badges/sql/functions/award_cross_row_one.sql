@@ -29,7 +29,7 @@ FROM (
 -- another transaction has the lock, as that transaction may be about to commit the missing rows.
 IF own.follows THEN
     IF true = ANY (own.earned) THEN
-        IF current_setting('badges.patience', true) = 'spent' THEN
+        IF {is_impatient} THEN
             PERFORM set_config('lock_timeout', '1ms', true);
         END IF;
         {forget_expired}

@@ -31,7 +31,7 @@ BEGIN
         IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
             RAISE;
         ELSIF SQLSTATE = '55P03' THEN
-            PERFORM set_config('badges.patience', 'spent', true);
+            PERFORM {seal}('patience', '');
         END IF;
         IF {is_own_table} THEN
             {one_by_one}

@@ -17,16 +17,13 @@ AS $badges$
 -- subject of a badge with "per" is awarded_thing.
 {origin}
 DECLARE
-    -- Restored at the end, as the caller may have set a cause of its own.
-    previous CONSTANT text[] := ARRAY[
-        current_setting('badges.cause', true),
-        current_setting('badges.actor', true),
-        current_setting('badges.reason', true)];
+    -- Restored at the end, as an award or revocation may be the work of a condition that fires another one.
+    previous_event CONSTANT text := current_setting('badges.event', true);
     has_changed boolean;
 BEGIN
     PERFORM pg_advisory_xact_lock({lock}, {bucket});
-    PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
-            set_config('badges.reason', coalesce(reason, ''), true);
+    PERFORM {seal}(
+        'event', jsonb_build_object('cause', 'by hand', 'actor', actor, 'reason', reason)::text);
     DELETE FROM {badges} AS b
     WHERE b.user_id = awarded_user AND b.code COLLATE "C" = awarded_code AND b.thing = awarded_thing
       AND b.expires_at <= statement_timestamp();
@@ -38,9 +35,7 @@ BEGIN
          FROM {definitions} AS d WHERE d.code = awarded_code))
     ON CONFLICT DO NOTHING;
     has_changed := FOUND;
-    PERFORM set_config('badges.cause', coalesce(previous[1], ''), true),
-            set_config('badges.actor', coalesce(previous[2], ''), true),
-            set_config('badges.reason', coalesce(previous[3], ''), true);
+    PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
     RETURN has_changed;
 END
 $badges$

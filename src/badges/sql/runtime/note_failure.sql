@@ -14,11 +14,11 @@ AS $badges$
 -- for each other here, and there are at most as many rows as there were concurrent writers.
 {origin}
 DECLARE
-    noted jsonb := coalesce(nullif(current_setting('badges.noted', true), ''), '{{}}');
+    noted jsonb := coalesce({sealed}('noted'), '{{}}');
     kind text := failed_sqlstate || failed_code;
     is_locked boolean := false;
 BEGIN
-    IF current_setting('badges.unrecorded', true) = 'on' THEN
+    IF {sealed}('unrecorded') IS NOT NULL THEN
         -- The table was locked before in this transaction: what it costs to find that out again is bounded.
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
@@ -27,7 +27,7 @@ BEGIN
         RETURN;
     END IF;
     noted := noted || jsonb_build_object(kind, coalesce((noted ->> kind)::integer, 0) + 1);
-    PERFORM set_config('badges.noted', noted::text, true);
+    PERFORM {seal}('noted', noted::text);
     BEGIN
         UPDATE {failures}
         SET occurrences = occurrences + times, last_at = clock_timestamp(), message = failed_message
@@ -55,7 +55,7 @@ BEGIN
         END;
     END IF;
     -- The table is locked, and no write waits for it longer: the server's log has to do.
-    PERFORM set_config('badges.unrecorded', 'on', true);
+    PERFORM {seal}('unrecorded', '');
     RAISE WARNING 'badge % failed: % (SQLSTATE %); and that could not be recorded, as the table was locked',
         failed_code, failed_message, failed_sqlstate;
 END

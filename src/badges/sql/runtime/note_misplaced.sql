@@ -7,7 +7,7 @@ AS $badges$
 -- The table was renamed, moved to another schema or made a shard. Each badge has one such failure per transaction.
 {origin}
 DECLARE
-    noted CONSTANT jsonb := coalesce(nullif(current_setting('badges.noted', true), ''), '{{}}');
+    noted CONSTANT jsonb := coalesce({sealed}('noted'), '{{}}');
 BEGIN
     PERFORM {note_failure}(
         failed.code,

@@ -16,12 +16,12 @@ AS $badges$
 -- waits for each lock of another transaction no longer than BADGES_WAIT.
 {origin}
 DECLARE
-    previous_cause CONSTANT text := current_setting('badges.cause', true);
+    previous_event CONSTANT text := current_setting('badges.event', true);
     left_over integer[];
     wanted integer[];
     about text[];
 BEGIN
-    IF current_setting('badges.patience', true) = 'spent' THEN
+    IF {is_impatient} THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
     IF 'award' = ANY (verdicts) THEN
@@ -56,26 +56,26 @@ BEGIN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             ELSIF SQLSTATE = '55P03' THEN
-                PERFORM set_config('badges.patience', 'spent', true);
+                PERFORM {seal}('patience', '');
             END IF;
             left_over := left_over || {record_parts}(users, things, codes, evidences, verdicts);
         END;
     END IF;
     IF 'revoke' = ANY (verdicts) THEN
         BEGIN
-            PERFORM set_config(
-                'badges.cause', (evidences[1] ->> 'operation') || ' on ' || (evidences[1] ->> 'table'), true);
+            PERFORM {seal}('event', jsonb_build_object(
+                'cause', (evidences[1] ->> 'operation') || ' on ' || (evidences[1] ->> 'table'))::text);
             DELETE FROM {badges} AS b
             USING unnest(users, things, codes, verdicts) AS found (user_id, thing, code, verdict)
             WHERE found.verdict = 'revoke'
               AND b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
               AND NOT b.by_hand;
-            PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
+            PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             ELSIF SQLSTATE = '55P03' THEN
-                PERFORM set_config('badges.patience', 'spent', true);
+                PERFORM {seal}('patience', '');
             END IF;
             left_over := left_over || array_positions(verdicts, 'revoke');
         END;
@@ -86,7 +86,7 @@ BEGIN
             -- pending check a badge could be lost. Bounded all the same: the table itself may be locked.
             PERFORM set_config(
                 'lock_timeout',
-                CASE current_setting('badges.unwritten', true) WHEN 'on' THEN '1ms' ELSE '200ms' END,
+                CASE WHEN {sealed}('unwritten') IS NULL THEN '200ms' ELSE '1ms' END,
                 true);
             -- What the check is about: the same for checks that one evaluation decides.
             about := ARRAY(
@@ -146,7 +146,7 @@ BEGIN
             END IF;
         EXCEPTION WHEN lock_not_available THEN
             -- The write succeeds. award_badges finds what it may have earned, and the failure asks for it.
-            PERFORM set_config('badges.unwritten', 'on', true);
+            PERFORM {seal}('unwritten', '');
             PERFORM {note_failure}(
                 found.code, '55P03', 'its pending checks could not be written, as their table was locked',
                 count(*)::integer)

@@ -13,16 +13,13 @@ AS $badges$
 -- The actor and the reason are recorded in the history. The next write that meets the condition awards it again.
 {origin}
 DECLARE
-    -- Restored at the end, as the caller may have set a cause of its own.
-    previous CONSTANT text[] := ARRAY[
-        current_setting('badges.cause', true),
-        current_setting('badges.actor', true),
-        current_setting('badges.reason', true)];
+    -- Restored at the end, as an award or revocation may be the work of a condition that fires another one.
+    previous_event CONSTANT text := current_setting('badges.event', true);
     has_changed boolean;
 BEGIN
     PERFORM pg_advisory_xact_lock({lock}, {bucket});
-    PERFORM set_config('badges.cause', 'by hand', true), set_config('badges.actor', coalesce(actor, ''), true),
-            set_config('badges.reason', coalesce(reason, ''), true);
+    PERFORM {seal}(
+        'event', jsonb_build_object('cause', 'by hand', 'actor', actor, 'reason', reason)::text);
     -- Settling the pending checks of earlier writes would award the badge again. They are found by user and code, as
     -- their bucket may date from another BADGES_BUCKETS.
     -- Checks that an open transaction shares are left: what it has written is not seen here either.
@@ -34,9 +31,7 @@ BEGIN
     DELETE FROM {badges} AS b
     WHERE b.user_id = revoked_user AND b.code = revoked_code AND b.thing = revoked_thing;
     has_changed := FOUND;
-    PERFORM set_config('badges.cause', coalesce(previous[1], ''), true),
-            set_config('badges.actor', coalesce(previous[2], ''), true),
-            set_config('badges.reason', coalesce(previous[3], ''), true);
+    PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
     RETURN has_changed;
 END
 $badges$

@@ -13,17 +13,17 @@ AS $badges$
 -- Checks that ask for the same are one evaluation, in a snapshot that is newer than the locks.
 {origin}
 DECLARE
-    previous_cause CONSTANT text := current_setting('badges.cause', true);
+    previous_event CONSTANT text := current_setting('badges.event', true);
     pending record;
     result record;
     is_held boolean;
 BEGIN
     settled := 0;
     kept := 0;
-    IF current_setting('badges.patience', true) = 'spent' THEN
+    IF {is_impatient} THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
-    PERFORM set_config('badges.cause', 'settled', true);
+    PERFORM {seal}('event', '{{"cause": "settled"}}');
     FOR pending IN
         SELECT array_agg(p.id) AS ids, p.user_id, p.code, p.thing,
                (array_agg(p.evidence ORDER BY p.noted_by))[1] AS evidence,
@@ -73,7 +73,7 @@ BEGIN
             WHEN lock_not_available OR deadlock_detected OR foreign_key_violation THEN
                 kept := kept + cardinality(pending.ids);
                 -- The transaction waits in vain once, not for each of its checks.
-                PERFORM set_config('badges.patience', 'spent', true), set_config('lock_timeout', '1ms', true);
+                PERFORM {seal}('patience', ''), set_config('lock_timeout', '1ms', true);
             WHEN undefined_column THEN
                 -- The condition or its table has changed since: the stored values can never be evaluated again.
                 DELETE FROM {pending} AS p WHERE p.id = ANY (pending.ids);
@@ -89,6 +89,6 @@ BEGIN
                 PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);
         END;
     END LOOP;
-    PERFORM set_config('badges.cause', coalesce(previous_cause, ''), true);
+    PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
 END
 $badges$

@@ -19,7 +19,7 @@ BEGIN
         RETURN buckets;
     END IF;
     -- A bulk statement never waits, and a transaction that has waited in vain does not wait again.
-    IF cardinality(busy) > 16 OR current_setting('badges.patience', true) = 'spent' THEN
+    IF cardinality(busy) > 16 OR {is_impatient} THEN
         RETURN busy;
     END IF;
     FOREACH bucket IN ARRAY coalesce(busy, '{{}}') LOOP
@@ -27,7 +27,7 @@ BEGIN
             PERFORM pg_advisory_xact_lock({lock}, bucket);
             busy := nullif(array_remove(busy, bucket), '{{}}');
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-            PERFORM set_config('badges.patience', 'spent', true);
+            PERFORM {seal}('patience', '');
             RETURN busy;
         END;
         IF busy IS NULL THEN
