@@ -229,13 +229,24 @@ def test_key_of_a_user_changes_above_read_committed(site, s1):
         assert site.settled_badges() == [(ada, "named")]
 
 
-def test_settling_beside_a_locked_table(site, kinds, s1, s2):
-    """badges_settle() settles nothing, and does not fail, while the table of pending checks is locked."""
+@pytest.mark.parametrize(
+    "table",
+    ["auth_user", "dummy_sketch", *(f"badges_{name}" for name in (
+        "badge", "badgedefinition", "badgeevent", "delivery", "failure", "pendingcheck"))],
+)  # fmt: skip
+def test_settling_beside_a_locked_table(site, kinds, s1, s2, table):
+    """badges_settle() does not fail while a table is locked that it needs, and later finds what it left."""
     [ada] = site.users(1)
+    s1.begin(REPEATABLE_READ)
+    earn(s1, ada)
+    s1.commit()
     s1.begin(REPEATABLE_READ)
     s1.insert(ada)
     s1.commit()
     s2.begin()
-    s2.run("LOCK TABLE badges_pendingcheck IN ACCESS EXCLUSIVE MODE")
-    assert s1.run("SELECT settled, kept FROM badges_settle(ARRAY[%s], 100)", [ada & 1023]) == [(0, 0)]
+    s2.run(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+    [(settled,)] = s1.run("SELECT settled FROM badges_settle(ARRAY[%s], 100)", [ada & 1023])
+    assert settled == 0 or table not in ("badges_pendingcheck", "badges_badgedefinition", "badges_badge")
     s2.rollback()
+    assert site.settled_badges() == all_held_by(ada)
+    assert site.failures() == []

@@ -46,9 +46,11 @@ BEGIN
                 LIMIT most
                 FOR UPDATE SKIP LOCKED);
         END IF;
+        -- Within the block, as the table of definitions may be locked as well.
+        SELECT done.settled, done.kept INTO settled, kept FROM {settle_locked}(ids, most) AS done;
     EXCEPTION WHEN lock_not_available THEN
-        RETURN;  -- the table is locked: nothing can be settled now
+        settled := 0;  -- one of the tables is locked: nothing can be settled now
+        kept := 0;
     END;
-    SELECT done.settled, done.kept INTO settled, kept FROM {settle_locked}(ids, most) AS done;
 END
 $badges$
