@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection
 
-from badges import definitions
+from badges import definitions, exceptions
 from badges.facts import analysis
 from badges.facts.target import describe_target
 
@@ -178,3 +178,47 @@ def test_inviter_is_watched_by_the_column_that_equals(tables, declare, execute, 
     assert (held(ada), held(bob)) == (["inviter"], [])
     execute("DELETE FROM post WHERE id = (SELECT min(id) FROM post)")
     assert held(ada) == []
+
+
+# The column of the user
+
+
+@pytest.fixture
+def family(execute):
+    """A parent with a user, a child by multi-table inheritance, a profile whose key is the user's, and its things."""
+    execute(
+        "CREATE TABLE parent (id serial PRIMARY KEY, user_id integer REFERENCES auth_user);"
+        "CREATE TABLE child (parent_ptr_id integer PRIMARY KEY REFERENCES parent, score integer);"
+        "CREATE TABLE profile (user_id integer PRIMARY KEY REFERENCES auth_user);"
+        "CREATE TABLE thing (id serial PRIMARY KEY, profile_id integer REFERENCES profile, tag_id integer);"
+        "CREATE TABLE grandchild (child_ptr_id integer PRIMARY KEY REFERENCES child)"
+    )
+
+
+def test_column_of_another_table_is_no_user(family):
+    """A column whose foreign keys lead elsewhere is rejected, with the table that has the user if that is the next."""
+    badges = [
+        entry("a", trigger_table="child", user_field="parent_ptr_id", condition="true"),
+        entry("b", trigger_table="grandchild", user_field="child_ptr_id", condition="true"),
+        entry("c", triggers=[{"table": "child", "on": "insert", "user_field": "parent_ptr_id"}]),
+    ]
+    del badges[2]["trigger_table"], badges[2]["user_field"], badges[2]["trigger_condition"]
+    badges[2]["triggers"].insert(0, {"table": "dummy_sketch", "on": "insert", "user_field": "user_id"})
+    with pytest.raises(exceptions.InvalidDefinitions) as caught:
+        analysed(*badges)
+    refers = "public.child.parent_ptr_id refers to public.parent, so its values are no keys of users"
+    assert str(caught.value).partition("\n")[2] == (
+        f'badge "a", user_field: {refers} (public.auth_user.id).\n'
+        "    The user is in public.parent.user_id: name public.parent as the table.\n"
+        'badge "b", user_field: public.grandchild.child_ptr_id refers to public.child, so its values are no keys of '
+        "users (public.auth_user.id).\n"
+        "    Name the column that holds the key of the user.\n"
+        f'badge "c", triggers 2, user_field: {refers} (public.auth_user.id).\n'
+        "    The user is in public.parent.user_id: name public.parent as the table."
+    )
+
+
+@pytest.mark.parametrize(("table", "column"), [("profile", "user_id"), ("thing", "profile_id"), ("thing", "tag_id")])
+def test_column_that_leads_to_the_user(family, table, column):
+    """A key of a table whose own key is the user's holds the user's key, and so may a column without a foreign key."""
+    assert analysed(entry("a", trigger_table=table, user_field=column, condition="true"))

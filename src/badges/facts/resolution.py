@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges.database import fetch
+from badges.database import fetch, fetch_file
 from badges.definitions.errors import Errors
 from badges.definitions.types import Definition
 from badges.exceptions import Notice
@@ -62,9 +62,50 @@ def resolve(
     tables = {
         name: _watchable(target, name, found[name]) if name in found else _missing(connection, name) for name in written
     }
+    elsewhere = _elsewhere(connection, target, tables, definitions)
     intervals = dict.fromkeys(each.expires_after for each in definitions if each.expires_after)
     endless = {interval: _interval_error(connection, interval) for interval in intervals}
-    return {each: _named(errors, target, each, tables, endless) for each in definitions}
+    return {each: _named(errors, target, each, tables, elsewhere, endless) for each in definitions}
+
+
+def _elsewhere(
+    connection: BaseDatabaseWrapper,
+    target: Target,
+    tables: Mapping[str, Table | Notice],
+    definitions: Sequence[Definition],
+) -> dict[tuple[int, str], tuple[str, str | None]]:
+    """The user columns, by table and name, whose foreign keys do not lead to the key of a user.
+
+    :returns: the table that the column refers to, and the column of that table that holds a user, if there is one.
+    """
+    written = {
+        (table, name)
+        for each in definitions
+        for table, name in (
+            (each.trigger_table, each.user_field),
+            *((watch.table, watch.user_field) for watch in each.watches),
+        )
+    }
+    columns = {
+        (table.oid, column.name)
+        for name, user_field in written
+        if isinstance(table := tables[name], Table) and (column := table.column(user_field))
+    }
+    if not columns:
+        return {}
+    rows = fetch_file(
+        connection,
+        "facts/references.sql",
+        relations=[relation for relation, _ in columns],
+        names=[name for _, name in columns],
+        users=target.users.oid,
+        user_key=target.user_key.name,
+    )
+    return {
+        (relation, name): (referenced, column)
+        for relation, name, referenced, is_of_user, column in rows
+        if not is_of_user
+    }
 
 
 def _named(
@@ -72,19 +113,20 @@ def _named(
     target: Target,
     definition: Definition,
     tables: Mapping[str, Table | Notice],
+    elsewhere: Mapping[tuple[int, str], tuple[str, str | None]],
     intervals: Mapping[str, Notice | None],
 ) -> Named:
     badge = errors.at(definition.place, definition.number)
     table = _table(badge.at(definition.trigger_table_key), tables[definition.trigger_table])
     user = per = None
     if table:
-        user = _user_column(badge.at(definition.user_field_key), target, table, definition.user_field)
+        user = _user_column(badge.at(definition.user_field_key), target, table, definition.user_field, elsewhere)
         per = _subject_column(badge.at("per"), table, definition.per) if definition.per else None
     watches = []
     for number, watch in enumerate(definition.watches, start=2):
         trigger = badge.at(f"triggers {number}")
         if watched := _table(trigger.at("table"), tables[watch.table]):
-            column = _user_column(trigger.at("user_field"), target, watched, watch.user_field)
+            column = _user_column(trigger.at("user_field"), target, watched, watch.user_field, elsewhere)
             if column:
                 watches.append(Watched(watched, column, watch.events, "named in triggers"))
     if error := intervals.get(definition.expires_after):
@@ -164,7 +206,13 @@ def _subject_column(errors: Errors, table: Table, written: str) -> Column | None
     return found
 
 
-def _user_column(errors: Errors, target: Target, table: Table, written: str) -> Column | None:
+def _user_column(
+    errors: Errors,
+    target: Target,
+    table: Table,
+    written: str,
+    elsewhere: Mapping[tuple[int, str], tuple[str, str | None]],
+) -> Column | None:
     """The column that holds the key of the user."""
     found, key = _column(errors, table, written), target.user_key
     if found and found.type != key.type and not any({found.type, key.type} <= types for types in _SAME_TYPES):
@@ -172,6 +220,19 @@ def _user_column(errors: Errors, target: Target, table: Table, written: str) -> 
             f"{table.qualified_name}.{found.name} is of type {found.type}, but users are known by "
             f"{target.users.qualified_name}.{key.name}, of type {key.type}.",
             "Name the column that holds the key of the user.",
+        )
+        return None
+    if found and (table.oid, found.name) in elsewhere:
+        referenced, column = elsewhere[table.oid, found.name]
+        hint = (
+            f"The user is in {referenced}.{column}: name {referenced} as the table."
+            if column
+            else ("Name the column that holds the key of the user.")
+        )
+        errors.add(
+            f"{table.qualified_name}.{found.name} refers to {referenced}, so its values are no keys of users "
+            f"({target.users.qualified_name}.{key.name}).",
+            hint,
         )
         return None
     return found

@@ -1,0 +1,42 @@
+-- Where the foreign keys of columns lead: one row for each column that has a foreign key of its own, to the table and the
+-- column that it refers to, whether that is the key of a user, directly or by further keys, and a column of that table
+-- that is one.
+WITH RECURSIVE wanted AS (
+    SELECT w.relation, a.attnum AS number, w.name
+    FROM unnest({relations}::oid[], {names}::name[]) AS w (relation, name)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = w.relation AND a.attname = w.name
+),
+key AS (
+    SELECT k.conrelid AS relation, k.conkey[1] AS number, k.confrelid AS referenced, k.confkey[1] AS to_number
+    FROM pg_catalog.pg_constraint k
+    WHERE k.contype = 'f' AND cardinality(k.conkey) = 1
+),
+reached AS (
+    SELECT w.relation, w.name, key.referenced, key.to_number FROM wanted w JOIN key USING (relation, number)
+    UNION
+    SELECT r.relation, r.name, key.referenced, key.to_number
+    FROM reached r
+    JOIN key ON key.relation = r.referenced AND key.number = r.to_number
+),
+of_user AS (
+    SELECT r.relation, r.name
+    FROM reached r
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = r.referenced AND a.attnum = r.to_number
+    WHERE r.referenced = {users} AND a.attname = {user_key}
+)
+SELECT DISTINCT ON (w.relation, w.name)
+       w.relation::bigint,
+       w.name,
+       n.nspname || '.' || c.relname,
+       (w.relation, w.name) IN (SELECT o.relation, o.name FROM of_user o),
+       (
+           SELECT min(a.attname::text)
+           FROM key AS further
+           JOIN pg_catalog.pg_attribute a ON a.attrelid = further.relation AND a.attnum = further.number
+           WHERE further.relation = key.referenced AND further.referenced = {users}
+       )
+FROM wanted w
+JOIN key USING (relation, number)
+JOIN pg_catalog.pg_class c ON c.oid = key.referenced
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ORDER BY w.relation, w.name, key.referenced
