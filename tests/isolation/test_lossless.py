@@ -250,3 +250,19 @@ def test_settling_beside_a_locked_table(site, kinds, s1, s2, table):
     s2.rollback()
     assert site.settled_badges() == all_held_by(ada)
     assert site.failures() == []
+
+
+@pytest.mark.parametrize("table", ["badgedefinition", "delivery", "failure", "pendingcheck"])
+def test_change_of_a_user_beside_a_locked_table(site, kinds, s1, s2, table):
+    """A user is deleted, and another gets a new key, while a table is locked that no foreign key leads to."""
+    ada, bob = site.users(2)
+    earn(s1, ada)
+    earn(s1, bob)
+    site.drop_foreign_keys("dummy_sketch")
+    s2.begin()
+    s2.run(f"LOCK TABLE badges_{table} IN ACCESS EXCLUSIVE MODE")
+    s1.run("UPDATE auth_user SET id = 800000 + id WHERE id = %s", [ada])
+    s1.run("DELETE FROM auth_user WHERE id = %s", [bob])
+    s2.rollback()
+    assert site.badges() == all_held_by(800_000 + ada)
+    assert site.sql("SELECT DISTINCT user_id, kind FROM badges_badgeevent") == [(800_000 + ada, "awarded")]

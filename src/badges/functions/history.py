@@ -41,26 +41,27 @@ def _routine(target: Target, name: str) -> Routine:
     delivery: sql.Composable = sql.SQL("")
     if target.sends_signals:
         delivery = template("functions/events_delivery.sql").format(**shared)
+    found = template(file).format(**shared)
     return runtime.routine(
         target,
         f"badges_{name}",
         "functions/add_events.sql",
         what=trusted(what),
-        found=template(file).format(**shared),
-        **_patience(is_patient),
+        found=found,
+        **_patience(is_patient, found=found, **shared),
         delivery=delivery,
         **shared,
     )
 
 
-def _patience(condition: str) -> dict[str, sql.Composable]:
+def _patience(condition: str, **shared: sql.Composable) -> dict[str, sql.Composable]:
     if not condition:
         return dict.fromkeys(("declare_patience", "limit_patience", "restore_patience"), sql.SQL(""))
     return {
         "declare_patience": Template("is_patient CONSTANT boolean :=\n    {condition};").format(
             condition=sql.SQL(condition)
         ),
-        "limit_patience": template("functions/events_patience.sql"),
+        "limit_patience": template("functions/events_patience.sql").format(**shared),
         "restore_patience": sql.SQL("IF is_patient THEN\n    PERFORM set_config('lock_timeout', '0', true);\nEND IF;"),
     }
 
