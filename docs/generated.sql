@@ -1172,8 +1172,8 @@ DECLARE
         given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
     is_news boolean;
 BEGIN
-    -- Where there is nothing to record, as the user is deleted or has another key, no further table is needed: it may be
-    -- locked, and the change of the user must succeed.
+    -- Where there is nothing to record, as the user is deleted or has another key, no further table is needed: it
+    -- may be locked, and the change of the user must succeed.
     IF NOT EXISTS (
         SELECT FROM (
             SELECT b.user_id, b.code::text AS code, b.thing, b.evidence,
@@ -1181,7 +1181,8 @@ BEGIN
                    'sql' AS cause
             FROM badges_old AS b
         ) AS change
-        WHERE change.kind = 'awarded' OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = change.user_id) IS NOT NULL)
+        WHERE change.kind = 'awarded'
+           OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = change.user_id) IS NOT NULL)
     THEN
         RETURN NULL;
     END IF;
@@ -1241,7 +1242,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 11, "badges": [], "body": "4faa7278419ac76b"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 11, "badges": [], "body": "ed5e872807f7fa76"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -1275,8 +1276,8 @@ DECLARE
         given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
     is_news boolean;
 BEGIN
-    -- Where there is nothing to record, as the user is deleted or has another key, no further table is needed: it may be
-    -- locked, and the change of the user must succeed.
+    -- Where there is nothing to record, as the user is deleted or has another key, no further table is needed: it
+    -- may be locked, and the change of the user must succeed.
     IF NOT EXISTS (
         SELECT FROM (
             -- A badge is held at most once, so a user, code and thing among both the old and the new rows is
@@ -1299,7 +1300,8 @@ BEGIN
             HAVING count(*) = 1
             ORDER BY kind DESC
         ) AS change
-        WHERE change.kind = 'awarded' OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = change.user_id) IS NOT NULL)
+        WHERE change.kind = 'awarded'
+           OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = change.user_id) IS NOT NULL)
     THEN
         RETURN NULL;
     END IF;
@@ -1374,7 +1376,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 11, "badges": [], "body": "eff6a10d3102dfc5"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 11, "badges": [], "body": "1b1cf78031279e69"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -1408,8 +1410,8 @@ DECLARE
         given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
     is_news boolean;
 BEGIN
-    -- Where there is nothing to record, as the user is deleted or has another key, no further table is needed: it may be
-    -- locked, and the change of the user must succeed.
+    -- Where there is nothing to record, as the user is deleted or has another key, no further table is needed: it
+    -- may be locked, and the change of the user must succeed.
     IF NOT EXISTS (
         SELECT FROM (
             -- All badges that are held according to the history: none, if it has been truncated as well.
@@ -1422,7 +1424,8 @@ BEGIN
             ) AS last
             WHERE last.kind = 'awarded'
         ) AS change
-        WHERE change.kind = 'awarded' OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = change.user_id) IS NOT NULL)
+        WHERE change.kind = 'awarded'
+           OR (SELECT true FROM "public"."auth_user" AS u WHERE u."id" = change.user_id) IS NOT NULL)
     THEN
         RETURN NULL;
     END IF;
@@ -1487,7 +1490,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 11, "badges": [], "body": "67fe1d81c2dc580d"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 11, "badges": [], "body": "47095f67dd296cce"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new

@@ -1,10 +1,11 @@
--- Where there is nothing to record, as the user is deleted or has another key, no further table is needed: it may be
--- locked, and the change of the user must succeed.
+-- Where there is nothing to record, as the user is deleted or has another key, no further table is needed: it
+-- may be locked, and the change of the user must succeed.
 IF NOT EXISTS (
     SELECT FROM (
         {found}
     ) AS change
-    WHERE change.kind = 'awarded' OR (SELECT true FROM {users} AS u WHERE u.{user_key} = change.user_id) IS NOT NULL)
+    WHERE change.kind = 'awarded'
+       OR (SELECT true FROM {users} AS u WHERE u.{user_key} = change.user_id) IS NOT NULL)
 THEN
     RETURN NULL;
 END IF;
