@@ -119,7 +119,7 @@ def memory_kb(pid: int | None) -> int | None:
     """Maximum memory of a process so far, without PostgreSQL's shared memory."""
     if pid is None:
         return None
-    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
+    fields = dict(each.split(":", 1) for each in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in each)
     return int(fields["VmHWM"].split()[0]) - int(fields["RssShmem"].split()[0])
 
 

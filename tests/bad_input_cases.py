@@ -1,4 +1,4 @@
-"""Badge files that are refused without a database, each with the errors that are reported, and files that are sound.
+"""Badge files that are rejected without a database, each with the errors that are reported, and files that are sound.
 
 Shared by the tests of definitions.py, of the JSON Schema and of the command.
 """

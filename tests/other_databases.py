@@ -34,7 +34,7 @@ class Database:
         return connections[self.alias]
 
     def connect(self, **options: Any) -> psycopg.Connection[Any]:
-        """A session of somebody else, closed with the database at the latest."""
+        """Another session, closed with the database at the latest."""
         self.sessions.append(psycopg.connect(self.dsn, **options))
         return self.sessions[-1]
 

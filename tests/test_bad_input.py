@@ -23,7 +23,7 @@ INSTALLED = entry("installed")
 
 
 @pytest.fixture
-def refused(declare, database_unchanged, settings, tmp_path):
+def rejected(declare, database_unchanged, settings, tmp_path):
     """Run the command where a badge is installed already; gives what it says below the line that names the file."""
     declare(INSTALLED)
     path = settings.BADGES_FILE = tmp_path / "faulty.json"
@@ -44,12 +44,12 @@ def refused(declare, database_unchanged, settings, tmp_path):
 
 
 @pytest.fixture
-def refused_badges(refused, badge_file):
+def rejected_badges(rejected, badge_file):
     """The same for badges, beside a change to the installed badge and a sound new one, of which nothing must come."""
 
     def run(*entries):
         badge_file(*entries, {**INSTALLED, "condition": "true"}, entry("sound"))
-        return refused()
+        return rejected()
 
     return run
 
@@ -80,31 +80,31 @@ def errors(**named):
 
 
 @parametrize("case", some(NOT_JSON, "condition over two lines", "missing comma in a long line", "empty file"))
-def test_broken_json(refused, case):
+def test_broken_json(rejected, case):
     """The report shows line, column, the line itself with a caret, and the likely cause."""
-    assert refused(case.content) == case.report
+    assert rejected(case.content) == case.report
 
 
 @parametrize("case", some(NOT_A_LIST, "one badge"))
-def test_not_a_list(refused, badge_file, tmp_path, settings, case):
-    """A file that is no list of badges is refused as a whole."""
+def test_not_a_list(rejected, badge_file, tmp_path, settings, case):
+    """A file that is no list of badges is rejected as a whole."""
     badge_file()
     settings.BADGES_FILE.write_text(json.dumps(case.content), "utf-8")
-    assert refused() == case.report
+    assert rejected() == case.report
 
 
 @parametrize(
     "case",
     some(FAULTY_BADGES, "not an object", "name missing", "unknown key that a terminal would obey", "texts empty"),
 )
-def test_faulty_keys_and_values(refused_badges, case):
+def test_faulty_keys_and_values(rejected_badges, case):
     """The report says which badge, which key, what was found and what to do."""
-    assert refused_badges(*case.content) == case.report
+    assert rejected_badges(*case.content) == case.report
 
 
-def test_key_given_twice(refused):
+def test_key_given_twice(rejected):
     """A key that a JSON parser would silently overwrite is reported."""
-    assert refused(KEY_GIVEN_TWICE) == 'badge "x", condition: the key is given twice.\n    Keep one of them.'
+    assert rejected(KEY_GIVEN_TWICE) == 'badge "x", condition: the key is given twice.\n    Keep one of them.'
 
 
 def test_setting_is_missing(database_unchanged, settings):
@@ -116,26 +116,26 @@ def test_setting_is_missing(database_unchanged, settings):
         )
 
 
-def test_file_is_missing(refused, tmp_path):
+def test_file_is_missing(rejected, tmp_path):
     """A path without a file is answered with where paths come from, for the setting and for --file."""
     expected = "There is no such file.\n    Check the setting BADGES_FILE or --file."
-    assert refused() == expected
-    assert refused(file=tmp_path / "other.json") == expected
+    assert rejected() == expected
+    assert rejected(file=tmp_path / "other.json") == expected
 
 
-def test_file_is_a_directory(refused, tmp_path):
-    """A directory in the place of the file is told from a missing file."""
+def test_file_is_a_directory(rejected, tmp_path):
+    """A directory in the place of the file is distinguished from a missing file."""
     expected = "The file cannot be read: Is a directory.\n    Check BADGES_FILE and its permissions."
-    assert refused(file=tmp_path) == expected
+    assert rejected(file=tmp_path) == expected
 
 
-def test_file_is_unreadable(refused, tmp_path, settings):
-    """Missing permissions are told from a missing file."""
+def test_file_is_unreadable(rejected, tmp_path, settings):
+    """Missing permissions are distinguished from a missing file."""
     settings.BADGES_FILE.write_text("[]")
     settings.BADGES_FILE.chmod(0)
     expected = "The file cannot be read: Permission denied.\n    Check BADGES_FILE and its permissions."
     with as_ordinary_user():
-        assert refused() == expected
+        assert rejected() == expected
 
 
 @contextmanager
@@ -160,9 +160,9 @@ def as_ordinary_user():
         "cut in a character": ('[\n\n"ü'.encode()[:-1], "line 3: byte 0xc3"),
     },
 )
-def test_file_is_not_utf_8(refused, content, place):
+def test_file_is_not_utf_8(rejected, content, place):
     """Bytes that are not UTF-8 are reported with their line."""
-    assert refused(content) == f"{place} is not UTF-8.\n    Save the file as UTF-8."
+    assert rejected(content) == f"{place} is not UTF-8.\n    Save the file as UTF-8."
 
 
 def test_byte_order_mark_is_welcome(declare, settings):
@@ -284,11 +284,11 @@ NAMES = errors(
 
 
 @parametrize("changes, report", NAMES)
-def test_unknown_names(refused_badges, execute, changes, report):
+def test_unknown_names(rejected_badges, execute, changes, report):
     """A name that PostgreSQL does not know is reported with its place and the nearest name that it knows."""
     execute("CREATE SCHEMA gallery CREATE TABLE paintings (id int)")
     report = textwrap.dedent(report).replace("{UNKNOWN_FUNCTION}", UNKNOWN_FUNCTION[connection.pg_version >= 190000])
-    assert refused_badges(entry("x", **changes)) == f'badge "x", {report}'
+    assert rejected_badges(entry("x", **changes)) == f'badge "x", {report}'
 
 
 # Conditions
@@ -390,7 +390,7 @@ CONDITIONS = errors(
 
 
 @parametrize("condition, message, hint", CONDITIONS)
-def test_condition_is_refused(refused_badges, condition, message, hint):
+def test_condition_is_refused(rejected_badges, condition, message, hint):
     """PostgreSQL's message, or a clearer one, with a caret under the place in the author's text (here: behind ⌃)."""
     before, marker, after = condition.partition("⌃")
     expected = [f'badge "x", condition: {message}']
@@ -399,14 +399,14 @@ def test_condition_is_refused(refused_badges, condition, message, hint):
         expected += [f"    {line}{after.partition(chr(10))[0].rstrip()}", f"    {' ' * len(line)}^"]
     if hint:
         expected.append(f"    {hint}")
-    assert refused_badges(entry("x", condition=before + after)) == "\n".join(expected)
+    assert rejected_badges(entry("x", condition=before + after)) == "\n".join(expected)
 
 
-def test_caret_below_a_tab_and_in_a_long_line(refused_badges):
+def test_caret_below_a_tab_and_in_a_long_line(rejected_badges):
     """The caret stands below its character on a terminal, whatever stands before it."""
     tabbed = entry("tabbed", condition="true AND\n\t\tAND true")
     long = entry("long", condition="title <> '" + "x" * 200 + "' AND AND " + "y" * 200)
-    assert refused_badges(tabbed, long) == (
+    assert rejected_badges(tabbed, long) == (
         'badge "tabbed", condition: syntax error at or near "AND"\n'
         "      AND true\n"
         "      ^\n"
@@ -429,12 +429,12 @@ def test_caret_below_a_tab_and_in_a_long_line(refused_badges):
         ("NEW.title OPERATOR(gallery.~~~) 'x'", "gallery.guess(text,text)"),
     ],
 )
-def test_volatile_function(refused_badges, execute, condition, function):
+def test_volatile_function(rejected_badges, execute, condition, function):
     """A function that may change data, or its answer, is named wherever it hides."""
     execute("CREATE SCHEMA gallery")
     execute("CREATE FUNCTION gallery.guess(text, text) RETURNS boolean VOLATILE RETURN random() > 0.5")
     execute("CREATE OPERATOR gallery.~~~ (FUNCTION = gallery.guess, LEFTARG = text, RIGHTARG = text)")
-    assert refused_badges(entry("x", condition=condition)) == (
+    assert rejected_badges(entry("x", condition=condition)) == (
         f'badge "x", condition: the condition calls {function}; volatile functions may change data or their answer.\n'
         "    Use now() for the time; declare a function of your own STABLE if it only reads."
     )
@@ -443,9 +443,9 @@ def test_volatile_function(refused_badges, execute, condition, function):
 @pytest.mark.parametrize(
     "condition", ["NEW.ctid = '(0,1)'", "xmin IS NULL", "max(s.ctid) > '(0,9)' FROM dummy_sketch s"]
 )
-def test_system_column(refused_badges, condition):
+def test_system_column(rejected_badges, condition):
     """What PostgreSQL keeps about a version of a row is no property of the row."""
-    assert refused_badges(entry("x", condition=condition)) == (
+    assert rejected_badges(entry("x", condition=condition)) == (
         'badge "x", condition: the condition reads a system column such as ctid or xmin.\n'
         "    Those differ in every version of a row."
     )
@@ -461,12 +461,12 @@ def test_system_column(refused_badges, condition):
     ],
 )
 @pytest.mark.parametrize("condition", ["{}.hit_views > 5", "{} IS NOT NULL"])
-def test_row_that_does_not_exist(refused_badges, row, events, event, condition):
+def test_row_that_does_not_exist(rejected_badges, row, events, event, condition):
     """NEW after a delete and OLD after an insert are reported for that event, in any letter case."""
     other = "OLD" if row == "NEW" else "NEW"
     for written in (row, row.lower(), row.title()):
         text = condition.format(written)
-        assert refused_badges(entry("x", condition=text, trigger_condition=events)) == (
+        assert rejected_badges(entry("x", condition=text, trigger_condition=events)) == (
             f'badge "x", condition: {row} does not exist for {event}.\n'
             f"    {text}\n"
             "    ^\n"
@@ -474,11 +474,11 @@ def test_row_that_does_not_exist(refused_badges, row, events, event, condition):
         )
 
 
-def test_same_fault_after_several_events_comes_once(refused_badges):
+def test_same_fault_after_several_events_comes_once(rejected_badges):
     """A condition that is wrong after each of its events is reported once."""
     faulty = entry("x", condition="hit_views", trigger_condition=["insert", "update", "delete"])
     expected = 'badge "x", condition: the condition gives integer; a badge needs true or false.\n'
-    assert refused_badges(faulty) == f"{expected}    Compare it with something."
+    assert rejected_badges(faulty) == f"{expected}    Compare it with something."
 
 
 # Tables
@@ -524,15 +524,15 @@ RELATIONS = errors(
 
 
 @parametrize("statement, table, kind, hint", RELATIONS)
-def test_table_that_cannot_be_watched(refused_badges, execute, statement, table, kind, hint):
-    """What has no rows of its own in this database for all sessions is refused by what it is."""
+def test_table_that_cannot_be_watched(rejected_badges, execute, statement, table, kind, hint):
+    """A relation without rows of its own for all sessions is rejected, and its kind is named."""
     execute(statement)
     faulty = entry("x", trigger_table=table, condition="true")
-    assert refused_badges(faulty) == f'badge "x", trigger_table: "{table}" is {kind}.\n    {hint}'
+    assert rejected_badges(faulty) == f'badge "x", trigger_table: "{table}" is {kind}.\n    {hint}'
 
 
-def test_virtual_generated_column(refused_badges, execute):
-    """A column that PostgreSQL does not compute for triggers is refused, also as part of the whole row."""
+def test_virtual_generated_column(rejected_badges, execute):
+    """A column that PostgreSQL does not compute for triggers is rejected, also as part of the whole row."""
     if connection.pg_version < 180000:
         pytest.skip("virtual generated columns came with PostgreSQL 18")
     execute("CREATE TABLE visits (visitor int, twice int GENERATED ALWAYS AS (visitor * 2) VIRTUAL)")
@@ -541,7 +541,7 @@ def test_virtual_generated_column(refused_badges, execute):
         "condition: the condition reads twice, a virtual generated column, which triggers do not see.\n"
         "    Write its expression out, or make the column STORED."
     )
-    assert refused_badges(
+    assert rejected_badges(
         entry("bare", condition="twice = 4", **common),
         entry("whole", condition="OLD IS NOT NULL", trigger_condition="delete", **common),
         entry("user", condition="true", **{**common, "user_field": "twice"}),
@@ -583,7 +583,7 @@ def test_tables_are_missing(badge_file, database_unchanged, execute, table):
 
 
 def test_tables_are_those_of_an_earlier_version(badge_file, database_unchanged, execute):
-    """A table of badges that lacks what this version writes is told from one that can be used."""
+    """A table of badges without the columns of this version is distinguished from a usable one."""
     badge_file(INSTALLED)
     execute("ALTER TABLE badges_badge DROP COLUMN thing")
     with database_unchanged():
@@ -593,7 +593,7 @@ def test_tables_are_those_of_an_earlier_version(badge_file, database_unchanged, 
 
 
 def test_locked_table_is_no_fault_of_the_file(badge_file, database_unchanged, settings):
-    """A table that somebody else has locked is reported as such, and not as a condition that PostgreSQL refuses."""
+    """A table locked by another session is reported as locked, not as a condition that PostgreSQL rejects."""
     settings.BADGES_LOCK_TIMEOUT = 20
     badge_file(INSTALLED)
     options = {name: connection.settings_dict[name.upper()] for name in ("host", "port", "user", "password")}
@@ -691,7 +691,7 @@ MISSING_RIGHTS = {
             '    Needed: GRANT SELECT ON "public"."auth_user" TO "badges_owner";'
         ),
     ),
-    "tell the version of the rule": (
+    "read the version of the rule": (
         [OWNER_READS_DEFINITIONS],
         (
             'database "{database}": the owner of the badges, "badges_owner", may not read '
@@ -780,9 +780,9 @@ def test_schema_that_may_not_be_entered(refused_to, execute):
 # All at once
 
 
-def test_all_errors_that_postgresql_finds_come_at_once(refused_badges):
+def test_all_errors_that_postgresql_finds_come_at_once(rejected_badges):
     """Ten different errors of ten badges, and two of one badge, make one report in the order of the file."""
-    report = refused_badges(
+    report = rejected_badges(
         entry("a", trigger_table="dummy_skech"),
         entry("b", user_field="user"),
         entry("c", user_field="title"),
@@ -813,10 +813,10 @@ def test_all_errors_that_postgresql_finds_come_at_once(refused_badges):
     ]
 
 
-def test_all_errors_of_every_kind_come_at_once(refused_badges):
+def test_all_errors_of_every_kind_come_at_once(rejected_badges):
     """What is wrong with the structure hides nothing of what PostgreSQL finds, not even in the same badge."""
     misspelt = {"trigger_contition" if key == "trigger_condition" else key: each for key, each in entry("a").items()}
-    report = refused_badges(
+    report = rejected_badges(
         misspelt,
         entry("b", condition="true AND"),
         entry("c", points="10", condition="hit_views"),

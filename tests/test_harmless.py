@@ -103,7 +103,7 @@ def test_some_rows_fail(declare, held, failures, ada, bob, pairs, order):
 def test_kinds_of_errors(declare, execute, held, failures, ada, bob, condition, sqlstate):
     """Casts, subqueries, and whatever functions of the site's own raise, assertions as well."""
     for name, body in {
-        "rule": "RAISE 'refused'",
+        "rule": "RAISE 'rejected'",
         "assertion": "ASSERT false, 'wrong'",
         "recursion": "RETURN site_recursion(x)",
     }.items():

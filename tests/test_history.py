@@ -319,7 +319,7 @@ def test_events_are_only_added(declare, execute, user):
     Badge.objects.award(user, "first")
     execute("UPDATE badges_badgeevent SET kind = kind")
     with pytest.raises(IntegrityError, match="only added"), transaction.atomic():
-        execute("UPDATE badges_badgeevent SET actor = 'somebody else'")
+        execute("UPDATE badges_badgeevent SET actor = 'another actor'")
 
 
 def test_rule(declare, user):
@@ -403,7 +403,7 @@ def test_lock_timeout_stays(declare, execute, user):
 
 
 def test_cause_that_a_session_tells(declare, execute, user, events):
-    """Who revokes by DELETE can tell why; the award of a condition is that of its write all the same."""
+    """A revocation by DELETE can state its reason; the award of a condition is that of its write all the same."""
     declare(FIRST)
     Sketch.objects.create(user=user, title="Sketch")
     execute("SELECT set_config('badges.cause', 'season ended', true)")

@@ -102,7 +102,7 @@ def test_no_fault_is_lost_among_many(monkeypatch, at_once):
     monkeypatch.setattr(probes, "AT_ONCE", at_once)
     bad = {
         3: ("count( >= 3 from dummy_sketch", "syntax error"),
-        6: ("count(*) >= 1 from dummy_sketch where nobody = NEW.user_id", 'column "nobody" does not exist'),
+        6: ("count(*) >= 1 from dummy_sketch where no_such = NEW.user_id", 'column "no_such" does not exist'),
         7: ("count(*) >= 1) , (true", 'syntax error at or near ")"'),
         10: ("count(*) from dummy_sketch where user_id = NEW.user_id", "gives bigint"),
         13: ("NEW.title || 1 / 0 > nothing", 'column "nothing" does not exist'),

@@ -103,10 +103,10 @@ def test_renamed_badge(badge, declare, user):
 
 def test_rows_written_by_sql_alone(badge, execute, user):
     """SQL that knows only user and code writes a whole row."""
-    BadgeDefinition.objects.create(code="by-hand", name="By hand", trigger_condition=["insert"])
-    execute("INSERT INTO badges_badge (user_id, code) VALUES (%s, 'by-hand')", [user.pk])
-    made = Badge.objects.get(code="by-hand")
-    assert made.name == "By hand"
+    BadgeDefinition.objects.create(code="handmade", name="Handmade", trigger_condition=["insert"])
+    execute("INSERT INTO badges_badge (user_id, code) VALUES (%s, 'handmade')", [user.pk])
+    made = Badge.objects.get(code="handmade")
+    assert made.name == "Handmade"
     assert None not in (made.id, made.awarded_at)
 
 
@@ -252,7 +252,7 @@ def test_definition_that_somebody_holds_is_protected(badge):
 
 
 def test_unique_by_user_and_code(badge, user):
-    """Nobody holds a badge twice, and others may hold it too."""
+    """A user holds a badge at most once, and others may hold it too."""
     with pytest.raises(IntegrityError), transaction.atomic():
         Badge.objects.create(user=user, code="first")
     assert Badge.objects.get_or_create(user=user, code="first") == (badge, False)

@@ -185,7 +185,7 @@ def test_partitions_are_no_children(declare, execute):
 
 
 @pytest.mark.parametrize(
-    ("statement", "told"),
+    ("statement", "message"),
     [
         ("SET LOCAL temp_file_limit = '1MB'", "temp_file_limit is 1MB:"),
         ("ALTER DATABASE {database} SET temp_file_limit = '2MB'", "temp_file_limit is 2MB:"),
@@ -194,14 +194,14 @@ def test_partitions_are_no_children(declare, execute):
         ("ALTER ROLE {role} SET temp_file_limit = -1", ""),
     ],
 )
-def test_temp_file_limit(declare, execute, visits, statement, told):
+def test_temp_file_limit(declare, execute, visits, statement, message):
     """A limit of temporary files is reported, wherever it is set; none is not."""
     declare(*BADGES)
     [(database, role)] = execute("SELECT quote_ident(current_database()), quote_ident(current_user)")
     execute(statement.format(database=database, role=role))
     outputs = [run("create_badge_triggers", "--plan"), run("check", databases=["default"])]
-    if told:
-        assert all(told.format(role=role) in output for output in outputs)
+    if message:
+        assert all(message.format(role=role) in output for output in outputs)
         assert "badges.W012" in outputs[1]
     else:
         assert not any("temp_file_limit" in output for output in outputs)

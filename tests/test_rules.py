@@ -180,7 +180,7 @@ def test_condition_about_an_update(install, writer, user, held, condition):
     ],
 )
 def test_condition_over_a_users_rows(install, writer, user, held, condition):
-    """A condition that counts awards with the third row of the user, whoever else has rows."""
+    """A condition that counts awards with the third row of the user, regardless of other users' rows."""
     install(rule("collector", on="insert", condition=condition))
     other = get_user_model().objects.create(username="bob")
     for _ in range(2):
@@ -280,7 +280,7 @@ def test_values_of_other_types(install, db, held, model, condition):
 
 
 def test_condition_that_is_never_true(install, user, held):
-    """An empty list after IN is no error, and awards nobody."""
+    """An empty list after IN is no error, and awards no badge."""
     install(rule("never", on="insert", condition=Q(pk__in=[])))
     Sketch.objects.create(user=user, title="x")
     assert held(user) == []
@@ -362,10 +362,10 @@ def test_progress_is_a_value():
     assert "auth_user" in django_expressions.compile_value(Sketch, [TriggerEvent.INSERT], F("user__username"))
 
 
-# Faults
+# Errors
 
 
-REFUSED = "condition: Django cannot compile it: "
+REJECTED = "condition: Django cannot compile it: "
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ REFUSED = "condition: Django cannot compile it: "
         (
             {"condition": Q(hit_viewz__gt=1000)},
             (
-                f"{REFUSED}Cannot resolve keyword 'hit_viewz' into field. Choices are: created, "
+                f"{REJECTED}Cannot resolve keyword 'hit_viewz' into field. Choices are: created, "
                 'hit_views, id, likes, title, user, user_id.\n    Did you mean "hit_views"?'
             ),
         ),
@@ -385,21 +385,21 @@ REFUSED = "condition: Django cannot compile it: "
         (
             {"condition": Length("title")},
             (
-                f"{REFUSED}TypeError: Cannot filter against a non-conditional expression.\n"
+                f"{REJECTED}TypeError: Cannot filter against a non-conditional expression.\n"
                 "    One value, true or false, is needed: compare it with something."
             ),
         ),
         (
             {"condition": GreaterThan(Count("id"), 5)},
             (
-                f"{REFUSED}the condition aggregates outside of a queryset, so it sees only the changed "
+                f"{REJECTED}the condition aggregates outside of a queryset, so it sees only the changed "
                 'row.\n    Say which rows: Aggregated(Model.objects.filter(user=OuterRef("user")), Count("id")) >= 5'
             ),
         ),
         (
             {"condition": Q(pk=OuterRef("pk"))},
             (
-                f"{REFUSED}ValueError: This queryset contains a reference to an outer query and "
+                f"{REJECTED}ValueError: This queryset contains a reference to an outer query and "
                 "may only be used in a subquery.\n"
                 '    Use OuterRef only in a queryset. Elsewhere F("field") is the field of the changed row.'
             ),
@@ -407,35 +407,35 @@ REFUSED = "condition: Django cannot compile it: "
         (
             {"condition": Q(hit_views__gt=Old("hit_views")), "on": ["insert", "update"]},
             (
-                f'{REFUSED}Old("hit_views"): OLD does not exist for insert and update.\n'
+                f'{REJECTED}Old("hit_views"): OLD does not exist for insert and update.\n'
                 "    Use New, or check the badge after another kind of write."
             ),
         ),
         (
             {"condition": Q(hit_views__gt=New("hit_views")), "on": "delete"},
             (
-                f'{REFUSED}New("hit_views"): NEW does not exist for delete.\n'
+                f'{REJECTED}New("hit_views"): NEW does not exist for delete.\n'
                 "    Use Old, or check the badge after another kind of write."
             ),
         ),
         (
             {"condition": Q(hit_views__gt=5), "on": ["insert", "delete"]},
             (
-                f"{REFUSED}a field is that of NEW after an insert or an update, and of OLD after a delete.\n"
+                f"{REJECTED}a field is that of NEW after an insert or an update, and of OLD after a delete.\n"
                 "    Check the badge after one kind of write, or write the condition as SQL with bare columns."
             ),
         ),
         (
             {"condition": Q(hit_views=Old("user__id"))},
-            f"{REFUSED}FieldDoesNotExist: Sketch has no field named 'user__id'.",
+            f"{REJECTED}FieldDoesNotExist: Sketch has no field named 'user__id'.",
         ),
         (
             {"condition": Q(title="nul\0")},
-            f"{REFUSED}DataError: PostgreSQL text fields cannot contain NUL (0x00) bytes.",
+            f"{REJECTED}DataError: PostgreSQL text fields cannot contain NUL (0x00) bytes.",
         ),
         (
             {"condition": Q(hit_views="many")},
-            f"{REFUSED}ValueError: Field 'hit_views' expected a number but got 'many'.",
+            f"{REJECTED}ValueError: Field 'hit_views' expected a number but got 'many'.",
         ),
         (
             {"condition": Q(hit_views__gt=models.Func(function="random"))},
@@ -573,7 +573,7 @@ def test_module_that_is_imported_again(register):
 
 
 def test_register_takes_rules_alone(register):
-    """Anything else is told where it is registered."""
+    """Any other class is reported where it is registered."""
     with pytest.raises(TypeError, match=r"register takes rules; found \{'code': 'star'\}"):
         register({"code": "star"})
 
@@ -629,7 +629,7 @@ def test_autodiscover_leaves_our_own_app_alone(register, monkeypatch):
 
 
 def test_autodiscover_raises_what_a_module_raises(register, app, settings):
-    """A broken badges.py is told at once, as a broken admin.py is."""
+    """A broken badges.py is reported at once, as a broken admin.py is."""
     app("badge_broken", "import nothing_of_this_name")
     with (
         pytest.raises(ModuleNotFoundError, match="nothing_of_this_name"),
@@ -667,7 +667,7 @@ def test_file_option_names_the_file_alone(install, badge_file, tmp_path):
     assert set(BadgeDefinition.objects.values_list("code", flat=True)) == {"collector", "star"}
     plan = triggers("--plan", "--file", str(other))
     assert "other" in plan
-    assert "star" not in [word for line in plan.splitlines() if "definition" in line for word in line.split()]
+    assert "star" not in [word for each in plan.splitlines() if "definition" in each for word in each.split()]
 
 
 def test_changed_rule_is_a_changed_definition(install, register, user, held):

@@ -58,7 +58,7 @@ def fitting_entry(key):
 
 @pytest.mark.parametrize("key", definitions.KEYS)
 def test_key_is_explained(key):
-    """Whoever writes a badge file sees what a key means, with examples that the schema and the command accept."""
+    """Authors of a badge file see the meaning of each key, with examples that the schema and the command accept."""
     about = BADGE["properties"][key]
     assert about["title"]
     assert about["description"].endswith(".")
@@ -95,7 +95,7 @@ def test_sound_file_is_accepted(content):
     [pytest.param(case, id=name) for name, case in {**NOT_A_LIST, **FAULTY_BADGES}.items() if case.schema_can_tell],
 )
 def test_faulty_file_is_refused(case):
-    """What the command refuses for its structure, an editor underlines: each badge that has an error."""
+    """An editor underlines each badge that the command rejects for its structure."""
     errors = list(validator.iter_errors(case.content))
     assert errors
     if isinstance(case.content, list):

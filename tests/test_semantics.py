@@ -67,7 +67,7 @@ def bob(db):
 
 @pytest.fixture
 def awards(execute):
-    """All badges that anybody holds, as (user, code), each as often as it is held."""
+    """All badges of all users, as (user, code), each as often as it is held."""
     return lambda: execute("SELECT user_id, code FROM badges_badge ORDER BY 1, 2")
 
 
@@ -255,7 +255,7 @@ def test_names_and_codes_as_people_write_them(declare, execute, visits, awards, 
 )
 @pytest.mark.parametrize("event", ["insert", "update", "delete"])
 def test_null_and_unknown_users_break_nothing(declare, execute, visits, awards, ada, condition, event):
-    """Rows of nobody, of unknown users and beyond the range of their key award nothing; the write succeeds."""
+    """Rows without a user, of unknown users and beyond the range of their key award nothing; the write succeeds."""
     if event == "delete":
         condition = condition.replace("count(*) >= 1", "count(*) = 0").replace("NEW", "OLD")
     declare(visit(condition=condition, event=event))
@@ -297,7 +297,7 @@ def test_user_deleted_by_sql_takes_the_badges_along(declare, execute, visits, aw
 
 
 def test_user_deleted_with_the_rows_that_would_award(declare, execute, awards, ada):
-    """A delete badge whose row goes because its user goes awards nobody and lets the user go."""
+    """A delete badge whose row is deleted with its user awards nothing, and the user is deleted."""
     execute("CREATE TABLE posts (user_id bigint REFERENCES auth_user ON DELETE CASCADE)")
     declare(
         entry("tidy", condition="true", trigger_condition="delete", trigger_table="posts"),
@@ -543,7 +543,7 @@ def test_row_that_moves_from_a_sub_partition(declare, execute, partitioned, awar
 
 @pytest.mark.xfail(strict=True, reason="PostgreSQL fires row-level DELETE and INSERT triggers for a row that moves")
 def test_row_that_moves_is_not_deleted_and_inserted(declare, execute, partitioned, awards, ada):
-    """PostgreSQL moves a row by deleting and inserting it; nobody has deleted or inserted anything."""
+    """PostgreSQL moves a row by deleting and inserting it, which awards no delete or insert badge."""
     execute("INSERT INTO visits (user_id, stars) VALUES (%s, 1)", [ada.pk])
     declare(visit("gone", "true", "delete"), visit("new", "true", "insert"))
     execute("UPDATE visits SET stars = 7")
@@ -645,7 +645,7 @@ def test_badge_on_the_badges_themselves(declare, execute, visits, awards, ada, b
 
 
 def test_one_user_earns_several_badges_by_one_statement(declare, execute, visits, awards, ada, bob):
-    """All badges of a table are looked at for every row, row-local ones and those that read other rows."""
+    """All badges of a table are checked for every row, row-local ones and those that read other rows."""
     declare(
         visit("low", "stars >= 1"),
         visit("high", "stars >= 9"),
@@ -703,7 +703,7 @@ def test_a_hundred_thousand_rows_in_one_statement(declare, execute, visits, befo
     ],
 )
 def test_equal_values_that_differ_and_types_without_equality(declare, execute, awards, ada, column, values, condition):
-    """A row is looked at even if its values equal another's, and even if its type knows no equality or no order."""
+    """A row is checked even if its values equal another's, and even if its type knows no equality or no order."""
     execute(f"CREATE TABLE visits (user_id bigint, value {column})")
     both = f"{condition} AND (SELECT count(*) = 2 FROM visits v WHERE v.user_id = NEW.user_id)"
     declare(visit("cross-row", both), visit("row-local", condition))
@@ -822,7 +822,7 @@ def test_table_with_dropped_generated_and_identity_columns(declare, execute, awa
 
 
 def test_virtual_generated_column(declare, execute, awards, ada):
-    """PostgreSQL computes no virtual column for triggers: a condition that reads one is refused, not wrong."""
+    """PostgreSQL computes no virtual column for triggers: a condition that reads one is rejected."""
     if connection.pg_version < 180000:
         pytest.skip("virtual generated columns came with PostgreSQL 18")
     execute(

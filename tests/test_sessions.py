@@ -100,7 +100,7 @@ def users(django_user_model, db):
     ids=["row-local", "cross-row", "revocable", "row-level", "row-level cross-row"],
 )  # fmt: skip
 def test_a_time_zone_in_triggers(declare, execute, enter, settings, users, held, zone, session, number, badge):
-    """The hour is that of the site, whoever writes: after one row and many, statement-level and row-level."""
+    """The hour is that of the site, for every writer: after one row and many, statement-level and row-level."""
     settings.BADGES_TIME_ZONE = zone
     declare(badge)
     enter(**session)

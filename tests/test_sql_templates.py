@@ -15,7 +15,7 @@ def rendered(layout: str, **values: sql.Composable) -> str:
 
 
 def test_indented_to_its_placeholder():
-    """What spans lines goes on below where it begins, also within another such value."""
+    """A value of several lines is indented like its first line, also within another such value."""
     inner = Template("(SELECT {columns}\n FROM t)").format(columns=sql.SQL("a,\nb"))
     assert rendered("WHERE x = {inner} AND y", inner=inner) == (
         "WHERE x = (SELECT a,\n"

@@ -1,4 +1,4 @@
-"""list_badges: how each badge stands, in a fixed number of queries."""
+"""list_badges: the status of each badge, in a fixed number of queries."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ READ_COMMITTED, REPEATABLE_READ, SERIALIZABLE = LEVELS = ("READ COMMITTED", "REP
 #: Ends a step that would wait for ever, so that a test fails and does not hang.
 HANGS = "180s"
 
-#: Seconds that a step may take on a busy machine which waits for nobody, or a few hundredths of a second.
+#: Seconds that a step may take on a busy machine if it waits for no lock; usually a few hundredths of a second.
 AT_ONCE = 60
 
 #: Repeated alone, a transaction succeeds at once.
@@ -137,7 +137,7 @@ class Session:
 
 
 class Site:
-    """A database of one's own with the tables of the example, and sessions on it."""
+    """A separate database with the tables of the example, and sessions on it."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.conninfo = conninfo(name)
@@ -178,7 +178,7 @@ class Site:
             self.sql(f"ALTER FUNCTION {function} SET lock_timeout = '120s'")
 
     def sql(self, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
-        """A statement of nobody's, which commits."""
+        """A statement outside the sessions of the test, which commits."""
         return self._watch._execute(statement, params)
 
     def users(self, number: int) -> list[int]:
@@ -200,7 +200,7 @@ class Site:
         return [user for (user,) in rows]
 
     def badges(self) -> list[tuple[int, str]]:
-        """All that anybody holds, each as often as it is held."""
+        """All badges of all users, each as often as it is held."""
         return self.sql("SELECT user_id, code FROM badges_badge ORDER BY 1, 2")
 
     def pending(self) -> int:
