@@ -203,6 +203,27 @@ class BadgeManager(models.Manager["Badge"]):
         query = "SELECT badges_revoke(%s, %s, actor => %s, reason => %s, revoked_thing => %s)"
         return self._call(query, user, code, by, reason, thing)
 
+    def erase(self, user: Any, *, keep: bool = True) -> int:
+        """Blank what the badges and events of a user say about that user: evidence, actor, reason and subject.
+
+        Pending checks of the user are deleted. As long as the rows that a badge was awarded for exist, later writes and
+        `award_badges` record their values again.
+
+        :param user: the user, or the key of one.
+        :param keep: the facts remain: which badge was awarded or revoked, and when. False deletes badges and events.
+        :returns: the number of badges and events.
+        :raises OutOfDate: `create_badge_triggers` has not run yet.
+        """
+        connection = connections[self._db or router.db_for_write(self.model)]
+        try:
+            with transaction.atomic(using=connection.alias):
+                [(number,)] = fetch(connection, "SELECT badges_erase(%s, %s)", [getattr(user, "pk", user), keep])
+        except DatabaseError as error:
+            if isinstance(error.__cause__, psycopg.errors.UndefinedFunction):
+                raise exceptions.OutOfDate from error
+            raise
+        return int(number)
+
     def progress(self, user: Any) -> dict[str, Progress]:
         """The progress of a user towards each badge that has a goal, by code, in the order of the badges.
 

@@ -153,21 +153,6 @@ def test_lastval(site, s1, s2, level):
     assert s1.run("SELECT lastval()") == [(last,)]
 
 
-def test_patience_that_a_session_makes_up(site, s1, s2):
-    """A write waits for the bucket of its user although its session claims to have waited in vain before."""
-    [ada] = site.users(1)
-    s2.begin()
-    s2.insert(ada)
-    s1.begin()
-    for claim in ("spent", "0" * 64):
-        s1._execute(f"SET LOCAL badges.patience = '{claim}'", None)
-        s1.insert(ada)
-        [(remembered,)] = s1._execute("SELECT current_setting('badges.patience')", None)
-        assert (len(remembered), remembered != claim) == (64, True)
-    s1.rollback()
-    s2.rollback()
-
-
 @levels
 @pytest.mark.parametrize("end", ["commit", "rollback"])
 def test_nothing_stays_in_the_session(site, s1, s2, level, end):

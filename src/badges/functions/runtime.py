@@ -36,6 +36,7 @@ RUNTIME = (
     "settle",
     "award",
     "revoke",
+    "erase",
     "keep_events",
 )
 """The functions in `sql/runtime/`, each in a file of its name."""
@@ -98,6 +99,7 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
         "settle_locked": "pending.user_id",
         "award": "awarded_user",
         "revoke": "revoked_user",
+        "erase": "erased_user",
         "keep_events": "NEW.user_id",
     }.get(name, "found.user_id")
     return {
@@ -109,6 +111,7 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
         "deliveries": target.deliveries.identifier,
         "secret": target.secret.identifier,
         "is_impatient": is_impatient(target),
+        "is_erasing": remembers(target, "erasing"),
         "users": target.users.identifier,
         "user_key": sql.Identifier(target.user_key.name),
         "key": trusted(target.user_key.type),
@@ -133,10 +136,15 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
 
 
 def is_impatient(target: Target) -> sql.Composable:
-    """An expression for whether the transaction has waited in vain before. Only then is the function called."""
-    return sql.SQL(
-        "(coalesce(current_setting('badges.patience', true), '') <> ''\n AND {}('patience') IS NOT NULL)"
-    ).format(qualified(target.schema, "badges_sealed"))
+    """An expression for whether the transaction has waited in vain before."""
+    return remembers(target, "patience")
+
+
+def remembers(target: Target, kind: str) -> sql.Composable:
+    """An expression for whether `badges_seal` has noted this in the transaction. Only then is a function called."""
+    return sql.SQL("(coalesce(current_setting({}, true), '') <> ''\n AND {}({}) IS NOT NULL)").format(
+        sql.Literal(f"badges.{kind}"), qualified(target.schema, "badges_sealed"), sql.Literal(kind)
+    )
 
 
 def key_share(target: Target) -> sql.SQL:

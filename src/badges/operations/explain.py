@@ -72,7 +72,7 @@ def explain(
     if thing is not None and not badge.per:
         raise exceptions.UnknownBadge(f'The badge "{code}" has no subjects, as it is declared without "per".')
     with evaluation.read_only(connection, target, STATEMENT_TIMEOUT):
-        person = _find_user(connection, user)
+        person = find_user(connection, user)
         return _explain(_Question(connection, target, badge, person, None if thing is None else str(thing)))
 
 
@@ -325,7 +325,11 @@ def _watched(badge: _Badge) -> tuple[WatchState, ...]:
     )
 
 
-def _find_user(connection: BaseDatabaseWrapper, user: Any) -> Any:
+def find_user(connection: BaseDatabaseWrapper, user: Any) -> Any:
+    """The user with this primary key, or else this username.
+
+    :raises UnknownUser: there is none.
+    """
     model = get_user_model()
     users = model._base_manager.using(connection.alias)
     for field in ("pk", model.USERNAME_FIELD):

@@ -27,6 +27,9 @@ DECLARE
         given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
     is_news boolean;
 BEGIN
+    IF TG_OP = 'UPDATE' AND {is_erasing} THEN
+        RETURN NULL;  -- badges_erase blanks the subjects of badges and of their events alike
+    END IF;
     {limit_patience}
     WITH event AS (
         INSERT INTO {events} (

@@ -7,11 +7,15 @@ SET lock_timeout = {timeout}
 AS $badges$
 -- Trigger function: rejects changes of recorded events, as the history is append-only.
 -- An update that changes nothing passes: loading the same dump twice is allowed. So does the foreign key that follows a
--- user to another key; pending checks and deliveries, which have none, are then moved as well.
+-- user to another key; pending checks and deliveries, which have none, are then moved as well. And so does the erasure
+-- of what events say about a user.
 {origin}
 DECLARE
     kept {events};
 BEGIN
+    IF {is_erasing} THEN
+        RETURN NULL;  -- badges_erase blanks them
+    END IF;
     kept := NEW;
     kept.user_id := OLD.user_id;
     IF kept IS NOT DISTINCT FROM OLD
