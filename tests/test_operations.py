@@ -327,6 +327,26 @@ def committed_for_a_test_case(django_db_setup, django_db_blocker, tmp_path_facto
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("claim", ["spent", "0" * 64])
+def test_patience_that_a_session_makes_up(committed, claim):
+    """A write waits for the bucket of its user although its session claims to have waited in vain before."""
+    committed(FIRST, PAIR)
+    ada = User.objects.create(username="ada")
+    parameters = connection.get_connection_params()
+    names = ("dbname", "user", "password", "host", "port")
+    dsn = {name: parameters[name] for name in names if name in parameters}
+    with psycopg.connect(**dsn) as holder, psycopg.connect(**dsn) as session:
+        holder.execute(INSERT, [ada.pk])
+        session.execute("SELECT set_config('badges.patience', %s, true)", [claim])
+        session.execute(INSERT, [ada.pk])
+        # What it notes, signed, only after it has waited in vain itself.
+        [(noted,)] = session.execute("SELECT current_setting('badges.patience')").fetchall()
+        assert (len(noted), noted != claim) == (64, True)
+        session.rollback()
+        holder.rollback()
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("end", ["commit", "rollback"])
 def test_nothing_stays_in_the_session(committed, execute, end):
     """A server connection goes back to a pool as it came: no setting, lock, table, listener or prepared statement."""
