@@ -2,8 +2,8 @@
 
 One user, one badge. Single pending checks are modelled, with the row locks on them, as PostgreSQL has it: FOR SHARE and
 FOR UPDATE SKIP LOCKED, a locker that aborts, a row whose deletion is not committed, one deleted after the snapshot (skipped
-at READ COMMITTED, an error at REPEATABLE READ), rows that a snapshot does not show. A step is what nobody sees half of; a
-statement that visits several rows takes a step for each. Whoever does not get something goes on without it.
+at READ COMMITTED, an error at REPEATABLE READ), rows that a snapshot does not show. A step is what no transaction sees half of; a
+statement that visits several rows takes a step for each. A transaction that does not get something proceeds without it.
 """
 # A state is a tuple of numbers and each step an expression over it: dense, as the search makes millions of them.
 # ruff: noqa
@@ -153,7 +153,7 @@ def w_evaluate(p, st, a, others, needed):
         if earned and not held:
             yield a._replace(at="award", needs=needs), {}
         elif not earned and held and safe:
-            yield a._replace(at="take back", needs=needs), {}
+            yield a._replace(at="revoke", needs=needs), {}
         else:
             yield (a._replace(at="dedupe") if needs else finish(p, st, a)), {}
     elif held:
@@ -235,7 +235,7 @@ def w_late_look(p, st, a, others, needed):
 
 
 W = {"lock": w_lock, "free look": w_free_look, "free lock": w_free_lock, "evaluate": w_evaluate, "award": w_award,
-     "take back": w_award, "dedupe": w_dedupe, "share": w_share, "late look": w_late_look}
+     "revoke": w_award, "dedupe": w_dedupe, "share": w_share, "late look": w_late_look}
 
 
 def s_look(p, st, a, others, needed):
@@ -257,12 +257,12 @@ def s_row_lock(p, st, a, others, needed):
 
 def s_bucket(p, st, a, others, needed):
     if a.lock or not any(o.lock for o in others):
-        yield a._replace(at="look again", lock=True), {}
+        yield a._replace(at="evaluate", lock=True), {}
     else:
         yield a._replace(at="last"), {}
 
 
-def s_look_again(p, st, a, others, needed):
+def s_evaluate(p, st, a, others, needed):
     nxt = "look" if p.settler == "evaluate, lock" else "act"
     yield a._replace(at=nxt, s_rows=st.rows, s_held=st.held, gen=st.gen), {}
 
@@ -291,7 +291,7 @@ def s_delete(p, st, a, others, needed):
     yield a._replace(at="last", dele=a.dele | a.upd, gen=0), {}
 
 
-SETTLE = {"look": s_look, "row lock": s_row_lock, "bucket": s_bucket, "look again": s_look_again, "act": s_act,
+SETTLE = {"look": s_look, "row lock": s_row_lock, "bucket": s_bucket, "evaluate": s_evaluate, "act": s_act,
           "delete": s_delete}
 
 

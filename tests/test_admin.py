@@ -1,4 +1,4 @@
-"""The badges in Django's admin: lists, search, awards and revocations by hand, rights, and what a long list costs."""
+"""The badges in Django's admin: lists, search, manual awards and revocations, rights, and what a long list costs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def boss(client):
 
 @pytest.fixture
 def staff(client):
-    """Log in somebody of the staff with these rights."""
+    """Log in a member of the staff with these rights."""
 
     def login(*codenames):
         staff = User.objects.create(username="staff", is_staff=True)
@@ -83,7 +83,7 @@ def site(declare, user):
 
 
 def test_definitions(site, boss, client):
-    """The list says how each badge stands: state, holders, share, last award, failures, pending checks."""
+    """The list shows the status of each badge: state, holders, share, last award, failures, pending checks."""
     Failure.objects.create(code="star", sqlstate="22012", message="division by zero", occurrences=1234)
     PendingCheck.objects.create(bucket=1, user=site, code="star", evidence={})
     page = client.get(url("badgedefinition"))
@@ -109,7 +109,7 @@ def test_definition(site, boss, client):
 
 
 def test_definitions_are_read_only(site, boss, client):
-    """Definitions come from the badge file: nobody adds, changes or deletes one here."""
+    """Definitions come from the badge file: none is added, changed or deleted here."""
     assert "_save" not in client.get(url("badgedefinition", "change", "first")).content.decode()
     assert client.post(url("badgedefinition", "change", "first"), {"name": "x"}).status_code == 403
     assert client.get(url("badgedefinition", "add")).status_code == 403
@@ -125,7 +125,7 @@ def test_badges_that_are_not_installed(site, boss, client, badge_file):
 
 
 def test_broken_file(site, boss, client, badge_file):
-    """A badge file that cannot be read is told; the page is there, without states."""
+    """A badge file that cannot be read is reported; the page is there, without states."""
     badge_file().write_text("[{", "utf-8")
     for page in (client.get(url("badgedefinition")), client.get(url("badgedefinition", "change", "first"))):
         assert page.status_code == 200
@@ -160,7 +160,7 @@ def test_search(site, boss, client):
 
 
 def test_filters(site, boss, client):
-    """Badges are filtered by badge, by hand, expired, and time; those that have expired are shown, too."""
+    """Badges are filtered by badge, manual, expired, and time; those that have expired are shown, too."""
     star = Badge.objects.award(site, "star")
     Badge.objects.award(site, "hit", 1)
     Badge.with_expired.filter(pk=star.pk).update(expires_at=timezone.now())
@@ -177,7 +177,7 @@ def test_filters(site, boss, client):
 
 
 def test_award(site, boss, client):
-    """An award by hand is an event with who and why, and an entry in Django's log."""
+    """A manual award is an event with who and why, and an entry in Django's log."""
     form = {"user": site.pk, "definition": "star", "thing": "", "reason": "Won the contest."}
     page = client.post(url("badge", "add"), form, follow=True)
     badge = Badge.objects.get(code="star")
@@ -326,7 +326,7 @@ def test_evidence(site, boss, client):
 
 @pytest.mark.parametrize("model", ["badgeevent", "pendingcheck", "failure"])
 def test_records_are_read_only(site, boss, client, model):
-    """What the database has put on record is shown; nobody adds, changes or deletes it."""
+    """What the database has recorded is shown, and is not added to, changed or deleted."""
     PendingCheck.objects.create(bucket=1, user=site, code="star", evidence={"a": 1})
     Failure.objects.create(code="star", sqlstate="22012", message="division by zero")
     [row] = rows(client.get(url(model)))
@@ -374,7 +374,7 @@ def test_settle(site, boss, client):
 
 
 def test_settling_needs_the_right(site, staff, client):
-    """Who may only look at pending checks has no button, and is refused."""
+    """A user who may only view pending checks has no button, and is rejected."""
     staff("view_pendingcheck")
     assert "Settle now" not in client.get(url("pendingcheck")).content.decode()
     assert client.post(url("pendingcheck", "settle")).status_code == 403
@@ -395,7 +395,7 @@ def test_failures(site, boss, client):
 
 
 def test_a_user_is_deleted(site, boss, client):
-    """Pending checks and events, which nobody may delete, keep no user from being deleted in the admin."""
+    """Pending checks and events, which no user may delete, keep no user from being deleted in the admin."""
     PendingCheck.objects.create(bucket=1, user=site, code="star", evidence={})
     page = client.post(reverse("admin:auth_user_delete", args=[site.pk]), {"post": "yes"})
     assert page.status_code == 302
@@ -406,7 +406,7 @@ def test_a_user_is_deleted(site, boss, client):
 
 
 def test_only_staff(site, client):
-    """Nobody but staff sees the pages."""
+    """Only staff sees the pages."""
     client.force_login(site)
     for model in ("badgedefinition", "badge", "badgeevent", "pendingcheck", "failure"):
         assert client.get(url(model)).status_code == 302
@@ -429,7 +429,7 @@ def test_view_only(site, staff, client):
 
 
 def test_change_is_no_right_to_change(site, staff, client):
-    """The right to change badges is good for looking at them only."""
+    """The right to change badges allows viewing them only."""
     staff("change_badge")
     badge = Badge.objects.get()
     assert client.get(url("badge", "change", badge.pk)).status_code == 200
@@ -566,7 +566,7 @@ def test_other_users(empty_database, tmp_path):
         "searched": {"ada@": ["one"], "ADA@": ["one"], "bob@": [], "the key": ["one"], "nobody": []},
         "awarded by e-mail": 302,
         "awarded by key": 302,
-        "refused": "There is no user with this key or email.",
+        "rejected": "There is no user with this key or email.",
         "actor": ["boss@example.org", "boss@example.org"],
         "revoked": 302,
         "left": ["one", "two"],

@@ -42,7 +42,7 @@ def watched(analysed):
 
 @pytest.fixture(autouse=True)
 def likes(execute):
-    """A table of likes, which tells who gave one; a table of awards, which names two users; and one without any."""
+    """A table of likes, which names who gave one; a table of awards, which names two users; and one without any."""
     execute(
         """
         CREATE TABLE likes (id int, sketch_id int, liker_id int REFERENCES auth_user (id), stars numeric);
@@ -108,7 +108,7 @@ def test_numbers_are_progress(progress):
     ],
 )  # fmt: skip
 def test_progress_is_refused_in_its_own_terms(progress, expected):
-    """PostgreSQL's complaint points into the author's text, and names the key."""
+    """PostgreSQL's error points into the author's text, and names the key."""
     assert report(counted(progress=progress)) == f'badge "x", progress: {expected}'
 
 
@@ -319,16 +319,16 @@ def test_revocable_badges_are_watched(changes, expected):
     ],
 )  # fmt: skip
 def test_what_cannot_be_watched_is_told(condition, sentence):
-    """What may make the condition false unnoticed is told with its hint, for a revocable badge alone."""
-    [told] = analyse(entry("x", condition=condition, revocable=True))["x"].unwatched
-    assert told.startswith(sentence)
-    assert "award_badges on a schedule" in told or "in triggers" in told
+    """What may make the condition false unnoticed is reported with its hint, for a revocable badge alone."""
+    [sentence_found] = analyse(entry("x", condition=condition, revocable=True))["x"].unwatched
+    assert sentence_found.startswith(sentence)
+    assert "award_badges on a schedule" in sentence_found or "in triggers" in sentence_found
     assert analyse(entry("x", condition=condition))["x"].unwatched == ()
 
 
 @pytest.mark.parametrize("condition", ["count(*) > 5 from popular", "is_open()"])
 def test_what_stands_behind_can_be_named(condition):
-    """Behind a view or a function nobody can look; where the file names further tables, nothing is told any more."""
+    """What is behind a view or a function is unknown; where the file names further tables, nothing is reported."""
     likes = {"table": "likes", "on": "insert", "user_field": "liker_id"}
     assert analyse(triggered(SKETCHES, likes, condition=condition, revocable=True))["x"].unwatched == ()
 
@@ -383,7 +383,7 @@ GONE_DELETE = "when the badge may be revoked, that row is gone."
     ],
 )
 def test_condition_that_rows_which_exist_cannot_decide(changes, expected):
-    """A badge that is to be looked at again cannot hang on a row that is gone; one that is kept can."""
+    """A badge that is to be evaluated later cannot hang on a row that is gone; one that is kept can."""
     assert report(entry("x", revocable=True, **changes)) == f'badge "x", {textwrap.dedent(expected)}'
     assert analyse(entry("x", **changes))
 

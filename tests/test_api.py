@@ -60,7 +60,7 @@ def bob(ada):
 
 
 def get(caller, path, status=200, **headers):
-    """What the API answers to a user, or to nobody."""
+    """What the API answers to a user, or to an anonymous one."""
     client = APIClient()
     if caller:
         client.force_authenticate(caller)
@@ -117,7 +117,7 @@ def test_list_for_nobody(ada):
 
 
 def test_things(ada, bob):
-    """A badge for each thing tells for which, newest first, and counts each holder once."""
+    """A badge for each thing names the things, newest first, and counts each holder once."""
     sketches = [Sketch.objects.create(user=ada, title="each") for _ in range(3)]
     Sketch.objects.create(user=bob, title="each")
     found = get(ada, "badge/each/")
@@ -128,7 +128,7 @@ def test_things(ada, bob):
 
 
 def test_things_are_bounded(ada, monkeypatch):
-    """Of many things the newest are told, and the number of all."""
+    """Of many things the newest are shown, and the number of all."""
     monkeypatch.setattr(standing, "THINGS", 2)
     sketches = [Sketch.objects.create(user=ada, title="each") for _ in range(3)]
     mine = get(ada, "badge/each/")["mine"]
@@ -139,7 +139,7 @@ def test_things_are_bounded(ada, monkeypatch):
 
 
 def test_retired_and_paused_badges(ada, declare):
-    """What nobody can earn is not listed; who holds it goes on showing it, and its page says so."""
+    """A badge that cannot be earned is not listed; its holders still show it, and its page says so."""
     declare({**FIRST, "active": False}, PAINTER)
     assert codes(ada, "") == ["painter"]
     assert codes(ada, "mine/") == ["first"]
@@ -151,7 +151,7 @@ def test_retired_and_paused_badges(ada, declare):
 
 
 def test_mine(ada, bob):
-    """One's own badges, and those of nobody else; nobody has none."""
+    """The badges of the caller, and no others; an anonymous caller has none."""
     [found] = get(bob, "mine/?code=secret")["results"]
     held = Badge.objects.get(user=bob, code="secret")
     assert {**found, "since": parse_datetime(found["since"])} == {
@@ -173,14 +173,14 @@ def test_mine(ada, bob):
 
 
 def test_badges_of_a_user(ada, bob):
-    """Another's badges, by the key; 404 for a key that nobody has, or that is none."""
+    """Another's badges, by the key; 404 for a key that no user has, or that is none."""
     assert codes(ada, f"users/{bob.pk}/") == ["first"]
     for key in ("0", "ada", "1.5", "99999999999999999999", "9/9"):
         get(ada, f"users/{key}/", 404)
 
 
 def test_recent(ada, bob):
-    """The newest awards with who earned them; not those that were taken back since, and those that came twice once."""
+    """The newest awards with who earned them; not those that were revoked since, and those that came twice once."""
     assert [(each["user"], each["badge"]["code"]) for each in get(ada, "recent/")["results"]] == [
         ({"key": bob.pk, "username": "bob"}, "first"),
         ({"key": ada.pk, "username": "ada"}, "first"),
@@ -246,7 +246,7 @@ def test_progress_that_is_no_number(declare, user, number):
 
 @pytest.mark.parametrize("path", ["", "recent/", "mine/", "users/{bob}/"])
 def test_secret_badges_in_lists(ada, bob, path):
-    """A secret badge is in no list of those who lack it, nor of nobody; who holds it sees it, with others too."""
+    """A secret badge is in no list of those who lack it, nor of anonymous users; who holds it sees it, with others too."""
     path = path.format(bob=bob.pk)
     assert "secret" not in codes(ada, path)
     assert get(ada, f"{path}?code=secret")["count"] == 0
@@ -257,7 +257,7 @@ def test_secret_badges_in_lists(ada, bob, path):
 
 
 def test_secret_badges_elsewhere(ada, bob, settings):
-    """For those who lack it a secret badge has no page and no holders; nobody learns that there is one."""
+    """For those who lack it a secret badge has no page and no holders: they do not learn that there is one."""
     settings.BADGES_API_OTHERS = "everyone"
     for caller in (ada, None):
         for path in ("badge/secret/", "holders/secret/"):
@@ -301,7 +301,7 @@ def test_language(ada, settings, language, name, description):
 
 
 def test_expired_badges(ada, bob, execute):
-    """What has ended is held by nobody, anywhere."""
+    """What has ended has no holder anywhere."""
     execute("UPDATE badges_badge SET expires_at = now() - interval '1 second' WHERE user_id = %s", [ada.pk])
     first = get(ada, "badge/first/")
     assert (first["holders"], first["share"], first["mine"]["held"]) == (1, 0.5, False)
@@ -312,7 +312,7 @@ def test_expired_badges(ada, bob, execute):
 
 
 def test_expiry(declare, user):
-    """A badge that will end tells when."""
+    """A badge that will end says when."""
     declare({**FIRST, "expires_after": "1 day"})
     Sketch.objects.create(user=user, title="x")
     ends = Badge.objects.get().expires_at
@@ -353,7 +353,7 @@ def test_wrong_parameters(ada, query):
 
 
 def test_order(ada):
-    """Any order of those that are told; equal ones are in the order of the file. Other names are rejected."""
+    """Any order of those that are named; equal ones are in the order of the file. Other names are rejected."""
     assert codes(ada, "?ordering=-points") == ["painter", "first", "each"]
     assert codes(ada, "?ordering=points") == ["each", "first", "painter"]
     assert codes(ada, "?ordering=category") == ["each", "painter", "first"]
@@ -484,7 +484,7 @@ def test_settings_at_the_start():
     ("others", "to_ada", "to_nobody"), [("everyone", 200, 200), ("users", 200, 403), ("nobody", 403, 403)]
 )
 def test_who_sees_others(ada, bob, settings, others, to_ada, to_nobody):
-    """BADGES_API_OTHERS decides who sees who holds badges; one's own one always sees, and all see how many."""
+    """BADGES_API_OTHERS decides who sees who holds badges; users always see their own, and all see how many."""
     settings.BADGES_API_OTHERS = others
     for path in (f"users/{bob.pk}/", "recent/", "holders/first/"):
         get(ada, path, to_ada)

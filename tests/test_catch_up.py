@@ -1,4 +1,4 @@
-"""What comes late: `award_badges --late`, the function badges_catch_up, and what both leave alone."""
+"""What needs catch-up: `award_badges --late`, the function badges_catch_up, and what both leave alone."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(*args, **options):
 
 @pytest.fixture
 def caught_up(execute):
-    """Call the function; gives how many were awarded, how many taken back, and how many badges failed."""
+    """Call the function; gives how many were awarded, how many revoked, and how many badges failed."""
     return lambda: execute("SELECT * FROM badges_catch_up()")[0]
 
 
@@ -69,7 +69,7 @@ def pass_over(execute, statement):
     execute("SET LOCAL session_replication_role = origin")
 
 
-# Which badges come late
+# Which badges need catch-up
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def pass_over(execute, statement):
         (entry(condition="NEW.hit_views > 5", revocable=True), False),
         (entry("star", condition="hit_views > 5", trigger_condition="update"), False),
     ],
-    ids=["time", "ends", "function", "other table", "nobody's table", "own table", "revocable", "row"],
+    ids=["time", "ends", "function", "other table", "table without users", "own table", "revocable", "row"],
 )
 def test_which_come_late(badge_file, execute, badge, is_late):
     """Late is what asks for the time, ends, or reads what fires no trigger; what its triggers see is not."""
@@ -95,7 +95,7 @@ def test_which_come_late(badge_file, execute, badge, is_late):
 
 
 def test_command(declare, execute, held):
-    """--late awards what comes late and nothing else; without such a badge it says so."""
+    """--late awards what needs catch-up and nothing else; without such a badge it says so."""
     ada = join("ada")
     declare(COLLECTOR, PIONNER)
     pass_over(execute, f"INSERT INTO dummy_sketch (user_id, title) SELECT {ada.pk}, 'x' FROM generate_series(1, 5)")
@@ -108,12 +108,12 @@ def test_command(declare, execute, held):
 
 
 def test_command_looks_only(declare, held):
-    """--late goes with --dry-run, which tells of those badges alone and changes nothing."""
+    """--late goes with --dry-run, which shows those badges alone and changes nothing."""
     ada = join("ada")
     declare(COLLECTOR, PIONNER)
-    told = run("award_badges", "--late", "--dry-run")
-    assert "pionner: 1 would be awarded" in told
-    assert "collector" not in told
+    shown = run("award_badges", "--late", "--dry-run")
+    assert "pionner: 1 would be awarded" in shown
+    assert "collector" not in shown
     assert held(ada) == []
 
 
@@ -199,7 +199,7 @@ def test_expired(declare, caught_up, execute, user):
 
 
 def test_takes_back(declare, caught_up, held):
-    """Who no longer qualifies by the time alone loses a revocable badge; what was awarded by hand stays."""
+    """Who no longer qualifies by the time alone loses a revocable badge; manual awards stay."""
     declare(NEWCOMER)
     ada, bob, new = join("ada"), join("bob"), User.objects.create(username="new")
     Badge.objects.bulk_create([Badge(user=ada, code="newcomer"), Badge(user=new, code="newcomer")])
@@ -211,7 +211,7 @@ def test_takes_back(declare, caught_up, held):
 
 
 def test_takes_back_step_by_step(declare, caught_up, execute, monkeypatch):
-    """One call takes back so many of a badge and no more; the next calls do the rest."""
+    """One call revokes so many of a badge and no more; the next calls do the rest."""
     monkeypatch.setattr(catch_up, "MOST", 3)
     declare(NEWCOMER)
     Badge.objects.bulk_create([Badge(user=join(f"u{number}"), code="newcomer") for number in range(7)])
@@ -219,7 +219,7 @@ def test_takes_back_step_by_step(declare, caught_up, execute, monkeypatch):
 
 
 def test_check_that_waits(committed, execute):
-    """While somebody holds the lock, the badge stays until a later call, and one check waits, not one for each call."""
+    """While another session holds the lock, the badge stays until a later call, and one check waits, not one for each call."""
     committed(NEWCOMER)
     Badge.objects.create(user=join("ada"), code="newcomer")
     with connect() as other:
@@ -244,7 +244,7 @@ def test_failing_condition(declare, caught_up, held):
 
 
 def test_award_that_another_transaction_keeps(committed, execute, held):
-    """It leaves a check for an award that is not yet committed; the other badges go on, the next call awards."""
+    """It leaves a check for an award that is not yet committed; the other badges proceed, the next call awards."""
     committed(PIONNER, {**PIONNER, "code": "veteran"})
     ada = join("ada")
     with connect() as other:
@@ -261,7 +261,7 @@ def test_award_that_another_transaction_keeps(committed, execute, held):
 
 
 def test_writer_meanwhile(committed, execute, held):
-    """While a call is not yet committed, a write that earns the same badge goes through, and nobody loses it."""
+    """While a call is not yet committed, a write that earns the same badge goes through, and no user loses it."""
     committed({**PIONNER, "trigger_condition": "update"})
     ada = join("ada")
     with connect() as other:
@@ -309,7 +309,7 @@ def test_locks_are_bounded(committed, execute):
 
 
 def test_isolation_above_read_committed(committed, execute):
-    """Above READ COMMITTED it awards and leaves what is to be taken back as a pending check."""
+    """Above READ COMMITTED it awards and leaves what is to be revoked as a pending check."""
     committed(PIONNER, NEWCOMER)
     ada = join("ada")
     Badge.objects.create(user=ada, code="newcomer")
@@ -336,7 +336,7 @@ def test_hostile_names(declare, caught_up):
 
 
 def test_is_there_if_needed(declare, installed):
-    """It comes with the first badge that comes late and goes with the last; a paused badge needs none."""
+    """It is made for the first badge that needs catch-up and dropped with the last; a paused badge needs none."""
     declare(COLLECTOR)
     assert not installed()
     plan = declare(COLLECTOR, PIONNER)
@@ -355,7 +355,7 @@ def test_badge_that_existing_rows_cannot_decide(declare, installed):
 
 
 def test_edited_by_hand(declare, badge_file, execute, caught_up):
-    """What somebody made of it is found and undone."""
+    """What another role made of it is found and undone."""
     declare(PIONNER)
     execute(
         "CREATE OR REPLACE FUNCTION badges_catch_up(OUT awarded integer, OUT taken_back integer, OUT failed integer) "
@@ -369,7 +369,7 @@ def test_edited_by_hand(declare, badge_file, execute, caught_up):
 
 
 def test_rights(declare, execute):
-    """It runs with the rights of the badges' owner under a fixed path, and nobody else may call it."""
+    """It runs with the rights of the badges' owner under a fixed path, and no other role may call it."""
     declare(PIONNER)
     [(is_definer, config, others)] = execute(
         "SELECT prosecdef, proconfig, has_function_privilege('public', oid, 'EXECUTE') "
@@ -384,7 +384,7 @@ def test_rights(declare, execute):
 
 
 def test_without_pg_cron(declare, badge_file, execute, settings):
-    """badges.W009: where the extension is missing, the hint and a line for the crontab are told."""
+    """badges.W009: where the extension is missing, the hint and a line for the crontab are shown."""
     if execute("SELECT FROM pg_extension WHERE extname = 'pg_cron'"):
         pytest.skip("NOT TESTED: this database has pg_cron")
     settings.BADGES_PG_CRON = "*/20 * * * *"
@@ -402,7 +402,7 @@ def test_without_pg_cron(declare, badge_file, execute, settings):
 
 @pytest.mark.parametrize("value", ["", "hourly", "* * * *", 15, True, "0 seconds", ["* * * * *"]])
 def test_bad_schedule(declare, settings, value):
-    """What is no schedule is refused, with an example, before anything is changed."""
+    """What is no schedule is rejected, with an example, before anything is changed."""
     settings.BADGES_PG_CRON = value
     with pytest.raises(exceptions.InvalidSetting, match=r'BADGES_PG_CRON is .*"\*/15 \* \* \* \*" is every 15 minutes'):
         declare(PIONNER)

@@ -44,7 +44,7 @@ def fail(command, *args, **options):
 
 
 def connect(**options):
-    """A session of somebody else in the test database."""
+    """Another session in the test database."""
     parameters = connection.get_connection_params()
     names = ("dbname", "user", "password", "host", "port")
     return psycopg.connect(**{name: parameters[name] for name in names if name in parameters}, **options)
@@ -52,7 +52,7 @@ def connect(**options):
 
 @contextlib.contextmanager
 def transaction_that(statement):
-    """Somebody else's transaction, open for as long as the block lasts, in which `statement` has run."""
+    """Another transaction, open for as long as the block lasts, in which `statement` has run."""
     with connect() as other:
         other.execute(statement)
         yield
@@ -181,7 +181,7 @@ def test_removed_and_declared_again(declare, badge_file, held, ada):
 
 
 def test_paused_badge(declare, badge_file, triggers, held, ada):
-    """A badge that is paused keeps definition and holders, awards nobody, and loses its trigger until it goes on."""
+    """A badge that is paused keeps definition and holders, awards no user, and loses its trigger until it is active."""
     declare(FIRST)
     Sketch.objects.create(user=ada, title="Sketch")
     badge_file({**FIRST, "active": False})
@@ -222,7 +222,7 @@ def test_reasons_of_a_changed_definition(declare, badge_file, changes, reason):
 
 
 def test_reasons_of_a_changed_progress(declare, badge_file):
-    """What follows from progress and goal is not told beside them; a goal that is written otherwise is the same."""
+    """What follows from progress and goal is not shown beside them; a goal that is written otherwise is the same."""
     badge = {key: value for key, value in entry("x").items() if key != "condition"}
     declare({**badge, "progress": "hit_views", "goal": 5})
     badge_file({**badge, "progress": "hit_views", "goal": 5.0})
@@ -234,7 +234,7 @@ def test_reasons_of_a_changed_progress(declare, badge_file):
 
 
 def test_second_run_does_nothing(declare, badge_file, database_unchanged):
-    """A database in line stays as it is, to the row version."""
+    """A database in sync stays as it is, to the row version."""
     declare(FIRST, STAR, COLLECTOR)
     with database_unchanged():
         assert run("create_badge_triggers").startswith("Nothing to do: 3 badges on 2 triggers")
@@ -242,7 +242,7 @@ def test_second_run_does_nothing(declare, badge_file, database_unchanged):
 
 @pytest.mark.django_db(transaction=True)
 def test_second_run_takes_no_lock(committed, badge_file, impatient):
-    """Not even a table that somebody else has locked against all writers holds up a run that has nothing to do."""
+    """Not even a table that another session has locked against all writers holds up a run that has nothing to do."""
     badge_file(FIRST, STAR, COLLECTOR)
     run("create_badge_triggers")
     with transaction_that("LOCK TABLE dummy_sketch, auth_user, badges_badge IN EXCLUSIVE MODE"):
@@ -253,7 +253,7 @@ def test_second_run_takes_no_lock(committed, badge_file, impatient):
 
 @pytest.mark.django_db(transaction=True)
 def test_changed_condition_takes_no_lock(committed, badge_file, impatient, held, ada):
-    """Editing a badge waits for nobody, even while somebody writes to its table."""
+    """Editing a badge waits for no transaction, even while one writes to its table."""
     badge_file(FIRST)
     run("create_badge_triggers")
     badge_file({**FIRST, "condition": "NEW.hit_views > 5"})
@@ -298,7 +298,7 @@ def test_check(declare, badge_file):
 
 
 def test_json(declare, badge_file):
-    """The plan for machines: whether the database is in line, and each step with its SQL."""
+    """The plan for machines: whether the database is in sync, and each step with its SQL."""
     badge_file(FIRST)
     plan = json.loads(run("create_badge_triggers", "--json"))
     assert (plan["in_line"], plan["badges"], plan["triggers"]) == (False, 1, 1)
@@ -357,7 +357,7 @@ def test_database(committed, badge_file, execute, triggers, migrated_database):
 
 
 def test_database_that_is_not_postgresql(badge_file):
-    """Another kind of database is refused by name."""
+    """Another kind of database is rejected by name."""
     badge_file(FIRST)
     connections.databases["lite"] = {
         **connection.settings_dict, "ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "OPTIONS": {}
@@ -378,7 +378,7 @@ def test_backfill(badge_file, held, ada):
 
 
 def test_function_edited_by_hand(declare, badge_file, execute, function, held, ada):
-    """An edit in the database is found, named and mended."""
+    """An edit in the database is found, named and fixed."""
     declare(FIRST)
     [(source,)] = execute("SELECT pg_get_functiondef(%s::regproc)", [function()])
     execute(source.replace("\nBEGIN\n", "\nBEGIN\n RETURN NULL;\n").replace("\nDECLARE", "\n-- Edited.\nDECLARE"))
@@ -429,7 +429,7 @@ def test_disabled_trigger_stays_disabled(declare, badge_file, execute, triggers)
     ("state", "letter"), [("DISABLE", "D"), ("ENABLE ALWAYS", "A"), ("ENABLE REPLICA", "R"), ("ENABLE", "O")]
 )
 def test_state_of_a_trigger_that_is_made_anew(declare, badge_file, execute, triggers, state, letter):
-    """A trigger that was changed by hand is mended and keeps its state."""
+    """A trigger that was changed in the database is fixed and keeps its state."""
     declare(STAR)
     [(name, source)] = execute(
         "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname ~ '^badges_(insert|update|delete)_'"
@@ -444,7 +444,7 @@ def test_state_of_a_trigger_that_is_made_anew(declare, badge_file, execute, trig
 
 
 def test_dropped_trigger_comes_back(declare, badge_file, execute, triggers):
-    """A trigger that somebody dropped is missed and made again."""
+    """A trigger that was dropped is missed and made again."""
     declare(FIRST)
     [(name,)] = execute("SELECT tgname FROM pg_trigger WHERE tgname ~ '^badges_(insert|update|delete)_'")
     execute(f'DROP TRIGGER "{name}" ON dummy_sketch')
@@ -454,7 +454,7 @@ def test_dropped_trigger_comes_back(declare, badge_file, execute, triggers):
 
 
 def test_functions_of_others_are_left_alone(declare, badge_file, execute, triggers):
-    """A function that is only named like ours, and its trigger, belong to somebody else."""
+    """A function that is only named like ours, and its trigger, belong to the site."""
     for name in ("badges_insert_dummy_sketch", "badgesXinsert"):
         execute(f'CREATE FUNCTION "{name}"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$')
     execute("COMMENT ON FUNCTION \"badgesXinsert\"() IS 'Made by django-pg-badges; no'")
@@ -471,7 +471,7 @@ def test_functions_of_others_are_left_alone(declare, badge_file, execute, trigge
 
 
 def test_function_attached_to_another_table(declare, badge_file, execute, function, triggers, ada):
-    """A trigger that somebody hung our function into awards nothing, breaks nothing, and goes with the next run."""
+    """A foreign trigger that calls our function awards nothing, breaks nothing, and goes with the next run."""
     declare(FIRST)
     execute("CREATE TABLE forged (user_id bigint, hit_views integer)")
     execute(
@@ -580,7 +580,7 @@ def test_award_by_code(declare, sketches, held, ada):
 
 
 def test_dry_run(declare, sketches, database_unchanged):
-    """--dry-run counts who would be awarded, and awards nobody."""
+    """--dry-run counts who would be awarded, and awards none."""
     declare(FIRST, STAR, COLLECTOR)
     run("award_badges", "star")
     with database_unchanged():
@@ -615,7 +615,7 @@ def test_award_without_rows_of_a_user(declare, execute, ada):
 
 
 def test_award_in_batches(declare, monkeypatch, execute):
-    """However small the batches are, everybody is looked at once."""
+    """However small the batches are, each user is checked once."""
     monkeypatch.setattr(backfill, "BATCH", 2)
     users = User.objects.bulk_create(User(username=f"u{number}") for number in range(5))
     Sketch.objects.bulk_create(Sketch(user=user, title="Sketch") for user in users)

@@ -31,8 +31,8 @@ def folder_with_pg_cron() -> Path | None:
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
     for folder in folders:
         if (folder / "pg_config").exists() and (folder / "postgres").exists():
-            told = subprocess.run([folder / "pg_config", "--pkglibdir"], check=True, capture_output=True, text=True)
-            if (Path(told.stdout.strip()) / "pg_cron.so").exists():
+            printed = subprocess.run([folder / "pg_config", "--pkglibdir"], check=True, capture_output=True, text=True)
+            if (Path(printed.stdout.strip()) / "pg_cron.so").exists():
                 return folder
     return None
 
@@ -74,7 +74,7 @@ def jobs(site):
     return site.execute("SELECT jobname, schedule, command, username, active, database FROM cron.job ORDER BY jobid")
 
 
-def told(plan):
+def steps_of(plan):
     """The steps for the job."""
     return [(str(step.action), step.target, step.reason) for step in plan.steps if step.action.endswith("job")]
 
@@ -86,7 +86,7 @@ OURS = (NAME, QUARTERLY, COMMAND, "postgres", True, "postgres")
 def test_scheduled(site, tmp_path):
     """The first installation schedules the job; the second finds nothing to do."""
     plan = site.declare(tmp_path, PIONNER)
-    assert told(plan) == [("schedule job", NAME, f"new: {QUARTERLY}")]
+    assert steps_of(plan) == [("schedule job", NAME, f"new: {QUARTERLY}")]
     assert jobs(site) == [OURS]
     assert site.declare(tmp_path, PIONNER).is_empty
     assert plan.findings == ()
@@ -109,13 +109,13 @@ def test_schedule_changed(site, tmp_path, settings):
     """Another schedule changes the job."""
     site.declare(tmp_path, PIONNER)
     settings.BADGES_PG_CRON = "0 * * * *"
-    assert told(site.declare(tmp_path, PIONNER)) == [("schedule job", NAME, "schedule changed: 0 * * * *")]
+    assert steps_of(site.declare(tmp_path, PIONNER)) == [("schedule job", NAME, "schedule changed: 0 * * * *")]
     assert jobs(site) == [(NAME, "0 * * * *", *OURS[2:])]
 
 
 @pytest.mark.parametrize("change", ["command = 'SELECT 1'", "schedule = '0 0 * * *'", "jobname = 'other'"])
 def test_edited_in_the_database(site, tmp_path, change):
-    """What somebody made of the job is found in cron.job itself, and undone."""
+    """What was made of the job is found in cron.job itself, and undone."""
     site.declare(tmp_path, PIONNER)
     site.execute(f"UPDATE cron.job SET {change}")
     with pytest.raises(CommandError, match="1 step to do"):
@@ -126,7 +126,7 @@ def test_edited_in_the_database(site, tmp_path, change):
 
 
 def test_unscheduled_with_the_job_gone(site, tmp_path):
-    """A job that somebody took off comes back."""
+    """A job that was unscheduled comes back."""
     site.declare(tmp_path, PIONNER)
     site.execute("SELECT cron.unschedule(jobid) FROM cron.job")
     site.declare(tmp_path, PIONNER)
@@ -137,22 +137,22 @@ def test_setting_gone(site, tmp_path, settings):
     """Without the setting the job goes, and the function stays."""
     site.declare(tmp_path, PIONNER)
     settings.BADGES_PG_CRON = None
-    assert told(site.declare(tmp_path, PIONNER)) == [("unschedule job", NAME, "BADGES_PG_CRON is not set")]
+    assert steps_of(site.declare(tmp_path, PIONNER)) == [("unschedule job", NAME, "BADGES_PG_CRON is not set")]
     assert jobs(site) == []
     assert site.execute("SELECT * FROM badges_catch_up()") == [(0, 0, 0)]
 
 
 def test_no_badge_comes_late(site, tmp_path):
-    """With the last badge that comes late the job goes; jobs of others stay."""
+    """With the last badge that needs catch-up the job goes; jobs of others stay."""
     site.execute("SELECT cron.schedule('vacuum', '0 3 * * *', 'VACUUM')")
     site.declare(tmp_path, PIONNER)
     plan = site.declare(tmp_path, COLLECTOR)
-    assert told(plan) == [("unschedule job", NAME, "no badge needs catch-up any more")]
+    assert steps_of(plan) == [("unschedule job", NAME, "no badge needs catch-up any more")]
     assert [name for name, *_ in jobs(site)] == ["vacuum"]
 
 
 def test_what_the_flags_show(site, tmp_path):
-    """--plan, --sql, --json and --check tell of the job, and change nothing."""
+    """--plan, --sql, --json and --check show the job, and change nothing."""
     site.declare(tmp_path)
     (tmp_path / "cron_site.json").write_text(json.dumps([PIONNER]), "utf-8")
     statement = f"""SELECT cron.schedule('{NAME}', '{QUARTERLY}', '{COMMAND}')"""
@@ -167,7 +167,7 @@ def test_what_the_flags_show(site, tmp_path):
 
 
 def test_inactive(site, tmp_path, settings):
-    """badges.W009: a job that somebody made inactive stays so, also when the schedule changes, and that is told."""
+    """badges.W009: a job that was made inactive stays so, also when the schedule changes, and that is reported."""
     site.declare(tmp_path, PIONNER)
     site.execute("UPDATE cron.job SET active = false")
     settings.BADGES_PG_CRON = "0 * * * *"
@@ -180,7 +180,7 @@ def test_inactive(site, tmp_path, settings):
 
 
 def test_schedule_that_pg_cron_refuses(site, tmp_path, settings):
-    """What only pg_cron knows to be wrong is told as an error of the setting, and nothing is changed."""
+    """What only pg_cron knows to be wrong is reported as an error of the setting, and nothing is changed."""
     settings.BADGES_PG_CRON = "99 * * * *"
     with pytest.raises(
         exceptions.InvalidSetting, match=r"BADGES_PG_CRON is '99 \* \* \* \*', and pg_cron rejects it: "
@@ -213,7 +213,7 @@ def deploy(site):
 
 
 def test_role_that_may_not(site, deploy, tmp_path):
-    """A role that may not use pg_cron is told the GRANT, and nothing is changed; once it may, the job is its own."""
+    """A role that may not use pg_cron is shown the GRANT, and nothing is changed; once it may, the job is its own."""
     with pytest.raises(exceptions.InsufficientRights) as caught:
         deploy.declare(tmp_path, PIONNER)
     assert f"schedule job {NAME}" in str(caught.value)
@@ -240,10 +240,10 @@ def test_job_of_another_role(site, deploy, tmp_path, settings):
     site.execute(sql.SQL("GRANT USAGE ON SCHEMA cron TO deploy").as_string())
     deploy.declare(tmp_path, PIONNER)
     site.execute("SELECT cron.schedule('django-pg-badges', '0 5 * * *', 'SELECT 1')")
-    assert told(site.declare(tmp_path, PIONNER)) == [("unschedule job", NAME, "there is another one")]
+    assert steps_of(site.declare(tmp_path, PIONNER)) == [("unschedule job", NAME, "there is another one")]
     assert [job[3] for job in jobs(site)] == ["deploy"]
     settings.BADGES_PG_CRON = "0 * * * *"
-    assert told(site.declare(tmp_path, PIONNER)) == [
+    assert steps_of(site.declare(tmp_path, PIONNER)) == [
         ("unschedule job", NAME, "it runs as deploy"),
         ("schedule job", NAME, "new: 0 * * * *"),
     ]

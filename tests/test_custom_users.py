@@ -27,7 +27,7 @@ def test_the_whole_way(empty_database, tmp_path, model):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout) == {
-        "models in line": True,
+        "models in sync": True,
         "first run": f"Done: 5 badges on 6 triggers, in sync with {tmp_path / 'badge.json'}.",
         "second run": f"Nothing to do: 5 badges on 6 triggers, in sync with {tmp_path / 'badge.json'}.\n",
         "after one": ["one"],

@@ -82,7 +82,7 @@ def test_faulty_badge_is_reported_with_badge_key_and_hint(case):
 
 
 def test_key_given_twice_is_refused():
-    """Where JSON parsers silently take the last value, the file is refused."""
+    """Where JSON parsers silently take the last value, the file is rejected."""
     assert report(KEY_GIVEN_TWICE) == 'badge "x", condition: the key is given twice.\n    Keep one of them.'
 
 
@@ -230,7 +230,7 @@ def test_survey_keeps_badges_whose_condition_can_be_judged():
 
 
 def test_number_of_thousands_of_digits_is_too_large():
-    """Python refuses to convert such a number; the file gets an ordinary error."""
+    """Python does not convert such a number; the file gets an ordinary error."""
     text = json.dumps([entry("x", points=0)]).replace('"points": 0', f'"points": {"9" * 5000}')
     assert report(text).startswith('badge "x", points: the number does not fit into a PostgreSQL integer.')
 

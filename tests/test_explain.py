@@ -44,7 +44,7 @@ def sketches(user, number, **values):
 
 
 def test_held(declare, ask, user):
-    """Who holds a badge is told since when, by which change, with which values, under which version of the rule."""
+    """The answer about a held badge says since when, by which change, with which values, under which version of the rule."""
     declare(SEEN)
     sketches(user, 1, hit_views=7)
     found = ask("seen")
@@ -60,7 +60,7 @@ def test_held(declare, ask, user):
 
 
 def test_held_under_an_earlier_rule(declare, ask, user):
-    """A rule that has changed since the award is told."""
+    """A rule that has changed since the award is reported."""
     declare(SEEN)
     sketches(user, 1, hit_views=7)
     declare({**SEEN, "condition": "NEW.hit_views > 100"})
@@ -70,14 +70,14 @@ def test_held_under_an_earlier_rule(declare, ask, user):
 
 
 def test_held_by_hand(declare, ask, user):
-    """An award by hand is told with who and why."""
+    """A manual award is reported with who and why."""
     declare(SEEN)
     Badge.objects.award(user, "seen", by="grace", reason="Deserved.")
     assert "  Awarded: by hand by grace: Deserved." in ask("seen").as_text().splitlines()
 
 
 def test_held_without_history(declare, ask, execute, user):
-    """A badge of which the history knows nothing is told with its own time."""
+    """A badge of which the history knows nothing is reported with its own time."""
     declare(SEEN)
     execute("SET LOCAL session_replication_role = replica")
     execute("INSERT INTO badges_badge (user_id, code) VALUES (%s, 'seen')", [user.pk])
@@ -95,7 +95,7 @@ def test_user(declare, ask, user, who):
 
 
 def test_unknown(declare, ask):
-    """A user or a badge that nobody knows is an error that names the nearest."""
+    """A user or a badge that does not exist is an error that names the nearest."""
     declare(THREE)
     with pytest.raises(exceptions.UnknownUser, match='the key or the username "bob"'):
         ask("three", "bob")
@@ -106,7 +106,7 @@ def test_unknown(declare, ask):
 
 
 def test_condition_now(declare, ask, user):
-    """Who does not hold it is told what the condition gives now for each of the rows, true ones first."""
+    """Without the badge, the answer is what the condition gives now for each of the rows, true ones first."""
     sketches(user, 1, hit_views=0)
     sketches(user, 2, hit_views=1)
     sketches(user, 1, hit_views=5)
@@ -135,7 +135,7 @@ def test_condition_false(declare, ask, user):
 
 
 def test_condition_that_fails(declare, ask, user):
-    """A condition that raises is told with PostgreSQL's message, as are the failures on record."""
+    """A condition that raises is reported with PostgreSQL's message, as are the failures on record."""
     declare(entry("bad", condition="1 / NEW.hit_views > 0"))
     sketches(user, 1, hit_views=0)
     found = ask("bad")
@@ -148,7 +148,7 @@ def test_condition_that_fails(declare, ask, user):
 
 
 def test_condition_that_takes_too_long(declare, ask, execute, user, monkeypatch):
-    """A condition is given up on when its time is over; the rest is told."""
+    """A condition is given up on when its time is over; the rest is reported."""
     execute(
         "CREATE FUNCTION slow(bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS"
         " 'BEGIN PERFORM pg_sleep(60); RETURN true; END'"
@@ -175,7 +175,7 @@ def test_condition_cannot_write(declare, ask, execute, user):
 
 
 def test_decided_by_old(declare, ask, user):
-    """What OLD decides cannot be said from rows that exist, and that is told."""
+    """What OLD decides cannot be said from rows that exist, and that is reported."""
     declare(GROWN)
     sketches(user, 1)
     found = ask("grown")
@@ -184,7 +184,7 @@ def test_decided_by_old(declare, ask, user):
 
 
 def test_revoked(declare, ask, user):
-    """The last events of the user and the badge are told, the newest first."""
+    """The last events of the user and the badge are shown, the newest first."""
     declare(THREE, SEEN)
     Badge.objects.award(user, "three", by="grace")
     Badge.objects.award(user, "seen")
@@ -197,7 +197,7 @@ def test_revoked(declare, ask, user):
 
 
 def test_pending(declare, ask, user):
-    """A pending check is told, and what settles it."""
+    """A pending check is shown, and what settles it."""
     declare(THREE)
     sketches(user, 2)
     PendingCheck.objects.create(bucket=3, user=user, code="three", evidence={})
@@ -220,7 +220,7 @@ def test_pending_behind_an_open_transaction(declare, ask, user):
 
 
 def test_trigger_disabled(declare, ask, execute, user):
-    """A disabled trigger is told with the statement that enables it; then the badge can be caught up with."""
+    """A disabled trigger is reported with the statement that enables it; then the badge can be caught up with."""
     declare(THREE)
     [(name,)] = execute("SELECT tgname FROM pg_trigger WHERE tgname LIKE 'badges_insert%'")
     execute(f"ALTER TABLE dummy_sketch DISABLE TRIGGER {name}")
@@ -249,7 +249,7 @@ def test_trigger_disabled(declare, ask, execute, user):
     ids=["trigger dropped", "function dropped", "function edited"],
 )
 def test_trigger_not_in_line(declare, ask, execute, badge_file, user, change, message):
-    """A trigger that is missing or edited is told with the command that mends it, and that command does."""
+    """A trigger that is missing or edited is reported with the command that fixes it, and that command does."""
     declare(THREE)
     [(name,)] = execute("SELECT tgname FROM pg_trigger WHERE tgname LIKE 'badges_insert%'")
     execute(change.format(name))
@@ -261,7 +261,7 @@ def test_trigger_not_in_line(declare, ask, execute, badge_file, user, change, me
 
 
 def test_definition(declare, ask, badge_file, user):
-    """A badge that is not installed, differs from the file, left it, or was retired is told so."""
+    """A badge that is not installed, differs from the file, left it, or was retired is reported as such."""
     badge_file(THREE)
     [problem] = ask("three").problems
     assert problem.message == "The badge file declares it, but it is not installed."
@@ -279,7 +279,7 @@ def test_definition(declare, ask, badge_file, user):
 
 
 def test_file_that_does_not_fit(declare, ask, execute, user):
-    """A condition that the database does not take any more is told with PostgreSQL's complaint."""
+    """A condition that the database does not take any more is reported with PostgreSQL's error."""
     declare(SEEN)
     execute("ALTER TABLE dummy_sketch RENAME hit_views TO views")
     found = ask("seen")
@@ -322,7 +322,7 @@ def lines(found):
 
 
 def test_progress(declare, ask, user):
-    """A badge with a goal tells how far the user has come, whether it is held or not."""
+    """A badge with a goal says how far the user has come, whether it is held or not."""
     levels = {**GOAL, "levels": [{"code": "two", "goal": 2}, {"code": "four", "goal": 4}]}
     del levels["goal"], levels["code"]
     declare(GOAL, levels)
@@ -340,7 +340,7 @@ def test_progress(declare, ask, user):
 
 
 def test_things(declare, ask, user):
-    """Of a badge for each thing, what is held is told by thing, and the rows that would bring others."""
+    """Of a badge for each thing, what is held is shown by thing, and the rows that would bring others."""
     declare(STAR)
     sketches(user, 3)
     one, two, three = sorted(Sketch.objects.values_list("pk", flat=True))
@@ -360,7 +360,7 @@ def test_things(declare, ask, user):
 
 
 def test_things_of_an_earlier_rule(declare, ask, user):
-    """What is held for things under an earlier rule is told, and so is what is held for none."""
+    """What is held for things under an earlier rule is shown, and so is what is held for none."""
     declare(STAR)
     sketches(user, 2)
     Sketch.objects.update(hit_views=20)
@@ -407,7 +407,7 @@ def test_thing_that_no_check_saw(declare, ask, execute, user):
 
 
 def test_taken_back(declare, ask, user):
-    """What the rule has taken back is told with the time and the change."""
+    """What the rule has revoked is reported with the time and the change."""
     declare(KEPT)
     sketches(user, 3)
     assert "  For the user as a whole: true" in lines(ask("kept"))
@@ -420,7 +420,7 @@ def test_taken_back(declare, ask, user):
 
 
 def test_to_be_revoked(declare, ask, execute, user):
-    """A revocable badge whose condition is false unseen is told, with the command that takes it back."""
+    """A revocable badge whose condition is false unseen is reported, with the command that revokes it."""
     declare(KEPT)
     sketches(user, 3)
     execute("SET session_replication_role = replica")
@@ -436,17 +436,17 @@ def test_to_be_revoked(declare, ask, execute, user):
 
 
 def test_by_hand(declare, ask, user):
-    """What is held by hand stays, and that is told."""
+    """A manual award stays, and that is reported."""
     declare(KEPT)
     Badge.objects.award(user, "kept", by="grace")
     assert "  Awarded manually: no rule revokes it." in lines(ask("kept"))
 
 
 def test_ends(declare, ask, execute, user):
-    """When a badge ends is told; when it has ended, that; and that it can be had again."""
+    """When a badge ends is shown; when it has ended, that; and that it can be had again."""
     declare(entry("fresh", condition="true", expires_after="30 days"))
     sketches(user, 1)
-    assert any(line.startswith("  Ends: 20") for line in lines(ask("fresh")))
+    assert any(line.startswith("  Ends: 20") for each in lines(ask("fresh")))
     execute("UPDATE badges_badge SET expires_at = now() - interval '1 hour'")
     found = ask("fresh")
     assert (found.is_held, len(found.ended), found.hints) == (False, 1, ("python manage.py award_badges fresh",))
@@ -458,7 +458,7 @@ def test_ends(declare, ask, execute, user):
 
 
 def test_paused(declare, ask, user):
-    """A paused badge is told so; nothing is wrong with it, and there is nothing to do."""
+    """A paused badge is reported as such; nothing is wrong with it, and there is nothing to do."""
     declare({**THREE, "active": False})
     sketches(user, 3)
     found = ask("three")
@@ -467,7 +467,7 @@ def test_paused(declare, ask, user):
 
 
 def test_further_triggers(declare, ask, execute, user):
-    """Each trigger that a badge hangs on is told with its state; those that are missing or disabled by name."""
+    """Each trigger that a badge hangs on is shown with its state; those that are missing or disabled by name."""
     execute("CREATE TABLE likes (author_id bigint REFERENCES auth_user (id))")
     declare(entry("liked", condition="count(*) >= 2 from likes where author_id = NEW.user_id", revocable=True))
     names = dict(execute("SELECT tgtype, tgname FROM pg_trigger WHERE tgname ~ '^badges.*likes'"))
@@ -492,7 +492,7 @@ def test_further_triggers(declare, ask, execute, user):
 
 
 def test_user_of_another_table(declare, ask, execute, user):
-    """Who has rows in a further table alone, and qualifies, is told what awards the badge."""
+    """Who has rows in a further table alone, and qualifies, is shown what awards the badge."""
     execute("CREATE TABLE likes (author_id bigint)")
     triggers = [
         {"table": "dummy_sketch", "on": "insert", "user_field": "user_id"},
@@ -509,16 +509,16 @@ def test_user_of_another_table(declare, ask, execute, user):
 
 
 def test_not_noticed(declare, ask, execute, user):
-    """What the badge cannot notice is told, of a revocable one and of others."""
+    """What the badge cannot notice is reported, of a revocable one and of others."""
     execute("CREATE TABLE prices (price bigint)")
     condition = "NEW.hit_views > (select max(price) from prices)"
     declare(entry("plain", condition=condition), entry("kept", condition=condition, revocable=True))
-    assert any("A change of public.prices does not check the badge" in line for line in lines(ask("plain")))
-    assert any("and no column of it that equals user_id" in line for line in lines(ask("kept")))
+    assert any("A change of public.prices does not check the badge" in each for each in lines(ask("plain")))
+    assert any("and no column of it that equals user_id" in each for each in lines(ask("kept")))
 
 
 def test_last_check(declare, ask, user):
-    """The last check is known by what it changed or left; an award by hand is none."""
+    """The last check is known by what it changed or left; a manual award is none."""
     declare(KEPT)
     unknown = "  Last check: not known; checks that change nothing leave no trace"
     assert unknown in lines(ask("kept"))
@@ -531,7 +531,7 @@ def test_last_check(declare, ask, user):
 
 
 def test_earlier_rule_names_that_of_today(declare, ask, user):
-    """Where the rule has changed since the award, both versions are told."""
+    """Where the rule has changed since the award, both versions are shown."""
     declare(SEEN)
     sketches(user, 1, hit_views=7)
     before = ask("seen").rule

@@ -91,14 +91,14 @@ def test_all_badges(people, get):
 
 
 def test_one_mark_for_what_the_viewer_holds(people, get):
-    """Whoever holds a badge sees so in the list of all."""
+    """The list of all badges shows the user which of them are held."""
     ada, _, eve = people
     assert get("index", by=ada).count("You hold it") == 2
     assert get("index", by=eve).count("You hold it") == 0
 
 
 def test_rare(people, execute):
-    """A share that would be rounded to nothing is told as less than something."""
+    """A share that would be rounded to nothing is shown as less than something."""
     User.objects.bulk_create(User(username=f"u{number}") for number in range(3000))
     [hidden] = [each for each in pages.everything(people[1]) if each.definition.code == "hidden"]
     assert hidden.holders == 1
@@ -139,7 +139,7 @@ def test_without_triggers(db, get):
 
 
 def test_secret_is_unseen(people, get):
-    """Nothing tells of a secret badge to those who lack it: no list, no page, no shelf of one who has it, no tag."""
+    """Nothing shows a secret badge to those who lack it: no list, no page, no shelf of one who has it, no tag."""
     _, grace, eve = people
     for viewer in (None, eve):
         assert "Cabinet" not in get("index", by=viewer)
@@ -173,7 +173,7 @@ def test_secret_that_was_taken_away_is_unseen_again(people, get):
 
 
 def test_holders(people, get):
-    """The page of a badge tells who holds it, since when, and links to their shelves."""
+    """The page of a badge shows who holds it, since when, and links to their shelves."""
     page = get("badge", "first")
     assert "2 holders" in page
     assert '<a href="/badges/user/ada/"><bdi>ada</bdi></a>' in page
@@ -297,7 +297,7 @@ def test_expired_badges_are_not_shown(people, get, execute):
 
 
 def test_leaderboard(people, get):
-    """Users stand in the order of the points of their badges; equal points share a rank; without points nobody."""
+    """Users stand in the order of the points of their badges; equal points share a rank; users without points are left out."""
     ada, grace, eve = people
     assert [(place.rank, place.user, place.points, place.badges) for place in pages.leaderboard(0, 9)] == [
         (1, ada, 15, 2),
@@ -328,10 +328,10 @@ def test_tags(people):
 
 
 def test_tags_for_nobody(people):
-    """Somebody who is not logged in holds nothing and is on the way to nothing."""
-    for nobody in (AnonymousUser(), None, ""):
-        assert "No badges yet." in render("{% user_badges user %}", user=nobody)
-        assert render("{% badge_progress user %}", user=nobody).strip() == ""
+    """A visitor who is not logged in holds nothing and is on the way to nothing."""
+    for visitor in (AnonymousUser(), None, ""):
+        assert "No badges yet." in render("{% user_badges user %}", user=visitor)
+        assert render("{% badge_progress user %}", user=visitor).strip() == ""
 
 
 def test_tags_without_request_and_urls(people, settings):
@@ -458,7 +458,7 @@ def test_queries_of_tags(declare, execute, django_assert_num_queries, tag, queri
     ("language", "name", "direction"), [("de", "Erste Skizze", "ltr"), ("ar", "First sketch", "rtl")]
 )
 def test_language(people, client, language, name, direction):
-    """Names are those of the active language; the page tells its language and direction."""
+    """Names are those of the active language; the page declares its language and direction."""
     page = client.get(reverse("badges:index"), headers={"accept-language": language}).content.decode()
     assert name in page
     assert f'<html lang="{language}" dir="{direction}">' in page

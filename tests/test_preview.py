@@ -1,4 +1,4 @@
-"""What the plan and --dry-run tell of a badge before it is awarded, and the brake."""
+"""What the plan and --dry-run show of a badge before it is awarded, and the brake."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_count(declare, people):
 
 
 def test_count_is_what_award_badges_awards(declare, people):
-    """The number of new ones is what award_badges then awards; afterwards nobody is new."""
+    """The number of new ones is what award_badges then awards; afterwards none is new."""
     declare(FIRST, COLLECTOR, NAMESAKE)
     counted = {code: each.count.new for code, each in look(FIRST, COLLECTOR, NAMESAKE).items()}
     assert counted == {"first": 29, "collector": 28, "namesake": 27}
@@ -120,7 +120,7 @@ def test_badge_that_existing_rows_cannot_decide(people):
 
 
 def test_losers(declare, people, execute):
-    """Who would lose a badge that can be revoked: its holders whose rows do not meet the condition, unless by hand."""
+    """Who would lose a badge that can be revoked: its holders whose rows do not meet the condition, unless awarded manually."""
     revocable = {**COLLECTOR, "revocable": True}
     declare(revocable)
     run("award_badges", "--yes")
@@ -149,7 +149,7 @@ def test_expired_badges_are_lost_already(declare, people, execute):
 
 
 def test_paused(declare, people):
-    """Of a paused badge nothing is counted, as nobody would be awarded it, nor lose it."""
+    """Of a paused badge nothing is counted, as no user would be awarded it, nor lose it."""
     declare(COLLECTOR)
     paused = {**COLLECTOR, "active": False, "revocable": True}
     found = look(paused)["collector"]
@@ -175,20 +175,20 @@ def test_things(declare, people):
 
 
 def test_unwatched_is_told_once(people, execute):
-    """What a revocable badge cannot notice is told once, and its crontab line once below all of it."""
+    """What a revocable badge cannot notice is reported once, and its crontab line once below all of it."""
     execute("CREATE TABLE prices (price bigint)")
     condition = "NEW.hit_views > (select max(price) from prices where price < extract(epoch from now()))"
     found = look(entry("pricey", condition=condition, revocable=True))["pricey"]
-    told = [warning.message for warning in found.warnings if "index" not in warning.message]
-    assert len(told) == 2
-    assert told[0].startswith("The condition reads public.prices, and no column of it that equals user_id: its")
-    assert told[1].startswith("The condition depends on the time, which passes without a change.")
+    shown = [warning.message for warning in found.warnings if "index" not in warning.message]
+    assert len(shown) == 2
+    assert shown[0].startswith("The condition reads public.prices, and no column of it that equals user_id: its")
+    assert shown[1].startswith("The condition depends on the time, which passes without a change.")
     create_badge_triggers.Command(stdout=(output := io.StringIO())).write_previews([found])
     assert output.getvalue().count("manage.py award_badges --late") == 1
 
 
 def test_rows_of_others_in_its_own_table(people):
-    """That a condition counts rows of others in its own table, whose changes do not check it for all, is told."""
+    """That a condition counts rows of others in its own table, whose changes do not check it for all, is reported."""
     assert "reads rows of all users in public.dummy_sketch:" in warnings(look(NAMESAKE)["namesake"])
     assert "rows of all users" not in warnings(look(COLLECTOR)["collector"])
 
@@ -302,7 +302,7 @@ def test_proposed_statement_runs(committed, people):
     ],
 )
 def test_no_index_can_be_proposed(many_sketches, condition, hint):
-    """Where the plan compares no column for equality, only the scan is told, and why nothing can be proposed."""
+    """Where the plan compares no column for equality, only the scan is reported, and why nothing can be proposed."""
     found = look(entry(condition=condition))["collector"]
     assert "No index serves: each write reads the whole of public.dummy_sketch, about 3,435 rows." in warnings(found)
     assert hint in warnings(found)
@@ -356,7 +356,7 @@ def test_user_column_without_index(people, execute):
     assert look(badge)["collector"].warnings == ()
 
 
-# What comes late
+# What needs catch-up
 
 
 def test_other_tables(people):
@@ -377,7 +377,7 @@ def test_time(people):
 
 
 def test_function_of_the_site(people, execute):
-    """What a function of the site's own reads nobody knows, and that is said."""
+    """What a function of the site's own reads is unknown, and that is reported."""
     execute("CREATE FUNCTION seen(bigint) RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN true; END $$")
     assert "it is not known which tables that reads" in warnings(
         look(entry(condition="seen(NEW.user_id)"))["collector"]
@@ -443,7 +443,7 @@ def test_nothing_is_changed(declare, badge_file, people, database_unchanged, exe
 
 @pytest.mark.django_db(transaction=True)
 def test_locked_table(committed, people, settings, execute):
-    """A table that somebody has locked against readers is not waited for."""
+    """A table that another session has locked against readers is not waited for."""
     settings.BADGES_LOCK_TIMEOUT = 100
     execute("CREATE TABLE visit (user_id bigint)")
     try:
@@ -465,7 +465,7 @@ def test_locked_table(committed, people, settings, execute):
 
 
 def test_only_changed_badges(declare, badge_file, people):
-    """The plan shows the badges whose rule is new or other than before; a new name changes nothing for anybody."""
+    """The plan shows the badges whose rule is new or other than before; a new name changes nothing for users."""
     declare(FIRST, COLLECTOR, NAMESAKE)
     changed = {**NAMESAKE, "trigger_condition": ["insert", "update"]}
     badge_file({**FIRST, "name": "Other"}, {**COLLECTOR, "condition": "true"}, changed, entry("fresh"))
@@ -504,7 +504,7 @@ def test_check_and_plain_runs_look_at_nothing(badge_file, people, monkeypatch):
 
 
 def test_dry_run_of_one_badge(declare, people):
-    """--dry-run shows the badges that are chosen, with what the plan tells of them."""
+    """--dry-run shows the badges that are chosen, with what the plan shows of them."""
     declare(FIRST, COLLECTOR)
     output = run("award_badges", "collector", "--dry-run")
     assert "collector: 28 would be awarded; qualifying now: 28 of 30 users" in output
@@ -514,7 +514,7 @@ def test_dry_run_of_one_badge(declare, people):
 
 
 def test_dry_run_out_of_time(declare, people, settings):
-    """What could not be counted is not taken for nobody."""
+    """What could not be counted is not taken for zero."""
     settings.BADGES_PREVIEW_TIMEOUT = 1000
     declare(FIRST, ENDLESS)
     code, output = fail("award_badges", "--dry-run")
@@ -527,7 +527,7 @@ def test_dry_run_out_of_time(declare, people, settings):
 
 @pytest.mark.parametrize("command", [("create_badge_triggers", "--backfill"), ("award_badges",)])
 def test_brake(badge_file, people, held, database_unchanged, command):
-    """What awards a badge to more than a fifth of the users stops with nothing changed; --yes goes on."""
+    """What awards a badge to more than a fifth of the users stops with nothing changed; --yes proceeds."""
     badge_file(entry("rare", condition="NEW.hit_views >= 27"), FIRST)
     if command == ("award_badges",):
         run("create_badge_triggers")
@@ -569,14 +569,14 @@ def test_few_users(declare, people):
 
 
 def test_brake_out_of_time(declare, people, settings, monkeypatch):
-    """If nobody can tell in time how many it will be, the brake asks as well."""
+    """If the number cannot be counted in time, the brake asks as well."""
     settings.BADGES_PREVIEW_TIMEOUT = 1000
     declare(ENDLESS)
     assert "endless: not counted within 1000 ms (BADGES_PREVIEW_TIMEOUT)" in fail("award_badges")[1]
 
 
 def test_brake_and_failing_condition(declare, people):
-    """A condition that fails awards nobody, so it stops no other badge."""
+    """A condition that fails awards no user, so it stops no other badge."""
     declare(entry("broken", condition="1 / (NEW.hit_views - 3) > 5"), entry("rare", condition="NEW.hit_views >= 27"))
     _, output = fail("award_badges")
     assert "rare: 3 awarded" in output
@@ -614,14 +614,14 @@ def test_installed_rules_are_not_counted(declare, badge_file, people, settings):
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, "0.2", True, None])
 def test_bad_share(declare, people, settings, value):
-    """A share that is none is refused by name."""
+    """A share that is none is rejected by name."""
     settings.BADGES_BRAKE = value
     declare(FIRST)
     assert "BADGES_BRAKE is" in fail("award_badges")[1]
 
 
 def test_plan_of_all_keys(declare, badge_file, people, execute):
-    """For a file that uses every key, the plan says what each badge is looked at after, and what it cannot notice."""
+    """For a file that uses every key, the plan says after what each badge is checked, and what it cannot notice."""
     execute("CREATE TABLE likes (author_id bigint REFERENCES auth_user (id))")
     execute("CREATE TABLE prices (price bigint)")
     likes = {"table": "likes", "on": ["insert", "delete"], "user_field": "author_id"}
@@ -640,7 +640,7 @@ def test_plan_of_all_keys(declare, badge_file, people, execute):
     off = entry("off", active=False)
     declare(off)
     badge_file(liked, levels, pricey, hit, kept, off, entry("new-off", active=False))
-    told = [line.strip() for line in run("create_badge_triggers", "--plan").splitlines()]
+    shown = [line.strip() for line in run("create_badge_triggers", "--plan").splitlines()]
     name = (
         "its changes are not noticed. Name it in triggers, with the column that holds the user, or run award_badges on "
         "a schedule."
@@ -660,12 +660,12 @@ def test_plan_of_all_keys(declare, badge_file, people, execute):
         f"! The condition reads public.prices, and no column of it that equals user_id: {name}",
         "0 * * * * cd /path/to/site && python manage.py award_badges --late",
     ):
-        assert line in told, line
-    assert not any(line.startswith("off: ") for line in told)
+        assert line in shown, line
+    assert not any(line.startswith("off: ") for line in shown)
 
 
 def test_cost_of_checks_of_the_user_as_a_whole(many_sketches, people, execute):
-    """A revocable badge that a row decides is looked at by all rows of the user, and that is what its writes cost."""
+    """A revocable badge that a row decides is evaluated by all rows of the user, and that is what its writes cost."""
     execute("CREATE TABLE likes (author_id bigint REFERENCES auth_user (id))")
     condition = "hit_views > 5 and exists (select from likes where author_id = NEW.user_id)"
     found = look(entry("seen", condition=condition, revocable=True, trigger_condition="update"))["seen"]
@@ -676,7 +676,7 @@ def test_cost_of_checks_of_the_user_as_a_whole(many_sketches, people, execute):
     assert {write.user for write in found.writes} == {str(people[7].pk)}
     for write in found.writes:
         assert max(read.rows for read in write.reads if read.table == "public.dummy_sketch") > 1_500
-    told = [line for line in found.lines() if line.startswith("    each ")]
-    assert told[0].startswith("    each update or insert or delete reads about ")
-    assert told[1].startswith("    each insert or update or delete on public.likes reads about ")
-    assert len(told) == 2
+    shown = [line for line in found.lines() if line.startswith("    each ")]
+    assert shown[0].startswith("    each update or insert or delete reads about ")
+    assert shown[1].startswith("    each insert or update or delete on public.likes reads about ")
+    assert len(shown) == 2

@@ -25,13 +25,8 @@ CHECKED = (
     "src/badges/**/*.py",
     "src/badges/**/*.sql",
     "src/badges/**/*.txt",
-    "tests/bad_input_cases.py",
-    "tests/browser/*.py",
-    "tests/isolation/*.py",
-    "tests/other_databases.py",
-    "tests/test_bad_input.py",
-    "tests/test_[h-m]*.py",
-    "tests/test_[or-s]*.py",
+    "tests/**/[!t]*.py",
+    "tests/**/test_[!w]*.py",
     "tools/*.py",
 )
 """Where the words are checked; a further folder is a further line."""
@@ -67,6 +62,8 @@ EXEMPT = (
     r"no more than by hand\b",
     r'"remed(y|ies)"',
     r"\bfaults\(self\)",
+    r"\bvalue\.faults\b",
+    r"\bby hand (by grace|boss|support)\b",
     r'["`]nobody["`]',
     r"\.tell\(",
 )

@@ -97,7 +97,7 @@ badges = [
 
 run("makemigrations", "people", "--verbosity=0")
 run("migrate", "--verbosity=0")
-found = {"models in line": "No changes" in run("makemigrations", "--check", "--dry-run")}
+found = {"models in sync": "No changes" in run("makemigrations", "--check", "--dry-run")}
 found["first run"] = run("create_badge_triggers").splitlines()[-2]
 found["second run"] = run("create_badge_triggers")
 user, other = (

@@ -107,7 +107,7 @@ searches = {"ada@": "ada@", "ADA@": "ADA@", "bob@": "bob@", "the key": str(ada.p
 found = {"searched": {name: search(text) for name, text in searches.items()}}
 found["awarded by e-mail"] = award("bob@example.org", "one").status_code
 found["awarded by key"] = award(str(bob.pk), "two").status_code
-[found["refused"]] = award("nobody", "two").context["adminform"].form.errors["user"]
+[found["rejected"]] = award("nobody", "two").context["adminform"].form.errors["user"]
 found["actor"] = list(BadgeEvent.objects.filter(user=bob).values_list("actor", flat=True))
 address = reverse("admin:badges_badge_delete", args=[Badge.objects.get(user=bob, code="one").pk])
 found["revoked"] = client.post(address, {"post": "yes", "reason": "x"}).status_code
