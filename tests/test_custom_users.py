@@ -10,7 +10,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-MODELS = ["UuidKey", "TextKey", "OtherTable", "OtherSchema", "MixedCase", "LongNames", "OneToOneKey"]
+MODELS = [
+    "UuidKey",
+    "OtherSchema",
+    "OneToOneKey",
+    *(pytest.param(name, marks=pytest.mark.long) for name in ("TextKey", "OtherTable", "MixedCase", "LongNames")),
+]
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -279,14 +279,22 @@ RULES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(BADGES | RULES | JSON, max_size=4) | JSON)
 def test_any_json_gives_definitions_or_errors(content):
     """Whatever JSON a file holds, parsing gives definitions or InvalidDefinitions with at least one error."""
     check_anything(json.dumps(content))
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.long
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(BADGES | RULES | JSON, max_size=4) | JSON)
+def test_far_more_json(content):
+    """The same with ten times as many examples."""
+    check_anything(json.dumps(content))
+
+
+@settings(max_examples=100, deadline=None)
 @given(st.text(st.characters()) | st.text('[]{}",:\\\n 1eau-"'))
 def test_any_text_gives_definitions_or_errors(text):
     """Whatever text a file holds, parsing gives definitions or InvalidDefinitions with at least one error."""

@@ -446,7 +446,7 @@ def test_ends(declare, ask, execute, user):
     """When a badge ends is shown; when it has ended, that; and that it can be had again."""
     declare(entry("fresh", condition="true", expires_after="30 days"))
     sketches(user, 1)
-    assert any(line.startswith("  Ends: 20") for each in lines(ask("fresh")))
+    assert any(each.startswith("  Ends: 20") for each in lines(ask("fresh")))
     execute("UPDATE badges_badge SET expires_at = now() - interval '1 hour'")
     found = ask("fresh")
     assert (found.is_held, len(found.ended), found.hints) == (False, 1, ("python manage.py award_badges fresh",))

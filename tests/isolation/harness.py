@@ -269,7 +269,7 @@ def recycled_site(name: str, folder: Path, template: str) -> Iterator[Site]:
 _as_copied: dict[str, Any] = {}
 """The catalog of each database for `recycled_site` that is as its template, as it was when it was copied."""
 
-_KEPT = ("django_migrations", "django_content_type", "auth_permission", "badges_badgedefinition")
+_KEPT = ("django_migrations", "django_content_type", "auth_permission", "badges_badgedefinition", "badges_secret")
 """The tables that have rows in a template."""
 
 
@@ -303,11 +303,11 @@ def _delete_rows(session: psycopg.Connection[Any]) -> None:
         [list(_KEPT)],
     ).fetchall()
     session.execute("; ".join(f"DELETE FROM {table}" for (table,) in tables))
-    # Of the tables with rows only this one has no sequence.
     session.execute(
-        "SELECT setval(seqrelid, seqstart, false) FROM pg_sequence WHERE seqrelid <> ALL ("
-        "SELECT pg_get_serial_sequence(t, 'id')::regclass FROM unnest(%s::text[]) AS t WHERE t <> %s)",
-        [list(_KEPT), _KEPT[-1]],
+        "SELECT setval(s.seqrelid, s.seqstart, false) FROM pg_sequence s "
+        "JOIN pg_depend d ON d.objid = s.seqrelid AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass "
+        "JOIN pg_class c ON c.oid = d.refobjid WHERE c.relname <> ALL (%s)",
+        [list(_KEPT)],
     )
 
 

@@ -143,7 +143,15 @@ def earned(site):
     return {code for holder, code in site.badges() if holder == user}
 
 
-@pytest.mark.parametrize(("before", "after"), [(OLD, NEW), (NEW, OLD), ([], NEW), (NEW, [])])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (OLD, NEW),
+        pytest.param(NEW, OLD, marks=pytest.mark.long),
+        pytest.param([], NEW, marks=pytest.mark.long),
+        (NEW, []),
+    ],
+)
 def test_stopped_between_two_transactions(site, places, before, after):
     """Wherever a deploy is stopped, the old rules are in force or the new ones; the next one does the rest."""
     site.declare(*before)

@@ -18,17 +18,23 @@ reached AS (
     FROM reached r
     JOIN key ON key.relation = r.referenced AND key.number = r.to_number
 ),
+-- Where the values of the users' key are keys, too: that of the users may refer to another table.
 of_user AS (
-    SELECT r.relation, r.name
-    FROM reached r
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = r.referenced AND a.attnum = r.to_number
-    WHERE r.referenced = {users} AND a.attname = {user_key}
+    SELECT {users}::oid AS relation, a.attnum AS number
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = {users} AND a.attname = {user_key}
+    UNION
+    SELECT key.referenced, key.to_number FROM of_user o JOIN key USING (relation, number)
 )
 SELECT DISTINCT ON (w.relation, w.name)
        w.relation::bigint,
        w.name,
        n.nspname || '.' || c.relname,
-       (w.relation, w.name) IN (SELECT o.relation, o.name FROM of_user o),
+       EXISTS (
+           SELECT FROM reached r
+           JOIN of_user o ON (o.relation, o.number) = (r.referenced, r.to_number)
+           WHERE r.relation = w.relation AND r.name = w.name
+       ),
        (
            SELECT min(a.attname::text)
            FROM key AS further
