@@ -246,7 +246,7 @@ def test_progress_that_is_no_number(declare, user, number):
 
 @pytest.mark.parametrize("path", ["", "recent/", "mine/", "users/{bob}/"])
 def test_secret_badges_in_lists(ada, bob, path):
-    """A secret badge is in no list of those who lack it, nor of anonymous users; who holds it sees it, with others too."""
+    """A secret badge is in no list of users who lack it or are anonymous; its holders see it, with others too."""
     path = path.format(bob=bob.pk)
     assert "secret" not in codes(ada, path)
     assert get(ada, f"{path}?code=secret")["count"] == 0

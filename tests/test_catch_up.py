@@ -219,7 +219,7 @@ def test_takes_back_step_by_step(declare, caught_up, execute, monkeypatch):
 
 
 def test_check_that_waits(committed, execute):
-    """While another session holds the lock, the badge stays until a later call, and one check waits, not one for each call."""
+    """While another session holds the lock, the badge stays until a later call, and one check waits for all calls."""
     committed(NEWCOMER)
     Badge.objects.create(user=join("ada"), code="newcomer")
     with connect() as other:

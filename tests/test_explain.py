@@ -44,7 +44,7 @@ def sketches(user, number, **values):
 
 
 def test_held(declare, ask, user):
-    """The answer about a held badge says since when, by which change, with which values, under which version of the rule."""
+    """The answer about a held badge has its time, change and values, and the version of the rule."""
     declare(SEEN)
     sketches(user, 1, hit_views=7)
     found = ask("seen")

@@ -297,7 +297,7 @@ def test_expired_badges_are_not_shown(people, get, execute):
 
 
 def test_leaderboard(people, get):
-    """Users stand in the order of the points of their badges; equal points share a rank; users without points are left out."""
+    """Users are in the order of the points of their badges; equal points share a rank; users without are left out."""
     ada, grace, eve = people
     assert [(place.rank, place.user, place.points, place.badges) for place in pages.leaderboard(0, 9)] == [
         (1, ada, 15, 2),

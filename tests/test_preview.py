@@ -120,7 +120,7 @@ def test_badge_that_existing_rows_cannot_decide(people):
 
 
 def test_losers(declare, people, execute):
-    """Who would lose a badge that can be revoked: its holders whose rows do not meet the condition, unless awarded manually."""
+    """Who would lose a revocable badge: its holders whose rows do not meet the condition, but for manual awards."""
     revocable = {**COLLECTOR, "revocable": True}
     declare(revocable)
     run("award_badges", "--yes")
