@@ -13,6 +13,9 @@ import pytest
 
 pytestmark = pytest.mark.long
 
+#: One worker takes the measurements of all of these.
+of_suite = pytest.mark.xdist_group("suite")
+
 REPOSITORY = Path(__file__).parent.parent
 SUITE = [sys.executable, "-m", "bench.suite"]
 
@@ -52,12 +55,14 @@ def result(page) -> dict:
     return json.loads(file.read_text("utf-8"))
 
 
+@of_suite
 def test_every_measurement_runs(names, result):
     """Each measurement yields figures, of badges or of what they replace."""
     assert list(dict.fromkeys(each["measurement"] for each in result["figures"])) == names
     assert set(result["seconds"]) == set(names)
 
 
+@of_suite
 def test_figures_are_sane(result):
     """Times, ratios and memory are positive, quartiles enclose the median, and every baseline exists."""
     known = {(each["measurement"], each["case"], each["contestant"]) for each in result["figures"]}
@@ -74,6 +79,7 @@ def test_figures_are_sane(result):
             assert figure["ratio"]["median"] == 1
 
 
+@of_suite
 def test_contestants_do_the_same_work(result):
     """No notification without an award, and one for each award."""
     heard = {
@@ -87,6 +93,7 @@ def test_contestants_do_the_same_work(result):
     }  # fmt: skip
 
 
+@of_suite
 def test_targets(result, names):
     """Each target is judged by what was measured, or is said not to have been."""
     assert result["targets"]
@@ -98,6 +105,7 @@ def test_targets(result, names):
             assert target["verdict"] == ("reached" if target["value"] <= target["at_most"] else "missed")
 
 
+@of_suite
 def test_document(result, page):
     """The tables come between the marks, and what stands around them stays."""
     text = page.read_text("utf-8")

@@ -104,17 +104,19 @@ def test_text_in_a_condition(install, execute, user, held, text):
     assert held(user) == ["commented", "cross", "dollar", "local", "paired"]
 
 
-@pytest.mark.parametrize("ending", [" -- done", "/* done */", "\n--", " -- $badges$", "\t\r\n", " AS earned"])
-def test_condition_that_ends_in_something_else(install, execute, user, held, ending):
+def test_condition_that_ends_in_something_else(install, execute, user, held):
     """What ends a condition swallows nothing that stands behind it in the function."""
-    install(
-        entry("a", condition=f"true{ending}"),
-        entry("b", condition=f"NEW.title = 'x'{ending}"),
-        entry("c", condition=f"(SELECT count(*) = 1 FROM dummy_sketch){ending}"),
-        entry("d", condition=f"(SELECT count(*) = 1 FROM dummy_sketch WHERE title = NEW.title){ending}"),
+    conditions = (
+        "true",
+        "NEW.title = 'x'",
+        "(SELECT count(*) = 1 FROM dummy_sketch)",
+        "(SELECT count(*) = 1 FROM dummy_sketch WHERE title = NEW.title)",
     )
+    endings = (" -- done", "/* done */", "\n--", " -- $badges$", "\t\r\n", " AS earned")
+    ended = [condition + ending for ending in endings for condition in conditions]
+    install(*(entry(f"b{number:02}", condition=condition) for number, condition in enumerate(ended)))
     execute("INSERT INTO dummy_sketch (user_id, title) VALUES (%s, 'x')", [user.pk])
-    assert held(user) == ["a", "b", "c", "d"]
+    assert held(user) == [f"b{number:02}" for number in range(len(ended))]
 
 
 WRITES = {

@@ -83,38 +83,40 @@ def sketches(*views, title="A"):
     return [(view, title) for view in views]
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        sketches(0),
-        sketches(0, 0),
-        sketches(200),
-        sketches(1, 2, 3, 4),
-        sketches(0, title="from here"),
-        sketches(*[50] * 5),
-    ],
-    ids=lambda rows: "-".join(str(views) for views, _ in rows),
-)
+#: The sketches of a user each.
+SKETCHES = [
+    sketches(0),
+    sketches(0, 0),
+    sketches(200),
+    sketches(1, 2, 3, 4),
+    sketches(0, title="from here"),
+    sketches(*[50] * 5),
+]
+
+
 @pytest.mark.parametrize("at_once", [True, False], ids=["one statement", "row by row"])
 @pytest.mark.parametrize("keys", [{}, {"revocable": True}], ids=["", "revocable"])
-def test_together_as_alone(declare, execute, rows, at_once, keys):
+def test_together_as_alone(declare, execute, at_once, keys):
     """What is awarded by the shared query is what each badge is awarded by itself."""
 
-    def codes(*entries):
+    def awarded(*entries):
         declare(*entries)
-        user = User.objects.create(username=str(User.objects.count()))
-        for part in [rows] if at_once else [[row] for row in rows]:
-            execute(
-                "INSERT INTO dummy_sketch (user_id, title, hit_views)"
-                " SELECT %s, title, views FROM unnest(%s::int[], %s::text[]) AS new (views, title)",
-                [user.pk, [views for views, _ in part], [title for _, title in part]],
-            )
+        for number, rows in enumerate(SKETCHES):
+            user = User.objects.create(username=f"{number} {User.objects.count()}")
+            for part in [rows] if at_once else [[row] for row in rows]:
+                execute(
+                    "INSERT INTO dummy_sketch (user_id, title, hit_views)"
+                    " SELECT %s, title, views FROM unnest(%s::int[], %s::text[]) AS new (views, title)",
+                    [user.pk, [views for views, _ in part], [title for _, title in part]],
+                )
+            for code in Badge.objects.filter(user=user).values_list("code", flat=True):
+                yield number, code
         assert not Failure.objects.exists()
-        return set(Badge.objects.filter(user=user).values_list("code", flat=True))
 
     entries = [entry(code, condition=condition, **keys) for code, condition in COUNTS.items()]
-    together = codes(*entries)
-    assert together == set().union(*(codes(each) for each in entries))
+    together = set(awarded(*entries))
+    assert together == {each for alone in entries for each in awarded(alone)}
+    assert {number for number, _ in together} == set(range(len(SKETCHES)))
 
 
 def test_one_query(declare, execute):
