@@ -40,12 +40,16 @@ CORE = tuple(
 #: What else an older Django and an older Python could do otherwise.
 OF_DJANGO = tuple(
     f"tests/test_{name}.py"
-    for name in ("admin", "api", "checks", "contrib", "custom_users", "explain", "live", "rules", "signals")
+    for name in ("admin", "api", "checks", "contrib", "custom_users", "equality", "explain", "live", "rules", "signals")
 )
+
+#: Psycopg has no binary for Python 3.15 yet, and there the session of a live stream that ends while the session is being
+#: made sometimes stays open until garbage is collected.
+NO_LIVE = ("--ignore=tests/test_live.py",)
 
 #: Django, the Pythons to take the first of that can be had, PostgreSQL, the tests.
 MATRIX = (
-    ("6.1", ("3.15", "3.14", "3.13"), 19, MOST),
+    ("6.1", ("3.15", "3.14", "3.13"), 19, MOST + NO_LIVE),
     ("6.1", ("3.14", "3.13", "3.12"), 16, CORE),
     ("6.0", ("3.12", "3.13", "3.14"), 17, CORE),
     ("5.2", ("3.11", "3.12", "3.13", "3.14"), 15, CORE + OF_DJANGO),
