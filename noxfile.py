@@ -43,8 +43,8 @@ OF_DJANGO = tuple(
     for name in ("admin", "api", "checks", "contrib", "custom_users", "equality", "explain", "live", "rules", "signals")
 )
 
-#: Psycopg has no binary for Python 3.15 yet, and there the session of a live stream that ends while the session is being
-#: made sometimes stays open until garbage is collected.
+#: Psycopg has no binary for Python 3.15 yet. There the session of a live stream that ends while it is being made
+#: sometimes stays open until garbage is collected.
 NO_LIVE = ("--ignore=tests/test_live.py",)
 
 #: Django, the Pythons to take the first of that can be had, PostgreSQL, the tests.
