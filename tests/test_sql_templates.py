@@ -56,7 +56,7 @@ def test_blank_lines_stay_blank():
     assert rendered("  {value}", value=sql.SQL("a\n\nb")) == "  a\n\n  b"
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 @pytest.mark.parametrize("level", ["row-local", "cross-row", "shared"])
 def test_strings_of_several_lines(declare, execute, user, held, level):
     """A condition means what its author wrote, line breaks within strings, dollar quotes and comments included."""
