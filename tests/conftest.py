@@ -21,8 +21,8 @@ from django.db import connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import TransactionTestCase
 from django.utils import translation
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from isolation.harness import database_named
+from psycopg.conninfo import conninfo_to_dict
 
 from badges import definitions
 from badges.installation import executor
@@ -263,16 +263,3 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 def migrated_database(django_db_setup: None) -> str:
     """The name of a database that is migrated and otherwise empty, to make others from."""
     return f"{connection.settings_dict['NAME']}_migrated"
-
-
-@contextlib.contextmanager
-def database_named(name: str, template: str = "template1") -> Iterator[str]:
-    """The DSN of a new database, dropped afterwards."""
-    options = connection.settings_dict
-    server = {key.lower(): options[key] for key in ("HOST", "PORT", "USER", "PASSWORD") if options[key]}
-    identifiers = sql.Identifier(name), sql.Identifier(template)
-    with psycopg.connect(**server, dbname="postgres", autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(*identifiers))
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(*identifiers))
-        yield make_conninfo(**server, dbname=name)
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(*identifiers))

@@ -237,12 +237,8 @@ def fresh_site(name: str, folder: Path, template: str = "") -> Iterator[Site]:
 
     `folder` is for the badge file.
     """
-    create_database(name, template)
-    try:
-        with _site(name, folder) as site:
-            yield site
-    finally:
-        drop_database(name)
+    with database_named(name, template), _site(name, folder) as site:
+        yield site
 
 
 @contextlib.contextmanager
@@ -309,6 +305,16 @@ def _delete_rows(session: psycopg.Connection[Any]) -> None:
         "JOIN pg_class c ON c.oid = d.refobjid WHERE c.relname <> ALL (%s)",
         [list(_KEPT)],
     )
+
+
+@contextlib.contextmanager
+def database_named(name: str, template: str = "") -> Iterator[str]:
+    """The DSN of a new database, a copy of the template or else empty; dropped afterwards."""
+    create_database(name, template)
+    try:
+        yield conninfo(name)
+    finally:
+        drop_database(name)
 
 
 def create_database(name: str, template: str = "") -> None:

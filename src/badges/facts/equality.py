@@ -33,7 +33,7 @@ _CASTS = ("1", "2")
 """The values of CoercionForm of casts, written or implied."""
 
 
-def columns_of_user(tree: str, rows: Mapping[int, int], operators: frozenset[int]) -> dict[int, set[int]]:
+def columns_of_user(tree: str, rows: Mapping[int, int], operators: frozenset[int]) -> dict[int, frozenset[int]]:
     """The columns that equal the user's column wherever the query reads the table.
 
     :param tree: the query of a view, as `pg_rewrite.ev_action` gives it as text.
@@ -41,7 +41,7 @@ def columns_of_user(tree: str, rows: Mapping[int, int], operators: frozenset[int
     :param operators: the oids of the operators called `=`.
     :returns: the numbers of the columns, by the oid of each relation that the query reads.
     """
-    return {oid: set(columns) for oid, columns in _solve(_NOISE.sub("", tree), tuple(rows.items()), operators)}
+    return dict(_solve(_NOISE.sub("", tree), tuple(rows.items()), operators))
 
 
 @functools.lru_cache(maxsize=256)

@@ -227,7 +227,7 @@ def _user_column(
         hint = (
             f"The user is in {referenced}.{column}: name {referenced} as the table."
             if column
-            else ("Name the column that holds the key of the user.")
+            else "Name the column that holds the key of the user."
         )
         errors.add(
             f"{table.qualified_name}.{found.name} refers to {referenced}, so its values are no keys of users "

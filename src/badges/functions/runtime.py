@@ -45,9 +45,13 @@ _USERS = {
     "settle_locked": "pending.user_id",
     "award": "awarded_user",
     "revoke": "revoked_user",
+    "erase": "erased_user",
     "keep_events": "NEW.user_id",
 }
 """What those functions call the user whose bucket they need."""
+
+_LONG_TEXTS = {"shortened": "each.text", "stored": "long.text"}
+"""What those functions call a value that is too long to be stored."""
 
 
 def routine(target: Target, name: str, file: str, **placeholders: sql.Composable) -> Routine:
@@ -95,13 +99,6 @@ def routines(target: Target) -> tuple[Routine, ...]:
 
 def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
     """The placeholders of the runtime functions' SQL: tables, settings and the other functions."""
-    user = {
-        "settle_locked": "pending.user_id",
-        "award": "awarded_user",
-        "revoke": "revoked_user",
-        "erase": "erased_user",
-        "keep_events": "NEW.user_id",
-    }.get(name, "found.user_id")
     return {
         "badges": target.badges.identifier,
         "pending": target.pending.identifier,
@@ -121,10 +118,11 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
         ).format(target.definitions.identifier),
         "timeout": sql.Literal(f"{target.wait}ms"),
         "time_zone": sql.Literal(target.settings[ZONE]),
+        "long_value": template("functions/long_value.sql").format(text=trusted(_LONG_TEXTS.get(name, ""))),
         "notify": notifies(target),
         "lock": sql.Literal(ADVISORY_LOCK_CLASS),
         "deepest": sql.Literal(DEEPEST),
-        "bucket": bucket(target, trusted(user)),
+        "bucket": bucket(target, trusted(_USERS.get(name, "found.user_id"))),
         "check": qualified(target.schema, "badges_check"),
         "key_share": key_share(target),
         "check_keys": check_keys(target),

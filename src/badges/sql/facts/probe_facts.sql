@@ -84,7 +84,8 @@ CROSS JOIN LATERAL (
 ) AS tables
 CROSS JOIN LATERAL (
     -- Each table with the columns that are read of it, and those among them that hold the key of a user.
-    SELECT coalesce(jsonb_agg(jsonb_build_array(c.oid::bigint, n.nspname, c.relname, columns.names, columns.of_users, columns.numbers)
+    SELECT coalesce(jsonb_agg(jsonb_build_array(c.oid::bigint, n.nspname, c.relname,
+                                                columns.names, columns.of_users, columns.numbers)
                               ORDER BY n.nspname, c.relname), '[]') AS of_tables
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -1,6 +1,6 @@
--- Where the foreign keys of columns lead: one row for each column that has a foreign key of its own, to the table and the
--- column that it refers to, whether that is the key of a user, directly or by further keys, and a column of that table
--- that is one.
+-- Where the foreign keys of columns lead: one row for each column that has a foreign key of its own, with the table that
+-- it refers to, whether its values are keys of users, directly or by further keys, and the column of that table that
+-- holds a user.
 WITH RECURSIVE wanted AS (
     SELECT w.relation, a.attnum AS number, w.name
     FROM unnest({relations}::oid[], {names}::name[]) AS w (relation, name)

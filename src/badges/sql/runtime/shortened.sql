@@ -16,10 +16,7 @@ BEGIN
                    jsonb_object_agg(
                        each.key,
                        CASE WHEN octet_length(each.text) > 1024 THEN
-                           jsonb_build_object(
-                               'first', left(each.text, 100),
-                               'length', length(each.text),
-                               'sha256', encode(sha256(convert_to(each.text, 'UTF8')), 'hex'))
+                           {long_value}
                        ELSE each.value END) AS columns
             FROM jsonb_each(evidence) AS side
             CROSS JOIN LATERAL (

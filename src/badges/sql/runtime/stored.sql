@@ -15,10 +15,7 @@ BEGIN
         SELECT jsonb_object_agg(
                    each.key,
                    CASE WHEN octet_length(each.value::text) > 33554432 THEN
-                       jsonb_build_object(
-                           'first', left(long.text, 100),
-                           'length', length(long.text),
-                           'sha256', encode(sha256(convert_to(long.text, 'UTF8')), 'hex'))
+                       {long_value}
                    ELSE each.value::jsonb END)
         FROM json_each(columns) AS each
         LEFT JOIN LATERAL (
