@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,15 +25,12 @@ NAME = "django-pg-badges"
 
 
 def folder_with_pg_cron() -> Path | None:
-    """The programs of a server that has the extension: those of the other tests, or what the system has."""
-    folders = [Path(os.environ.get("BADGES_POSTGRES_BIN", "/nowhere"))]
+    """The programs of a server that has the extension: those of the other tests, those of `run.py matrix`, or what the
+    system has.
+    """
+    folders = [Path(os.environ.get(name) or "/nowhere") for name in ("BADGES_POSTGRES_BIN", "BADGES_CRON_POSTGRES_BIN")]
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
-    for folder in folders:
-        if (folder / "pg_config").exists() and (folder / "postgres").exists():
-            printed = subprocess.run([folder / "pg_config", "--pkglibdir"], check=True, capture_output=True, text=True)
-            if (Path(printed.stdout.strip()) / "pg_cron.so").exists():
-                return folder
-    return None
+    return next((folder for folder in folders if (folder.parent / "lib" / "pg_cron.so").exists()), None)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +114,7 @@ def test_edited_in_the_database(site, tmp_path, change):
     """What was made of the job is found in cron.job itself, and undone."""
     site.declare(tmp_path, PIONNER)
     site.execute(f"UPDATE cron.job SET {change}")
-    with pytest.raises(CommandError, match="1 step to do"):
+    with pytest.raises(CommandError, match="1 step to bring it in sync"):
         site.run("create_badge_triggers", "--check")
     site.declare(tmp_path, PIONNER)
     assert OURS in jobs(site)
