@@ -18,7 +18,7 @@ from badges.conf import SETTINGS, badges_settings
 from badges.definitions import declarations
 from badges.facts.target import describe_target
 from badges.installation import catalog, executor
-from badges.installation.types import Plan, Reason, RecordedFailure
+from badges.installation.types import Action, Plan, Reason, RecordedFailure, Step
 from badges.signals import dispatch
 
 RUN = "Run `python manage.py create_badge_triggers`; --plan shows what it would do."
@@ -63,7 +63,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 def check_databases(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """badges.W002 to badges.W009, badges.W011 and badges.W012: the triggers in the databases that hold badges."""
+    """badges.W002 to badges.W009 and badges.W011 to badges.W013: the triggers in the databases that hold badges."""
     messages: list[CheckMessage] = []
     for alias in databases or ():
         if connections[alias].vendor == "postgresql" and router.allow_migrate(alias, "badges"):
@@ -131,12 +131,17 @@ def _check_definitions(alias: str, error: exceptions.InvalidDefinitions) -> Iter
 
 def _check_plan(alias: str, source: str, drafted: Plan) -> Iterator[CheckMessage]:
     edited = [step for step in drafted.steps if Reason.EDITED in step.reason]
-    others = [step for step in drafted.steps if step not in edited]
+    restoring = [step for step in drafted.steps if step.action in (Action.RESTORE, Action.VALIDATE)]
+    others = [step for step in drafted.steps if step not in edited and step not in restoring]
     if others:
-        steps = ", ".join(f"{step.action} {step.target}" for step in others[:3])
-        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         yield Warning(
-            f'The database "{alias}" is out of date with {source}: {steps}{more}.', hint=RUN, id="badges.W003"
+            f'The database "{alias}" is out of date with {source}: {_first(others)}.', hint=RUN, id="badges.W003"
+        )
+    if restoring:
+        yield Warning(
+            f'In the database "{alias}", the tables of the badges are not as `migrate` made them: {_first(restoring)}.',
+            hint=RUN,
+            id="badges.W013",
         )
     for step in edited:
         yield Warning(
@@ -149,6 +154,12 @@ def _check_plan(alias: str, source: str, drafted: Plan) -> Iterator[CheckMessage
         yield Warning(f'In the database "{alias}": {trigger.message}', hint=trigger.hint, id="badges.W005")
     for finding in drafted.findings:
         yield Warning(f'In the database "{alias}": {finding.message}', hint=finding.hint, id=finding.id)
+
+
+def _first(steps: Sequence[Step]) -> str:
+    """The first three steps, and how many more there are."""
+    more = f" and {len(steps) - 3} more" if len(steps) > 3 else ""
+    return ", ".join(f"{step.action} {step.target}" for step in steps[:3]) + more
 
 
 def _check_failures(alias: str, failures: Sequence[RecordedFailure]) -> Iterator[CheckMessage]:

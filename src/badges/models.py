@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,7 +10,7 @@ import psycopg
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.postgres.functions import RandomUUID
-from django.db import DatabaseError, connections, models, router, transaction
+from django.db import DatabaseError, ProgrammingError, connections, models, router, transaction
 from django.db.models.functions import Collate, Now
 from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
@@ -472,8 +473,10 @@ class Delivery(models.Model):
 def prepare_for_a_loaded_badge(instance: Badge, raw: bool, using: str, **_: Any) -> None:
     """Let loaddata insert a badge before its user, or after a trigger has awarded it for a row loaded earlier."""
     if raw:
-        with connections[using].cursor() as cursor:
+        # Without them, which create_badge_triggers restores, there is nothing to defer.
+        with contextlib.suppress(ProgrammingError), transaction.atomic(using), connections[using].cursor() as cursor:
             cursor.execute("SET CONSTRAINTS badges_badge_user_id_fk, badges_badgeevent_user_id_fk DEFERRED")
+        with connections[using].cursor() as cursor:
             cursor.execute("SELECT set_config('badges.cause', 'loaddata', true)")
         others = Badge._base_manager.using(using).filter(
             user=instance.user_id, code=instance.code, thing=instance.thing

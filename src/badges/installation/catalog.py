@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
 
 from badges.database import fetch, fetch_file, from_json, in_transaction, template
-from badges.facts.types import Target
+from badges.facts.types import Table, Target
 from badges.functions.types import MARKER, Level
-from badges.installation.types import InstalledFunction, InstalledTrigger, RecordedFailure
+from badges.installation.types import InstalledFunction, InstalledTable, InstalledTrigger, RecordedFailure
 
 # Bits of pg_trigger.tgtype (TRIGGER_TYPE_* in PostgreSQL's catalog/pg_trigger.h); neither BEFORE nor INSTEAD is AFTER.
 _ROW = 1 << 0
@@ -40,6 +41,45 @@ def installed(
         )
         for name, body, arguments, is_plpgsql, is_definer, config, owner, executors, comment, found in rows
     }
+
+
+def tables(connection: BaseDatabaseWrapper, target: Target, compared: Sequence[Table]) -> dict[int, InstalledTable]:
+    """What these tables have beside their columns, by their oids."""
+    rows = fetch_file(
+        connection,
+        "installation/tables.sql",
+        tables=[table.oid for table in compared],
+        users=target.users.oid,
+        user_key=target.user_key.name,
+        key_type=target.user_key.type,
+    )
+    lacks_secret = target.secret.can_select and not fetch(
+        connection, sql.SQL("SELECT FROM {} LIMIT 1").format(target.secret.identifier).as_string()
+    )
+    return {oid: _table(*found, lacks_row=lacks_secret and oid == target.secret.oid) for oid, *found in rows}
+
+
+def _table(
+    constraints: Any,
+    indexes: Any,
+    defaults: Any,
+    misfits: bool,
+    key_type: str,
+    options: list[str],
+    *,
+    lacks_row: bool,
+) -> InstalledTable:
+    constraints, indexes = from_json(constraints), from_json(indexes)
+    return InstalledTable(
+        constraints={name: each["definition"] for name, each in constraints.items()},
+        not_valid=frozenset(name for name, each in constraints.items() if not each["is_valid"]),
+        indexes={name: each["definition"] if each["is_valid"] else "" for name, each in indexes.items()},
+        defaults=from_json(defaults),
+        options=tuple(options),
+        key_type=key_type,
+        misfits=misfits,
+        lacks_row=lacks_row,
+    )
 
 
 @in_transaction

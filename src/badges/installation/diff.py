@@ -141,7 +141,9 @@ def _all_function_steps(
         reasons = [Reason.NEW] if old is None else [*_differences(routine, old, is_trigger=is_trigger)]
         if reasons:
             # No role calls a trigger function; award, revoke and settle may have been granted on purpose.
-            others = default_executors if old is None else sorted(old.executors) if is_trigger else ()
+            others: Iterable[str] = sorted(old.executors) if old and is_trigger else ()
+            if old is None or old.arguments != routine.arguments:
+                others = default_executors
             yield _function_step(target, routine, old, reasons, others, is_trigger=is_trigger)
 
 
@@ -165,6 +167,9 @@ def _function_step(
     if old and old.arguments != routine.arguments:
         # PostgreSQL replaces a function only under the same signature.
         statements.insert(0, sql.SQL("DROP FUNCTION {}").format(routine.identifier))
+        if granted := sorted(old.executors - {"PUBLIC"}):
+            roles = sql.SQL(", ").join(map(sql.Identifier, granted))
+            statements.append(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(routine.identifier, roles))
     if routine.owner != (old.owner if old else target.role):
         statements.append(
             sql.SQL("ALTER FUNCTION {} OWNER TO {}").format(routine.identifier, sql.Identifier(routine.owner))

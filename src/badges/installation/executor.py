@@ -24,7 +24,7 @@ from badges.facts.target import describe_target
 from badges.facts.types import AnalysedDefinition, Target
 from badges.functions import compiler
 from badges.functions.types import Compiled
-from badges.installation import catalog, diff, locks, pg_cron, rows, surroundings, transactions
+from badges.installation import catalog, diff, locks, pg_cron, rows, surroundings, tables, transactions
 from badges.installation.roles import default_executors, find, hidden_tables, open_schemas
 from badges.installation.types import Action, Plan, Step
 
@@ -81,8 +81,8 @@ def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
     """The plan from what is installed to what is wanted."""
     target, analysed, compiled = wanted.target, wanted.analysed, wanted.compiled
     installed = catalog.installed(connection, target, [routine.name for routine in compiled.routines])
-    tables = {target.users, target.badges, target.pending, target.failures}
-    names = {table.qualified_name for table in tables}.union(
+    own = {target.users, target.badges, target.pending, target.failures}
+    names = {table.qualified_name for table in own}.union(
         *(facts.tables for each in analysed for facts in each.facts.values())
     )
     jobs = pg_cron.look(connection, target)
@@ -99,9 +99,10 @@ def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
         rows.stored_definitions(connection),
         default_executors=default_executors(connection, target),
     )
+    restoring = tables.steps(target, catalog.tables(connection, target, tables.of_app(target)))
     return dataclasses.replace(
         drafted,
-        steps=(*drafted.steps, *pg_cron.steps(target, compiled, jobs)),
+        steps=(*drafted.steps, *pg_cron.steps(target, compiled, jobs), *restoring),
         failures=catalog.failures(connection, target),
         findings=tuple(findings),
     )
@@ -275,11 +276,21 @@ def _in_words(
             )
         case psycopg.errors.LockNotAvailable() | psycopg.errors.DeadlockDetected():
             awaited = rejected.awaited
-            if step:
-                holders = ", ".join(locks.holders_of_table(connection, step.table)[:_NAMED]) or "another transaction"
-                awaited = f"{step.table}, which is in use by {holders}"
+            if step and step.table:
+                awaited_tables = (step.table, *step.further_tables)
+                found = [each for table in awaited_tables for each in locks.holders_of_table(connection, table)]
+                holders = ", ".join(dict.fromkeys(found[:_NAMED])) or "another transaction"
+                awaited = f"{' or '.join(awaited_tables)}, which is in use by {holders}"
             return exceptions.LockNotAvailable(
                 f"Waited {badges_settings.BADGES_LOCK_TIMEOUT} ms (BADGES_LOCK_TIMEOUT) for {awaited}; "
                 f"{progress.outcome}."
+            )
+        case psycopg.Error() if step and step.action in (Action.RESTORE, Action.VALIDATE):
+            detail = f" {cause.diag.message_detail}" if cause.diag.message_detail else ""
+            return exceptions.BadgesError(
+                f"{step.action} {step.target} ({step.reason}): {cause.diag.message_primary}.{detail} "
+                f"{progress.outcome.capitalize()}.\n"
+                f"    Change the rows or the column so that this statement succeeds, then run the command again: "
+                f"{step.statements[-1].as_string()};"
             )
     return None

@@ -28,6 +28,11 @@ class Transaction:
 
 def split(steps: Sequence[Step]) -> tuple[Transaction, ...]:
     """The transactions that carry out `steps`, in their order."""
+    alone = (Transaction((step,), step.table) for step in steps if step.is_alone)
+    return (*_of_rules([step for step in steps if not step.is_alone]), *alone)
+
+
+def _of_rules(steps: Sequence[Step]) -> tuple[Transaction, ...]:
     locking = [step for step in steps if step.table]
     others = [step for step in steps if not step.table]
     if len({step.table for step in locking}) < 2:

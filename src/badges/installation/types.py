@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +31,8 @@ class Action(enum.StrEnum):
     DROP_TRIGGER = "drop trigger"
     SCHEDULE_JOB = "schedule job"
     UNSCHEDULE_JOB = "unschedule job"
+    RESTORE = "restore"
+    VALIDATE = "validate"
 
 
 class Reason(enum.StrEnum):
@@ -42,6 +44,7 @@ class Reason(enum.StrEnum):
     GENERATOR_CHANGED = "generator changed"
     EDITED = "edited in the database"
     CHANGED = "changed in the database"
+    MISSING = "missing in the database"
     NO_LONGER_DECLARED = "no longer declared"
     NOT_NEEDED = "no badge needs it any more"
     FOREIGN = "not made by the command"
@@ -68,6 +71,10 @@ class Step:
     """It makes the function of a trigger, which must be there before the trigger."""
     inert_statements: tuple[sql.Composed, ...] = ()
     """For a trigger function: what makes it do nothing, before it begins to award or before it is dropped."""
+    further_tables: tuple[str, ...] = ()
+    """The other tables that it locks, for a moment, as schema.table."""
+    is_alone: bool = False
+    """No rule depends on it, and it is carried out in a transaction of its own."""
 
     def as_sql(self) -> str:
         statements = (f"{statement.as_string().strip()};" for statement in self.statements)
@@ -217,6 +224,28 @@ class InstalledFunction:
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InstalledTable:
+    """What one of the app's tables has beside its columns; definitions are as `tables.sql` gives them."""
+
+    constraints: Mapping[str, str]
+    """The definitions by name."""
+    not_valid: frozenset[str]
+    """The constraints, by name, that earlier rows may violate."""
+    indexes: Mapping[str, str]
+    """The definitions of valid indexes by name; empty for those that are not valid."""
+    defaults: Mapping[str, str]
+    """The expressions by column."""
+    options: tuple[str, ...]
+    """As name=value."""
+    key_type: str
+    """The type of the users' key, with its modifier."""
+    misfits: bool
+    """The column that names a user has another type, or another modifier, such as a shorter length."""
+    lacks_row: bool = False
+    """It is the table of the secret, and without it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
