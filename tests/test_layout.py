@@ -47,7 +47,8 @@ def test_pure_stages_take_no_connection():
         "definitions/parser", "facts/rights", "facts/types", "facts/watches", "functions/types",
         "functions/expressions", "functions/runtime", "functions/qualifying", "functions/subjects", "functions/answers",
         "functions/trigger", "functions/check", "functions/progress", "functions/history", "functions/catch_up",
-        "functions/compiler", "installation/types", "installation/diff", "installation/tables", "installation/transactions",
+        "functions/compiler", "installation/types", "installation/diff", "installation/tables",
+        "installation/transactions",
     ):  # fmt: skip
         source = (PACKAGE / f"{stage}.py").read_text("utf-8")
         assert "connection" not in {node.arg for node in ast.walk(ast.parse(source)) if isinstance(node, ast.arg)}
