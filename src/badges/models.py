@@ -10,6 +10,7 @@ import psycopg
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.postgres.functions import RandomUUID
+from django.core import serializers
 from django.db import DatabaseError, ProgrammingError, connections, models, router, transaction
 from django.db.models.functions import Collate, Now
 from django.db.models.signals import post_save, pre_save
@@ -469,19 +470,39 @@ class Delivery(models.Model):
         return str(self.event_id)
 
 
-@receiver(pre_save, sender=Badge)
-def prepare_for_a_loaded_badge(instance: Badge, raw: bool, using: str, **_: Any) -> None:
-    """Let loaddata insert a badge before its user, or after a trigger has awarded it for a row loaded earlier."""
+def prepare_for_a_loaded_row(instance: models.Model, raw: bool, using: str, **_: Any) -> None:
+    """Let loaddata load what dumpdata has written, into the same database as well."""
     if raw:
-        # Without them, which create_badge_triggers restores, there is nothing to defer.
-        with contextlib.suppress(ProgrammingError), transaction.atomic(using), connections[using].cursor() as cursor:
-            cursor.execute("SET CONSTRAINTS badges_badge_user_id_fk, badges_badgeevent_user_id_fk DEFERRED")
-        with connections[using].cursor() as cursor:
-            cursor.execute("SELECT set_config('badges.cause', 'loaddata', true)")
-        others = Badge._base_manager.using(using).filter(
-            user=instance.user_id, code=instance.code, thing=instance.thing
-        )
-        others.exclude(pk=instance.pk).delete()
+        if isinstance(instance, Badge):
+            _prepare_for_a_loaded_badge(instance, using)
+        _keep_what_is_loaded_again(instance, using)
+
+
+for _model in (Badge, BadgeDefinition, BadgeEvent, Delivery, Failure, PendingCheck):
+    pre_save.connect(prepare_for_a_loaded_row, sender=_model)
+
+
+def _prepare_for_a_loaded_badge(badge: Badge, using: str) -> None:
+    """Let it come before its user, or after a trigger has awarded it for a row loaded earlier."""
+    # Without the constraints, which create_badge_triggers restores, there is nothing to defer.
+    with contextlib.suppress(ProgrammingError), transaction.atomic(using), connections[using].cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS badges_badge_user_id_fk, badges_badgeevent_user_id_fk DEFERRED")
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT set_config('badges.cause', 'loaddata', true)")
+    others = Badge._base_manager.using(using).filter(user=badge.user_id, code=badge.code, thing=badge.thing)
+    others.exclude(pk=badge.pk).delete()
+
+
+def _keep_what_is_loaded_again(loaded: models.Model, using: str) -> None:
+    """Change nothing of a row that is as it was dumped.
+
+    Django's JSON cuts times to milliseconds, and numbers to floats: what is loaded differs from what was dumped.
+    """
+    stored = type(loaded)._base_manager.using(using).filter(pk=loaded.pk).first()
+    if stored and serializers.serialize("json", [stored]) == serializers.serialize("json", [loaded]):
+        for field in loaded._meta.concrete_fields:
+            if not field.primary_key:
+                setattr(loaded, field.attname, models.F(field.name))
 
 
 @receiver(post_save, sender=Badge)
