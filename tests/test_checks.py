@@ -141,6 +141,17 @@ def test_w006_failed_condition(declare, execute, user, found):
     assert found() == []
 
 
+def test_w014_right_on_the_secret(declare, execute, found):
+    """badges.W014: a right on the secret is reported with the statement that revokes it."""
+    declare(entry())
+    execute("GRANT SELECT ON badges_secret TO PUBLIC")
+    [(id_, message, hint)] = found()
+    assert id_ == "badges.W014"
+    assert message.startswith('In the database "default": Every role has a right on public.badges_secret')
+    execute(hint)
+    assert found() == []
+
+
 def test_without_tables_the_checks_are_silent(declare, execute, found):
     """Before `migrate` nothing is reported: that command itself runs the checks."""
     declare(entry())

@@ -152,6 +152,65 @@ def test_dump_and_restore(databases, dumped, tool, tmp_path, kind):
     assert_awards_go_on(copy, tmp_path / "source.json")
 
 
+@pytest.fixture
+def roles(server):
+    """Two roles without rights: the owner of a restored database, and another."""
+    names = ("new_owner", "other_role")
+    with psycopg.connect(server.dsn, autocommit=True) as admin:
+        for name in names:
+            admin.execute(f"CREATE ROLE {name}")
+        yield
+        for name in names:
+            admin.execute(f"DROP ROLE {name}")
+
+
+@pytest.mark.parametrize("rights", [[], ["--no-privileges"]], ids=["with rights", "without rights"])
+def test_dump_under_another_owner(roles, databases, dumped, tool, tmp_path, rights):
+    """Restored under another owner, badges are awarded with the rights of that one; the plan says what is missing."""
+    assert tool("pg_dump", dumped, "-Fc", "-f", str(tmp_path / "dump"))[0] == 0
+    copy = databases("copy", "TEMPLATE template0")
+    copy.execute("GRANT ALL ON SCHEMA public TO new_owner")
+    copy.execute("ALTER DEFAULT PRIVILEGES FOR ROLE new_owner GRANT SELECT ON TABLES TO other_role")
+    restore = ["--no-owner", "--role=new_owner", *rights, "--exit-on-error", str(tmp_path / "dump")]
+    code, output = tool("pg_restore", copy, *restore)
+    assert code == 0, output
+    plan = copy.run("create_badge_triggers", "--plan", file=tmp_path / "source.json")
+    assert plan.startswith("To do" if rights else "Nothing to do")
+    assert plan.count("(every role may execute it)") == plan.count("replace function")
+    [revoke] = re.findall('REVOKE ALL ON .* FROM "other_role";', plan)
+    copy.execute(revoke)
+    copy.run("create_badge_triggers", file=tmp_path / "source.json")
+    assert "REVOKE" not in copy.run("create_badge_triggers", file=tmp_path / "source.json")
+    owners = "SELECT DISTINCT pg_get_userbyid(proowner) FROM pg_proc WHERE proname ~ '^badges_'"
+    assert copy.execute(owners) == [("new_owner",)]
+    assert badges(copy) == badges(dumped)
+    assert_awards_go_on(copy, tmp_path / "source.json")
+
+
+@pytest.mark.parametrize("way", ["restored there", "renamed"])
+def test_dump_into_another_schema(databases, dumped, tool, tmp_path, way):
+    """In another schema, create_badge_triggers alone brings the triggers in sync; writes succeed meanwhile."""
+    dump = tmp_path / "dump"
+    assert tool("pg_dump", dumped, "-Fp", "-f", str(dump))[0] == 0
+    copy = databases("copy", "TEMPLATE template0")
+    if way == "restored there":
+        copy.execute("CREATE SCHEMA site")
+        dump.write_text(dump.read_text().replace("public.", "site."))
+    code, output = tool("psql", copy, "-f", str(dump), "-v", "ON_ERROR_STOP=1")
+    assert code == 0, output
+    if way == "renamed":
+        copy.execute("ALTER SCHEMA public RENAME TO site")
+    copy.execute("ALTER DATABASE copy SET search_path = site")
+    copy.connection.close()
+    copy.execute("INSERT INTO dummy_sketch (user_id, title) VALUES (3, 'x')")
+    copy.execute("DELETE FROM dummy_sketch WHERE user_id = 3")
+    copy.run("create_badge_triggers", file=tmp_path / "source.json")
+    assert copy.held() == dumped.held()
+    assert_awards_go_on(copy, tmp_path / "source.json")
+    copy.execute("DELETE FROM dummy_sketch; DELETE FROM auth_user")
+    assert copy.execute("SELECT count(*) FROM badges_badge") == copy.execute("SELECT count(*) FROM badges_badgeevent")
+
+
 @pytest.mark.parametrize("options", [[], ["--disable-triggers"]], ids=["triggers on", "triggers off"])
 def test_data_alone(databases, dumped, tool, tmp_path, options):
     """Data restored where the triggers exist: the badges are those of the dump, with their times, none double."""

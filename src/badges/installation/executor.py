@@ -25,7 +25,7 @@ from badges.facts.types import AnalysedDefinition, Target
 from badges.functions import compiler
 from badges.functions.types import Compiled
 from badges.installation import catalog, diff, locks, pg_cron, rows, surroundings, tables, transactions
-from badges.installation.roles import default_executors, find, hidden_tables, open_schemas
+from badges.installation.roles import default_executors, find, hidden_tables, open_schemas, readers_of_secret
 from badges.installation.types import Action, Plan, Step
 
 logger = logging.getLogger("badges")
@@ -87,7 +87,12 @@ def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
     )
     jobs = pg_cron.look(connection, target)
     findings = [
-        *find(target, open_schemas(connection, target), hidden_tables(connection, target.badges_owner, names)),
+        *find(
+            target,
+            open_schemas(connection, target),
+            hidden_tables(connection, target.badges_owner, names),
+            readers_of_secret(connection, target),
+        ),
         *pg_cron.find(connection, target, compiled, jobs),
         *surroundings.find(analysed, surroundings.temp_file_limits(connection)),
     ]

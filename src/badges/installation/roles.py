@@ -54,12 +54,38 @@ def hidden_tables(connection: BaseDatabaseWrapper, role: str, tables: Iterable[s
     )
 
 
-def find(target: Target, open_schemas: Sequence[str], hidden_tables: Sequence[str]) -> Iterator[Finding]:
+def readers_of_secret(connection: BaseDatabaseWrapper, target: Target) -> tuple[str, ...]:
+    """The roles beside the owner of the badges that were given a right on the secret, by default privileges perhaps."""
+    rows = fetch(
+        connection,
+        """
+        SELECT DISTINCT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(acl.grantee)::text END
+        FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) AS acl
+        WHERE c.oid = %s AND acl.grantee <> c.relowner AND pg_get_userbyid(acl.grantee) <> %s
+        ORDER BY 1
+        """,
+        [target.secret.oid, target.badges_owner],
+    )
+    return tuple(role for (role,) in rows)
+
+
+def find(
+    target: Target, open_schemas: Sequence[str], hidden_tables: Sequence[str], readers: Sequence[str]
+) -> Iterator[Finding]:
     """What makes the badges less safe or less exact than they could be.
 
     :param open_schemas: schemas on the path of the functions in which every role may create objects.
     :param hidden_tables: tables, as schema.table, of which row-level security may hide rows from the badges' owner.
+    :param readers: roles that have a right on the secret.
     """
+    for role in readers:
+        grantee = sql.SQL("PUBLIC") if role == "PUBLIC" else sql.Identifier(role)
+        who = "Every role" if role == "PUBLIC" else f'The role "{role}"'
+        yield Finding(
+            f"{who} has a right on {target.secret.qualified_name}: with the secret it can falsify the history.",
+            sql.SQL("REVOKE ALL ON {} FROM {};").format(target.secret.identifier, grantee).as_string(),
+            id="badges.W014",
+        )
     for schema in open_schemas:
         revoke = sql.SQL("REVOKE CREATE ON SCHEMA {} FROM PUBLIC;").format(sql.Identifier(schema))
         yield Finding(
