@@ -24,7 +24,7 @@ import debian_packages  # noqa: E402
 SAME_EVERYWHERE = (
     "browser", "test_api_docs.py", "test_api_schema.py", "test_bench.py", "test_chart.py", "test_example.py",
     "test_layout.py", "test_live_page.py", "test_pages.py", "test_pending_checks_model.py", "test_protocol_model.py",
-    "test_revocation_model.py", "test_schema.py", "test_translations.py", "test_words.py",
+    "test_release.py", "test_revocation_model.py", "test_schema.py", "test_translations.py", "test_words.py",
 )  # fmt: skip
 MOST = tuple(f"--ignore=tests/{name}" for name in SAME_EVERYWHERE)
 

@@ -39,7 +39,7 @@ GENERATED = DOCS / "generated.sql"
 UPDATE = "BADGES_UPDATE_DOCS"
 
 PAGES = [
-    *(REPOSITORY / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *sorted(REPOSITORY.glob("*.md"), key=lambda page: (page.stem != "README", page)),
     *sorted(DOCS.glob("*.md")),
 ]
 TEXTS = {page.relative_to(REPOSITORY).as_posix(): page.read_text("utf-8") for page in PAGES}
