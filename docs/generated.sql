@@ -82,7 +82,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 13, "badges": [], "body": "975168a57bfd0259"}';
+COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 14, "badges": [], "body": "975168a57bfd0259"}';
 REVOKE ALL ON FUNCTION "public"."badges_seal" FROM PUBLIC;
 
 -- create function badges_sealed: new
@@ -112,7 +112,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 13, "badges": [], "body": "88a896b8c2284356"}';
+COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 14, "badges": [], "body": "88a896b8c2284356"}';
 REVOKE ALL ON FUNCTION "public"."badges_sealed" FROM PUBLIC;
 
 -- create function badges_check_keys_at_once: new
@@ -132,7 +132,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 13, "badges": [], "body": "87728cfad49a3f84"}';
+COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 14, "badges": [], "body": "87728cfad49a3f84"}';
 REVOKE ALL ON FUNCTION "public"."badges_check_keys_at_once" FROM PUBLIC;
 
 -- create function badges_wait: new
@@ -157,8 +157,10 @@ BEGIN
         RETURN buckets;
     END IF;
     -- A bulk statement never waits, and a transaction that has waited in vain does not wait again.
-    IF cardinality(busy) > 16 OR (coalesce(current_setting('badges.patience', true), '') <> ''
-                                  AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
+    IF cardinality(busy) > 16
+       OR (coalesce(pg_catalog.current_setting('badges.patience', true), '') OPERATOR(pg_catalog.<>) ''
+           AND "public"."badges_sealed"('patience') IS NOT NULL)
+    THEN
         RETURN busy;
     END IF;
     FOREACH bucket IN ARRAY coalesce(busy, '{}') LOOP
@@ -179,7 +181,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 13, "badges": [], "body": "6c12a15e7b963822"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 14, "badges": [], "body": "ca7d963a6badfba9"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -245,7 +247,7 @@ BEGIN
         failed_code, failed_message, failed_sqlstate;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 13, "badges": [], "body": "859f75fda3a2cbe2"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 14, "badges": [], "body": "859f75fda3a2cbe2"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_note_misplaced: new
@@ -268,7 +270,7 @@ BEGIN
     WHERE NOT noted ? ('55000' || failed.code);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 13, "badges": [], "body": "322a7ccd3ec8afe4"}';
+COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 14, "badges": [], "body": "322a7ccd3ec8afe4"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_misplaced" FROM PUBLIC;
 
 -- create function badges_stored: new
@@ -301,7 +303,7 @@ BEGIN
         ) AS long ON octet_length(each.value::text) > 33554432);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 13, "badges": [], "body": "08d8988f36321cd3"}';
+COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 14, "badges": [], "body": "08d8988f36321cd3"}';
 REVOKE ALL ON FUNCTION "public"."badges_stored" FROM PUBLIC;
 
 -- create function badges_shortened: new
@@ -341,7 +343,7 @@ BEGIN
     RETURN evidence;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 13, "badges": [], "body": "2dba78732137fe98"}';
+COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 14, "badges": [], "body": "2dba78732137fe98"}';
 REVOKE ALL ON FUNCTION "public"."badges_shortened" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -370,7 +372,7 @@ BEGIN
         SELECT array_agg(found.place)
         FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
         WHERE found.verdict = 'award' AND found.user_id IS NOT NULL
-        GROUP BY (found.user_id::bigint & 1023)::integer
+        GROUP BY (found.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer
     LOOP
         -- After ten buckets without success the rest is left as well: the milliseconds add up.
         IF vain = 10 THEN
@@ -441,7 +443,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 13, "badges": [], "body": "2d10223b164bda5a"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 14, "badges": [], "body": "f928529f5e38871c"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -468,7 +470,7 @@ DECLARE
     wanted integer[];
     about text[];
 BEGIN
-    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+    IF (coalesce(pg_catalog.current_setting('badges.patience', true), '') OPERATOR(pg_catalog.<>) ''
         AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
@@ -581,7 +583,7 @@ BEGIN
                 END;
             END IF;
             INSERT INTO "public"."badges_pendingcheck" (bucket, user_id, code, thing, what, evidence)
-            SELECT (found.user_id::bigint & 1023)::integer,
+            SELECT (found.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer,
                    found.user_id, found.code, found.thing, found.what, found.evidence
             FROM unnest(wanted) AS each (place)
             CROSS JOIN LATERAL (
@@ -606,7 +608,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 13, "badges": [], "body": "d2557c5bd6ed1848"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 14, "badges": [], "body": "e72718ee2b0f5bfc"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_postpone: new
@@ -650,7 +652,7 @@ BEGIN
     ) AS each;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 13, "badges": [], "body": "e81c9cdd34bd5e9e"}';
+COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 14, "badges": [], "body": "e81c9cdd34bd5e9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_postpone" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -763,7 +765,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 13, "badges": [], "body": "be5815cae330ca54"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 14, "badges": [], "body": "be5815cae330ca54"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle_locked: new
@@ -789,7 +791,7 @@ DECLARE
 BEGIN
     settled := 0;
     kept := 0;
-    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+    IF (coalesce(pg_catalog.current_setting('badges.patience', true), '') OPERATOR(pg_catalog.<>) ''
         AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
@@ -807,7 +809,8 @@ BEGIN
         LIMIT most
     LOOP
         BEGIN
-            IF NOT pg_try_advisory_xact_lock(1650549863, (pending.user_id::bigint & 1023)::integer) THEN
+            IF NOT pg_try_advisory_xact_lock(
+                1650549863, (pending.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer) THEN
                 kept := kept + cardinality(pending.ids);
                 CONTINUE;
             END IF;
@@ -862,7 +865,7 @@ BEGIN
     PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 13, "badges": [], "body": "b2da9e021f3a4e32"}';
+COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 14, "badges": [], "body": "e0f30957ddf16f3a"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle_locked" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -922,7 +925,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 13, "badges": [], "body": "e5fd3e6edbded54e"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 14, "badges": [], "body": "e5fd3e6edbded54e"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -949,7 +952,7 @@ DECLARE
     previous_event CONSTANT text := current_setting('badges.event', true);
     has_changed boolean;
 BEGIN
-    PERFORM pg_advisory_xact_lock(1650549863, (awarded_user::bigint & 1023)::integer);
+    PERFORM pg_advisory_xact_lock(1650549863, (awarded_user::bigint OPERATOR(pg_catalog.&) 1023)::integer);
     PERFORM "public"."badges_seal"(
         'event', jsonb_build_object('cause', 'by hand', 'actor', actor, 'reason', reason)::text);
     DELETE FROM "public"."badges_badge" AS b
@@ -967,7 +970,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 13, "badges": [], "body": "130b3db865174142"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 14, "badges": [], "body": "c926edd42a516849"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -990,7 +993,7 @@ DECLARE
     previous_event CONSTANT text := current_setting('badges.event', true);
     has_changed boolean;
 BEGIN
-    PERFORM pg_advisory_xact_lock(1650549863, (revoked_user::bigint & 1023)::integer);
+    PERFORM pg_advisory_xact_lock(1650549863, (revoked_user::bigint OPERATOR(pg_catalog.&) 1023)::integer);
     PERFORM "public"."badges_seal"(
         'event', jsonb_build_object('cause', 'by hand', 'actor', actor, 'reason', reason)::text);
     -- Settling the pending checks of earlier writes would award the badge again. They are found by user and code, as
@@ -1008,7 +1011,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 13, "badges": [], "body": "80539f33cb946415"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 14, "badges": [], "body": "3d5ed788d154d838"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_erase: new
@@ -1028,7 +1031,7 @@ DECLARE
     erased CONSTANT jsonb := jsonb_build_object('erased', statement_timestamp());
     changed integer;
 BEGIN
-    PERFORM pg_advisory_xact_lock(1650549863, (erased_user::bigint & 1023)::integer);
+    PERFORM pg_advisory_xact_lock(1650549863, (erased_user::bigint OPERATOR(pg_catalog.&) 1023)::integer);
     -- They hold values of changed rows. award_badges finds the badges that they would have found.
     DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.user_id = erased_user;
     IF NOT keeps_facts THEN
@@ -1071,7 +1074,7 @@ BEGIN
     RETURN changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 13, "badges": [], "body": "c77be4d06dad98bb"}';
+COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 14, "badges": [], "body": "f4cde619bdb6c1dd"}';
 REVOKE ALL ON FUNCTION "public"."badges_erase" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -1090,7 +1093,7 @@ AS $badges$
 DECLARE
     kept "public"."badges_badgeevent";
 BEGIN
-    IF (coalesce(current_setting('badges.erasing', true), '') <> ''
+    IF (coalesce(pg_catalog.current_setting('badges.erasing', true), '') OPERATOR(pg_catalog.<>) ''
         AND "public"."badges_sealed"('erasing') IS NOT NULL) THEN
         RETURN NULL;  -- badges_erase blanks them
     END IF;
@@ -1102,7 +1105,7 @@ BEGIN
         BEGIN
             UPDATE "public"."badges_delivery" AS d SET user_id = NEW.user_id WHERE d.event_id = NEW.id;
             UPDATE "public"."badges_pendingcheck" AS p
-            SET user_id = NEW.user_id, bucket = (NEW.user_id::bigint & 1023)::integer
+            SET user_id = NEW.user_id, bucket = (NEW.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer
             WHERE p.id IN (
                 SELECT p.id FROM "public"."badges_pendingcheck" AS p
                 WHERE p.user_id = OLD.user_id
@@ -1128,7 +1131,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 13, "badges": [], "body": "a71236deb3d381ef"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 14, "badges": [], "body": "80c8e1770b69551e"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -1160,7 +1163,7 @@ DECLARE
         given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
     is_news boolean;
 BEGIN
-    IF TG_OP = 'UPDATE' AND (coalesce(current_setting('badges.erasing', true), '') <> ''
+    IF TG_OP = 'UPDATE' AND (coalesce(pg_catalog.current_setting('badges.erasing', true), '') OPERATOR(pg_catalog.<>) ''
                              AND "public"."badges_sealed"('erasing') IS NOT NULL) THEN
         RETURN NULL;  -- badges_erase blanks the subjects of badges and of their events alike
     END IF;
@@ -1209,7 +1212,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 13, "badges": [], "body": "6e7ec3517b029ea9"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 14, "badges": [], "body": "ce86da6654987869"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -1244,7 +1247,7 @@ DECLARE
         given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
     is_news boolean;
 BEGIN
-    IF TG_OP = 'UPDATE' AND (coalesce(current_setting('badges.erasing', true), '') <> ''
+    IF TG_OP = 'UPDATE' AND (coalesce(pg_catalog.current_setting('badges.erasing', true), '') OPERATOR(pg_catalog.<>) ''
                              AND "public"."badges_sealed"('erasing') IS NOT NULL) THEN
         RETURN NULL;  -- badges_erase blanks the subjects of badges and of their events alike
     END IF;
@@ -1318,7 +1321,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 13, "badges": [], "body": "19e86ec69253bb82"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 14, "badges": [], "body": "557c15f0d44cd08a"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -1352,7 +1355,7 @@ DECLARE
         given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
     is_news boolean;
 BEGIN
-    IF TG_OP = 'UPDATE' AND (coalesce(current_setting('badges.erasing', true), '') <> ''
+    IF TG_OP = 'UPDATE' AND (coalesce(pg_catalog.current_setting('badges.erasing', true), '') OPERATOR(pg_catalog.<>) ''
                              AND "public"."badges_sealed"('erasing') IS NOT NULL) THEN
         RETURN NULL;  -- badges_erase blanks the subjects of badges and of their events alike
     END IF;
@@ -1456,7 +1459,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 13, "badges": [], "body": "618687f4cd9712fd"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 14, "badges": [], "body": "e01b1d2f0eda8549"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -1490,7 +1493,7 @@ DECLARE
         given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
     is_news boolean;
 BEGIN
-    IF TG_OP = 'UPDATE' AND (coalesce(current_setting('badges.erasing', true), '') <> ''
+    IF TG_OP = 'UPDATE' AND (coalesce(pg_catalog.current_setting('badges.erasing', true), '') OPERATOR(pg_catalog.<>) ''
                              AND "public"."badges_sealed"('erasing') IS NOT NULL) THEN
         RETURN NULL;  -- badges_erase blanks the subjects of badges and of their events alike
     END IF;
@@ -1574,7 +1577,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 13, "badges": [], "body": "66dfbcf9d76d7999"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 14, "badges": [], "body": "02cca47bdb0f19ff"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -1605,62 +1608,63 @@ AS $badges$
 #variable_conflict use_column
 BEGIN
     -- Beloved, for a changed row
-    IF badges_check.badge_code = 'beloved'
-       AND badges_check.asks = 'insert'
-       AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{artist_id}'::text[]) THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'beloved'
+       AND badges_check.asks OPERATOR(pg_catalog.=) 'insert'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{artist_id}'::text[]) THEN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
         END IF;
-        SELECT coalesce((SELECT (SELECT count(*)
+        SELECT coalesce((SELECT (SELECT pg_catalog.count(*)
                                         FROM (
                                             SELECT
                                             from dummy_like where artist_id = NEW.artist_id
                                             LIMIT 10
-                                        ) AS bounded) >= 10), false),
-               jsonb_build_object(
+                                        ) AS bounded) OPERATOR(pg_catalog.>=) 10), false),
+               pg_catalog.jsonb_build_object(
                    'table', 'public.dummy_like', 'operation', 'insert',
-                   'new', jsonb_build_object('artist_id', "new"."artist_id"))
+                   'new', pg_catalog.jsonb_build_object('artist_id', "new"."artist_id"))
         INTO earned, evidence
-        FROM jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
+        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
         RETURN;
     END IF;
     -- Beloved, for the user as a whole
-    IF badges_check.badge_code = 'beloved' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*)
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'beloved'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        earned := coalesce((SELECT (SELECT (SELECT pg_catalog.count(*)
                                                    FROM (
                                                        SELECT
                                                        from dummy_like where artist_id = NEW.artist_id
                                                        LIMIT 10
-                                                   ) AS bounded) >= 10)
+                                                   ) AS bounded) OPERATOR(pg_catalog.>=) 10)
                             FROM (SELECT badges_check.checked_user::integer AS "artist_id") AS "new"), false);
         RETURN;
     END IF;
     -- Clean-up, for a changed row
-    IF badges_check.badge_code = 'clean-up'
-       AND badges_check.asks = 'delete'
-       AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.old_row ?& '{hit_views}'::text[]) THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'clean-up'
+       AND badges_check.asks OPERATOR(pg_catalog.=) 'delete'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        IF NOT (badges_check.old_row OPERATOR(pg_catalog.?&) '{hit_views}'::text[]) THEN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
         SELECT coalesce((OLD.hit_views < 10), false),
-               jsonb_build_object(
+               pg_catalog.jsonb_build_object(
                    'table', 'public.dummy_sketch', 'operation', 'delete',
-                   'old', jsonb_build_object('hit_views', "old"."hit_views"))
+                   'old', pg_catalog.jsonb_build_object('hit_views', "old"."hit_views"))
         INTO earned, evidence
-        FROM jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
+        FROM pg_catalog.jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
         RETURN;
     END IF;
     -- Collector, for a changed row
-    IF badges_check.badge_code = 'collector'
-       AND badges_check.asks = 'insert'
-       AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{user_id}'::text[]) THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'collector'
+       AND badges_check.asks OPERATOR(pg_catalog.=) 'insert'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{user_id}'::text[]) THEN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT count(*) >= 5
+        SELECT coalesce((SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>=) 5
                                 FROM (
                                     SELECT FROM (
                                         SELECT id AS counted
@@ -1669,16 +1673,17 @@ BEGIN
                                     WHERE each_row.counted IS DISTINCT FROM NULL
                                     LIMIT 5
                                 ) AS bounded), false),
-               jsonb_build_object(
+               pg_catalog.jsonb_build_object(
                    'table', 'public.dummy_sketch', 'operation', 'insert',
-                   'new', jsonb_build_object('user_id', "new"."user_id"))
+                   'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
         INTO earned, evidence
-        FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
     END IF;
     -- Collector, for the user as a whole
-    IF badges_check.badge_code = 'collector' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT count(*) >= 5
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'collector'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        earned := coalesce((SELECT (SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>=) 5
                                            FROM (
                                                SELECT FROM (
                                                    SELECT id AS counted
@@ -1691,213 +1696,230 @@ BEGIN
         RETURN;
     END IF;
     -- First sketch, for a changed row
-    IF badges_check.badge_code = 'first-sketch'
-       AND badges_check.asks = 'insert'
-       AND badges_check.checked_thing = '' THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'first-sketch'
+       AND badges_check.asks OPERATOR(pg_catalog.=) 'insert'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         SELECT coalesce((true), false),
-               jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert')
+               pg_catalog.jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert')
         INTO earned, evidence
         FROM (SELECT) AS nothing;
         RETURN;
     END IF;
     -- First sketch, for the user as a whole
-    IF badges_check.badge_code = 'first-sketch' AND badges_check.checked_thing = '' THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'first-sketch'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         earned := coalesce((SELECT true
                             FROM (SELECT
                                   FROM "public"."dummy_sketch" AS badges_row
-                                  WHERE badges_row."user_id" = badges_check.checked_user) AS "new"
+                                  WHERE badges_row."user_id" OPERATOR(pg_catalog.=) badges_check.checked_user
+                                 ) AS "new"
                             WHERE (SELECT true)
                             LIMIT 1), false);
         RETURN;
     END IF;
     -- Generous, bronze, for the user as a whole
-    IF badges_check.badge_code = 'generous-bronze' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*)
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'generous-bronze'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        earned := coalesce((SELECT (SELECT (SELECT pg_catalog.count(*)
                                                    FROM (
                                                        SELECT
                                                        from dummy_like where user_id = NEW.user_id
                                                        LIMIT 3
-                                                   ) AS bounded) >= 3)
+                                                   ) AS bounded) OPERATOR(pg_catalog.>=) 3)
                             FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
     -- Generous, gold, for the user as a whole
-    IF badges_check.badge_code = 'generous-gold' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*)
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'generous-gold'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        earned := coalesce((SELECT (SELECT (SELECT pg_catalog.count(*)
                                                    FROM (
                                                        SELECT
                                                        from dummy_like where user_id = NEW.user_id
                                                        LIMIT 25
-                                                   ) AS bounded) >= 25)
+                                                   ) AS bounded) OPERATOR(pg_catalog.>=) 25)
                             FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
     -- Generous, silver, for the user as a whole
-    IF badges_check.badge_code = 'generous-silver' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*)
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'generous-silver'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        earned := coalesce((SELECT (SELECT (SELECT pg_catalog.count(*)
                                                    FROM (
                                                        SELECT
                                                        from dummy_like where user_id = NEW.user_id
                                                        LIMIT 10
-                                                   ) AS bounded) >= 10)
+                                                   ) AS bounded) OPERATOR(pg_catalog.>=) 10)
                             FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
     -- In a good mood, for a changed row
-    IF badges_check.badge_code = 'good-mood'
-       AND badges_check.asks = 'insert'
-       AND badges_check.checked_thing = '' THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'good-mood'
+       AND badges_check.asks OPERATOR(pg_catalog.=) 'insert'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         SELECT coalesce((true), false),
-               jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert')
+               pg_catalog.jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert')
         INTO earned, evidence
         FROM (SELECT) AS nothing;
         RETURN;
     END IF;
     -- In a good mood, for the user as a whole
-    IF badges_check.badge_code = 'good-mood' AND badges_check.checked_thing = '' THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'good-mood'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         earned := coalesce((SELECT true
                             FROM (SELECT
                                   FROM "public"."dummy_like" AS badges_row
-                                  WHERE badges_row."user_id" = badges_check.checked_user) AS "new"
+                                  WHERE badges_row."user_id" OPERATOR(pg_catalog.=) badges_check.checked_user
+                                 ) AS "new"
                             WHERE (SELECT true)
                             LIMIT 1), false);
         RETURN;
     END IF;
     -- Hit, for a changed row
-    IF badges_check.badge_code = 'hit' AND badges_check.asks = 'update' THEN
-        IF NOT (badges_check.new_row ?& '{hit_views}'::text[]) THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'hit'
+       AND badges_check.asks OPERATOR(pg_catalog.=) 'update' THEN
+        IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{hit_views}'::text[]) THEN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
         SELECT coalesce((hit_views >= 250), false),
-               jsonb_build_object(
+               pg_catalog.jsonb_build_object(
                    'table', 'public.dummy_sketch', 'operation', 'update',
-                   'new', jsonb_build_object('hit_views', "new"."hit_views"))
+                   'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"))
         INTO earned, evidence
-        FROM jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
+        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
         RETURN;
     END IF;
     -- Hit, for the user as a whole
-    IF badges_check.badge_code = 'hit' THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'hit' THEN
         earned := coalesce((SELECT true
                             FROM (SELECT "badges_row"."hit_views"
                                   FROM "public"."dummy_sketch" AS badges_row
-                                  WHERE badges_row."user_id" = badges_check.checked_user
-                                        AND badges_row."id"::text = badges_check.checked_thing
-                                        AND badges_row."id" = CASE WHEN badges_check.checked_thing ~ '^-?[0-9]{1,19}$'
-                                             THEN badges_check.checked_thing::bigint END) AS "new"
+                                  WHERE badges_row."user_id" OPERATOR(pg_catalog.=) badges_check.checked_user
+                                        AND badges_row."id"::text OPERATOR(pg_catalog.=) badges_check.checked_thing
+                                        AND badges_row."id" OPERATOR(pg_catalog.=)
+                                            CASE WHEN badges_check.checked_thing
+                                                      OPERATOR(pg_catalog.~) '^-?[0-9]{1,19}$'
+                                                 THEN badges_check.checked_thing::bigint END
+                                 ) AS "new"
                             WHERE (SELECT hit_views >= 250)
                             LIMIT 1), false);
         RETURN;
     END IF;
     -- Pionner, for a changed row
-    IF badges_check.badge_code = 'pionner'
-       AND badges_check.asks = 'update'
-       AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{date_joined}'::text[]) THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'pionner'
+       AND badges_check.asks OPERATOR(pg_catalog.=) 'update'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{date_joined}'::text[]) THEN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.auth_user';
         END IF;
         SELECT coalesce((age(NEW.date_joined) > interval '1 year'), false),
-               jsonb_build_object(
+               pg_catalog.jsonb_build_object(
                    'table', 'public.auth_user', 'operation', 'update',
-                   'new', jsonb_build_object('date_joined', "new"."date_joined"))
+                   'new', pg_catalog.jsonb_build_object('date_joined', "new"."date_joined"))
         INTO earned, evidence
-        FROM jsonb_to_record(badges_check.new_row) AS "new" ("date_joined" timestamp with time zone);
+        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("date_joined" timestamp with time zone);
         RETURN;
     END IF;
     -- Pionner, for the user as a whole
-    IF badges_check.badge_code = 'pionner' AND badges_check.checked_thing = '' THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'pionner'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         earned := coalesce((SELECT true
                             FROM (SELECT "badges_row"."date_joined"
                                   FROM "public"."auth_user" AS badges_row
-                                  WHERE badges_row."id" = badges_check.checked_user) AS "new"
+                                  WHERE badges_row."id" OPERATOR(pg_catalog.=) badges_check.checked_user
+                                 ) AS "new"
                             WHERE (SELECT age(NEW.date_joined) > interval '1 year')
                             LIMIT 1), false);
         RETURN;
     END IF;
     -- Prolific, for a changed row
-    IF badges_check.badge_code = 'prolific'
-       AND badges_check.asks = 'insert'
-       AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{user_id}'::text[]) THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'prolific'
+       AND badges_check.asks OPERATOR(pg_catalog.=) 'insert'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{user_id}'::text[]) THEN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT (SELECT count(*)
+        SELECT coalesce((SELECT (SELECT pg_catalog.count(*)
                                         FROM (
                                             SELECT
                                             from dummy_sketch where user_id = NEW.user_id
                                             LIMIT 25
-                                        ) AS bounded) >= 25), false),
-               jsonb_build_object(
+                                        ) AS bounded) OPERATOR(pg_catalog.>=) 25), false),
+               pg_catalog.jsonb_build_object(
                    'table', 'public.dummy_sketch', 'operation', 'insert',
-                   'new', jsonb_build_object('user_id', "new"."user_id"))
+                   'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
         INTO earned, evidence
-        FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
     END IF;
     -- Prolific, for the user as a whole
-    IF badges_check.badge_code = 'prolific' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*)
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'prolific'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        earned := coalesce((SELECT (SELECT (SELECT pg_catalog.count(*)
                                                    FROM (
                                                        SELECT
                                                        from dummy_sketch where user_id = NEW.user_id
                                                        LIMIT 25
-                                                   ) AS bounded) >= 25)
+                                                   ) AS bounded) OPERATOR(pg_catalog.>=) 25)
                             FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
     -- Star, for a changed row
-    IF badges_check.badge_code = 'star'
-       AND badges_check.asks = 'update'
-       AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{hit_views}'::text[]) THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'star'
+       AND badges_check.asks OPERATOR(pg_catalog.=) 'update'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{hit_views}'::text[]) THEN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
         SELECT coalesce((hit_views > 1000 ), false),
-               jsonb_build_object(
+               pg_catalog.jsonb_build_object(
                    'table', 'public.dummy_sketch', 'operation', 'update',
-                   'new', jsonb_build_object('hit_views', "new"."hit_views"))
+                   'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"))
         INTO earned, evidence
-        FROM jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
+        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
         RETURN;
     END IF;
     -- Star, for the user as a whole
-    IF badges_check.badge_code = 'star' AND badges_check.checked_thing = '' THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'star'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         earned := coalesce((SELECT true
                             FROM (SELECT "badges_row"."hit_views"
                                   FROM "public"."dummy_sketch" AS badges_row
-                                  WHERE badges_row."user_id" = badges_check.checked_user) AS "new"
+                                  WHERE badges_row."user_id" OPERATOR(pg_catalog.=) badges_check.checked_user
+                                 ) AS "new"
                             WHERE (SELECT hit_views > 1000 )
                             LIMIT 1), false);
         RETURN;
     END IF;
     -- Three badges, for a changed row
-    IF badges_check.badge_code = 'three-badges'
-       AND badges_check.asks = 'insert'
-       AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{user_id}'::text[]) THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'three-badges'
+       AND badges_check.asks OPERATOR(pg_catalog.=) 'insert'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{user_id}'::text[]) THEN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.badges_badge';
         END IF;
-        SELECT coalesce((SELECT count(*) >= 3
+        SELECT coalesce((SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>=) 3
                                 FROM (
                                     SELECT
                                     from badges_badge where user_id = NEW.user_id
                                     LIMIT 3
                                 ) AS bounded), false),
-               jsonb_build_object(
+               pg_catalog.jsonb_build_object(
                    'table', 'public.badges_badge', 'operation', 'insert',
-                   'new', jsonb_build_object('user_id', "new"."user_id"))
+                   'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
         INTO earned, evidence
-        FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
     END IF;
     -- Three badges, for the user as a whole
-    IF badges_check.badge_code = 'three-badges' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT count(*) >= 3
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'three-badges'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        earned := coalesce((SELECT (SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>=) 3
                                            FROM (
                                                SELECT
                                                from badges_badge where user_id = NEW.user_id
@@ -1907,92 +1929,94 @@ BEGIN
         RETURN;
     END IF;
     -- Viral, for a changed row
-    IF badges_check.badge_code = 'viral'
-       AND badges_check.asks = 'update'
-       AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{hit_views}'::text[]
-                AND badges_check.old_row ?& '{hit_views}'::text[]) THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'viral'
+       AND badges_check.asks OPERATOR(pg_catalog.=) 'update'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{hit_views}'::text[]
+                AND badges_check.old_row OPERATOR(pg_catalog.?&) '{hit_views}'::text[]) THEN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
         SELECT coalesce((SELECT (NEW.hit_views - OLD.hit_views >= 500)
                          FROM (SELECT "new"."hit_views") AS "new"), false),
-               jsonb_build_object(
+               pg_catalog.jsonb_build_object(
                    'table', 'public.dummy_sketch', 'operation', 'update',
-                   'new', jsonb_build_object('hit_views', "new"."hit_views"),
-                   'old', jsonb_build_object('hit_views', "old"."hit_views"))
+                   'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"),
+                   'old', pg_catalog.jsonb_build_object('hit_views', "old"."hit_views"))
         INTO earned, evidence
-        FROM jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer)
-             CROSS JOIN jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
+        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer)
+             CROSS JOIN pg_catalog.jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
         RETURN;
     END IF;
     -- Virtuoso, for a changed row
-    IF badges_check.badge_code = 'virtuoso'
-       AND badges_check.asks = 'insert'
-       AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{user_id}'::text[]) THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'virtuoso'
+       AND badges_check.asks OPERATOR(pg_catalog.=) 'insert'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{user_id}'::text[]) THEN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
         END IF;
-        SELECT coalesce((SELECT (SELECT count(*)
+        SELECT coalesce((SELECT (SELECT pg_catalog.count(*)
                                         FROM (
                                             SELECT
                                             from dummy_sketch where user_id = NEW.user_id
                                             LIMIT 100
-                                        ) AS bounded) >= 100), false),
-               jsonb_build_object(
+                                        ) AS bounded) OPERATOR(pg_catalog.>=) 100), false),
+               pg_catalog.jsonb_build_object(
                    'table', 'public.dummy_sketch', 'operation', 'insert',
-                   'new', jsonb_build_object('user_id', "new"."user_id"))
+                   'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
         INTO earned, evidence
-        FROM jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
         RETURN;
     END IF;
     -- Virtuoso, for the user as a whole
-    IF badges_check.badge_code = 'virtuoso' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*)
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'virtuoso'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        earned := coalesce((SELECT (SELECT (SELECT pg_catalog.count(*)
                                                    FROM (
                                                        SELECT
                                                        from dummy_sketch where user_id = NEW.user_id
                                                        LIMIT 100
-                                                   ) AS bounded) >= 100)
+                                                   ) AS bounded) OPERATOR(pg_catalog.>=) 100)
                             FROM (SELECT badges_check.checked_user::integer AS "user_id") AS "new"), false);
         RETURN;
     END IF;
     -- Well liked, for a changed row
-    IF badges_check.badge_code = 'well-liked'
-       AND badges_check.asks = 'insert'
-       AND badges_check.checked_thing = '' THEN
-        IF NOT (badges_check.new_row ?& '{artist_id}'::text[]) THEN
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'well-liked'
+       AND badges_check.asks OPERATOR(pg_catalog.=) 'insert'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{artist_id}'::text[]) THEN
             RAISE undefined_column USING
                 MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
         END IF;
-        SELECT coalesce((SELECT (SELECT count(*)
+        SELECT coalesce((SELECT (SELECT pg_catalog.count(*)
                                         FROM (
                                             SELECT
                                             from dummy_like where artist_id = NEW.artist_id
                                             LIMIT 3
-                                        ) AS bounded) >= 3), false),
-               jsonb_build_object(
+                                        ) AS bounded) OPERATOR(pg_catalog.>=) 3), false),
+               pg_catalog.jsonb_build_object(
                    'table', 'public.dummy_like', 'operation', 'insert',
-                   'new', jsonb_build_object('artist_id', "new"."artist_id"))
+                   'new', pg_catalog.jsonb_build_object('artist_id', "new"."artist_id"))
         INTO earned, evidence
-        FROM jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
+        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
         RETURN;
     END IF;
     -- Well liked, for the user as a whole
-    IF badges_check.badge_code = 'well-liked' AND badges_check.checked_thing = '' THEN
-        earned := coalesce((SELECT (SELECT (SELECT count(*)
+    IF badges_check.badge_code OPERATOR(pg_catalog.=) 'well-liked'
+       AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
+        earned := coalesce((SELECT (SELECT (SELECT pg_catalog.count(*)
                                                    FROM (
                                                        SELECT
                                                        from dummy_like where artist_id = NEW.artist_id
                                                        LIMIT 3
-                                                   ) AS bounded) >= 3)
+                                                   ) AS bounded) OPERATOR(pg_catalog.>=) 3)
                             FROM (SELECT badges_check.checked_user::integer AS "artist_id") AS "new"), false);
         RETURN;
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 13, "badges": [], "body": "d3f2bd4cfd2457d8"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 14, "badges": [], "body": "492076991b1dcfba"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -2022,14 +2046,14 @@ BEGIN
             SELECT asked.user_id,
                    (SELECT (SELECT count(*) from dummy_like where artist_id = NEW.artist_id)
                     FROM (SELECT "asked"."user_id"::integer AS "artist_id") AS "new")::numeric AS value
-            FROM unnest(badges_progress.users) AS asked (user_id)
+            FROM pg_catalog.unnest(badges_progress.users) AS asked (user_id)
         ) AS reached
-        CROSS JOIN unnest('{beloved,well-liked}'::text[]) AS badge (code);
+        CROSS JOIN pg_catalog.unnest('{beloved,well-liked}'::text[]) AS badge (code);
     EXCEPTION WHEN OTHERS THEN
         RETURN QUERY
         SELECT asked.user_id, badge.code, NULL::numeric
-        FROM unnest(badges_progress.users) AS asked (user_id)
-        CROSS JOIN unnest('{beloved,well-liked}'::text[]) AS badge (code);
+        FROM pg_catalog.unnest(badges_progress.users) AS asked (user_id)
+        CROSS JOIN pg_catalog.unnest('{beloved,well-liked}'::text[]) AS badge (code);
     END;
     -- Generous, bronze; Generous, gold; Generous, silver
     BEGIN
@@ -2039,14 +2063,14 @@ BEGIN
             SELECT asked.user_id,
                    (SELECT (SELECT count(*) from dummy_like where user_id = NEW.user_id)
                     FROM (SELECT "asked"."user_id"::integer AS "user_id") AS "new")::numeric AS value
-            FROM unnest(badges_progress.users) AS asked (user_id)
+            FROM pg_catalog.unnest(badges_progress.users) AS asked (user_id)
         ) AS reached
-        CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS badge (code);
+        CROSS JOIN pg_catalog.unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS badge (code);
     EXCEPTION WHEN OTHERS THEN
         RETURN QUERY
         SELECT asked.user_id, badge.code, NULL::numeric
-        FROM unnest(badges_progress.users) AS asked (user_id)
-        CROSS JOIN unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS badge (code);
+        FROM pg_catalog.unnest(badges_progress.users) AS asked (user_id)
+        CROSS JOIN pg_catalog.unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS badge (code);
     END;
     -- Prolific; Virtuoso
     BEGIN
@@ -2056,18 +2080,18 @@ BEGIN
             SELECT asked.user_id,
                    (SELECT (SELECT count(*) from dummy_sketch where user_id = NEW.user_id)
                     FROM (SELECT "asked"."user_id"::integer AS "user_id") AS "new")::numeric AS value
-            FROM unnest(badges_progress.users) AS asked (user_id)
+            FROM pg_catalog.unnest(badges_progress.users) AS asked (user_id)
         ) AS reached
-        CROSS JOIN unnest('{prolific,virtuoso}'::text[]) AS badge (code);
+        CROSS JOIN pg_catalog.unnest('{prolific,virtuoso}'::text[]) AS badge (code);
     EXCEPTION WHEN OTHERS THEN
         RETURN QUERY
         SELECT asked.user_id, badge.code, NULL::numeric
-        FROM unnest(badges_progress.users) AS asked (user_id)
-        CROSS JOIN unnest('{prolific,virtuoso}'::text[]) AS badge (code);
+        FROM pg_catalog.unnest(badges_progress.users) AS asked (user_id)
+        CROSS JOIN pg_catalog.unnest('{prolific,virtuoso}'::text[]) AS badge (code);
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 13, "badges": [], "body": "0f8f856b3e3c726e"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 14, "badges": [], "body": "0a3b2a038b8d42ef"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -2099,7 +2123,8 @@ BEGIN
     BEGIN
         BEGIN
             DELETE FROM "public"."badges_badge" AS b
-            WHERE b.code COLLATE "C" = 'good-mood' AND b.expires_at <= statement_timestamp();
+            WHERE b.code COLLATE "C" OPERATOR(pg_catalog.=) 'good-mood'
+              AND b.expires_at OPERATOR(pg_catalog.<=) pg_catalog.statement_timestamp();
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
             NULL;  -- another transaction deletes one of the users; the next call deletes what has expired
         END;
@@ -2111,8 +2136,9 @@ BEGIN
                        "new"."user_id" AS user_id,
                        'good-mood' AS code,
                        ''::text AS thing,
-                       jsonb_build_object('table', 'public.dummy_like', 'operation', 'award_badges') AS evidence,
-                       statement_timestamp() + '7 days'::interval AS expires_at
+                       pg_catalog.jsonb_build_object('table', 'public.dummy_like', 'operation', 'award_badges')
+                           AS evidence,
+                       pg_catalog.statement_timestamp() OPERATOR(pg_catalog.+) '7 days'::interval AS expires_at
                 FROM (
                     -- OFFSET 0: the condition is evaluated only for rows that pass these filters.
                     SELECT new.*
@@ -2120,41 +2146,49 @@ BEGIN
                           FROM "public"."dummy_like" AS "new"
                           WHERE "new"."user_id" IS NOT NULL) AS "new"
                     WHERE NOT EXISTS (SELECT FROM "public"."badges_badge" AS b
-                                      WHERE b.user_id = "new"."user_id"
-                                        AND b.code COLLATE "C" = 'good-mood'
-                                        AND b.thing = ''::text
-                                        AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
+                                      WHERE b.user_id OPERATOR(pg_catalog.=) "new"."user_id"
+                                        AND b.code COLLATE "C" OPERATOR(pg_catalog.=) 'good-mood'
+                                        AND b.thing OPERATOR(pg_catalog.=) ''::text
+                                        AND (b.expires_at IS NULL
+                                             OR b.expires_at OPERATOR(pg_catalog.>) pg_catalog.statement_timestamp())
                                       OFFSET 0)
-                          AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."user_id")
+                          AND EXISTS (SELECT FROM "public"."auth_user" AS u
+                                  WHERE u."id" OPERATOR(pg_catalog.=) "new"."user_id")
                     OFFSET 0
                 ) AS new
                 WHERE (SELECT true)
                 ORDER BY "new"."user_id"
             ),
             numbered AS (
-                SELECT found.*, (row_number() OVER () - 1) / 1000 AS number FROM found
+                SELECT found.*,
+                       (pg_catalog.row_number() OVER () OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog./) 1000 AS number
+                FROM found
             )
-            SELECT array_agg(n.user_id) AS users, array_agg(n.thing) AS things, array_agg(n.code) AS codes,
-                   array_agg(n.evidence) AS evidences, array_agg('award'::text) AS verdicts
+            SELECT pg_catalog.array_agg(n.user_id) AS users, pg_catalog.array_agg(n.thing) AS things,
+                   pg_catalog.array_agg(n.code) AS codes,
+                   pg_catalog.array_agg(n.evidence) AS evidences, pg_catalog.array_agg('award'::text) AS verdicts
             FROM numbered AS n
             GROUP BY n.number
         LOOP
             -- Skips users who have been deleted since; leaves a pending check where another transaction holds a lock.
             PERFORM "public"."badges_record"(part.users, part.things, part.codes, part.evidences, part.verdicts);
         END LOOP;
-        SELECT count(*) INTO added
+        SELECT pg_catalog.count(*) INTO added
         FROM "public"."badges_badge" AS b
-        WHERE b.code COLLATE "C" = 'good-mood' AND b.awarded_at = statement_timestamp();
-        awarded := awarded + added;
+        WHERE b.code COLLATE "C" OPERATOR(pg_catalog.=) 'good-mood'
+          AND b.awarded_at OPERATOR(pg_catalog.=) pg_catalog.statement_timestamp();
+        awarded := awarded OPERATOR(pg_catalog.+) added;
     EXCEPTION
         WHEN lock_not_available OR deadlock_detected THEN
-            failed := failed + 1;
+            failed := failed OPERATOR(pg_catalog.+) 1;
         WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+            IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+               AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+            THEN
                 RAISE;
             END IF;
             PERFORM "public"."badges_note_failure"('good-mood', SQLSTATE, SQLERRM);
-            failed := failed + 1;
+            failed := failed OPERATOR(pg_catalog.+) 1;
     END;
     -- Pionner
     BEGIN
@@ -2166,9 +2200,10 @@ BEGIN
                        "new"."id" AS user_id,
                        'pionner' AS code,
                        ''::text AS thing,
-                       jsonb_build_object(
+                       pg_catalog.jsonb_build_object(
                            'table', 'public.auth_user', 'operation', 'award_badges',
-                           'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence,
+                           'new', pg_catalog.jsonb_build_object('date_joined', "new"."date_joined"))
+                           AS evidence,
                        NULL::timestamptz AS expires_at
                 FROM (
                     -- OFFSET 0: the condition is evaluated only for rows that pass these filters.
@@ -2177,52 +2212,61 @@ BEGIN
                           FROM "public"."auth_user" AS "new"
                           WHERE "new"."id" IS NOT NULL) AS "new"
                     WHERE NOT EXISTS (SELECT FROM "public"."badges_badge" AS b
-                                      WHERE b.user_id = "new"."id"
-                                        AND b.code COLLATE "C" = 'pionner'
-                                        AND b.thing = ''::text
-                                        AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
+                                      WHERE b.user_id OPERATOR(pg_catalog.=) "new"."id"
+                                        AND b.code COLLATE "C" OPERATOR(pg_catalog.=) 'pionner'
+                                        AND b.thing OPERATOR(pg_catalog.=) ''::text
+                                        AND (b.expires_at IS NULL
+                                             OR b.expires_at OPERATOR(pg_catalog.>) pg_catalog.statement_timestamp())
                                       OFFSET 0)
-                          AND EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = "new"."id")
+                          AND EXISTS (SELECT FROM "public"."auth_user" AS u
+                                  WHERE u."id" OPERATOR(pg_catalog.=) "new"."id")
                     OFFSET 0
                 ) AS new
                 WHERE (SELECT age(NEW.date_joined) > interval '1 year')
                 ORDER BY "new"."id"
             ),
             numbered AS (
-                SELECT found.*, (row_number() OVER () - 1) / 1000 AS number FROM found
+                SELECT found.*,
+                       (pg_catalog.row_number() OVER () OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog./) 1000 AS number
+                FROM found
             )
-            SELECT array_agg(n.user_id) AS users, array_agg(n.thing) AS things, array_agg(n.code) AS codes,
-                   array_agg(n.evidence) AS evidences, array_agg('award'::text) AS verdicts
+            SELECT pg_catalog.array_agg(n.user_id) AS users, pg_catalog.array_agg(n.thing) AS things,
+                   pg_catalog.array_agg(n.code) AS codes,
+                   pg_catalog.array_agg(n.evidence) AS evidences, pg_catalog.array_agg('award'::text) AS verdicts
             FROM numbered AS n
             GROUP BY n.number
         LOOP
             -- Skips users who have been deleted since; leaves a pending check where another transaction holds a lock.
             PERFORM "public"."badges_record"(part.users, part.things, part.codes, part.evidences, part.verdicts);
         END LOOP;
-        SELECT count(*) INTO added
+        SELECT pg_catalog.count(*) INTO added
         FROM "public"."badges_badge" AS b
-        WHERE b.code COLLATE "C" = 'pionner' AND b.awarded_at = statement_timestamp();
-        awarded := awarded + added;
+        WHERE b.code COLLATE "C" OPERATOR(pg_catalog.=) 'pionner'
+          AND b.awarded_at OPERATOR(pg_catalog.=) pg_catalog.statement_timestamp();
+        awarded := awarded OPERATOR(pg_catalog.+) added;
     EXCEPTION
         WHEN lock_not_available OR deadlock_detected THEN
-            failed := failed + 1;
+            failed := failed OPERATOR(pg_catalog.+) 1;
         WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+            IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+               AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+            THEN
                 RAISE;
             END IF;
             PERFORM "public"."badges_note_failure"('pionner', SQLSTATE, SQLERRM);
-            failed := failed + 1;
+            failed := failed OPERATOR(pg_catalog.+) 1;
     END;
     -- Last, as it locks the buckets of users (it never waits for them).
-    PERFORM "public"."badges_settle"(NULL, 1000 + cardinality(losing_users));
-    SELECT count(*) INTO taken_back
+    PERFORM "public"."badges_settle"(NULL, 1000 OPERATOR(pg_catalog.+) pg_catalog.cardinality(losing_users));
+    SELECT pg_catalog.count(*) INTO taken_back
     FROM unnest(losing_users, losing_codes, losing_things) AS lost (user_id, code, thing)
     WHERE NOT EXISTS (
         SELECT FROM "public"."badges_badge" AS b
-        WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
+        WHERE b.user_id OPERATOR(pg_catalog.=) lost.user_id AND b.code COLLATE "C" OPERATOR(pg_catalog.=) lost.code
+          AND b.thing OPERATOR(pg_catalog.=) lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 13, "badges": ["good-mood", "pionner"], "body": "a5f103cae27fb372"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 14, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -2269,19 +2313,22 @@ BEGIN
             WHERE (age(NEW.date_joined) > interval '1 year')
             LIMIT 1
         ) THEN
-            IF ("badges_update_auth_user_3116e76a"."tg_table_schema" = 'public'
-                AND "badges_update_auth_user_3116e76a"."tg_table_name" = 'auth_user') THEN
-                SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-                       array_agg(found.evidence), array_agg('award'::text)
+            IF ("badges_update_auth_user_3116e76a"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                AND "badges_update_auth_user_3116e76a"."tg_table_name" OPERATOR(pg_catalog.=) 'auth_user')
+            THEN
+                SELECT pg_catalog.array_agg(found.known_user), pg_catalog.array_agg(found.thing),
+                       pg_catalog.array_agg(found.code),
+                       pg_catalog.array_agg(found.evidence), pg_catalog.array_agg('award'::text)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (
                     SELECT DISTINCT ON ("new"."id", badge.code)
                            "new"."id" AS known_user,
                            ''::text AS thing,
                            badge.code,
-                           jsonb_build_object(
+                           pg_catalog.jsonb_build_object(
                                'table', 'public.auth_user', 'operation', 'update',
-                               'new', jsonb_build_object('date_joined', "new"."date_joined")) AS evidence
+                               'new', pg_catalog.jsonb_build_object('date_joined', "new"."date_joined"))
+                               AS evidence
                     FROM "badges_new" AS "new"
                     CROSS JOIN LATERAL (
                         VALUES
@@ -2291,11 +2338,12 @@ BEGIN
                     WHERE badge.earned
                       AND "new"."id" IS NOT NULL
                 ) AS found
-                WHERE found.code <> ALL (
+                WHERE found.code OPERATOR(pg_catalog.<>) ALL (
                     coalesce((SELECT '{pionner}'::text[] FROM "public"."badges_badge" AS b
-                              WHERE b.user_id = found.known_user
-                                AND b.code COLLATE "C" IN ('pionner')
-                                AND b.thing = found.thing), '{}'));
+                              WHERE b.user_id OPERATOR(pg_catalog.=) found.known_user
+                                AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                    'pionner'
+                                AND b.thing OPERATOR(pg_catalog.=) found.thing), '{}'));
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
@@ -2308,20 +2356,24 @@ BEGIN
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
         -- end it: under SERIALIZABLE PostgreSQL relies on that.
-        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+        IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+           AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+        THEN
             RAISE;
-        ELSIF SQLSTATE = '55P03' THEN
+        ELSIF SQLSTATE OPERATOR(pg_catalog.=) '55P03' THEN
             PERFORM "public"."badges_seal"('patience', '');
         END IF;
-        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'auth_user') THEN
+        IF ("tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+            AND "tg_table_name" OPERATOR(pg_catalog.=) 'auth_user')
+        THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update',
                     NULL::jsonb,
-                    array_agg("new"."id"),
-                    array_agg(''::text),
-                    array_agg("public"."badges_stored"(to_json(new.*))),
-                    array_agg(NULL::jsonb),
+                    pg_catalog.array_agg("new"."id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
+                    pg_catalog.array_agg(NULL::jsonb),
                     '{pionner}'::text[],
                     '{f}'::bool[],
                     '{f}'::bool[],
@@ -2329,20 +2381,22 @@ BEGIN
                 FROM "badges_new" AS "new"
                 WHERE "new"."id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
                         -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
                         -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
-                            array_agg("new"."id"),
-                            array_agg(''::text),
-                            array_agg("public"."badges_stored"(to_json(new.*))),
-                            array_agg(NULL::jsonb),
+                            pg_catalog.array_agg("new"."id"),
+                            pg_catalog.array_agg(''::text),
+                            pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
+                            pg_catalog.array_agg(NULL::jsonb),
                             '{pionner}'::text[],
                             ARRAY['{"new": ["date_joined"], "old": []}'::jsonb])
                         FROM "badges_new" AS "new"
@@ -2350,7 +2404,8 @@ BEGIN
                     ELSE
                         -- The error concerns all of these badges: the user's column is gone, for instance.
                         PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                        FROM unnest('{pionner}'::text[]) AS failed (code);
+                        FROM pg_catalog.unnest(
+                            '{pionner}'::text[]) AS failed (code);
                     END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -2363,7 +2418,9 @@ BEGIN
                     '{pionner}'::text[],
                     'public.auth_user', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             EXCEPTION WHEN OTHERS THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -2374,7 +2431,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 13, "badges": ["pionner"], "body": "21bf6087ab261016"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 14, "badges": ["pionner"], "body": "f9c8ccdba986a41f"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -2416,72 +2473,78 @@ BEGIN
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "new"."user_id",
                ''::text,
-               ("new"."user_id"::bigint & 1023)::integer,
+               ("new"."user_id"::bigint OPERATOR(pg_catalog.&) 1023)::integer,
                coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b
-                         WHERE b.user_id = "new"."user_id"
-                           AND b.code COLLATE "C" IN ('three-badges')
-                           AND b.thing = ''::text), '{}'),
+                         WHERE b.user_id OPERATOR(pg_catalog.=) "new"."user_id"
+                           AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                               'three-badges'
+                           AND b.thing OPERATOR(pg_catalog.=) ''::text), '{}'),
                (SELECT true
                 FROM "badges_new" AS "new"
                 OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM "badges_new" AS "new"
-        WHERE ("badges_insert_badges_badge_d2690b9b"."tg_table_schema" = 'public'
-               AND "badges_insert_badges_badge_d2690b9b"."tg_table_name" = 'badges_badge')
+        WHERE ("badges_insert_badges_badge_d2690b9b"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+               AND "badges_insert_badges_badge_d2690b9b"."tg_table_name" OPERATOR(pg_catalog.=) 'badges_badge')
         LIMIT 1;
         IF own.are_many THEN
             -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
             -- statement's snapshot then shows what earlier holders of those locks have committed.
-            SELECT array_agg(lacking.bucket),
-                   array_agg(lacking.bucket)
+            SELECT pg_catalog.array_agg(lacking.bucket),
+                   pg_catalog.array_agg(lacking.bucket)
                        FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket))
             INTO own.buckets, own.busy
             FROM (
-                SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
+                SELECT DISTINCT (each.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer AS bucket
                 FROM (
                     SELECT DISTINCT "new"."user_id" AS user_id, ''::text AS thing
                     FROM "badges_new" AS "new"
                     WHERE "new"."user_id" IS NOT NULL
                 ) AS each
-                WHERE cardinality(coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b
-                                            WHERE b.user_id = each.user_id
-                                              AND b.code COLLATE "C" IN ('three-badges')
-                                              AND b.thing = each.thing), '{}')) < 1
+                WHERE pg_catalog.cardinality(coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b
+                                                       WHERE b.user_id OPERATOR(pg_catalog.=) each.user_id
+                                                         AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                                             'three-badges'
+                                                         AND b.thing OPERATOR(pg_catalog.=) each.thing), '{}'))
+                          OPERATOR(pg_catalog.<) 1
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
-                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed'
-                   OR pg_catalog.pg_trigger_depth() > 5
+                IF own.busy IS NOT NULL
+                   OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+                   OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 5
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
                 -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
                 -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
                 -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
-                SELECT array_agg("new"."user_id"),
-                       array_agg(''::text),
-                       array_agg(badge.code),
-                       array_agg(jsonb_build_object(
-                                     'table', 'public.badges_badge', 'operation', 'insert',
-                                     'new', jsonb_build_object('user_id', "new"."user_id"))),
-                       array_agg(verdict.verdict)
+                SELECT pg_catalog.array_agg("new"."user_id"),
+                       pg_catalog.array_agg(''::text),
+                       pg_catalog.array_agg(badge.code),
+                       pg_catalog.array_agg(
+                           pg_catalog.jsonb_build_object(
+                               'table', 'public.badges_badge', 'operation', 'insert',
+                               'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))),
+                       pg_catalog.array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (SELECT DISTINCT "new"."user_id"
                       FROM "badges_new" AS "new"
                       WHERE "new"."user_id" IS NOT NULL) AS "new"
                 CROSS JOIN LATERAL (
                     SELECT coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b
-                                     WHERE b.user_id = "new"."user_id"
-                                       AND b.code COLLATE "C" IN ('three-badges')
-                                       AND b.thing = ''::text), '{}') AS codes
+                                     WHERE b.user_id OPERATOR(pg_catalog.=) "new"."user_id"
+                                       AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                           'three-badges'
+                                       AND b.thing OPERATOR(pg_catalog.=) ''::text), '{}') AS codes
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Three badges
                     ('three-badges',
-                     CASE WHEN 'three-badges' <> ALL (badges_held.codes) THEN
-                         coalesce((SELECT (SELECT count(*) >= 3
+                     CASE WHEN 'three-badges' OPERATOR(pg_catalog.<>) ALL (badges_held.codes) THEN
+                         coalesce((SELECT (SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>=) 3
                                                   FROM (
                                                       SELECT
                                                       from badges_badge where user_id = NEW.user_id
@@ -2493,8 +2556,9 @@ BEGIN
                     OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT ("new"."user_id"::bigint & 1023)::integer = ANY (own.busy)
-                           OR ("new"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT each.bucket OPERATOR(pg_catalog.=) ANY (own.busy)
+                           OR each.bucket OPERATOR(pg_catalog.<>) ALL (own.buckets) AS is_busy
+                    FROM (SELECT ("new"."user_id"::bigint OPERATOR(pg_catalog.&) 1023)::integer AS bucket) AS each
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
@@ -2504,35 +2568,39 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
                     SELECT 'revoke'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes)
+                    WHERE NOT badge.earned AND badge.is_revocable
+                      AND badge.code OPERATOR(pg_catalog.=) ANY (badges_held.codes)
                       AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict);
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
             END IF;
-        ELSIF own.the_user IS NOT NULL AND cardinality(own.held) < 1 THEN
+        ELSIF own.the_user IS NOT NULL
+              AND pg_catalog.cardinality(own.held)
+                  OPERATOR(pg_catalog.<) 1 THEN
             -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
             -- what earlier holders of the lock have committed.
             own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
-                OR current_setting('transaction_isolation') <> 'read committed'
-                OR pg_catalog.pg_trigger_depth() > 5;
+                OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+                OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 5;
             IF own.is_busy THEN
                 own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
                 own.held := coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b
-                                      WHERE b.user_id = own.the_user
-                                        AND b.code COLLATE "C" IN ('three-badges')
-                                        AND b.thing = own.the_thing), '{}');
+                                      WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
+                                        AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                            'three-badges'
+                                        AND b.thing OPERATOR(pg_catalog.=) own.the_thing), '{}');
             END IF;
             SELECT found.earned, found.has_checks,
-                   found.has_checks OR true = ANY (found.earned)
-                                       OR own.is_busy AND false = ANY (found.earned)
+                   found.has_checks OR true OPERATOR(pg_catalog.=) ANY (found.earned)
+                                       OR own.is_busy AND false OPERATOR(pg_catalog.=) ANY (found.earned)
             INTO own.earned, own.has_checks, own.follows
             FROM (
                 SELECT ARRAY[
                            -- Three badges
-                           CASE WHEN 'three-badges' <> ALL (own.held) THEN
-                               coalesce((SELECT count(*) >= 3
+                           CASE WHEN 'three-badges' OPERATOR(pg_catalog.<>) ALL (own.held) THEN
+                               coalesce((SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>=) 3
                                                 FROM (
                                                     SELECT
                                                     from badges_badge where user_id = NEW.user_id
@@ -2542,9 +2610,11 @@ BEGIN
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.user_id = own.the_user AND NOT own.is_busy
-                          AND p.code = ANY ('{three-badges}'::text[])
-                          AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                        WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user AND NOT own.is_busy
+                          AND p.code OPERATOR(pg_catalog.=)
+                              ANY ('{three-badges}'::text[])
+                          AND p.failed_at IS NULL
+                          AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM "badges_new" AS "new"
                 OFFSET 0
@@ -2552,16 +2622,16 @@ BEGIN
             -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
-                IF true = ANY (own.earned) THEN
-                    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+                IF true OPERATOR(pg_catalog.=) ANY (own.earned) THEN
+                    IF (coalesce(pg_catalog.current_setting('badges.patience', true), '') OPERATOR(pg_catalog.<>) ''
                         AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
-                        PERFORM set_config('lock_timeout', '1ms', true);
+                        PERFORM pg_catalog.set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
-                           jsonb_build_object(
+                           pg_catalog.jsonb_build_object(
                                'table', 'public.badges_badge', 'operation', 'insert',
-                               'new', jsonb_build_object('user_id', "new"."user_id")),
+                               'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id")),
                            NULL::timestamptz
                     FROM "badges_new" AS "new"
                     CROSS JOIN (
@@ -2569,21 +2639,22 @@ BEGIN
                     ) AS badge (code, earned)
                     WHERE badge.earned
                       AND (SELECT true FROM "public"."auth_user" AS u
-                           WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL
+                           WHERE u."id" OPERATOR(pg_catalog.=) own.the_user FOR KEY SHARE) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                     IF NOT FOUND
                        AND NOT ((SELECT true FROM "public"."auth_user" AS u
-                                 WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL)
+                                 WHERE u."id" OPERATOR(pg_catalog.=) own.the_user FOR KEY SHARE) IS NOT NULL)
                     THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
-                            array_agg(own.the_user),
-                            array_agg(own.the_thing),
-                            array_agg(badge.code),
-                            array_agg(jsonb_build_object(
-                                          'table', 'public.badges_badge', 'operation', 'insert',
-                                          'new', jsonb_build_object('user_id', "new"."user_id"))),
-                            array_agg('check'::text))
+                            pg_catalog.array_agg(own.the_user),
+                            pg_catalog.array_agg(own.the_thing),
+                            pg_catalog.array_agg(badge.code),
+                            pg_catalog.array_agg(
+                                pg_catalog.jsonb_build_object(
+                                    'table', 'public.badges_badge', 'operation', 'insert',
+                                    'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))),
+                            pg_catalog.array_agg('check'::text))
                         FROM "badges_new" AS "new"
                         CROSS JOIN (
                             VALUES ('three-badges', own.earned[1])
@@ -2591,15 +2662,17 @@ BEGIN
                         WHERE badge.earned;
                     END IF;
                 END IF;
-                IF own.is_busy AND false = ANY (own.earned) THEN
+                IF own.is_busy AND false OPERATOR(pg_catalog.=) ANY (own.earned) THEN
                     PERFORM "public"."badges_record"(
-                        array_agg(own.the_user),
-                        array_agg(own.the_thing),
-                        array_agg(badge.code),
-                        array_agg(jsonb_build_object(
-                                      'table', 'public.badges_badge', 'operation', 'insert',
-                                      'new', jsonb_build_object('user_id', "new"."user_id"))),
-                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
+                        pg_catalog.array_agg(own.the_user),
+                        pg_catalog.array_agg(own.the_thing),
+                        pg_catalog.array_agg(badge.code),
+                        pg_catalog.array_agg(
+                            pg_catalog.jsonb_build_object(
+                                'table', 'public.badges_badge', 'operation', 'insert',
+                                'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))),
+                        pg_catalog.array_agg(
+                            CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
                     FROM "badges_new" AS "new"
                     CROSS JOIN unnest(
                         '{three-badges}'::text[],
@@ -2609,24 +2682,26 @@ BEGIN
                     ) AS badge (code, earned, leaves_check, is_revocable)
                     WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
                        OR NOT badge.earned AND badge.leaves_check
-                       OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+                       OR NOT badge.earned AND badge.is_revocable AND badge.code OPERATOR(pg_catalog.=) ANY (own.held);
                 END IF;
                 -- The holder of a lock settles a few checks that others left, of this user and these badges.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle_locked"(
                         ARRAY(
                             SELECT p.id FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.user_id = own.the_user
-                              AND p.code = ANY ('{three-badges}'::text[])
-                              AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                            WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user
+                              AND p.code OPERATOR(pg_catalog.=)
+                                  ANY ('{three-badges}'::text[])
+                              AND p.failed_at IS NULL
+                              AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                             LIMIT 1000
                             FOR UPDATE SKIP LOCKED),
                         10);
                 END IF;
             END IF;
         ELSIF own.bucket IS NULL
-              AND NOT ("badges_insert_badges_badge_d2690b9b"."tg_table_schema" = 'public'
-                       AND "badges_insert_badges_badge_d2690b9b"."tg_table_name" = 'badges_badge')
+              AND NOT ("badges_insert_badges_badge_d2690b9b"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                       AND "badges_insert_badges_badge_d2690b9b"."tg_table_name" OPERATOR(pg_catalog.=) 'badges_badge')
         THEN
             PERFORM "public"."badges_note_misplaced"(
                 '{three-badges}'::text[],
@@ -2635,20 +2710,24 @@ BEGIN
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
         -- end it: under SERIALIZABLE PostgreSQL relies on that.
-        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+        IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+           AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+        THEN
             RAISE;
-        ELSIF SQLSTATE = '55P03' THEN
+        ELSIF SQLSTATE OPERATOR(pg_catalog.=) '55P03' THEN
             PERFORM "public"."badges_seal"('patience', '');
         END IF;
-        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'badges_badge') THEN
+        IF ("tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+            AND "tg_table_name" OPERATOR(pg_catalog.=) 'badges_badge')
+        THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert',
                     NULL::jsonb,
-                    array_agg("new"."user_id"),
-                    array_agg(''::text),
-                    array_agg("public"."badges_stored"(to_json(new.*))),
-                    array_agg(NULL::jsonb),
+                    pg_catalog.array_agg("new"."user_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
+                    pg_catalog.array_agg(NULL::jsonb),
                     '{three-badges}'::text[],
                     '{t}'::bool[],
                     '{f}'::bool[],
@@ -2656,20 +2735,22 @@ BEGIN
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
                         -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
                         -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
-                            array_agg("new"."user_id"),
-                            array_agg(''::text),
-                            array_agg("public"."badges_stored"(to_json(new.*))),
-                            array_agg(NULL::jsonb),
+                            pg_catalog.array_agg("new"."user_id"),
+                            pg_catalog.array_agg(''::text),
+                            pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
+                            pg_catalog.array_agg(NULL::jsonb),
                             '{three-badges}'::text[],
                             ARRAY['{"new": ["user_id"], "old": []}'::jsonb])
                         FROM "badges_new" AS "new"
@@ -2677,7 +2758,8 @@ BEGIN
                     ELSE
                         -- The error concerns all of these badges: the user's column is gone, for instance.
                         PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                        FROM unnest('{three-badges}'::text[]) AS failed (code);
+                        FROM pg_catalog.unnest(
+                            '{three-badges}'::text[]) AS failed (code);
                     END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -2690,7 +2772,9 @@ BEGIN
                     '{three-badges}'::text[],
                     'public.badges_badge', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             EXCEPTION WHEN OTHERS THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -2701,7 +2785,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 13, "badges": ["three-badges"], "body": "21f3a702cb638ddc"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 14, "badges": ["three-badges"], "body": "7d0cfb5eb10f7e17"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -2744,28 +2828,29 @@ BEGIN
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "affected"."user_id",
                ''::text,
-               ("affected"."user_id"::bigint & 1023)::integer,
+               ("affected"."user_id"::bigint OPERATOR(pg_catalog.&) 1023)::integer,
                ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                     WHERE b.user_id = "affected"."user_id"
-                       AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
-                       AND b.thing = ''::text),
+                     WHERE b.user_id OPERATOR(pg_catalog.=) "affected"."user_id"
+                       AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                           ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                       AND b.thing OPERATOR(pg_catalog.=) ''::text),
                (SELECT true
                 FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
                 OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
-        WHERE ("badges_delete_dummy_like_082699e7"."tg_table_schema" = 'public'
-               AND "badges_delete_dummy_like_082699e7"."tg_table_name" = 'dummy_like')
+        WHERE ("badges_delete_dummy_like_082699e7"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+               AND "badges_delete_dummy_like_082699e7"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
         LIMIT 1;
         IF own.are_many THEN
             -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
             -- statement's snapshot then shows what earlier holders of those locks have committed.
-            SELECT array_agg(lacking.bucket),
-                   array_agg(lacking.bucket)
+            SELECT pg_catalog.array_agg(lacking.bucket),
+                   pg_catalog.array_agg(lacking.bucket)
                        FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket))
             INTO own.buckets, own.busy
             FROM (
-                SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
+                SELECT DISTINCT (each.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer AS bucket
                 FROM (
                     SELECT DISTINCT "affected"."user_id" AS user_id, ''::text AS thing
                     FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
@@ -2774,30 +2859,33 @@ BEGIN
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
-                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed'
-                   OR pg_catalog.pg_trigger_depth() > 5
+                IF own.busy IS NOT NULL
+                   OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+                   OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 5
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
                 -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
                 -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
                 -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
-                SELECT array_agg("affected"."user_id"),
-                       array_agg(''::text),
-                       array_agg(badge.code),
-                       array_agg('{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
-                       array_agg(verdict.verdict)
+                SELECT pg_catalog.array_agg("affected"."user_id"),
+                       pg_catalog.array_agg(''::text),
+                       pg_catalog.array_agg(badge.code),
+                       pg_catalog.array_agg(
+                           '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
+                       pg_catalog.array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
                 CROSS JOIN LATERAL (
                     SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                 WHERE b.user_id = "affected"."user_id"
-                                   AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
-                                   AND b.thing = ''::text) AS codes
+                                 WHERE b.user_id OPERATOR(pg_catalog.=) "affected"."user_id"
+                                   AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                       ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT count(*)
+                    SELECT (SELECT (SELECT pg_catalog.count(*)
                                            FROM (
                                                SELECT
                                                from dummy_like where user_id = NEW.user_id
@@ -2810,27 +2898,28 @@ BEGIN
                     VALUES
                     -- Generous, bronze
                     ('generous-bronze',
-                     CASE WHEN "shared_1".value >= 3 THEN
-                         nullif('generous-bronze' <> ALL (badges_held.codes), false)
+                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
+                         nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
                      ELSE false END,
                      false, true),
                     -- Generous, gold
                     ('generous-gold',
-                     CASE WHEN "shared_1".value >= 25 THEN
-                         nullif('generous-gold' <> ALL (badges_held.codes), false)
+                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
+                         nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
                      ELSE false END,
                      false, true),
                     -- Generous, silver
                     ('generous-silver',
-                     CASE WHEN "shared_1".value >= 10 THEN
-                         nullif('generous-silver' <> ALL (badges_held.codes), false)
+                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
+                         nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
                      ELSE false END,
                      false, true)
                     OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT ("affected"."user_id"::bigint & 1023)::integer = ANY (own.busy)
-                           OR ("affected"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT each.bucket OPERATOR(pg_catalog.=) ANY (own.busy)
+                           OR each.bucket OPERATOR(pg_catalog.<>) ALL (own.buckets) AS is_busy
+                    FROM (SELECT ("affected"."user_id"::bigint OPERATOR(pg_catalog.&) 1023)::integer AS bucket) AS each
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
@@ -2840,7 +2929,8 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
                     SELECT 'revoke'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes)
+                    WHERE NOT badge.earned AND badge.is_revocable
+                      AND badge.code OPERATOR(pg_catalog.=) ANY (badges_held.codes)
                       AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict);
                 IF own.users IS NOT NULL THEN
@@ -2851,50 +2941,55 @@ BEGIN
             -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
             -- what earlier holders of the lock have committed.
             own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
-                OR current_setting('transaction_isolation') <> 'read committed'
-                OR pg_catalog.pg_trigger_depth() > 5;
+                OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+                OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 5;
             IF own.is_busy THEN
                 own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                  WHERE b.user_id = own.the_user
-                                    AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
-                                    AND b.thing = own.the_thing);
+                                  WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
+                                    AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                        ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
             ELSE
                 -- Read again under the lock, as another transaction may have changed it while holding the lock.
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                  WHERE b.user_id = own.the_user
-                                    AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
-                                    AND b.thing = own.the_thing);
+                                  WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
+                                    AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                        ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
             END IF;
             SELECT found.earned, found.has_checks,
-                   found.has_checks OR true = ANY (found.earned)
+                   found.has_checks OR true OPERATOR(pg_catalog.=) ANY (found.earned)
                                        OR own.is_busy
-                                       OR false = ANY (found.earned) AND cardinality(own.held) > 0
+                                       OR false OPERATOR(pg_catalog.=) ANY (found.earned)
+                                          AND pg_catalog.cardinality(own.held) OPERATOR(pg_catalog.>) 0
             INTO own.earned, own.has_checks, own.follows
             FROM (
                 SELECT ARRAY[
                            -- Generous, bronze
-                           CASE WHEN "shared_1".value >= 3 THEN
-                               nullif('generous-bronze' <> ALL (own.held), false)
+                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
+                               nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (own.held), false)
                            ELSE false END,
                            -- Generous, gold
-                           CASE WHEN "shared_1".value >= 25 THEN
-                               nullif('generous-gold' <> ALL (own.held), false)
+                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
+                               nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (own.held), false)
                            ELSE false END,
                            -- Generous, silver
-                           CASE WHEN "shared_1".value >= 10 THEN
-                               nullif('generous-silver' <> ALL (own.held), false)
+                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
+                               nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (own.held), false)
                            ELSE false END
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.user_id = own.the_user AND NOT own.is_busy
-                          AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                          AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                        WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user AND NOT own.is_busy
+                          AND p.code OPERATOR(pg_catalog.=)
+                              ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                          AND p.failed_at IS NULL
+                          AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT count(*)
+                    SELECT (SELECT (SELECT pg_catalog.count(*)
                                            FROM (
                                                SELECT
                                                from dummy_like where user_id = NEW.user_id
@@ -2908,10 +3003,10 @@ BEGIN
             -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
-                IF true = ANY (own.earned) THEN
-                    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+                IF true OPERATOR(pg_catalog.=) ANY (own.earned) THEN
+                    IF (coalesce(pg_catalog.current_setting('badges.patience', true), '') OPERATOR(pg_catalog.<>) ''
                         AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
-                        PERFORM set_config('lock_timeout', '1ms', true);
+                        PERFORM pg_catalog.set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
@@ -2924,19 +3019,20 @@ BEGIN
                     ) AS badge (code, earned)
                     WHERE badge.earned
                       AND (SELECT true FROM "public"."auth_user" AS u
-                           WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL
+                           WHERE u."id" OPERATOR(pg_catalog.=) own.the_user FOR KEY SHARE) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                     IF NOT FOUND
                        AND NOT ((SELECT true FROM "public"."auth_user" AS u
-                                 WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL)
+                                 WHERE u."id" OPERATOR(pg_catalog.=) own.the_user FOR KEY SHARE) IS NOT NULL)
                     THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
-                            array_agg(own.the_user),
-                            array_agg(own.the_thing),
-                            array_agg(badge.code),
-                            array_agg('{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
-                            array_agg('check'::text))
+                            pg_catalog.array_agg(own.the_user),
+                            pg_catalog.array_agg(own.the_thing),
+                            pg_catalog.array_agg(badge.code),
+                            pg_catalog.array_agg(
+                                '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
+                            pg_catalog.array_agg('check'::text))
                         FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
                         CROSS JOIN (
                             VALUES ('generous-bronze', own.earned[1]), ('generous-gold', own.earned[2]),
@@ -2946,13 +3042,16 @@ BEGIN
                     END IF;
                 END IF;
                 IF own.is_busy
-                   OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
+                   OR false OPERATOR(pg_catalog.=) ANY (own.earned)
+                      AND pg_catalog.cardinality(own.held) OPERATOR(pg_catalog.>) 0 THEN
                     PERFORM "public"."badges_record"(
-                        array_agg(own.the_user),
-                        array_agg(own.the_thing),
-                        array_agg(badge.code),
-                        array_agg('{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
-                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
+                        pg_catalog.array_agg(own.the_user),
+                        pg_catalog.array_agg(own.the_thing),
+                        pg_catalog.array_agg(badge.code),
+                        pg_catalog.array_agg(
+                            '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
+                        pg_catalog.array_agg(
+                            CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
                     FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
                     CROSS JOIN unnest(
                         '{generous-bronze,generous-gold,generous-silver}'::text[],
@@ -2962,24 +3061,26 @@ BEGIN
                     ) AS badge (code, earned, leaves_check, is_revocable)
                     WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
                        OR NOT badge.earned AND badge.leaves_check
-                       OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+                       OR NOT badge.earned AND badge.is_revocable AND badge.code OPERATOR(pg_catalog.=) ANY (own.held);
                 END IF;
                 -- The holder of a lock settles a few checks that others left, of this user and these badges.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle_locked"(
                         ARRAY(
                             SELECT p.id FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.user_id = own.the_user
-                              AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                              AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                            WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user
+                              AND p.code OPERATOR(pg_catalog.=)
+                                  ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                              AND p.failed_at IS NULL
+                              AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                             LIMIT 1000
                             FOR UPDATE SKIP LOCKED),
                         10);
                 END IF;
             END IF;
         ELSIF own.bucket IS NULL
-              AND NOT ("badges_delete_dummy_like_082699e7"."tg_table_schema" = 'public'
-                       AND "badges_delete_dummy_like_082699e7"."tg_table_name" = 'dummy_like')
+              AND NOT ("badges_delete_dummy_like_082699e7"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                       AND "badges_delete_dummy_like_082699e7"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
         THEN
             PERFORM "public"."badges_note_misplaced"(
                 '{generous-bronze,generous-gold,generous-silver}'::text[],
@@ -2988,20 +3089,24 @@ BEGIN
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
         -- end it: under SERIALIZABLE PostgreSQL relies on that.
-        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+        IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+           AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+        THEN
             RAISE;
-        ELSIF SQLSTATE = '55P03' THEN
+        ELSIF SQLSTATE OPERATOR(pg_catalog.=) '55P03' THEN
             PERFORM "public"."badges_seal"('patience', '');
         END IF;
-        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_like') THEN
+        IF ("tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+            AND "tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
+        THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'state',
                     '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb,
-                    array_agg("affected"."user_id"),
-                    array_agg(''::text),
-                    array_agg(NULL::jsonb),
-                    array_agg(NULL::jsonb),
+                    pg_catalog.array_agg("affected"."user_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg(NULL::jsonb),
+                    pg_catalog.array_agg(NULL::jsonb),
                     '{generous-bronze,generous-gold,generous-silver}'::text[],
                     '{t,t,t}'::bool[],
                     '{t,t,t}'::bool[],
@@ -3011,20 +3116,22 @@ BEGIN
                 FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
                 WHERE "affected"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
                         -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
                         -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'state',
                             '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb,
-                            array_agg("affected"."user_id"),
-                            array_agg(''::text),
-                            array_agg(NULL::jsonb),
-                            array_agg(NULL::jsonb),
+                            pg_catalog.array_agg("affected"."user_id"),
+                            pg_catalog.array_agg(''::text),
+                            pg_catalog.array_agg(NULL::jsonb),
+                            pg_catalog.array_agg(NULL::jsonb),
                             '{generous-bronze,generous-gold,generous-silver}'::text[],
                             ARRAY['{"new": ["user_id"], "old": []}'::jsonb,
                                   '{"new": ["user_id"], "old": []}'::jsonb,
@@ -3034,7 +3141,8 @@ BEGIN
                     ELSE
                         -- The error concerns all of these badges: the user's column is gone, for instance.
                         PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                        FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                        FROM pg_catalog.unnest(
+                            '{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
                     END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -3047,7 +3155,9 @@ BEGIN
                     '{generous-bronze,generous-gold,generous-silver}'::text[],
                     'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             EXCEPTION WHEN OTHERS THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -3058,7 +3168,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 13, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "3773e1e5a3373666"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 14, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "a64f2da541d3ebd7"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -3102,69 +3212,75 @@ BEGIN
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "new"."artist_id",
                ''::text,
-               ("new"."artist_id"::bigint & 1023)::integer,
+               ("new"."artist_id"::bigint OPERATOR(pg_catalog.&) 1023)::integer,
                ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                     WHERE b.user_id = "new"."artist_id"
-                       AND b.code COLLATE "C" IN ('beloved', 'well-liked')
-                       AND b.thing = ''::text),
+                     WHERE b.user_id OPERATOR(pg_catalog.=) "new"."artist_id"
+                       AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                           ANY ('{beloved,well-liked}'::text[])
+                       AND b.thing OPERATOR(pg_catalog.=) ''::text),
                (SELECT true
                 FROM "badges_new" AS "new"
                 OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM "badges_new" AS "new"
-        WHERE ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public'
-               AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like')
+        WHERE ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+               AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
         LIMIT 1;
         IF own.are_many THEN
             -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
             -- statement's snapshot then shows what earlier holders of those locks have committed.
-            SELECT array_agg(lacking.bucket),
-                   array_agg(lacking.bucket)
+            SELECT pg_catalog.array_agg(lacking.bucket),
+                   pg_catalog.array_agg(lacking.bucket)
                        FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket))
             INTO own.buckets, own.busy
             FROM (
-                SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
+                SELECT DISTINCT (each.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer AS bucket
                 FROM (
                     SELECT DISTINCT "new"."artist_id" AS user_id, ''::text AS thing
                     FROM "badges_new" AS "new"
                     WHERE "new"."artist_id" IS NOT NULL
                 ) AS each
-                WHERE cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                        WHERE b.user_id = each.user_id
-                                          AND b.code COLLATE "C" IN ('beloved', 'well-liked')
-                                          AND b.thing = each.thing)) < 2
+                WHERE pg_catalog.cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                                   WHERE b.user_id OPERATOR(pg_catalog.=) each.user_id
+                                                     AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                                         ANY ('{beloved,well-liked}'::text[])
+                                                     AND b.thing OPERATOR(pg_catalog.=) each.thing))
+                          OPERATOR(pg_catalog.<) 2
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
-                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed'
-                   OR pg_catalog.pg_trigger_depth() > 5
+                IF own.busy IS NOT NULL
+                   OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+                   OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 5
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
                 -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
                 -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
                 -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
-                SELECT array_agg("new"."artist_id"),
-                       array_agg(''::text),
-                       array_agg(badge.code),
-                       array_agg(jsonb_build_object(
-                                     'table', 'public.dummy_like', 'operation', 'insert',
-                                     'new', jsonb_build_object('artist_id', "new"."artist_id"))),
-                       array_agg(verdict.verdict)
+                SELECT pg_catalog.array_agg("new"."artist_id"),
+                       pg_catalog.array_agg(''::text),
+                       pg_catalog.array_agg(badge.code),
+                       pg_catalog.array_agg(
+                           pg_catalog.jsonb_build_object(
+                               'table', 'public.dummy_like', 'operation', 'insert',
+                               'new', pg_catalog.jsonb_build_object('artist_id', "new"."artist_id"))),
+                       pg_catalog.array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (SELECT DISTINCT "new"."artist_id"
                       FROM "badges_new" AS "new"
                       WHERE "new"."artist_id" IS NOT NULL) AS "new"
                 CROSS JOIN LATERAL (
                     SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                 WHERE b.user_id = "new"."artist_id"
-                                   AND b.code COLLATE "C" IN ('beloved', 'well-liked')
-                                   AND b.thing = ''::text) AS codes
+                                 WHERE b.user_id OPERATOR(pg_catalog.=) "new"."artist_id"
+                                   AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                       ANY ('{beloved,well-liked}'::text[])
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
-                    SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ badges_held.codes THEN
-                               (SELECT (SELECT count(*)
+                    SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] OPERATOR(pg_catalog.<@) badges_held.codes THEN
+                               (SELECT (SELECT pg_catalog.count(*)
                                                FROM (
                                                    SELECT
                                                    from dummy_like where artist_id = NEW.artist_id
@@ -3178,21 +3294,22 @@ BEGIN
                     VALUES
                     -- Beloved
                     ('beloved',
-                     CASE WHEN 'beloved' <> ALL (badges_held.codes) THEN
-                         coalesce("shared_1".value >= 10, false)
+                     CASE WHEN 'beloved' OPERATOR(pg_catalog.<>) ALL (badges_held.codes) THEN
+                         coalesce("shared_1".value OPERATOR(pg_catalog.>=) 10, false)
                      END,
                      false, false),
                     -- Well liked
                     ('well-liked',
-                     CASE WHEN 'well-liked' <> ALL (badges_held.codes) THEN
-                         coalesce("shared_1".value >= 3, false)
+                     CASE WHEN 'well-liked' OPERATOR(pg_catalog.<>) ALL (badges_held.codes) THEN
+                         coalesce("shared_1".value OPERATOR(pg_catalog.>=) 3, false)
                      END,
                      false, false)
                     OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT ("new"."artist_id"::bigint & 1023)::integer = ANY (own.busy)
-                           OR ("new"."artist_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT each.bucket OPERATOR(pg_catalog.=) ANY (own.busy)
+                           OR each.bucket OPERATOR(pg_catalog.<>) ALL (own.buckets) AS is_busy
+                    FROM (SELECT ("new"."artist_id"::bigint OPERATOR(pg_catalog.&) 1023)::integer AS bucket) AS each
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
@@ -3202,51 +3319,57 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
                     SELECT 'revoke'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes)
+                    WHERE NOT badge.earned AND badge.is_revocable
+                      AND badge.code OPERATOR(pg_catalog.=) ANY (badges_held.codes)
                       AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict);
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
             END IF;
-        ELSIF own.the_user IS NOT NULL AND cardinality(own.held) < 2 THEN
+        ELSIF own.the_user IS NOT NULL
+              AND pg_catalog.cardinality(own.held)
+                  OPERATOR(pg_catalog.<) 2 THEN
             -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
             -- what earlier holders of the lock have committed.
             own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
-                OR current_setting('transaction_isolation') <> 'read committed'
-                OR pg_catalog.pg_trigger_depth() > 5;
+                OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+                OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 5;
             IF own.is_busy THEN
                 own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                  WHERE b.user_id = own.the_user
-                                    AND b.code COLLATE "C" IN ('beloved', 'well-liked')
-                                    AND b.thing = own.the_thing);
+                                  WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
+                                    AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                        ANY ('{beloved,well-liked}'::text[])
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
             END IF;
             SELECT found.earned, found.has_checks,
-                   found.has_checks OR true = ANY (found.earned)
-                                       OR own.is_busy AND false = ANY (found.earned)
+                   found.has_checks OR true OPERATOR(pg_catalog.=) ANY (found.earned)
+                                       OR own.is_busy AND false OPERATOR(pg_catalog.=) ANY (found.earned)
             INTO own.earned, own.has_checks, own.follows
             FROM (
                 SELECT ARRAY[
                            -- Beloved
-                           CASE WHEN 'beloved' <> ALL (own.held) THEN
-                               coalesce("shared_1".value >= 10, false)
+                           CASE WHEN 'beloved' OPERATOR(pg_catalog.<>) ALL (own.held) THEN
+                               coalesce("shared_1".value OPERATOR(pg_catalog.>=) 10, false)
                            END,
                            -- Well liked
-                           CASE WHEN 'well-liked' <> ALL (own.held) THEN
-                               coalesce("shared_1".value >= 3, false)
+                           CASE WHEN 'well-liked' OPERATOR(pg_catalog.<>) ALL (own.held) THEN
+                               coalesce("shared_1".value OPERATOR(pg_catalog.>=) 3, false)
                            END
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.user_id = own.the_user AND NOT own.is_busy
-                          AND p.code = ANY ('{beloved,well-liked}'::text[])
-                          AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                        WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user AND NOT own.is_busy
+                          AND p.code OPERATOR(pg_catalog.=)
+                              ANY ('{beloved,well-liked}'::text[])
+                          AND p.failed_at IS NULL
+                          AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM "badges_new" AS "new"
                 CROSS JOIN LATERAL (
-                    SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] <@ own.held THEN
-                               (SELECT (SELECT count(*)
+                    SELECT CASE WHEN NOT '{beloved,well-liked}'::text[] OPERATOR(pg_catalog.<@) own.held THEN
+                               (SELECT (SELECT pg_catalog.count(*)
                                                FROM (
                                                    SELECT
                                                    from dummy_like where artist_id = NEW.artist_id
@@ -3261,16 +3384,16 @@ BEGIN
             -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
-                IF true = ANY (own.earned) THEN
-                    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+                IF true OPERATOR(pg_catalog.=) ANY (own.earned) THEN
+                    IF (coalesce(pg_catalog.current_setting('badges.patience', true), '') OPERATOR(pg_catalog.<>) ''
                         AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
-                        PERFORM set_config('lock_timeout', '1ms', true);
+                        PERFORM pg_catalog.set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
-                           jsonb_build_object(
+                           pg_catalog.jsonb_build_object(
                                'table', 'public.dummy_like', 'operation', 'insert',
-                               'new', jsonb_build_object('artist_id', "new"."artist_id")),
+                               'new', pg_catalog.jsonb_build_object('artist_id', "new"."artist_id")),
                            NULL::timestamptz
                     FROM "badges_new" AS "new"
                     CROSS JOIN (
@@ -3278,21 +3401,22 @@ BEGIN
                     ) AS badge (code, earned)
                     WHERE badge.earned
                       AND (SELECT true FROM "public"."auth_user" AS u
-                           WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL
+                           WHERE u."id" OPERATOR(pg_catalog.=) own.the_user FOR KEY SHARE) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                     IF NOT FOUND
                        AND NOT ((SELECT true FROM "public"."auth_user" AS u
-                                 WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL)
+                                 WHERE u."id" OPERATOR(pg_catalog.=) own.the_user FOR KEY SHARE) IS NOT NULL)
                     THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
-                            array_agg(own.the_user),
-                            array_agg(own.the_thing),
-                            array_agg(badge.code),
-                            array_agg(jsonb_build_object(
-                                          'table', 'public.dummy_like', 'operation', 'insert',
-                                          'new', jsonb_build_object('artist_id', "new"."artist_id"))),
-                            array_agg('check'::text))
+                            pg_catalog.array_agg(own.the_user),
+                            pg_catalog.array_agg(own.the_thing),
+                            pg_catalog.array_agg(badge.code),
+                            pg_catalog.array_agg(
+                                pg_catalog.jsonb_build_object(
+                                    'table', 'public.dummy_like', 'operation', 'insert',
+                                    'new', pg_catalog.jsonb_build_object('artist_id', "new"."artist_id"))),
+                            pg_catalog.array_agg('check'::text))
                         FROM "badges_new" AS "new"
                         CROSS JOIN (
                             VALUES ('beloved', own.earned[1]), ('well-liked', own.earned[2])
@@ -3300,15 +3424,17 @@ BEGIN
                         WHERE badge.earned;
                     END IF;
                 END IF;
-                IF own.is_busy AND false = ANY (own.earned) THEN
+                IF own.is_busy AND false OPERATOR(pg_catalog.=) ANY (own.earned) THEN
                     PERFORM "public"."badges_record"(
-                        array_agg(own.the_user),
-                        array_agg(own.the_thing),
-                        array_agg(badge.code),
-                        array_agg(jsonb_build_object(
-                                      'table', 'public.dummy_like', 'operation', 'insert',
-                                      'new', jsonb_build_object('artist_id', "new"."artist_id"))),
-                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
+                        pg_catalog.array_agg(own.the_user),
+                        pg_catalog.array_agg(own.the_thing),
+                        pg_catalog.array_agg(badge.code),
+                        pg_catalog.array_agg(
+                            pg_catalog.jsonb_build_object(
+                                'table', 'public.dummy_like', 'operation', 'insert',
+                                'new', pg_catalog.jsonb_build_object('artist_id', "new"."artist_id"))),
+                        pg_catalog.array_agg(
+                            CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
                     FROM "badges_new" AS "new"
                     CROSS JOIN unnest(
                         '{beloved,well-liked}'::text[],
@@ -3318,24 +3444,26 @@ BEGIN
                     ) AS badge (code, earned, leaves_check, is_revocable)
                     WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
                        OR NOT badge.earned AND badge.leaves_check
-                       OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+                       OR NOT badge.earned AND badge.is_revocable AND badge.code OPERATOR(pg_catalog.=) ANY (own.held);
                 END IF;
                 -- The holder of a lock settles a few checks that others left, of this user and these badges.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle_locked"(
                         ARRAY(
                             SELECT p.id FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.user_id = own.the_user
-                              AND p.code = ANY ('{beloved,well-liked}'::text[])
-                              AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                            WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user
+                              AND p.code OPERATOR(pg_catalog.=)
+                                  ANY ('{beloved,well-liked}'::text[])
+                              AND p.failed_at IS NULL
+                              AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                             LIMIT 1000
                             FOR UPDATE SKIP LOCKED),
                         10);
                 END IF;
             END IF;
         ELSIF own.bucket IS NULL
-              AND NOT ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public'
-                       AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like')
+              AND NOT ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                       AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
         THEN
             PERFORM "public"."badges_note_misplaced"(
                 '{beloved,well-liked}'::text[],
@@ -3344,28 +3472,29 @@ BEGIN
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "affected"."user_id",
                ''::text,
-               ("affected"."user_id"::bigint & 1023)::integer,
+               ("affected"."user_id"::bigint OPERATOR(pg_catalog.&) 1023)::integer,
                ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                     WHERE b.user_id = "affected"."user_id"
-                       AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
-                       AND b.thing = ''::text),
+                     WHERE b.user_id OPERATOR(pg_catalog.=) "affected"."user_id"
+                       AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                           ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                       AND b.thing OPERATOR(pg_catalog.=) ''::text),
                (SELECT true
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
                 OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
-        WHERE ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public'
-               AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like')
+        WHERE ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+               AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
         LIMIT 1;
         IF own.are_many THEN
             -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
             -- statement's snapshot then shows what earlier holders of those locks have committed.
-            SELECT array_agg(lacking.bucket),
-                   array_agg(lacking.bucket)
+            SELECT pg_catalog.array_agg(lacking.bucket),
+                   pg_catalog.array_agg(lacking.bucket)
                        FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket))
             INTO own.buckets, own.busy
             FROM (
-                SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
+                SELECT DISTINCT (each.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer AS bucket
                 FROM (
                     SELECT DISTINCT "affected"."user_id" AS user_id, ''::text AS thing
                     FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
@@ -3374,30 +3503,33 @@ BEGIN
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
-                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed'
-                   OR pg_catalog.pg_trigger_depth() > 5
+                IF own.busy IS NOT NULL
+                   OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+                   OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 5
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
                 -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
                 -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
                 -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
-                SELECT array_agg("affected"."user_id"),
-                       array_agg(''::text),
-                       array_agg(badge.code),
-                       array_agg('{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
-                       array_agg(verdict.verdict)
+                SELECT pg_catalog.array_agg("affected"."user_id"),
+                       pg_catalog.array_agg(''::text),
+                       pg_catalog.array_agg(badge.code),
+                       pg_catalog.array_agg(
+                           '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
+                       pg_catalog.array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
                 CROSS JOIN LATERAL (
                     SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                 WHERE b.user_id = "affected"."user_id"
-                                   AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
-                                   AND b.thing = ''::text) AS codes
+                                 WHERE b.user_id OPERATOR(pg_catalog.=) "affected"."user_id"
+                                   AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                       ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT count(*)
+                    SELECT (SELECT (SELECT pg_catalog.count(*)
                                            FROM (
                                                SELECT
                                                from dummy_like where user_id = NEW.user_id
@@ -3410,27 +3542,28 @@ BEGIN
                     VALUES
                     -- Generous, bronze
                     ('generous-bronze',
-                     CASE WHEN "shared_1".value >= 3 THEN
-                         nullif('generous-bronze' <> ALL (badges_held.codes), false)
+                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
+                         nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
                      ELSE false END,
                      false, true),
                     -- Generous, gold
                     ('generous-gold',
-                     CASE WHEN "shared_1".value >= 25 THEN
-                         nullif('generous-gold' <> ALL (badges_held.codes), false)
+                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
+                         nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
                      ELSE false END,
                      false, true),
                     -- Generous, silver
                     ('generous-silver',
-                     CASE WHEN "shared_1".value >= 10 THEN
-                         nullif('generous-silver' <> ALL (badges_held.codes), false)
+                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
+                         nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
                      ELSE false END,
                      false, true)
                     OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT ("affected"."user_id"::bigint & 1023)::integer = ANY (own.busy)
-                           OR ("affected"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT each.bucket OPERATOR(pg_catalog.=) ANY (own.busy)
+                           OR each.bucket OPERATOR(pg_catalog.<>) ALL (own.buckets) AS is_busy
+                    FROM (SELECT ("affected"."user_id"::bigint OPERATOR(pg_catalog.&) 1023)::integer AS bucket) AS each
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
@@ -3440,7 +3573,8 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
                     SELECT 'revoke'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes)
+                    WHERE NOT badge.earned AND badge.is_revocable
+                      AND badge.code OPERATOR(pg_catalog.=) ANY (badges_held.codes)
                       AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict);
                 IF own.users IS NOT NULL THEN
@@ -3451,50 +3585,55 @@ BEGIN
             -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
             -- what earlier holders of the lock have committed.
             own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
-                OR current_setting('transaction_isolation') <> 'read committed'
-                OR pg_catalog.pg_trigger_depth() > 5;
+                OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+                OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 5;
             IF own.is_busy THEN
                 own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                  WHERE b.user_id = own.the_user
-                                    AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
-                                    AND b.thing = own.the_thing);
+                                  WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
+                                    AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                        ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
             ELSE
                 -- Read again under the lock, as another transaction may have changed it while holding the lock.
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                  WHERE b.user_id = own.the_user
-                                    AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
-                                    AND b.thing = own.the_thing);
+                                  WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
+                                    AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                        ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
             END IF;
             SELECT found.earned, found.has_checks,
-                   found.has_checks OR true = ANY (found.earned)
+                   found.has_checks OR true OPERATOR(pg_catalog.=) ANY (found.earned)
                                        OR own.is_busy
-                                       OR false = ANY (found.earned) AND cardinality(own.held) > 0
+                                       OR false OPERATOR(pg_catalog.=) ANY (found.earned)
+                                          AND pg_catalog.cardinality(own.held) OPERATOR(pg_catalog.>) 0
             INTO own.earned, own.has_checks, own.follows
             FROM (
                 SELECT ARRAY[
                            -- Generous, bronze
-                           CASE WHEN "shared_1".value >= 3 THEN
-                               nullif('generous-bronze' <> ALL (own.held), false)
+                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
+                               nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (own.held), false)
                            ELSE false END,
                            -- Generous, gold
-                           CASE WHEN "shared_1".value >= 25 THEN
-                               nullif('generous-gold' <> ALL (own.held), false)
+                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
+                               nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (own.held), false)
                            ELSE false END,
                            -- Generous, silver
-                           CASE WHEN "shared_1".value >= 10 THEN
-                               nullif('generous-silver' <> ALL (own.held), false)
+                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
+                               nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (own.held), false)
                            ELSE false END
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.user_id = own.the_user AND NOT own.is_busy
-                          AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                          AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                        WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user AND NOT own.is_busy
+                          AND p.code OPERATOR(pg_catalog.=)
+                              ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                          AND p.failed_at IS NULL
+                          AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT count(*)
+                    SELECT (SELECT (SELECT pg_catalog.count(*)
                                            FROM (
                                                SELECT
                                                from dummy_like where user_id = NEW.user_id
@@ -3508,10 +3647,10 @@ BEGIN
             -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
-                IF true = ANY (own.earned) THEN
-                    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+                IF true OPERATOR(pg_catalog.=) ANY (own.earned) THEN
+                    IF (coalesce(pg_catalog.current_setting('badges.patience', true), '') OPERATOR(pg_catalog.<>) ''
                         AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
-                        PERFORM set_config('lock_timeout', '1ms', true);
+                        PERFORM pg_catalog.set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
@@ -3524,19 +3663,20 @@ BEGIN
                     ) AS badge (code, earned)
                     WHERE badge.earned
                       AND (SELECT true FROM "public"."auth_user" AS u
-                           WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL
+                           WHERE u."id" OPERATOR(pg_catalog.=) own.the_user FOR KEY SHARE) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                     IF NOT FOUND
                        AND NOT ((SELECT true FROM "public"."auth_user" AS u
-                                 WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL)
+                                 WHERE u."id" OPERATOR(pg_catalog.=) own.the_user FOR KEY SHARE) IS NOT NULL)
                     THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
-                            array_agg(own.the_user),
-                            array_agg(own.the_thing),
-                            array_agg(badge.code),
-                            array_agg('{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
-                            array_agg('check'::text))
+                            pg_catalog.array_agg(own.the_user),
+                            pg_catalog.array_agg(own.the_thing),
+                            pg_catalog.array_agg(badge.code),
+                            pg_catalog.array_agg(
+                                '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
+                            pg_catalog.array_agg('check'::text))
                         FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
                         CROSS JOIN (
                             VALUES ('generous-bronze', own.earned[1]), ('generous-gold', own.earned[2]),
@@ -3546,13 +3686,16 @@ BEGIN
                     END IF;
                 END IF;
                 IF own.is_busy
-                   OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
+                   OR false OPERATOR(pg_catalog.=) ANY (own.earned)
+                      AND pg_catalog.cardinality(own.held) OPERATOR(pg_catalog.>) 0 THEN
                     PERFORM "public"."badges_record"(
-                        array_agg(own.the_user),
-                        array_agg(own.the_thing),
-                        array_agg(badge.code),
-                        array_agg('{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
-                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
+                        pg_catalog.array_agg(own.the_user),
+                        pg_catalog.array_agg(own.the_thing),
+                        pg_catalog.array_agg(badge.code),
+                        pg_catalog.array_agg(
+                            '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
+                        pg_catalog.array_agg(
+                            CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
                     FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
                     CROSS JOIN unnest(
                         '{generous-bronze,generous-gold,generous-silver}'::text[],
@@ -3562,24 +3705,26 @@ BEGIN
                     ) AS badge (code, earned, leaves_check, is_revocable)
                     WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
                        OR NOT badge.earned AND badge.leaves_check
-                       OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+                       OR NOT badge.earned AND badge.is_revocable AND badge.code OPERATOR(pg_catalog.=) ANY (own.held);
                 END IF;
                 -- The holder of a lock settles a few checks that others left, of this user and these badges.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle_locked"(
                         ARRAY(
                             SELECT p.id FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.user_id = own.the_user
-                              AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                              AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                            WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user
+                              AND p.code OPERATOR(pg_catalog.=)
+                                  ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                              AND p.failed_at IS NULL
+                              AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                             LIMIT 1000
                             FOR UPDATE SKIP LOCKED),
                         10);
                 END IF;
             END IF;
         ELSIF own.bucket IS NULL
-              AND NOT ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public'
-                       AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like')
+              AND NOT ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                       AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
         THEN
             PERFORM "public"."badges_note_misplaced"(
                 '{generous-bronze,generous-gold,generous-silver}'::text[],
@@ -3592,17 +3737,20 @@ BEGIN
             WHERE (true)
             LIMIT 1
         ) THEN
-            IF ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" = 'public'
-                AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" = 'dummy_like') THEN
-                SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-                       array_agg(found.evidence), array_agg('award'::text)
+            IF ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
+            THEN
+                SELECT pg_catalog.array_agg(found.known_user), pg_catalog.array_agg(found.thing),
+                       pg_catalog.array_agg(found.code),
+                       pg_catalog.array_agg(found.evidence), pg_catalog.array_agg('award'::text)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (
                     SELECT DISTINCT ON ("new"."user_id", badge.code)
                            "new"."user_id" AS known_user,
                            ''::text AS thing,
                            badge.code,
-                           jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert') AS evidence
+                           pg_catalog.jsonb_build_object('table', 'public.dummy_like', 'operation', 'insert')
+                               AS evidence
                     FROM "badges_new" AS "new"
                     CROSS JOIN LATERAL (
                         VALUES
@@ -3612,12 +3760,15 @@ BEGIN
                     WHERE badge.earned
                       AND "new"."user_id" IS NOT NULL
                 ) AS found
-                WHERE found.code <> ALL (
+                WHERE found.code OPERATOR(pg_catalog.<>) ALL (
                     coalesce((SELECT '{good-mood}'::text[] FROM "public"."badges_badge" AS b
-                              WHERE b.user_id = found.known_user
-                                AND b.code COLLATE "C" IN ('good-mood')
-                                AND b.thing = found.thing
-                                AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())), '{}'));
+                              WHERE b.user_id OPERATOR(pg_catalog.=) found.known_user
+                                AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                    'good-mood'
+                                AND b.thing OPERATOR(pg_catalog.=) found.thing
+                                AND (b.expires_at IS NULL
+                                     OR b.expires_at
+                                        OPERATOR(pg_catalog.>) pg_catalog.statement_timestamp())), '{}'));
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
@@ -3630,20 +3781,24 @@ BEGIN
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
         -- end it: under SERIALIZABLE PostgreSQL relies on that.
-        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+        IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+           AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+        THEN
             RAISE;
-        ELSIF SQLSTATE = '55P03' THEN
+        ELSIF SQLSTATE OPERATOR(pg_catalog.=) '55P03' THEN
             PERFORM "public"."badges_seal"('patience', '');
         END IF;
-        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_like') THEN
+        IF ("tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+            AND "tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
+        THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert',
                     NULL::jsonb,
-                    array_agg("new"."artist_id"),
-                    array_agg(''::text),
-                    array_agg("public"."badges_stored"(to_json(new.*))),
-                    array_agg(NULL::jsonb),
+                    pg_catalog.array_agg("new"."artist_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
+                    pg_catalog.array_agg(NULL::jsonb),
                     '{beloved,well-liked}'::text[],
                     '{t,t}'::bool[],
                     '{f,f}'::bool[],
@@ -3652,20 +3807,22 @@ BEGIN
                 FROM "badges_new" AS "new"
                 WHERE "new"."artist_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
                         -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
                         -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
-                            array_agg("new"."artist_id"),
-                            array_agg(''::text),
-                            array_agg("public"."badges_stored"(to_json(new.*))),
-                            array_agg(NULL::jsonb),
+                            pg_catalog.array_agg("new"."artist_id"),
+                            pg_catalog.array_agg(''::text),
+                            pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
+                            pg_catalog.array_agg(NULL::jsonb),
                             '{beloved,well-liked}'::text[],
                             ARRAY['{"new": ["artist_id"], "old": []}'::jsonb,
                                   '{"new": ["artist_id"], "old": []}'::jsonb])
@@ -3674,7 +3831,8 @@ BEGIN
                     ELSE
                         -- The error concerns all of these badges: the user's column is gone, for instance.
                         PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                        FROM unnest('{beloved,well-liked}'::text[]) AS failed (code);
+                        FROM pg_catalog.unnest(
+                            '{beloved,well-liked}'::text[]) AS failed (code);
                     END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -3685,10 +3843,10 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'state',
                     '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb,
-                    array_agg("affected"."user_id"),
-                    array_agg(''::text),
-                    array_agg(NULL::jsonb),
-                    array_agg(NULL::jsonb),
+                    pg_catalog.array_agg("affected"."user_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg(NULL::jsonb),
+                    pg_catalog.array_agg(NULL::jsonb),
                     '{generous-bronze,generous-gold,generous-silver}'::text[],
                     '{t,t,t}'::bool[],
                     '{t,t,t}'::bool[],
@@ -3698,20 +3856,22 @@ BEGIN
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
                 WHERE "affected"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
                         -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
                         -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'state',
                             '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb,
-                            array_agg("affected"."user_id"),
-                            array_agg(''::text),
-                            array_agg(NULL::jsonb),
-                            array_agg(NULL::jsonb),
+                            pg_catalog.array_agg("affected"."user_id"),
+                            pg_catalog.array_agg(''::text),
+                            pg_catalog.array_agg(NULL::jsonb),
+                            pg_catalog.array_agg(NULL::jsonb),
                             '{generous-bronze,generous-gold,generous-silver}'::text[],
                             ARRAY['{"new": ["user_id"], "old": []}'::jsonb,
                                   '{"new": ["user_id"], "old": []}'::jsonb,
@@ -3721,7 +3881,8 @@ BEGIN
                     ELSE
                         -- The error concerns all of these badges: the user's column is gone, for instance.
                         PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                        FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                        FROM pg_catalog.unnest(
+                            '{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
                     END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -3732,10 +3893,10 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert',
                     NULL::jsonb,
-                    array_agg("new"."user_id"),
-                    array_agg(''::text),
-                    array_agg("public"."badges_stored"(to_json(new.*))),
-                    array_agg(NULL::jsonb),
+                    pg_catalog.array_agg("new"."user_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
+                    pg_catalog.array_agg(NULL::jsonb),
                     '{good-mood}'::text[],
                     '{f}'::bool[],
                     '{f}'::bool[],
@@ -3743,20 +3904,22 @@ BEGIN
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
                         -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
                         -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
-                            array_agg("new"."user_id"),
-                            array_agg(''::text),
-                            array_agg("public"."badges_stored"(to_json(new.*))),
-                            array_agg(NULL::jsonb),
+                            pg_catalog.array_agg("new"."user_id"),
+                            pg_catalog.array_agg(''::text),
+                            pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
+                            pg_catalog.array_agg(NULL::jsonb),
                             '{good-mood}'::text[],
                             ARRAY['{"new": [], "old": []}'::jsonb])
                         FROM "badges_new" AS "new"
@@ -3764,7 +3927,8 @@ BEGIN
                     ELSE
                         -- The error concerns all of these badges: the user's column is gone, for instance.
                         PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                        FROM unnest('{good-mood}'::text[]) AS failed (code);
+                        FROM pg_catalog.unnest(
+                            '{good-mood}'::text[]) AS failed (code);
                     END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -3777,7 +3941,9 @@ BEGIN
                     '{beloved,generous-bronze,generous-gold,generous-silver,good-mood,well-liked}'::text[],
                     'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             EXCEPTION WHEN OTHERS THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -3788,7 +3954,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 13, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "7d2a39d745f8feef"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 14, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "fc0d66e78a88e4a8"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -3831,11 +3997,12 @@ BEGIN
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "affected"."user_id",
                ''::text,
-               ("affected"."user_id"::bigint & 1023)::integer,
+               ("affected"."user_id"::bigint OPERATOR(pg_catalog.&) 1023)::integer,
                ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                     WHERE b.user_id = "affected"."user_id"
-                       AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
-                       AND b.thing = ''::text),
+                     WHERE b.user_id OPERATOR(pg_catalog.=) "affected"."user_id"
+                       AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                           ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                       AND b.thing OPERATOR(pg_catalog.=) ''::text),
                (SELECT true
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
                       UNION
@@ -3845,18 +4012,18 @@ BEGIN
         FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
               UNION
               SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
-        WHERE ("badges_update_dummy_like_e0af39e4"."tg_table_schema" = 'public'
-               AND "badges_update_dummy_like_e0af39e4"."tg_table_name" = 'dummy_like')
+        WHERE ("badges_update_dummy_like_e0af39e4"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+               AND "badges_update_dummy_like_e0af39e4"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
         LIMIT 1;
         IF own.are_many THEN
             -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
             -- statement's snapshot then shows what earlier holders of those locks have committed.
-            SELECT array_agg(lacking.bucket),
-                   array_agg(lacking.bucket)
+            SELECT pg_catalog.array_agg(lacking.bucket),
+                   pg_catalog.array_agg(lacking.bucket)
                        FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket))
             INTO own.buckets, own.busy
             FROM (
-                SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
+                SELECT DISTINCT (each.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer AS bucket
                 FROM (
                     SELECT DISTINCT "affected"."user_id" AS user_id, ''::text AS thing
                     FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
@@ -3867,32 +4034,35 @@ BEGIN
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
-                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed'
-                   OR pg_catalog.pg_trigger_depth() > 5
+                IF own.busy IS NOT NULL
+                   OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+                   OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 5
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
                 -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
                 -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
                 -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
-                SELECT array_agg("affected"."user_id"),
-                       array_agg(''::text),
-                       array_agg(badge.code),
-                       array_agg('{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
-                       array_agg(verdict.verdict)
+                SELECT pg_catalog.array_agg("affected"."user_id"),
+                       pg_catalog.array_agg(''::text),
+                       pg_catalog.array_agg(badge.code),
+                       pg_catalog.array_agg(
+                           '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
+                       pg_catalog.array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
                       UNION
                       SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
                 CROSS JOIN LATERAL (
                     SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                 WHERE b.user_id = "affected"."user_id"
-                                   AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
-                                   AND b.thing = ''::text) AS codes
+                                 WHERE b.user_id OPERATOR(pg_catalog.=) "affected"."user_id"
+                                   AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                       ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT count(*)
+                    SELECT (SELECT (SELECT pg_catalog.count(*)
                                            FROM (
                                                SELECT
                                                from dummy_like where user_id = NEW.user_id
@@ -3905,27 +4075,28 @@ BEGIN
                     VALUES
                     -- Generous, bronze
                     ('generous-bronze',
-                     CASE WHEN "shared_1".value >= 3 THEN
-                         nullif('generous-bronze' <> ALL (badges_held.codes), false)
+                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
+                         nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
                      ELSE false END,
                      false, true),
                     -- Generous, gold
                     ('generous-gold',
-                     CASE WHEN "shared_1".value >= 25 THEN
-                         nullif('generous-gold' <> ALL (badges_held.codes), false)
+                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
+                         nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
                      ELSE false END,
                      false, true),
                     -- Generous, silver
                     ('generous-silver',
-                     CASE WHEN "shared_1".value >= 10 THEN
-                         nullif('generous-silver' <> ALL (badges_held.codes), false)
+                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
+                         nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
                      ELSE false END,
                      false, true)
                     OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT ("affected"."user_id"::bigint & 1023)::integer = ANY (own.busy)
-                           OR ("affected"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT each.bucket OPERATOR(pg_catalog.=) ANY (own.busy)
+                           OR each.bucket OPERATOR(pg_catalog.<>) ALL (own.buckets) AS is_busy
+                    FROM (SELECT ("affected"."user_id"::bigint OPERATOR(pg_catalog.&) 1023)::integer AS bucket) AS each
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
@@ -3935,7 +4106,8 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
                     SELECT 'revoke'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes)
+                    WHERE NOT badge.earned AND badge.is_revocable
+                      AND badge.code OPERATOR(pg_catalog.=) ANY (badges_held.codes)
                       AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict);
                 IF own.users IS NOT NULL THEN
@@ -3946,52 +4118,57 @@ BEGIN
             -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
             -- what earlier holders of the lock have committed.
             own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
-                OR current_setting('transaction_isolation') <> 'read committed'
-                OR pg_catalog.pg_trigger_depth() > 5;
+                OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+                OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 5;
             IF own.is_busy THEN
                 own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                  WHERE b.user_id = own.the_user
-                                    AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
-                                    AND b.thing = own.the_thing);
+                                  WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
+                                    AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                        ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
             ELSE
                 -- Read again under the lock, as another transaction may have changed it while holding the lock.
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                  WHERE b.user_id = own.the_user
-                                    AND b.code COLLATE "C" IN ('generous-bronze', 'generous-gold', 'generous-silver')
-                                    AND b.thing = own.the_thing);
+                                  WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
+                                    AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                        ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
             END IF;
             SELECT found.earned, found.has_checks,
-                   found.has_checks OR true = ANY (found.earned)
+                   found.has_checks OR true OPERATOR(pg_catalog.=) ANY (found.earned)
                                        OR own.is_busy
-                                       OR false = ANY (found.earned) AND cardinality(own.held) > 0
+                                       OR false OPERATOR(pg_catalog.=) ANY (found.earned)
+                                          AND pg_catalog.cardinality(own.held) OPERATOR(pg_catalog.>) 0
             INTO own.earned, own.has_checks, own.follows
             FROM (
                 SELECT ARRAY[
                            -- Generous, bronze
-                           CASE WHEN "shared_1".value >= 3 THEN
-                               nullif('generous-bronze' <> ALL (own.held), false)
+                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
+                               nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (own.held), false)
                            ELSE false END,
                            -- Generous, gold
-                           CASE WHEN "shared_1".value >= 25 THEN
-                               nullif('generous-gold' <> ALL (own.held), false)
+                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
+                               nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (own.held), false)
                            ELSE false END,
                            -- Generous, silver
-                           CASE WHEN "shared_1".value >= 10 THEN
-                               nullif('generous-silver' <> ALL (own.held), false)
+                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
+                               nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (own.held), false)
                            ELSE false END
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.user_id = own.the_user AND NOT own.is_busy
-                          AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                          AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                        WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user AND NOT own.is_busy
+                          AND p.code OPERATOR(pg_catalog.=)
+                              ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                          AND p.failed_at IS NULL
+                          AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
                       UNION
                       SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT count(*)
+                    SELECT (SELECT (SELECT pg_catalog.count(*)
                                            FROM (
                                                SELECT
                                                from dummy_like where user_id = NEW.user_id
@@ -4005,10 +4182,10 @@ BEGIN
             -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
-                IF true = ANY (own.earned) THEN
-                    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+                IF true OPERATOR(pg_catalog.=) ANY (own.earned) THEN
+                    IF (coalesce(pg_catalog.current_setting('badges.patience', true), '') OPERATOR(pg_catalog.<>) ''
                         AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
-                        PERFORM set_config('lock_timeout', '1ms', true);
+                        PERFORM pg_catalog.set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
@@ -4023,19 +4200,20 @@ BEGIN
                     ) AS badge (code, earned)
                     WHERE badge.earned
                       AND (SELECT true FROM "public"."auth_user" AS u
-                           WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL
+                           WHERE u."id" OPERATOR(pg_catalog.=) own.the_user FOR KEY SHARE) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                     IF NOT FOUND
                        AND NOT ((SELECT true FROM "public"."auth_user" AS u
-                                 WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL)
+                                 WHERE u."id" OPERATOR(pg_catalog.=) own.the_user FOR KEY SHARE) IS NOT NULL)
                     THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
-                            array_agg(own.the_user),
-                            array_agg(own.the_thing),
-                            array_agg(badge.code),
-                            array_agg('{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
-                            array_agg('check'::text))
+                            pg_catalog.array_agg(own.the_user),
+                            pg_catalog.array_agg(own.the_thing),
+                            pg_catalog.array_agg(badge.code),
+                            pg_catalog.array_agg(
+                                '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
+                            pg_catalog.array_agg('check'::text))
                         FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
                               UNION
                               SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
@@ -4047,13 +4225,16 @@ BEGIN
                     END IF;
                 END IF;
                 IF own.is_busy
-                   OR false = ANY (own.earned) AND cardinality(own.held) > 0 THEN
+                   OR false OPERATOR(pg_catalog.=) ANY (own.earned)
+                      AND pg_catalog.cardinality(own.held) OPERATOR(pg_catalog.>) 0 THEN
                     PERFORM "public"."badges_record"(
-                        array_agg(own.the_user),
-                        array_agg(own.the_thing),
-                        array_agg(badge.code),
-                        array_agg('{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
-                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
+                        pg_catalog.array_agg(own.the_user),
+                        pg_catalog.array_agg(own.the_thing),
+                        pg_catalog.array_agg(badge.code),
+                        pg_catalog.array_agg(
+                            '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
+                        pg_catalog.array_agg(
+                            CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
                     FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
                           UNION
                           SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
@@ -4065,24 +4246,26 @@ BEGIN
                     ) AS badge (code, earned, leaves_check, is_revocable)
                     WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
                        OR NOT badge.earned AND badge.leaves_check
-                       OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+                       OR NOT badge.earned AND badge.is_revocable AND badge.code OPERATOR(pg_catalog.=) ANY (own.held);
                 END IF;
                 -- The holder of a lock settles a few checks that others left, of this user and these badges.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle_locked"(
                         ARRAY(
                             SELECT p.id FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.user_id = own.the_user
-                              AND p.code = ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                              AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                            WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user
+                              AND p.code OPERATOR(pg_catalog.=)
+                                  ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                              AND p.failed_at IS NULL
+                              AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                             LIMIT 1000
                             FOR UPDATE SKIP LOCKED),
                         10);
                 END IF;
             END IF;
         ELSIF own.bucket IS NULL
-              AND NOT ("badges_update_dummy_like_e0af39e4"."tg_table_schema" = 'public'
-                       AND "badges_update_dummy_like_e0af39e4"."tg_table_name" = 'dummy_like')
+              AND NOT ("badges_update_dummy_like_e0af39e4"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                       AND "badges_update_dummy_like_e0af39e4"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
         THEN
             PERFORM "public"."badges_note_misplaced"(
                 '{generous-bronze,generous-gold,generous-silver}'::text[],
@@ -4091,20 +4274,24 @@ BEGIN
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
         -- end it: under SERIALIZABLE PostgreSQL relies on that.
-        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+        IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+           AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+        THEN
             RAISE;
-        ELSIF SQLSTATE = '55P03' THEN
+        ELSIF SQLSTATE OPERATOR(pg_catalog.=) '55P03' THEN
             PERFORM "public"."badges_seal"('patience', '');
         END IF;
-        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_like') THEN
+        IF ("tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+            AND "tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
+        THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'state',
                     '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb,
-                    array_agg("affected"."user_id"),
-                    array_agg(''::text),
-                    array_agg(NULL::jsonb),
-                    array_agg(NULL::jsonb),
+                    pg_catalog.array_agg("affected"."user_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg(NULL::jsonb),
+                    pg_catalog.array_agg(NULL::jsonb),
                     '{generous-bronze,generous-gold,generous-silver}'::text[],
                     '{t,t,t}'::bool[],
                     '{t,t,t}'::bool[],
@@ -4116,20 +4303,22 @@ BEGIN
                       SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
                 WHERE "affected"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
                         -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
                         -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'state',
                             '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb,
-                            array_agg("affected"."user_id"),
-                            array_agg(''::text),
-                            array_agg(NULL::jsonb),
-                            array_agg(NULL::jsonb),
+                            pg_catalog.array_agg("affected"."user_id"),
+                            pg_catalog.array_agg(''::text),
+                            pg_catalog.array_agg(NULL::jsonb),
+                            pg_catalog.array_agg(NULL::jsonb),
                             '{generous-bronze,generous-gold,generous-silver}'::text[],
                             ARRAY['{"new": ["user_id"], "old": []}'::jsonb,
                                   '{"new": ["user_id"], "old": []}'::jsonb,
@@ -4141,7 +4330,8 @@ BEGIN
                     ELSE
                         -- The error concerns all of these badges: the user's column is gone, for instance.
                         PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                        FROM unnest('{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
+                        FROM pg_catalog.unnest(
+                            '{generous-bronze,generous-gold,generous-silver}'::text[]) AS failed (code);
                     END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -4154,7 +4344,9 @@ BEGIN
                     '{generous-bronze,generous-gold,generous-silver}'::text[],
                     'public.dummy_like', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             EXCEPTION WHEN OTHERS THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -4165,7 +4357,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 13, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "75fe3ee604a851bc"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 14, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "a08f5ffbf88c93c7"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -4211,19 +4403,22 @@ BEGIN
             WHERE (OLD.hit_views < 10)
             LIMIT 1
         ) THEN
-            IF ("badges_delete_dummy_sketch_f1ef14d4"."tg_table_schema" = 'public'
-                AND "badges_delete_dummy_sketch_f1ef14d4"."tg_table_name" = 'dummy_sketch') THEN
-                SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-                       array_agg(found.evidence), array_agg('award'::text)
+            IF ("badges_delete_dummy_sketch_f1ef14d4"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                AND "badges_delete_dummy_sketch_f1ef14d4"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_sketch')
+            THEN
+                SELECT pg_catalog.array_agg(found.known_user), pg_catalog.array_agg(found.thing),
+                       pg_catalog.array_agg(found.code),
+                       pg_catalog.array_agg(found.evidence), pg_catalog.array_agg('award'::text)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (
                     SELECT DISTINCT ON ("old"."user_id", badge.code)
                            "old"."user_id" AS known_user,
                            ''::text AS thing,
                            badge.code,
-                           jsonb_build_object(
+                           pg_catalog.jsonb_build_object(
                                'table', 'public.dummy_sketch', 'operation', 'delete',
-                               'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
+                               'old', pg_catalog.jsonb_build_object('hit_views', "old"."hit_views"))
+                               AS evidence
                     FROM "badges_old" AS "old"
                     CROSS JOIN LATERAL (
                         VALUES
@@ -4233,11 +4428,12 @@ BEGIN
                     WHERE badge.earned
                       AND "old"."user_id" IS NOT NULL
                 ) AS found
-                WHERE found.code <> ALL (
+                WHERE found.code OPERATOR(pg_catalog.<>) ALL (
                     coalesce((SELECT '{clean-up}'::text[] FROM "public"."badges_badge" AS b
-                              WHERE b.user_id = found.known_user
-                                AND b.code COLLATE "C" IN ('clean-up')
-                                AND b.thing = found.thing), '{}'));
+                              WHERE b.user_id OPERATOR(pg_catalog.=) found.known_user
+                                AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                    'clean-up'
+                                AND b.thing OPERATOR(pg_catalog.=) found.thing), '{}'));
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
@@ -4250,20 +4446,24 @@ BEGIN
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
         -- end it: under SERIALIZABLE PostgreSQL relies on that.
-        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+        IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+           AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+        THEN
             RAISE;
-        ELSIF SQLSTATE = '55P03' THEN
+        ELSIF SQLSTATE OPERATOR(pg_catalog.=) '55P03' THEN
             PERFORM "public"."badges_seal"('patience', '');
         END IF;
-        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
+        IF ("tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+            AND "tg_table_name" OPERATOR(pg_catalog.=) 'dummy_sketch')
+        THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'delete',
                     NULL::jsonb,
-                    array_agg("old"."user_id"),
-                    array_agg(''::text),
-                    array_agg(NULL::jsonb),
-                    array_agg("public"."badges_stored"(to_json(old.*))),
+                    pg_catalog.array_agg("old"."user_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg(NULL::jsonb),
+                    pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(old.*))),
                     '{clean-up}'::text[],
                     '{f}'::bool[],
                     '{f}'::bool[],
@@ -4271,20 +4471,22 @@ BEGIN
                 FROM "badges_old" AS "old"
                 WHERE "old"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
                         -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
                         -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'delete',
                             NULL::jsonb,
-                            array_agg("old"."user_id"),
-                            array_agg(''::text),
-                            array_agg(NULL::jsonb),
-                            array_agg("public"."badges_stored"(to_json(old.*))),
+                            pg_catalog.array_agg("old"."user_id"),
+                            pg_catalog.array_agg(''::text),
+                            pg_catalog.array_agg(NULL::jsonb),
+                            pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(old.*))),
                             '{clean-up}'::text[],
                             ARRAY['{"new": [], "old": ["hit_views"]}'::jsonb])
                         FROM "badges_old" AS "old"
@@ -4292,7 +4494,8 @@ BEGIN
                     ELSE
                         -- The error concerns all of these badges: the user's column is gone, for instance.
                         PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                        FROM unnest('{clean-up}'::text[]) AS failed (code);
+                        FROM pg_catalog.unnest(
+                            '{clean-up}'::text[]) AS failed (code);
                     END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -4305,7 +4508,9 @@ BEGIN
                     '{clean-up}'::text[],
                     'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             EXCEPTION WHEN OTHERS THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -4316,7 +4521,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 13, "badges": ["clean-up"], "body": "6e273b75daeb3924"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 14, "badges": ["clean-up"], "body": "e75f963f7e460d61"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -4359,69 +4564,75 @@ BEGIN
         -- Other rows decide these badges. Most statements write one row, which has a shorter path than many rows.
         SELECT "new"."user_id",
                ''::text,
-               ("new"."user_id"::bigint & 1023)::integer,
+               ("new"."user_id"::bigint OPERATOR(pg_catalog.&) 1023)::integer,
                ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                     WHERE b.user_id = "new"."user_id"
-                       AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso')
-                       AND b.thing = ''::text),
+                     WHERE b.user_id OPERATOR(pg_catalog.=) "new"."user_id"
+                       AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                           ANY ('{collector,prolific,virtuoso}'::text[])
+                       AND b.thing OPERATOR(pg_catalog.=) ''::text),
                (SELECT true
                 FROM "badges_new" AS "new"
                 OFFSET 1 LIMIT 1)
         INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
         FROM "badges_new" AS "new"
-        WHERE ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" = 'public'
-               AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" = 'dummy_sketch')
+        WHERE ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+               AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_sketch')
         LIMIT 1;
         IF own.are_many THEN
             -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
             -- statement's snapshot then shows what earlier holders of those locks have committed.
-            SELECT array_agg(lacking.bucket),
-                   array_agg(lacking.bucket)
+            SELECT pg_catalog.array_agg(lacking.bucket),
+                   pg_catalog.array_agg(lacking.bucket)
                        FILTER (WHERE NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, lacking.bucket))
             INTO own.buckets, own.busy
             FROM (
-                SELECT DISTINCT (each.user_id::bigint & 1023)::integer AS bucket
+                SELECT DISTINCT (each.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer AS bucket
                 FROM (
                     SELECT DISTINCT "new"."user_id" AS user_id, ''::text AS thing
                     FROM "badges_new" AS "new"
                     WHERE "new"."user_id" IS NOT NULL
                 ) AS each
-                WHERE cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                        WHERE b.user_id = each.user_id
-                                          AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso')
-                                          AND b.thing = each.thing)) < 3
+                WHERE pg_catalog.cardinality(ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                                   WHERE b.user_id OPERATOR(pg_catalog.=) each.user_id
+                                                     AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                                         ANY ('{collector,prolific,virtuoso}'::text[])
+                                                     AND b.thing OPERATOR(pg_catalog.=) each.thing))
+                          OPERATOR(pg_catalog.<) 3
                 OFFSET 0
             ) AS lacking;
             IF own.buckets IS NOT NULL THEN
-                IF own.busy IS NOT NULL OR current_setting('transaction_isolation') <> 'read committed'
-                   OR pg_catalog.pg_trigger_depth() > 5
+                IF own.busy IS NOT NULL
+                   OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+                   OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 5
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
                 -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
                 -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
                 -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
-                SELECT array_agg("new"."user_id"),
-                       array_agg(''::text),
-                       array_agg(badge.code),
-                       array_agg(jsonb_build_object(
-                                     'table', 'public.dummy_sketch', 'operation', 'insert',
-                                     'new', jsonb_build_object('user_id', "new"."user_id"))),
-                       array_agg(verdict.verdict)
+                SELECT pg_catalog.array_agg("new"."user_id"),
+                       pg_catalog.array_agg(''::text),
+                       pg_catalog.array_agg(badge.code),
+                       pg_catalog.array_agg(
+                           pg_catalog.jsonb_build_object(
+                               'table', 'public.dummy_sketch', 'operation', 'insert',
+                               'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))),
+                       pg_catalog.array_agg(verdict.verdict)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (SELECT DISTINCT "new"."user_id"
                       FROM "badges_new" AS "new"
                       WHERE "new"."user_id" IS NOT NULL) AS "new"
                 CROSS JOIN LATERAL (
                     SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                 WHERE b.user_id = "new"."user_id"
-                                   AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso')
-                                   AND b.thing = ''::text) AS codes
+                                 WHERE b.user_id OPERATOR(pg_catalog.=) "new"."user_id"
+                                   AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                       ANY ('{collector,prolific,virtuoso}'::text[])
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
-                    SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ badges_held.codes THEN
-                               (SELECT (SELECT count(*)
+                    SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] OPERATOR(pg_catalog.<@) badges_held.codes THEN
+                               (SELECT (SELECT pg_catalog.count(*)
                                                FROM (
                                                    SELECT
                                                    from dummy_sketch where user_id = NEW.user_id
@@ -4435,8 +4646,8 @@ BEGIN
                     VALUES
                     -- Collector
                     ('collector',
-                     CASE WHEN 'collector' <> ALL (badges_held.codes) THEN
-                         coalesce((SELECT (SELECT count(*) >= 5
+                     CASE WHEN 'collector' OPERATOR(pg_catalog.<>) ALL (badges_held.codes) THEN
+                         coalesce((SELECT (SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>=) 5
                                                   FROM (
                                                       SELECT FROM (
                                                           SELECT id AS counted
@@ -4450,21 +4661,22 @@ BEGIN
                      false, false),
                     -- Prolific
                     ('prolific',
-                     CASE WHEN 'prolific' <> ALL (badges_held.codes) THEN
-                         coalesce("shared_1".value >= 25, false)
+                     CASE WHEN 'prolific' OPERATOR(pg_catalog.<>) ALL (badges_held.codes) THEN
+                         coalesce("shared_1".value OPERATOR(pg_catalog.>=) 25, false)
                      END,
                      false, false),
                     -- Virtuoso
                     ('virtuoso',
-                     CASE WHEN 'virtuoso' <> ALL (badges_held.codes) THEN
-                         coalesce("shared_1".value >= 100, false)
+                     CASE WHEN 'virtuoso' OPERATOR(pg_catalog.<>) ALL (badges_held.codes) THEN
+                         coalesce("shared_1".value OPERATOR(pg_catalog.>=) 100, false)
                      END,
                      false, false)
                     OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
                 CROSS JOIN LATERAL (
-                    SELECT ("new"."user_id"::bigint & 1023)::integer = ANY (own.busy)
-                           OR ("new"."user_id"::bigint & 1023)::integer <> ALL (own.buckets) AS is_busy
+                    SELECT each.bucket OPERATOR(pg_catalog.=) ANY (own.busy)
+                           OR each.bucket OPERATOR(pg_catalog.<>) ALL (own.buckets) AS is_busy
+                    FROM (SELECT ("new"."user_id"::bigint OPERATOR(pg_catalog.&) 1023)::integer AS bucket) AS each
                 ) AS lock
                 CROSS JOIN LATERAL (
                     SELECT 'award' WHERE badge.earned
@@ -4474,35 +4686,39 @@ BEGIN
                        OR NOT badge.earned AND badge.leaves_check
                     UNION ALL
                     SELECT 'revoke'
-                    WHERE NOT badge.earned AND badge.is_revocable AND badge.code = ANY (badges_held.codes)
+                    WHERE NOT badge.earned AND badge.is_revocable
+                      AND badge.code OPERATOR(pg_catalog.=) ANY (badges_held.codes)
                       AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict);
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
             END IF;
-        ELSIF own.the_user IS NOT NULL AND cardinality(own.held) < 3 THEN
+        ELSIF own.the_user IS NOT NULL
+              AND pg_catalog.cardinality(own.held)
+                  OPERATOR(pg_catalog.<) 3 THEN
             -- First, in a statement of its own, the user's bucket is locked. The next statement's snapshot then shows
             -- what earlier holders of the lock have committed.
             own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock(1650549863, own.bucket)
-                OR current_setting('transaction_isolation') <> 'read committed'
-                OR pg_catalog.pg_trigger_depth() > 5;
+                OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+                OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 5;
             IF own.is_busy THEN
                 own.is_busy := "public"."badges_wait"(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
-                                  WHERE b.user_id = own.the_user
-                                    AND b.code COLLATE "C" IN ('collector', 'prolific', 'virtuoso')
-                                    AND b.thing = own.the_thing);
+                                  WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
+                                    AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                        ANY ('{collector,prolific,virtuoso}'::text[])
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
             END IF;
             SELECT found.earned, found.has_checks,
-                   found.has_checks OR true = ANY (found.earned)
-                                       OR own.is_busy AND false = ANY (found.earned)
+                   found.has_checks OR true OPERATOR(pg_catalog.=) ANY (found.earned)
+                                       OR own.is_busy AND false OPERATOR(pg_catalog.=) ANY (found.earned)
             INTO own.earned, own.has_checks, own.follows
             FROM (
                 SELECT ARRAY[
                            -- Collector
-                           CASE WHEN 'collector' <> ALL (own.held) THEN
-                               coalesce((SELECT (SELECT count(*) >= 5
+                           CASE WHEN 'collector' OPERATOR(pg_catalog.<>) ALL (own.held) THEN
+                               coalesce((SELECT (SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>=) 5
                                                         FROM (
                                                             SELECT FROM (
                                                                 SELECT id AS counted
@@ -4514,24 +4730,26 @@ BEGIN
                                          FROM (SELECT "new"."user_id") AS "new"), false)
                            END,
                            -- Prolific
-                           CASE WHEN 'prolific' <> ALL (own.held) THEN
-                               coalesce("shared_1".value >= 25, false)
+                           CASE WHEN 'prolific' OPERATOR(pg_catalog.<>) ALL (own.held) THEN
+                               coalesce("shared_1".value OPERATOR(pg_catalog.>=) 25, false)
                            END,
                            -- Virtuoso
-                           CASE WHEN 'virtuoso' <> ALL (own.held) THEN
-                               coalesce("shared_1".value >= 100, false)
+                           CASE WHEN 'virtuoso' OPERATOR(pg_catalog.<>) ALL (own.held) THEN
+                               coalesce("shared_1".value OPERATOR(pg_catalog.>=) 100, false)
                            END
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
-                        WHERE p.user_id = own.the_user AND NOT own.is_busy
-                          AND p.code = ANY ('{collector,prolific,virtuoso}'::text[])
-                          AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                        WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user AND NOT own.is_busy
+                          AND p.code OPERATOR(pg_catalog.=)
+                              ANY ('{collector,prolific,virtuoso}'::text[])
+                          AND p.failed_at IS NULL
+                          AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM "badges_new" AS "new"
                 CROSS JOIN LATERAL (
-                    SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] <@ own.held THEN
-                               (SELECT (SELECT count(*)
+                    SELECT CASE WHEN NOT '{prolific,virtuoso}'::text[] OPERATOR(pg_catalog.<@) own.held THEN
+                               (SELECT (SELECT pg_catalog.count(*)
                                                FROM (
                                                    SELECT
                                                    from dummy_sketch where user_id = NEW.user_id
@@ -4546,16 +4764,16 @@ BEGIN
             -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
-                IF true = ANY (own.earned) THEN
-                    IF (coalesce(current_setting('badges.patience', true), '') <> ''
+                IF true OPERATOR(pg_catalog.=) ANY (own.earned) THEN
+                    IF (coalesce(pg_catalog.current_setting('badges.patience', true), '') OPERATOR(pg_catalog.<>) ''
                         AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
-                        PERFORM set_config('lock_timeout', '1ms', true);
+                        PERFORM pg_catalog.set_config('lock_timeout', '1ms', true);
                     END IF;
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT own.the_user, badge.code, own.the_thing,
-                           jsonb_build_object(
+                           pg_catalog.jsonb_build_object(
                                'table', 'public.dummy_sketch', 'operation', 'insert',
-                               'new', jsonb_build_object('user_id', "new"."user_id")),
+                               'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id")),
                            NULL::timestamptz
                     FROM "badges_new" AS "new"
                     CROSS JOIN (
@@ -4564,21 +4782,22 @@ BEGIN
                     ) AS badge (code, earned)
                     WHERE badge.earned
                       AND (SELECT true FROM "public"."auth_user" AS u
-                           WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL
+                           WHERE u."id" OPERATOR(pg_catalog.=) own.the_user FOR KEY SHARE) IS NOT NULL
                     ON CONFLICT DO NOTHING;
                     IF NOT FOUND
                        AND NOT ((SELECT true FROM "public"."auth_user" AS u
-                                 WHERE u."id" = own.the_user FOR KEY SHARE) IS NOT NULL)
+                                 WHERE u."id" OPERATOR(pg_catalog.=) own.the_user FOR KEY SHARE) IS NOT NULL)
                     THEN
                         -- The user is not there yet (a deferred foreign key), or the snapshot does not show the user.
                         PERFORM "public"."badges_record"(
-                            array_agg(own.the_user),
-                            array_agg(own.the_thing),
-                            array_agg(badge.code),
-                            array_agg(jsonb_build_object(
-                                          'table', 'public.dummy_sketch', 'operation', 'insert',
-                                          'new', jsonb_build_object('user_id', "new"."user_id"))),
-                            array_agg('check'::text))
+                            pg_catalog.array_agg(own.the_user),
+                            pg_catalog.array_agg(own.the_thing),
+                            pg_catalog.array_agg(badge.code),
+                            pg_catalog.array_agg(
+                                pg_catalog.jsonb_build_object(
+                                    'table', 'public.dummy_sketch', 'operation', 'insert',
+                                    'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))),
+                            pg_catalog.array_agg('check'::text))
                         FROM "badges_new" AS "new"
                         CROSS JOIN (
                             VALUES ('collector', own.earned[1]), ('prolific', own.earned[2]),
@@ -4587,15 +4806,17 @@ BEGIN
                         WHERE badge.earned;
                     END IF;
                 END IF;
-                IF own.is_busy AND false = ANY (own.earned) THEN
+                IF own.is_busy AND false OPERATOR(pg_catalog.=) ANY (own.earned) THEN
                     PERFORM "public"."badges_record"(
-                        array_agg(own.the_user),
-                        array_agg(own.the_thing),
-                        array_agg(badge.code),
-                        array_agg(jsonb_build_object(
-                                      'table', 'public.dummy_sketch', 'operation', 'insert',
-                                      'new', jsonb_build_object('user_id', "new"."user_id"))),
-                        array_agg(CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
+                        pg_catalog.array_agg(own.the_user),
+                        pg_catalog.array_agg(own.the_thing),
+                        pg_catalog.array_agg(badge.code),
+                        pg_catalog.array_agg(
+                            pg_catalog.jsonb_build_object(
+                                'table', 'public.dummy_sketch', 'operation', 'insert',
+                                'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))),
+                        pg_catalog.array_agg(
+                            CASE WHEN NOT own.is_busy AND badge.is_revocable THEN 'revoke' ELSE 'check' END))
                     FROM "badges_new" AS "new"
                     CROSS JOIN unnest(
                         '{collector,prolific,virtuoso}'::text[],
@@ -4605,24 +4826,26 @@ BEGIN
                     ) AS badge (code, earned, leaves_check, is_revocable)
                     WHERE (badge.is_revocable OR NOT badge.earned) AND own.is_busy
                        OR NOT badge.earned AND badge.leaves_check
-                       OR NOT badge.earned AND badge.is_revocable AND badge.code = ANY (own.held);
+                       OR NOT badge.earned AND badge.is_revocable AND badge.code OPERATOR(pg_catalog.=) ANY (own.held);
                 END IF;
                 -- The holder of a lock settles a few checks that others left, of this user and these badges.
                 IF own.has_checks THEN
                     PERFORM "public"."badges_settle_locked"(
                         ARRAY(
                             SELECT p.id FROM "public"."badges_pendingcheck" AS p
-                            WHERE p.user_id = own.the_user
-                              AND p.code = ANY ('{collector,prolific,virtuoso}'::text[])
-                              AND p.failed_at IS NULL AND p.noted_by < pg_current_xact_id()::text::bigint
+                            WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user
+                              AND p.code OPERATOR(pg_catalog.=)
+                                  ANY ('{collector,prolific,virtuoso}'::text[])
+                              AND p.failed_at IS NULL
+                              AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                             LIMIT 1000
                             FOR UPDATE SKIP LOCKED),
                         10);
                 END IF;
             END IF;
         ELSIF own.bucket IS NULL
-              AND NOT ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" = 'public'
-                       AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" = 'dummy_sketch')
+              AND NOT ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                       AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_sketch')
         THEN
             PERFORM "public"."badges_note_misplaced"(
                 '{collector,prolific,virtuoso}'::text[],
@@ -4635,17 +4858,20 @@ BEGIN
             WHERE (true)
             LIMIT 1
         ) THEN
-            IF ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" = 'public'
-                AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" = 'dummy_sketch') THEN
-                SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-                       array_agg(found.evidence), array_agg('award'::text)
+            IF ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_sketch')
+            THEN
+                SELECT pg_catalog.array_agg(found.known_user), pg_catalog.array_agg(found.thing),
+                       pg_catalog.array_agg(found.code),
+                       pg_catalog.array_agg(found.evidence), pg_catalog.array_agg('award'::text)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (
                     SELECT DISTINCT ON ("new"."user_id", badge.code)
                            "new"."user_id" AS known_user,
                            ''::text AS thing,
                            badge.code,
-                           jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert') AS evidence
+                           pg_catalog.jsonb_build_object('table', 'public.dummy_sketch', 'operation', 'insert')
+                               AS evidence
                     FROM "badges_new" AS "new"
                     CROSS JOIN LATERAL (
                         VALUES
@@ -4655,11 +4881,12 @@ BEGIN
                     WHERE badge.earned
                       AND "new"."user_id" IS NOT NULL
                 ) AS found
-                WHERE found.code <> ALL (
+                WHERE found.code OPERATOR(pg_catalog.<>) ALL (
                     coalesce((SELECT '{first-sketch}'::text[] FROM "public"."badges_badge" AS b
-                              WHERE b.user_id = found.known_user
-                                AND b.code COLLATE "C" IN ('first-sketch')
-                                AND b.thing = found.thing), '{}'));
+                              WHERE b.user_id OPERATOR(pg_catalog.=) found.known_user
+                                AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                    'first-sketch'
+                                AND b.thing OPERATOR(pg_catalog.=) found.thing), '{}'));
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
@@ -4672,20 +4899,24 @@ BEGIN
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
         -- end it: under SERIALIZABLE PostgreSQL relies on that.
-        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+        IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+           AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+        THEN
             RAISE;
-        ELSIF SQLSTATE = '55P03' THEN
+        ELSIF SQLSTATE OPERATOR(pg_catalog.=) '55P03' THEN
             PERFORM "public"."badges_seal"('patience', '');
         END IF;
-        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
+        IF ("tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+            AND "tg_table_name" OPERATOR(pg_catalog.=) 'dummy_sketch')
+        THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert',
                     NULL::jsonb,
-                    array_agg("new"."user_id"),
-                    array_agg(''::text),
-                    array_agg("public"."badges_stored"(to_json(new.*))),
-                    array_agg(NULL::jsonb),
+                    pg_catalog.array_agg("new"."user_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
+                    pg_catalog.array_agg(NULL::jsonb),
                     '{collector,first-sketch,prolific,virtuoso}'::text[],
                     '{t,f,t,t}'::bool[],
                     '{f,f,f,f}'::bool[],
@@ -4695,20 +4926,22 @@ BEGIN
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
                         -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
                         -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
-                            array_agg("new"."user_id"),
-                            array_agg(''::text),
-                            array_agg("public"."badges_stored"(to_json(new.*))),
-                            array_agg(NULL::jsonb),
+                            pg_catalog.array_agg("new"."user_id"),
+                            pg_catalog.array_agg(''::text),
+                            pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
+                            pg_catalog.array_agg(NULL::jsonb),
                             '{collector,first-sketch,prolific,virtuoso}'::text[],
                             ARRAY['{"new": ["user_id"], "old": []}'::jsonb, '{"new": [], "old": []}'::jsonb,
                                   '{"new": ["user_id"], "old": []}'::jsonb,
@@ -4718,7 +4951,8 @@ BEGIN
                     ELSE
                         -- The error concerns all of these badges: the user's column is gone, for instance.
                         PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                        FROM unnest('{collector,first-sketch,prolific,virtuoso}'::text[]) AS failed (code);
+                        FROM pg_catalog.unnest(
+                            '{collector,first-sketch,prolific,virtuoso}'::text[]) AS failed (code);
                     END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -4731,7 +4965,9 @@ BEGIN
                     '{collector,first-sketch,prolific,virtuoso}'::text[],
                     'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             EXCEPTION WHEN OTHERS THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -4742,7 +4978,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 13, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "6b2eb6e3c04ce179"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 14, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "8f690c8f14fd15fb"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -4788,19 +5024,22 @@ BEGIN
             WHERE (hit_views >= 250)
             LIMIT 1
         ) THEN
-            IF ("badges_update_dummy_sketch_f5317487"."tg_table_schema" = 'public'
-                AND "badges_update_dummy_sketch_f5317487"."tg_table_name" = 'dummy_sketch') THEN
-                SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-                       array_agg(found.evidence), array_agg('award'::text)
+            IF ("badges_update_dummy_sketch_f5317487"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                AND "badges_update_dummy_sketch_f5317487"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_sketch')
+            THEN
+                SELECT pg_catalog.array_agg(found.known_user), pg_catalog.array_agg(found.thing),
+                       pg_catalog.array_agg(found.code),
+                       pg_catalog.array_agg(found.evidence), pg_catalog.array_agg('award'::text)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (
                     SELECT DISTINCT ON ("new"."user_id", "new"."id"::text, badge.code)
                            "new"."user_id" AS known_user,
                            "new"."id"::text AS thing,
                            badge.code,
-                           jsonb_build_object(
+                           pg_catalog.jsonb_build_object(
                                'table', 'public.dummy_sketch', 'operation', 'update',
-                               'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
+                               'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"))
+                               AS evidence
                     FROM "badges_new" AS "new"
                     CROSS JOIN LATERAL (
                         VALUES
@@ -4810,11 +5049,12 @@ BEGIN
                     WHERE badge.earned
                       AND "new"."user_id" IS NOT NULL AND "new"."id"::text IS NOT NULL
                 ) AS found
-                WHERE found.code <> ALL (
+                WHERE found.code OPERATOR(pg_catalog.<>) ALL (
                     coalesce((SELECT '{hit}'::text[] FROM "public"."badges_badge" AS b
-                              WHERE b.user_id = found.known_user
-                                AND b.code COLLATE "C" IN ('hit')
-                                AND b.thing = found.thing), '{}'));
+                              WHERE b.user_id OPERATOR(pg_catalog.=) found.known_user
+                                AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                    'hit'
+                                AND b.thing OPERATOR(pg_catalog.=) found.thing), '{}'));
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
@@ -4831,19 +5071,22 @@ BEGIN
             WHERE (hit_views > 1000 )
             LIMIT 1
         ) THEN
-            IF ("badges_update_dummy_sketch_f5317487"."tg_table_schema" = 'public'
-                AND "badges_update_dummy_sketch_f5317487"."tg_table_name" = 'dummy_sketch') THEN
-                SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-                       array_agg(found.evidence), array_agg('award'::text)
+            IF ("badges_update_dummy_sketch_f5317487"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                AND "badges_update_dummy_sketch_f5317487"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_sketch')
+            THEN
+                SELECT pg_catalog.array_agg(found.known_user), pg_catalog.array_agg(found.thing),
+                       pg_catalog.array_agg(found.code),
+                       pg_catalog.array_agg(found.evidence), pg_catalog.array_agg('award'::text)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (
                     SELECT DISTINCT ON ("new"."user_id", badge.code)
                            "new"."user_id" AS known_user,
                            ''::text AS thing,
                            badge.code,
-                           jsonb_build_object(
+                           pg_catalog.jsonb_build_object(
                                'table', 'public.dummy_sketch', 'operation', 'update',
-                               'new', jsonb_build_object('hit_views', "new"."hit_views")) AS evidence
+                               'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"))
+                               AS evidence
                     FROM "badges_new" AS "new"
                     CROSS JOIN LATERAL (
                         VALUES
@@ -4853,11 +5096,12 @@ BEGIN
                     WHERE badge.earned
                       AND "new"."user_id" IS NOT NULL
                 ) AS found
-                WHERE found.code <> ALL (
+                WHERE found.code OPERATOR(pg_catalog.<>) ALL (
                     coalesce((SELECT '{star}'::text[] FROM "public"."badges_badge" AS b
-                              WHERE b.user_id = found.known_user
-                                AND b.code COLLATE "C" IN ('star')
-                                AND b.thing = found.thing), '{}'));
+                              WHERE b.user_id OPERATOR(pg_catalog.=) found.known_user
+                                AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                    'star'
+                                AND b.thing OPERATOR(pg_catalog.=) found.thing), '{}'));
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
@@ -4870,20 +5114,24 @@ BEGIN
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
         -- end it: under SERIALIZABLE PostgreSQL relies on that.
-        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+        IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+           AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+        THEN
             RAISE;
-        ELSIF SQLSTATE = '55P03' THEN
+        ELSIF SQLSTATE OPERATOR(pg_catalog.=) '55P03' THEN
             PERFORM "public"."badges_seal"('patience', '');
         END IF;
-        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
+        IF ("tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+            AND "tg_table_name" OPERATOR(pg_catalog.=) 'dummy_sketch')
+        THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update',
                     NULL::jsonb,
-                    array_agg("new"."user_id"),
-                    array_agg("new"."id"::text),
-                    array_agg("public"."badges_stored"(to_json(new.*))),
-                    array_agg(NULL::jsonb),
+                    pg_catalog.array_agg("new"."user_id"),
+                    pg_catalog.array_agg("new"."id"::text),
+                    pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
+                    pg_catalog.array_agg(NULL::jsonb),
                     '{hit}'::text[],
                     '{f}'::bool[],
                     '{f}'::bool[],
@@ -4891,20 +5139,22 @@ BEGIN
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
                         -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
                         -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
-                            array_agg("new"."user_id"),
-                            array_agg("new"."id"::text),
-                            array_agg("public"."badges_stored"(to_json(new.*))),
-                            array_agg(NULL::jsonb),
+                            pg_catalog.array_agg("new"."user_id"),
+                            pg_catalog.array_agg("new"."id"::text),
+                            pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
+                            pg_catalog.array_agg(NULL::jsonb),
                             '{hit}'::text[],
                             ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
                         FROM "badges_new" AS "new"
@@ -4912,7 +5162,8 @@ BEGIN
                     ELSE
                         -- The error concerns all of these badges: the user's column is gone, for instance.
                         PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                        FROM unnest('{hit}'::text[]) AS failed (code);
+                        FROM pg_catalog.unnest(
+                            '{hit}'::text[]) AS failed (code);
                     END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -4923,10 +5174,10 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update',
                     NULL::jsonb,
-                    array_agg("new"."user_id"),
-                    array_agg(''::text),
-                    array_agg("public"."badges_stored"(to_json(new.*))),
-                    array_agg(NULL::jsonb),
+                    pg_catalog.array_agg("new"."user_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
+                    pg_catalog.array_agg(NULL::jsonb),
                     '{star}'::text[],
                     '{f}'::bool[],
                     '{f}'::bool[],
@@ -4934,20 +5185,22 @@ BEGIN
                 FROM "badges_new" AS "new"
                 WHERE "new"."user_id" IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
                         -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
                         -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
-                            array_agg("new"."user_id"),
-                            array_agg(''::text),
-                            array_agg("public"."badges_stored"(to_json(new.*))),
-                            array_agg(NULL::jsonb),
+                            pg_catalog.array_agg("new"."user_id"),
+                            pg_catalog.array_agg(''::text),
+                            pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
+                            pg_catalog.array_agg(NULL::jsonb),
                             '{star}'::text[],
                             ARRAY['{"new": ["hit_views"], "old": []}'::jsonb])
                         FROM "badges_new" AS "new"
@@ -4955,7 +5208,8 @@ BEGIN
                     ELSE
                         -- The error concerns all of these badges: the user's column is gone, for instance.
                         PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                        FROM unnest('{star}'::text[]) AS failed (code);
+                        FROM pg_catalog.unnest(
+                            '{star}'::text[]) AS failed (code);
                     END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -4968,7 +5222,9 @@ BEGIN
                     '{hit,star}'::text[],
                     'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             EXCEPTION WHEN OTHERS THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -4979,7 +5235,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 13, "badges": ["hit", "star"], "body": "30dfc8f339bd87b6"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 14, "badges": ["hit", "star"], "body": "11042aaa3b156bf3"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -5027,20 +5283,23 @@ BEGIN
                    FROM (SELECT "new"."hit_views") AS "new")
             LIMIT 1
         ) THEN
-            IF ("badges_update_row_dummy_sketch_9e149d12"."tg_table_schema" = 'public'
-                AND "badges_update_row_dummy_sketch_9e149d12"."tg_table_name" = 'dummy_sketch') THEN
-                SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-                       array_agg(found.evidence), array_agg('award'::text)
+            IF ("badges_update_row_dummy_sketch_9e149d12"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                AND "badges_update_row_dummy_sketch_9e149d12"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_sketch')
+            THEN
+                SELECT pg_catalog.array_agg(found.known_user), pg_catalog.array_agg(found.thing),
+                       pg_catalog.array_agg(found.code),
+                       pg_catalog.array_agg(found.evidence), pg_catalog.array_agg('award'::text)
                 INTO own.users, own.things, own.codes, own.evidences, own.verdicts
                 FROM (
                     SELECT DISTINCT ON ("new"."user_id", badge.code)
                            "new"."user_id" AS known_user,
                            ''::text AS thing,
                            badge.code,
-                           jsonb_build_object(
+                           pg_catalog.jsonb_build_object(
                                'table', 'public.dummy_sketch', 'operation', 'update',
-                               'new', jsonb_build_object('hit_views', "new"."hit_views"),
-                               'old', jsonb_build_object('hit_views', "old"."hit_views")) AS evidence
+                               'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"),
+                               'old', pg_catalog.jsonb_build_object('hit_views', "old"."hit_views"))
+                               AS evidence
                     FROM (SELECT NEW."hit_views", NEW."user_id") AS "new"
                          CROSS JOIN (SELECT OLD."hit_views") AS "old"
                     CROSS JOIN LATERAL (
@@ -5052,11 +5311,12 @@ BEGIN
                     WHERE badge.earned
                       AND "new"."user_id" IS NOT NULL
                 ) AS found
-                WHERE found.code <> ALL (
+                WHERE found.code OPERATOR(pg_catalog.<>) ALL (
                     coalesce((SELECT '{viral}'::text[] FROM "public"."badges_badge" AS b
-                              WHERE b.user_id = found.known_user
-                                AND b.code COLLATE "C" IN ('viral')
-                                AND b.thing = found.thing), '{}'));
+                              WHERE b.user_id OPERATOR(pg_catalog.=) found.known_user
+                                AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                    'viral'
+                                AND b.thing OPERATOR(pg_catalog.=) found.thing), '{}'));
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
@@ -5069,20 +5329,24 @@ BEGIN
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
         -- end it: under SERIALIZABLE PostgreSQL relies on that.
-        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+        IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+           AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+        THEN
             RAISE;
-        ELSIF SQLSTATE = '55P03' THEN
+        ELSIF SQLSTATE OPERATOR(pg_catalog.=) '55P03' THEN
             PERFORM "public"."badges_seal"('patience', '');
         END IF;
-        IF ("tg_table_schema" = 'public' AND "tg_table_name" = 'dummy_sketch') THEN
+        IF ("tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+            AND "tg_table_name" OPERATOR(pg_catalog.=) 'dummy_sketch')
+        THEN
             BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update',
                     NULL::jsonb,
-                    array_agg(changed.user_id),
-                    array_agg(changed.thing),
-                    array_agg("public"."badges_stored"(to_json(NEW))),
-                    array_agg("public"."badges_stored"(to_json(OLD))),
+                    pg_catalog.array_agg(changed.user_id),
+                    pg_catalog.array_agg(changed.thing),
+                    pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(NEW))),
+                    pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(OLD))),
                     '{viral}'::text[],
                     '{f}'::bool[],
                     '{f}'::bool[],
@@ -5090,20 +5354,22 @@ BEGIN
                 FROM (SELECT NEW."user_id" AS user_id, ''::text AS thing) AS changed
                 WHERE changed.user_id IS NOT NULL;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
                         -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
                         -- are left by the changed rows alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
-                            array_agg(changed.user_id),
-                            array_agg(changed.thing),
-                            array_agg("public"."badges_stored"(to_json(NEW))),
-                            array_agg("public"."badges_stored"(to_json(OLD))),
+                            pg_catalog.array_agg(changed.user_id),
+                            pg_catalog.array_agg(changed.thing),
+                            pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(NEW))),
+                            pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(OLD))),
                             '{viral}'::text[],
                             ARRAY['{"new": ["hit_views"], "old": ["hit_views"]}'::jsonb])
                         FROM (SELECT NEW."user_id" AS user_id, ''::text AS thing) AS changed
@@ -5111,7 +5377,8 @@ BEGIN
                     ELSE
                         -- The error concerns all of these badges: the user's column is gone, for instance.
                         PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                        FROM unnest('{viral}'::text[]) AS failed (code);
+                        FROM pg_catalog.unnest(
+                            '{viral}'::text[]) AS failed (code);
                     END IF;
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -5124,7 +5391,9 @@ BEGIN
                     '{viral}'::text[],
                     'public.dummy_sketch', TG_TABLE_SCHEMA, TG_TABLE_NAME);
             EXCEPTION WHEN OTHERS THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 RAISE WARNING 'badges after % on %.% could not be checked: %',
@@ -5135,7 +5404,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 13, "badges": ["viral"], "body": "fb8604ef351e31c7"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 14, "badges": ["viral"], "body": "33ef2bc3781fac87"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

@@ -41,8 +41,9 @@ def named_tables(connection: BaseDatabaseWrapper, names: Iterable[Name]) -> dict
         names=[name for _, name in wanted],
     )
     return {
-        wanted[place - 1]: Table(*[*facts, tuple(map(Column, names, types, identical, virtual)), tuple(children)])
-        for place, *facts, children, names, types, identical, virtual in rows
+        wanted[place - 1]: Table(*[*facts, tuple(map(Column, *columns)), tuple(children)])
+        for place, *facts, children, names, types, identical, virtual, own in rows
+        for columns in [(names, types, identical, virtual, own)]
     }
 
 

@@ -39,6 +39,8 @@ class Column:
     """DISTINCT merges only values that are the same to every condition; not so for numeric (1.0 = 1.00) or citext."""
     is_virtual: bool
     """Generated when it is read (PostgreSQL 18), and empty in the rows that triggers see."""
+    is_own: bool
+    """Its type, below any domain, is none of PostgreSQL's own: its owner can make casts for it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,6 +77,11 @@ class Table:
     def needs_row_level(self) -> bool:
         """Writes can reach its rows without firing its statement-level triggers."""
         return self.is_partitioned or self.has_parent
+
+    @property
+    def has_own_types(self) -> bool:
+        """The type of one of its columns is none of PostgreSQL's own."""
+        return any(column.is_own for column in self.columns)
 
     def column(self, written: str) -> Column | None:
         """The column that an author means: the exact name, or else the name as SQL would read it."""
@@ -123,6 +130,8 @@ class Target:
     """The functions write the history."""
     owner_writes_deliveries: bool
     can_create_temporary: bool
+    trusted_roles: frozenset[str]
+    """The roles that may act with the rights of that owner, although they are no members of it."""
     citus_tables: frozenset[int]
     """The tables that Citus manages, by oid: writes to them fire the triggers of shards, which have other names."""
     wait: int

@@ -52,7 +52,7 @@ def join(queries: Sequence[SharedQuery], subjects: Subjects, held: sql.Composabl
 def _if_wanted(query: SharedQuery, value: sql.Composed, held: sql.Composable) -> sql.Composed:
     if any(check.is_revocable for check in query.checks):
         return value
-    return Template("CASE WHEN NOT {codes} <@ {held} THEN\n    {value}\nEND").format(
+    return Template("CASE WHEN NOT {codes} OPERATOR(pg_catalog.<@) {held} THEN\n    {value}\nEND").format(
         codes=expressions.array_of_codes(query.checks), held=held, value=value
     )
 
@@ -81,7 +81,7 @@ def earned(
             else expressions.condition_of(check, is_scoped)
         )
     elif query.is_progress:
-        answer = sql.SQL("{}.value >= {}").format(query.name, expressions.goal_of(check))
+        answer = sql.SQL("{}.value OPERATOR(pg_catalog.>=) {}").format(query.name, expressions.goal_of(check))
     else:
         place = query.checks.index(check) + 1
         answer = sql.SQL("{}.value[{}]").format(query.name, sql.Literal(place))

@@ -36,6 +36,7 @@ def routine(target: Target, analysed: Sequence[AnalysedDefinition]) -> Routine |
         arms=sql.SQL("\n").join(arms.values()),
         settle=runtime.placeholders(target, "")["settle"],
         badges=target.badges.identifier,
+        equals=expressions.equals(target.user_key),
         most=sql.Literal(MOST),
     )
 
@@ -72,6 +73,7 @@ def _losing(target: Target, analysed: AnalysedDefinition) -> sql.Composable:
         losing=query,
         pending=target.pending.identifier,
         badges=target.badges.identifier,
+        equals=expressions.equals(target.user_key),
         lock=sql.Literal(runtime.ADVISORY_LOCK_CLASS),
         awarded_bucket=runtime.bucket(target, sql.Identifier("b", "user_id")),
         bucket=runtime.bucket(target, sql.Identifier("losing", "user_id")),

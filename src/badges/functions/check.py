@@ -50,7 +50,7 @@ def _check_state(badge: Check, session: Session) -> sql.Composed:
 def _check_arm(target: Target, badge: Check, of_user: Check | None, session: Session) -> sql.Composed:
     facts, event = badge.facts, badge.event
     sources = [
-        Template("jsonb_to_record({stored}) AS {record} ({columns})").format(
+        Template("pg_catalog.jsonb_to_record({stored}) AS {record} ({columns})").format(
             stored=_stored(record),
             record=sql.Identifier(record),
             columns=expressions.listed(
@@ -65,7 +65,9 @@ def _check_arm(target: Target, badge: Check, of_user: Check | None, session: Ses
     return template("functions/check_arm.sql").format(
         zone=session.zone_of(badge),
         name=expressions.comment(badge.definition.name),
-        applies=_applies(badge, sql.SQL("badges_check.asks = {}").format(sql.Literal(event.value))),
+        applies=_applies(
+            badge, sql.SQL("badges_check.asks OPERATOR(pg_catalog.=) {}").format(sql.Literal(event.value))
+        ),
         stored=_all_stored(badge),
         too_long=_too_long(badge, of_user),
         condition=expressions.condition_of(badge, is_scoped=bool(facts.new_columns and facts.old_columns)),
@@ -82,7 +84,7 @@ def _stored(record: str) -> sql.SQL:
 def _all_stored(badge: Check) -> sql.Composable:
     """The error for a check that was stored before the condition read all the columns that it reads now."""
     are_there = [
-        sql.SQL("{} ?& {}::text[]").format(_stored(record), sql.Literal(list(names)))
+        sql.SQL("{} OPERATOR(pg_catalog.?&) {}::text[]").format(_stored(record), sql.Literal(list(names)))
         for record, names in (("new", badge.facts.new_columns), ("old", badge.facts.old_columns))
         if names
     ]
@@ -97,8 +99,8 @@ def _all_stored(badge: Check) -> sql.Composable:
 
 def _applies(badge: Check, *conditions: sql.Composable) -> sql.Composed:
     """Whether the call is about this badge. A check stored for a subject is not, once the badge has no subjects."""
-    code = sql.SQL("badges_check.badge_code = {}").format(sql.Literal(badge.code))
-    no_thing = None if badge.facts.per else sql.SQL("badges_check.checked_thing = ''")
+    code = sql.SQL("badges_check.badge_code OPERATOR(pg_catalog.=) {}").format(sql.Literal(badge.code))
+    no_thing = None if badge.facts.per else sql.SQL("badges_check.checked_thing OPERATOR(pg_catalog.=) ''")
     return expressions.all_of(code, *conditions, no_thing)
 
 
@@ -106,7 +108,9 @@ def _too_long(badge: Check, of_user: Check | None) -> sql.Composable:
     """Evaluate the user's rows where a value of the changed row was too long to be stored."""
     facts = badge.facts
     too_long = [
-        sql.SQL("{} -> {} ?& '{{first,length,sha256}}'::text[]").format(_stored(record), sql.Literal(column.name))
+        sql.SQL("({} OPERATOR(pg_catalog.->) {}) OPERATOR(pg_catalog.?&) '{{first,length,sha256}}'::text[]").format(
+            _stored(record), sql.Literal(column.name)
+        )
         for record, names in (("new", facts.new_columns), ("old", facts.old_columns))
         for column in facts.table.columns
         if column.name in names and column.type not in SHORT
@@ -133,10 +137,14 @@ def _other_rows(target: Target, badge: Check) -> sql.Composable:
     facts, row = badge.facts, badge.event.changed_row
     if not (facts.is_cross_row and facts.depends_on_its_row and facts.is_reevaluable):
         return sql.SQL("")
-    of_user = [sql.SQL("{} = badges_check.checked_user").format(sql.Identifier(row, facts.user.name))]
+    of_user = [
+        sql.SQL("{} {} badges_check.checked_user").format(
+            sql.Identifier(row, facts.user.name), expressions.equals(facts.user)
+        )
+    ]
     if facts.per:
         of_user.append(
-            sql.SQL("{} = badges_check.checked_thing").format(
+            sql.SQL("{} OPERATOR(pg_catalog.=) badges_check.checked_thing").format(
                 expressions.subject(sql.Identifier(row, facts.per.name), facts.per)
             )
         )

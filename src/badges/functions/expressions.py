@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from psycopg import sql
 
 from badges.database import Template, qualified, template, trusted
-from badges.definitions.types import TriggerEvent
+from badges.definitions.types import Definition, TriggerEvent
 from badges.facts.types import INTEGERS, SHORT, Column, Count, Facts, Table, Target
-from badges.functions.types import Check, Level
+from badges.functions.types import Check, Level, text_of
 
 FUNCTION_MAX_ARGUMENTS = 100
 """FUNC_MAX_ARGS of PostgreSQL."""
@@ -52,7 +52,7 @@ FROM (
 ) AS bounded""")
 
 _BEST_ROW = Template("""\
-(SELECT max(found.value)
+(SELECT pg_catalog.max(found.value)
  FROM {rows}
  CROSS JOIN LATERAL (SELECT {question} AS value) AS found)""")
 
@@ -103,12 +103,12 @@ def is_own_table(table: Table, level: Level, function: str = "") -> sql.Composed
         # On a partition the trigger is a copy, and TG_RELID is the partition.
         return Template(
             "EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors({relation}) AS a (relid)\n"
-            "        WHERE a.relid = pg_catalog.to_regclass({table}))"
+            "        WHERE a.relid OPERATOR(pg_catalog.=) pg_catalog.to_regclass({table}))"
         ).format(relation=relation, table=sql.Literal(table.identifier.as_string()))
     return Template("({both})").format(
         both=all_of(
-            sql.SQL("{} = {}").format(schema, sql.Literal(table.schema)),
-            sql.SQL("{} = {}").format(name, sql.Literal(table.name)),
+            sql.SQL("{} OPERATOR(pg_catalog.=) {}").format(schema, sql.Literal(table.schema)),
+            sql.SQL("{} OPERATOR(pg_catalog.=) {}").format(name, sql.Literal(table.name)),
         )
     )
 
@@ -120,15 +120,38 @@ def held(target: Target, user: sql.Composable, thing: sql.Composable, badges: Se
     query = template("functions/held.sql").format(
         found=array_of_codes(badges) if is_single else sql.SQL("b.code::text"),
         badges=target.badges.identifier,
+        equals=equals(target.user_key),
         user=user,
-        codes=codes(badges),
+        any_code=any_code(badges),
         thing=thing,
         and_unexpired=sql.SQL(
-            "AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())" if can_expire else ""
+            "AND (b.expires_at IS NULL\n"
+            "     OR b.expires_at\n"
+            "        OPERATOR(pg_catalog.>) pg_catalog.statement_timestamp())"
+            if can_expire
+            else ""
         ),
     )
     # For a single badge the array is a constant, which need not be built.
     return Template("coalesce(({query}), '{{}}')" if is_single else "ARRAY({query})").format(query=query)
+
+
+def any_code(badges: Sequence[Check]) -> sql.Composable:
+    """What a code equals if it is that of one of the badges."""
+    return (
+        sql.Literal(badges[0].code)
+        if len(badges) == 1
+        else Template("ANY ({codes})").format(codes=array_of_codes(badges))
+    )
+
+
+def equals(*columns: Column) -> sql.SQL:
+    """The operator that compares keys of users in these columns.
+
+    In the functions that search the schemas of the site, every operator names its schema: PostgreSQL would prefer
+    one that is planted there if its operands match better. The type of an extension has its own.
+    """
+    return sql.SQL("=" if any(column.is_own for column in columns) else "OPERATOR(pg_catalog.=)")
 
 
 def codes(badges: Sequence[Check]) -> sql.Composed:
@@ -144,15 +167,22 @@ def array_of_codes(badges: Sequence[Check]) -> sql.Composed:
 
 def known_user(target: Target, user: sql.Composable) -> sql.Composed:
     """The key of the user, or NULL if the user does not exist; a subquery, which no plan turns into a join."""
-    return sql.SQL("(SELECT u.{key} FROM {users} AS u WHERE u.{key} = {user})").format(
-        key=sql.Identifier(target.user_key.name), users=target.users.identifier, user=user
+    return sql.SQL("(SELECT u.{key} FROM {users} AS u WHERE u.{key} {equals} {user})").format(
+        key=sql.Identifier(target.user_key.name),
+        users=target.users.identifier,
+        equals=equals(target.user_key),
+        user=user,
     )
 
 
 def is_kept(target: Target, user: sql.Composable, lock: sql.Composable) -> sql.Composed:
     """Whether the user exists, and with this lock stays until the transaction ends."""
-    return Template("(SELECT true FROM {users} AS u\n WHERE u.{key} = {user}{lock}) IS NOT NULL").format(
-        key=sql.Identifier(target.user_key.name), users=target.users.identifier, user=user, lock=lock
+    return Template("(SELECT true FROM {users} AS u\n WHERE u.{key} {equals} {user}{lock}) IS NOT NULL").format(
+        key=sql.Identifier(target.user_key.name),
+        users=target.users.identifier,
+        equals=equals(target.user_key),
+        user=user,
+        lock=lock,
     )
 
 
@@ -165,9 +195,9 @@ def as_key(target: Target, column: Column, user: sql.Composable) -> sql.Composab
     bits = _BITS.get(key.type)
     if bits is None or _BITS[column.type] <= bits:
         return cast
-    return sql.SQL("CASE WHEN {} BETWEEN {} AND {} THEN {} END").format(
-        user, sql.Literal(-(2 ** (bits - 1))), sql.Literal(2 ** (bits - 1) - 1), cast
-    )
+    return sql.SQL(
+        "CASE WHEN {user} OPERATOR(pg_catalog.>=) {least} AND {user} OPERATOR(pg_catalog.<=) {most} THEN {cast} END"
+    ).format(user=user, least=sql.Literal(-(2 ** (bits - 1))), most=sql.Literal(2 ** (bits - 1) - 1), cast=cast)
 
 
 def reads(badge: Check) -> sql.Composed:
@@ -229,7 +259,7 @@ def progress_of(badges: Sequence[Check], is_scoped: bool) -> sql.Composed:
 def _reached(badges: Sequence[Check]) -> sql.Composable:
     """The number that is compared with the goals of these badges: beyond the highest of them nothing is counted."""
     bounded = _bounded(badges)
-    return _number(badges[0]) if bounded is None else sql.SQL("count(*)\n") + bounded
+    return _number(badges[0]) if bounded is None else sql.SQL("pg_catalog.count(*)\n") + bounded
 
 
 def _bounded(badges: Sequence[Check]) -> sql.Composed | None:
@@ -262,11 +292,12 @@ def _number(badge: Check) -> sql.Composable:
 
 def subject(column: sql.Composable, per: Column) -> sql.Composed:
     """The text of a subject: values that are equal have the same."""
+    text = text_of(column, per)
     if per.type == "numeric":
-        return sql.SQL("trim_scale({})::text").format(column)
+        return sql.SQL("pg_catalog.trim_scale({})::text").format(column)
     if per.type == "citext":
-        return sql.SQL("lower({}::text)").format(column)
-    return sql.SQL("{}::text").format(column)
+        return sql.SQL("pg_catalog.lower({})").format(text)
+    return text
 
 
 def answers_of(badges: Sequence[Check], held: sql.Composable, is_scoped: bool) -> sql.Composed:
@@ -286,7 +317,7 @@ def condition(badge: Check) -> sql.Composable:
         progress = _reached([badge])
         if badge.facts.type in INTEGERS:
             progress = question(progress)
-        return sql.SQL("{} >= {}").format(progress, goal_of(badge))
+        return sql.SQL("{} OPERATOR(pg_catalog.>=) {}").format(progress, goal_of(badge))
     bounded, count = _bounded([badge]), badge.facts.count
     if bounded is None or count is None:
         return trusted(definition.condition)
@@ -295,7 +326,9 @@ def condition(badge: Check) -> sql.Composable:
 
 def _compared(count: Count) -> sql.Composed:
     """The comparison, over the rows of `_bounded`."""
-    return sql.SQL("count(*) {} {}").format(trusted(count.operator), sql.Literal(count.number))
+    return sql.SQL("pg_catalog.count(*) OPERATOR(pg_catalog.{}) {}").format(
+        trusted(count.operator), sql.Literal(count.number)
+    )
 
 
 def goal_of(badge: Check) -> sql.SQL:
@@ -364,16 +397,19 @@ def _of_user(
         )
     read = facts.new_columns if badge.decided_after.has_new else facts.old_columns
     column = sql.SQL("badges_row.{}")
-    of_user = [sql.SQL("{} = {}").format(column.format(sql.Identifier(facts.user.name)), user)]
+    of_user = [sql.SQL("{} {} {}").format(column.format(sql.Identifier(facts.user.name)), equals(facts.user), user)]
     if facts.per:
         per = column.format(sql.Identifier(facts.per.name))
-        of_user.append(sql.SQL("{} = {}").format(subject(per, facts.per), thing))
+        of_user.append(sql.SQL("{} OPERATOR(pg_catalog.=) {}").format(subject(per, facts.per), thing))
         if facts.per.type in INTEGERS:
             # The same again as a number, for an index on the column. A manual award may have any text as its subject.
             of_user.append(
-                Template("{per} = CASE WHEN {thing} ~ '^-?[0-9]{{1,19}}$'\n     THEN {thing}::bigint END").format(
-                    per=per, thing=thing
-                )
+                Template(
+                    "{per} OPERATOR(pg_catalog.=)\n"
+                    "    CASE WHEN {thing}\n"
+                    "              OPERATOR(pg_catalog.~) '^-?[0-9]{{1,19}}$'\n"
+                    "         THEN {thing}::bigint END"
+                ).format(per=per, thing=thing)
             )
     # Under a name of its own, as `user` may be a column of a row that goes by the same name.
     rows = template("functions/rows_of_user.sql").format(
@@ -390,9 +426,11 @@ def if_lacked(badge: Check, earned: sql.Composable, held: sql.Composable) -> sql
 
     So if it is false, the user lacks the badge or is to lose it.
     """
-    layout = "CASE WHEN {code} <> ALL ({held}) THEN\n    coalesce({earned}, false)\nEND"
+    layout = "CASE WHEN {code} OPERATOR(pg_catalog.<>) ALL ({held}) THEN\n    coalesce({earned}, false)\nEND"
     if badge.is_revocable:
-        layout = "CASE WHEN {earned} THEN\n    nullif({code} <> ALL ({held}), false)\nELSE false END"
+        layout = (
+            "CASE WHEN {earned} THEN\n    nullif({code} OPERATOR(pg_catalog.<>) ALL ({held}), false)\nELSE false END"
+        )
     return Template(layout).format(code=sql.Literal(badge.code), held=held, earned=earned)
 
 
@@ -411,10 +449,12 @@ def evidence_of_all(badges: Sequence[Check], target: Target) -> sql.Composed:
 
 def _by_code(values: Mapping[str, sql.Composable]) -> sql.Composed:
     whens = (
-        Template("WHEN {code} THEN {value}").format(code=sql.Literal(code), value=value)
+        Template("WHEN badge.code OPERATOR(pg_catalog.=) {code} THEN {value}").format(
+            code=sql.Literal(code), value=value
+        )
         for code, value in values.items()
     )
-    return Template("CASE badge.code\n    {whens}\nEND").format(whens=sql.SQL("\n").join(whens))
+    return Template("CASE\n    {whens}\nEND").format(whens=sql.SQL("\n").join(whens))
 
 
 def evidence(operation: str, facts: Facts, target: Target | None = None) -> sql.Composed:
@@ -432,7 +472,9 @@ def evidence(operation: str, facts: Facts, target: Target | None = None) -> sql.
         ),
     ]
     one_line = listed(operands)
-    layout = "jsonb_build_object({operands})" if fits(one_line) else "jsonb_build_object(\n    {operands})"
+    layout = "pg_catalog.jsonb_build_object({operands})"
+    if not fits(one_line):
+        layout = "pg_catalog.jsonb_build_object(\n    {operands})"
     return Template(layout).format(operands=one_line)
 
 
@@ -448,12 +490,15 @@ def occasion(badge: Check) -> sql.Composed:
 
 def expires_at(badges: Sequence[Check]) -> sql.Composable:
     """When an award of now ends."""
-    expiring = {
-        badge.code: sql.SQL("statement_timestamp() + {}::interval").format(sql.Literal(badge.definition.expires_after))
-        for badge in badges
-        if badge.definition.expires_after
-    }
+    expiring = {badge.code: ends_at(badge.definition) for badge in badges if badge.definition.expires_after}
     return _by_code(expiring) if expiring else sql.SQL("NULL::timestamptz")
+
+
+def ends_at(definition: Definition) -> sql.Composed:
+    """When an award of now ends, for a badge that expires."""
+    return sql.SQL("pg_catalog.statement_timestamp() OPERATOR(pg_catalog.+) {}::interval").format(
+        sql.Literal(definition.expires_after)
+    )
 
 
 def may_be_long(facts: Facts, columns: Collection[str]) -> bool:
@@ -463,17 +508,26 @@ def may_be_long(facts: Facts, columns: Collection[str]) -> bool:
 
 def _as_json(row: str, columns: Sequence[str], facts: Facts, target: Target | None) -> sql.Composed:
     if target and may_be_long(facts, columns):
-        return sql.SQL("{}({})").format(qualified(target.schema, "badges_stored"), _json(row, columns, "json"))
-    return _json(row, columns, "jsonb")
+        return sql.SQL("{}({})").format(
+            qualified(target.schema, "badges_stored"), row_as_json(row, columns, facts.table, "json")
+        )
+    return row_as_json(row, columns, facts.table, "jsonb")
 
 
-def _json(row: str, columns: Sequence[str], kind: str) -> sql.Composed:
-    if len(columns) <= FUNCTION_MAX_ARGUMENTS // 2:
-        source = sql.Identifier(row)
-        pairs = (sql.SQL("{}, {}.{}").format(sql.Literal(name), source, sql.Identifier(name)) for name in columns)
-        return Template("{kind}_build_object({pairs})").format(kind=trusted(kind), pairs=listed(pairs))
-    return Template("(SELECT to_{kind}(seen) FROM (SELECT {columns}) AS seen)").format(
-        kind=trusted(kind), columns=columns_of(row, columns)
+def row_as_json(row: str, names: Sequence[str], table: Table, kind: str) -> sql.Composed:
+    """These columns of a row as json or jsonb. Values of types that are not PostgreSQL's own are texts."""
+    source = trusted(row) if row.isupper() else sql.Identifier(row)
+    values: dict[str, sql.Composable] = {}
+    for column in table.columns:
+        if column.name in names:
+            value = sql.SQL("{}.{}").format(source, sql.Identifier(column.name))
+            values[column.name] = text_of(value, column) if column.is_own else value
+    if len(values) <= FUNCTION_MAX_ARGUMENTS // 2:
+        pairs = (sql.SQL("{}, {}").format(sql.Literal(name), value) for name, value in values.items())
+        return Template("pg_catalog.{kind}_build_object({pairs})").format(kind=trusted(kind), pairs=listed(pairs))
+    columns = (sql.SQL("{} AS {}").format(value, sql.Identifier(name)) for name, value in values.items())
+    return Template("(SELECT pg_catalog.to_{kind}(seen) FROM (SELECT {columns}) AS seen)").format(
+        kind=trusted(kind), columns=listed(columns)
     )
 
 

@@ -42,7 +42,7 @@ def query(
         thing = expressions.subject(sql.Identifier("new", facts.per.name), facts.per)
     expires_at: sql.Composable = sql.SQL("NULL::timestamptz")
     if definition.expires_after:
-        expires_at = sql.SQL("statement_timestamp() + {}::interval").format(sql.Literal(definition.expires_after))
+        expires_at = expressions.ends_at(definition)
     return template("functions/qualifying.sql").format(
         each_award=sql.SQL("{}, {}").format(user, thing) if facts.per else user,
         user=user,
@@ -55,9 +55,10 @@ def query(
             lacks(target, definition, user, thing) if lacking else None,
             thing + sql.SQL(" IS NOT NULL") if facts.per else None,
             # OFFSET 0 for few rows, as a join would read all users.
-            sql.SQL("EXISTS (SELECT FROM {} AS u WHERE u.{} = {}{})").format(
+            sql.SQL("EXISTS (SELECT FROM {} AS u\n        WHERE u.{} {} {}{})").format(
                 target.users.identifier,
                 sql.Identifier(target.user_key.name),
+                expressions.equals(target.user_key),
                 user,
                 sql.SQL(" OFFSET 0" if bounds else ""),
             ),
@@ -73,7 +74,11 @@ def lacks(target: Target, definition: Definition, user: sql.Composable, thing: s
     read all of them for each user.
     """
     return template("functions/lacks.sql").format(
-        badges=target.badges.identifier, user=user, code=sql.Literal(definition.code), thing=thing
+        badges=target.badges.identifier,
+        equals=expressions.equals(target.user_key),
+        user=user,
+        code=sql.Literal(definition.code),
+        thing=thing,
     )
 
 

@@ -11,7 +11,7 @@ from psycopg import sql
 from badges.database import qualified, template, trusted
 from badges.facts.session import ZONE
 from badges.facts.types import INTEGERS, Target
-from badges.functions.types import ORIGIN, Routine, dollar_quoted
+from badges.functions.types import ORIGIN, Routine, dollar_quoted, text_of
 
 ADVISORY_LOCK_CLASS = 0x62616467
 """First key of the advisory locks on buckets of users ("badg"); the second is the bucket."""
@@ -140,9 +140,9 @@ def is_impatient(target: Target) -> sql.Composable:
 
 def remembers(target: Target, kind: str) -> sql.Composable:
     """An expression for whether `badges_seal` has noted this in the transaction. Only then is a function called."""
-    return sql.SQL("(coalesce(current_setting({}, true), '') <> ''\n AND {}({}) IS NOT NULL)").format(
-        sql.Literal(f"badges.{kind}"), qualified(target.schema, "badges_sealed"), sql.Literal(kind)
-    )
+    return sql.SQL(
+        "(coalesce(pg_catalog.current_setting({}, true), '') OPERATOR(pg_catalog.<>) ''\n AND {}({}) IS NOT NULL)"
+    ).format(sql.Literal(f"badges.{kind}"), qualified(target.schema, "badges_sealed"), sql.Literal(kind))
 
 
 def key_share(target: Target) -> sql.SQL:
@@ -171,9 +171,11 @@ def bucket(target: Target, user: sql.Composable) -> sql.Composed:
     """An expression for the bucket of a user. All code that locks buckets must use this one."""
     if target.user_key.type in INTEGERS:
         # Keys are consecutive numbers, whose last bits spread as well as any hash.
-        return sql.SQL("({}::bigint & {})::integer").format(user, sql.Literal(target.buckets - 1))
-    text = sql.SQL("{}::text").format(user)
-    if target.user_key.type == "citext":
-        text = sql.SQL("lower({})").format(text)
+        number = sql.SQL("{}::bigint").format(user)
+    else:
+        text = text_of(user, target.user_key)
+        if target.user_key.type == "citext":
+            text = sql.SQL("pg_catalog.lower({})").format(text)
+        number = sql.SQL("pg_catalog.hashtextextended({}, 0)").format(text)
     # A power of two, as a hash may be negative and & is not.
-    return sql.SQL("(pg_catalog.hashtextextended({}, 0) & {})::integer").format(text, sql.Literal(target.buckets - 1))
+    return sql.SQL("({} OPERATOR(pg_catalog.&) {})::integer").format(number, sql.Literal(target.buckets - 1))

@@ -43,7 +43,7 @@ class Session:
         if not zones or len(self._zones(self.checks)) == 1:
             return sql.SQL("")
         [zone] = zones
-        return sql.SQL("PERFORM set_config({}, {}, true);").format(sql.Literal(ZONE), sql.Literal(zone))
+        return sql.SQL("PERFORM pg_catalog.set_config({}, {}, true);").format(sql.Literal(ZONE), sql.Literal(zone))
 
     def _zones(self, checks: Iterable[Check]) -> list[str]:
         """The time zones of the checks that depend on one."""

@@ -93,6 +93,7 @@ def _affected_users(firing: Firing, check: Check) -> Subjects:
             table=facts.table.identifier,
             user=sql.Identifier(facts.user.name),
             badges=firing.target.badges.identifier,
+            equals=expressions.equals(firing.target.user_key, facts.user),
             code=sql.Literal(check.code),
         )
     user = sql.Identifier("affected", "user_id")

@@ -81,8 +81,12 @@ def grouped(checks: Sequence[Check], key: Callable[[Check], tuple[object, ...]])
 
 def _after_an_error(check: Check) -> tuple[object, ...]:
     """Badges with the same are checked by one call of badges_one_by_one()."""
-    per = check.facts.per.name if check.facts.per else ""
-    return check.group if check.is_state else (check.user.name, per)
+    facts = check.facts
+    if check.is_state:
+        return check.group
+    # Where columns are named, badges with others are apart: one whose column is gone fails alone.
+    read = (facts.new_columns, facts.old_columns) if check.table.has_own_types else ()
+    return (check.user.name, facts.per.name if facts.per else "", *read)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -116,7 +120,9 @@ class Group:
         """Whether a user who holds these of its badges is checked; None if all users are."""
         if self.any_revocable:
             return None
-        return Template("cardinality({held}) < {all}").format(held=held, all=sql.Literal(len(self.checks)))
+        return Template("pg_catalog.cardinality({held})\n    OPERATOR(pg_catalog.<) {all}").format(
+            held=held, all=sql.Literal(len(self.checks))
+        )
 
     def earned(self, check: Check, held: sql.Composable, *, is_scoped: bool) -> sql.Composed:
         return answers.earned(check, self.queries, self.subjects, held, is_scoped=is_scoped)
@@ -161,6 +167,7 @@ def _placeholders(group: Group) -> dict[str, sql.Composable]:
         "distinct_rows": subjects.distinct_rows,
         "user": subjects.user,
         "known_user": subjects.known_user,
+        "equals": expressions.equals(target.user_key),
         "thing": subjects.thing,
         "evidence": group.evidence,
         "badges": target.badges.identifier,
@@ -243,14 +250,18 @@ def _one(group: Group) -> sql.Composed:
         conditions=sql.SQL(",\n").join(
             expressions.named(check, group.earned(check, _HELD_BY_ONE, is_scoped=is_scoped)) for check in checks
         ),
-        follows=sql.SQL("true = ANY (found.earned)\nOR {}").format(_other_verdicts(group, "found.earned")),
+        follows=sql.SQL("true OPERATOR(pg_catalog.=) ANY (found.earned)\nOR {}").format(
+            _other_verdicts(group, "found.earned")
+        ),
         others_are_wanted=_other_verdicts(group, "own.earned"),
         earned=expressions.listed(
             sql.SQL("({}, own.earned[{}])").format(sql.Literal(check.code), sql.Literal(number))
             for number, check in enumerate(checks, start=1)
         ),
         forget_expired=template("functions/forget_expired.sql").format(
-            badges=target.badges.identifier, codes=expressions.codes(expiring)
+            badges=target.badges.identifier,
+            equals=expressions.equals(target.user_key),
+            any_code=expressions.any_code(expiring),
         )
         if expiring
         else sql.SQL(""),
@@ -264,11 +275,12 @@ def _one(group: Group) -> sql.Composed:
 
 def _other_verdicts(group: Group, earned: str) -> sql.Composed:
     """Whether anything but an award may follow: for all badges at once, so that it costs little."""
-    some_false = sql.SQL("false = ANY ({})").format(trusted(earned))
+    some_false = sql.SQL("false OPERATOR(pg_catalog.=) ANY ({})").format(trusted(earned))
     if any(check.leaves_check for check in group.checks):
         return some_false
     if group.any_revocable:
-        return sql.SQL("own.is_busy\nOR {} AND cardinality(own.held) > 0").format(some_false)
+        some_held = sql.SQL("pg_catalog.cardinality(own.held) OPERATOR(pg_catalog.>) 0")
+        return sql.SQL("own.is_busy\nOR {}\n   AND {}").format(some_false, some_held)
     return sql.SQL("own.is_busy AND {}").format(some_false)
 
 
@@ -308,17 +320,15 @@ def _affected(firing: Firing, checks: Sequence[Check]) -> dict[str, sql.Composab
 
 def _whole_rows(firing: Firing, check: Check) -> dict[str, sql.Composable]:
     """Whole rows are passed, as a condition may have failed because one of the columns is gone."""
-    event, per = firing.event, check.facts.per
-    stored = qualified(firing.target.schema, "badges_stored")
-    row = event.changed_row
+    event, per, row = firing.event, check.facts.per, firing.event.changed_row
     if firing.level is Level.STATEMENT:
         return {
             "evidence": _NULL,
             "rows": expressions.source(event),
             "user": sql.Identifier(row, check.user.name),
             "thing": expressions.subject(sql.Identifier(row, per.name), per) if per else NO_THING,
-            "new": sql.SQL("{}(to_json(new.*))").format(stored) if event.has_new else _NULL,
-            "old": sql.SQL("{}(to_json(old.*))").format(stored) if event is TriggerEvent.DELETE else _NULL,
+            "new": _stored(firing, check, "new") if event.has_new else _NULL,
+            "old": _stored(firing, check, "old") if event is TriggerEvent.DELETE else _NULL,
         }
     # Not under the record's name, which must keep meaning the whole record.
     record = row.upper()
@@ -330,6 +340,15 @@ def _whole_rows(firing: Firing, check: Check) -> dict[str, sql.Composable]:
         ),
         "user": trusted("changed.user_id"),
         "thing": trusted("changed.thing"),
-        "new": sql.SQL("{}(to_json(NEW))").format(stored) if event.has_new else _NULL,
-        "old": sql.SQL("{}(to_json(OLD))").format(stored) if event.has_old else _NULL,
+        "new": _stored(firing, check, "NEW") if event.has_new else _NULL,
+        "old": _stored(firing, check, "OLD") if event.has_old else _NULL,
     }
+
+
+def _stored(firing: Firing, check: Check, row: str) -> sql.Composed:
+    """A changed row as JSON: whole, or what the badge reads where the whole row would call casts of its types."""
+    names = check.facts.new_columns if row.lower() == "new" else check.facts.old_columns
+    json: sql.Composable = sql.SQL("pg_catalog.to_json({})").format(trusted(row if row.isupper() else f"{row}.*"))
+    if firing.table.has_own_types:
+        json = expressions.row_as_json(row, names, firing.table, "json")
+    return sql.SQL("{}({})").format(qualified(firing.target.schema, "badges_stored"), json)

@@ -22,7 +22,7 @@ from badges.facts.types import AnalysedDefinition, Column, Facts, Table, Target
 NAME_MAX_BYTES = 63
 """PostgreSQL cuts longer names (NAMEDATALEN - 1)."""
 
-GENERATOR = 13
+GENERATOR = 14
 """Counts the changes of the generated SQL, so that a plan can name that reason for replacing a function."""
 
 MARKER = "Made by django-pg-badges; "
@@ -114,6 +114,18 @@ def dollar_quoted(text: sql.Composable) -> sql.SQL:
     while tag[:-1] in body:
         tag = f"{tag[:-1]}_$"
     return trusted(f"{tag}{body}\n{tag}")
+
+
+def text_of(value: sql.Composable, column: Column) -> sql.Composed:
+    """The text of a value, by the output function of its type.
+
+    The owner of a type can make casts from it to text or to json, which would run with the rights of the function.
+    """
+    if not column.is_own:
+        return sql.SQL("{}::text").format(value)
+    return sql.SQL("CASE WHEN {value} IS DISTINCT FROM NULL THEN pg_catalog.format('%s', {value}) END").format(
+        value=value
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

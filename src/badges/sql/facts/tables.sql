@@ -24,7 +24,8 @@ SELECT wanted.place,
        columns.names,
        columns.types,
        columns.equal_means_identical,
-       columns.are_virtual
+       columns.are_virtual,
+       columns.are_own
 FROM unnest({schemas}::name[], {names}::name[]) WITH ORDINALITY AS wanted (schema, name, place)
 JOIN pg_catalog.pg_class c ON c.relname = wanted.name
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -36,7 +37,9 @@ CROSS JOIN LATERAL (
                              'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype)
                OR base.type IN ('text'::regtype, 'varchar'::regtype) AND l.collisdeterministic
                ORDER BY a.attnum), '{{}}') AS equal_means_identical,
-           coalesce(array_agg(a.attgenerated = 'v' ORDER BY a.attnum), '{{}}') AS are_virtual
+           coalesce(array_agg(a.attgenerated = 'v' ORDER BY a.attnum), '{{}}') AS are_virtual,
+           -- FirstNormalObjectId: from there on, objects are not PostgreSQL's own.
+           coalesce(array_agg(base.type >= 16384 ORDER BY a.attnum), '{{}}') AS are_own
     FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_type own ON own.oid = a.atttypid
     LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation

@@ -5,16 +5,19 @@ IF (
     WHERE {any_condition}
     LIMIT 1
 ) THEN
-    IF {is_own_table} THEN
-        SELECT array_agg(found.known_user), array_agg(found.thing), array_agg(found.code),
-               array_agg(found.evidence), array_agg('award'::text)
+    IF {is_own_table}
+    THEN
+        SELECT pg_catalog.array_agg(found.known_user), pg_catalog.array_agg(found.thing),
+               pg_catalog.array_agg(found.code),
+               pg_catalog.array_agg(found.evidence), pg_catalog.array_agg('award'::text)
         INTO own.users, own.things, own.codes, own.evidences, own.verdicts
         FROM (
             SELECT DISTINCT ON ({each_award})
                    {known_user} AS known_user,
                    {thing} AS thing,
                    badge.code,
-                   {evidence} AS evidence
+                   {evidence}
+                       AS evidence
             FROM {rows}
             CROSS JOIN LATERAL (
                 VALUES
@@ -23,7 +26,7 @@ IF (
             WHERE badge.earned
               AND {subject_exists}
         ) AS found
-        WHERE found.code <> ALL (
+        WHERE found.code OPERATOR(pg_catalog.<>) ALL (
             {held_by_found});
         IF own.users IS NOT NULL THEN
             PERFORM {record}(own.users, own.things, own.codes, own.evidences, own.verdicts);

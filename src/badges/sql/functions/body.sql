@@ -28,18 +28,23 @@ BEGIN
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- The write that fired this trigger must succeed, whatever has failed here. Only a serialization failure must
         -- end it: under SERIALIZABLE PostgreSQL relies on that.
-        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+        IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+           AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+        THEN
             RAISE;
-        ELSIF SQLSTATE = '55P03' THEN
+        ELSIF SQLSTATE OPERATOR(pg_catalog.=) '55P03' THEN
             PERFORM {seal}('patience', '');
         END IF;
-        IF {is_own_table} THEN
+        IF {is_own_table}
+        THEN
             {one_by_one}
         ELSE
             BEGIN
                 {misplaced}
             EXCEPTION WHEN OTHERS THEN
-                IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+                   AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+                THEN
                     RAISE;
                 END IF;
                 RAISE WARNING 'badges after % on %.% could not be checked: %',

@@ -16,10 +16,11 @@ BEGIN
     failed := 0;
     {arms}
     -- Last, as it locks the buckets of users (it never waits for them).
-    PERFORM {settle}(NULL, {most} + cardinality(losing_users));
-    SELECT count(*) INTO taken_back
+    PERFORM {settle}(NULL, {most} OPERATOR(pg_catalog.+) pg_catalog.cardinality(losing_users));
+    SELECT pg_catalog.count(*) INTO taken_back
     FROM unnest(losing_users, losing_codes, losing_things) AS lost (user_id, code, thing)
     WHERE NOT EXISTS (
         SELECT FROM {badges} AS b
-        WHERE b.user_id = lost.user_id AND b.code COLLATE "C" = lost.code AND b.thing = lost.thing);
+        WHERE b.user_id {equals} lost.user_id AND b.code COLLATE "C" OPERATOR(pg_catalog.=) lost.code
+          AND b.thing OPERATOR(pg_catalog.=) lost.thing);
 END

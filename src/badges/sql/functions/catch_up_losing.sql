@@ -5,10 +5,11 @@ SELECT fresh.bucket, fresh.user_id, {code}, fresh.thing, {evidence}::jsonb, 0
 FROM (
     SELECT {awarded_bucket} AS bucket, b.user_id, b.thing
     FROM {badges} AS b
-    WHERE b.code COLLATE "C" = {code} AND b.awarded_at = statement_timestamp()
+    WHERE b.code COLLATE "C" OPERATOR(pg_catalog.=) {code}
+      AND b.awarded_at OPERATOR(pg_catalog.=) pg_catalog.statement_timestamp()
     OFFSET 0
 ) AS fresh
-WHERE NOT pg_try_advisory_xact_lock({lock}, fresh.bucket)
+WHERE NOT pg_catalog.pg_try_advisory_xact_lock({lock}, fresh.bucket)
 ON CONFLICT DO NOTHING;
 -- With no noted_by this transaction settles these checks itself: no concurrent transaction needs them.
 WITH losing AS (
@@ -18,8 +19,9 @@ WITH losing AS (
     ) AS lost
     WHERE NOT EXISTS (
         SELECT FROM {pending} AS p
-        WHERE p.user_id = lost.user_id AND p.code = {code} AND p.thing = lost.thing
-          AND p.evidence ->> 'asks' = {asks})
+        WHERE p.user_id {equals} lost.user_id AND p.code OPERATOR(pg_catalog.=) {code}
+          AND p.thing OPERATOR(pg_catalog.=) lost.thing
+          AND (p.evidence OPERATOR(pg_catalog.->>) 'asks') OPERATOR(pg_catalog.=) {asks})
     LIMIT {most}
 ),
 noted AS (
@@ -30,7 +32,8 @@ noted AS (
     ON CONFLICT DO NOTHING
     RETURNING user_id, code, thing
 )
-SELECT losing_users || array_agg(noted.user_id), losing_codes || array_agg(noted.code::text),
-       losing_things || array_agg(noted.thing)
+SELECT losing_users OPERATOR(pg_catalog.||) pg_catalog.array_agg(noted.user_id),
+       losing_codes OPERATOR(pg_catalog.||) pg_catalog.array_agg(noted.code::text),
+       losing_things OPERATOR(pg_catalog.||) pg_catalog.array_agg(noted.thing)
 INTO losing_users, losing_codes, losing_things
 FROM noted;

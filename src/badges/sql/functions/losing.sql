@@ -1,7 +1,7 @@
 -- Holders of the badge, other than by a manual award, whose condition is not true now.
 SELECT b.user_id, b.thing
 FROM {badges} AS b
-WHERE b.code = {code}
+WHERE b.code OPERATOR(pg_catalog.=) {code}
   AND NOT b.by_hand
-  AND (b.expires_at IS NULL OR b.expires_at > statement_timestamp())
+  AND (b.expires_at IS NULL OR b.expires_at OPERATOR(pg_catalog.>) pg_catalog.statement_timestamp())
   AND NOT coalesce({state}, false)

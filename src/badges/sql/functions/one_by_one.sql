@@ -2,10 +2,10 @@ BEGIN
     PERFORM {function}(
         {asks},
         {evidence},
-        array_agg({known_user}),
-        array_agg({thing}),
-        array_agg({new}),
-        array_agg({old}),
+        pg_catalog.array_agg({known_user}),
+        pg_catalog.array_agg({thing}),
+        pg_catalog.array_agg({new}),
+        pg_catalog.array_agg({old}),
         {codes},
         {cross_row},
         {revocable},
@@ -13,20 +13,22 @@ BEGIN
     FROM {rows}
     WHERE {user} IS NOT NULL;
 EXCEPTION WHEN OTHERS OR assert_failure THEN
-    IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+    IF SQLSTATE OPERATOR(pg_catalog.=) '40001'
+       AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable'
+    THEN
         RAISE;
     END IF;
     BEGIN
-        IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
+        IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{{40,53,55}}') THEN
             -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
             -- are left by the changed rows alone: no table is read, which could be locked as well.
             PERFORM {postpone}(
                 {asks},
                 {evidence},
-                array_agg({key_of_user}),
-                array_agg({thing}),
-                array_agg({new}),
-                array_agg({old}),
+                pg_catalog.array_agg({key_of_user}),
+                pg_catalog.array_agg({thing}),
+                pg_catalog.array_agg({new}),
+                pg_catalog.array_agg({old}),
                 {codes},
                 ARRAY[{reads}])
             FROM {rows}
@@ -34,7 +36,8 @@ EXCEPTION WHEN OTHERS OR assert_failure THEN
         ELSE
             -- The error concerns all of these badges: the user's column is gone, for instance.
             PERFORM {note_failure}(failed.code, SQLSTATE, SQLERRM)
-            FROM unnest({codes}) AS failed (code);
+            FROM pg_catalog.unnest(
+                {codes}) AS failed (code);
         END IF;
     EXCEPTION WHEN OTHERS THEN
         RAISE WARNING 'badges after % on %.% could not be checked: %',

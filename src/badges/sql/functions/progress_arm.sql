@@ -6,12 +6,12 @@ BEGIN
     FROM (
         SELECT asked.user_id,
                {value}::numeric AS value
-        FROM unnest(badges_progress.users) AS asked (user_id)
+        FROM pg_catalog.unnest(badges_progress.users) AS asked (user_id)
     ) AS reached
-    CROSS JOIN unnest({codes}) AS badge (code);
+    CROSS JOIN pg_catalog.unnest({codes}) AS badge (code);
 EXCEPTION WHEN OTHERS THEN
     RETURN QUERY
     SELECT asked.user_id, badge.code, NULL::numeric
-    FROM unnest(badges_progress.users) AS asked (user_id)
-    CROSS JOIN unnest({codes}) AS badge (code);
+    FROM pg_catalog.unnest(badges_progress.users) AS asked (user_id)
+    CROSS JOIN pg_catalog.unnest({codes}) AS badge (code);
 END;

@@ -4,7 +4,8 @@ SELECT DISTINCT ON ({each_award})
        {user} AS user_id,
        {code} AS code,
        {thing} AS thing,
-       {evidence} AS evidence,
+       {evidence}
+           AS evidence,
        {expires_at} AS expires_at
 FROM (
     -- OFFSET 0: the condition is evaluated only for rows that pass these filters.

@@ -1,3 +1,4 @@
 ({select}
  FROM {table} AS badges_row
- WHERE {where}) AS {row}
+ WHERE {where}
+) AS {row}

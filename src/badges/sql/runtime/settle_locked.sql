@@ -37,7 +37,8 @@ BEGIN
         LIMIT most
     LOOP
         BEGIN
-            IF NOT pg_try_advisory_xact_lock({lock}, {bucket}) THEN
+            IF NOT pg_try_advisory_xact_lock(
+                {lock}, {bucket}) THEN
                 kept := kept + cardinality(pending.ids);
                 CONTINUE;
             END IF;

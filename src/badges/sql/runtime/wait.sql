@@ -19,7 +19,9 @@ BEGIN
         RETURN buckets;
     END IF;
     -- A bulk statement never waits, and a transaction that has waited in vain does not wait again.
-    IF cardinality(busy) > 16 OR {is_impatient} THEN
+    IF cardinality(busy) > 16
+       OR {is_impatient}
+    THEN
         RETURN busy;
     END IF;
     FOREACH bucket IN ARRAY coalesce(busy, '{{}}') LOOP
