@@ -176,6 +176,7 @@ INVALID = {
     "BADGES_LIVE_STREAMS": -1,
     "BADGES_LIVE_STREAMS_OF_USER": None,
     "BADGES_SUBSCRIBERS": "default",
+    "BADGES_TRUST": "app_owner",
     "BADGES_API_OTHERS": "friends",
     "BADGES_API_USER_SERIALIZER": None,
     "BADGES_PG_CRON": "hourly",
@@ -203,4 +204,4 @@ def test_default_of_setting(settings, setting):
             _ = badges_settings.BADGES_FILE
     else:
         value = getattr(badges_settings, setting.name)
-        assert value == (frozenset() if setting.name == "BADGES_SUBSCRIBERS" else setting.default)
+        assert value == (frozenset() if setting.default == [] else setting.default)

@@ -409,7 +409,6 @@ def test_attributes_changed_by_hand(declare, badge_file, execute, function, chan
     """Owner, rights, settings and attributes of a function are part of what is installed."""
     declare(FIRST)
     execute("CREATE ROLE badges_test_other")
-    execute("GRANT CREATE ON SCHEMA public TO badges_test_other")
     execute(change.format(f"{function()}()"))
     assert reason in run("create_badge_triggers", "--plan")
     run("create_badge_triggers")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
+import re
 
 import psycopg
 import pytest
@@ -391,6 +393,349 @@ def test_schema_in_which_everybody_may_create(declare, badge_file, execute, foun
 def found_nothing_open(execute):
     # PostgreSQL 14 lets every role create objects in the schema public.
     execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+
+
+# Objects that another role controls
+
+
+@pytest.fixture
+def trap(execute):
+    """Plants a function; none may ever be called. It counts its calls, which no rollback undoes, and fails."""
+    execute("CREATE SEQUENCE badges_test_trapped MINVALUE 0")
+
+    def plant(name, arguments, result):
+        execute(
+            f"CREATE FUNCTION {name}({arguments}) RETURNS {result} LANGUAGE plpgsql STABLE AS "
+            "$$ BEGIN PERFORM nextval('public.badges_test_trapped'); RAISE 'trapped as %', current_user; END $$"
+        )
+
+    yield plant
+    assert execute("SELECT is_called FROM badges_test_trapped") == [(False,)]
+
+
+@pytest.fixture
+def own_types(execute, trap):
+    """Columns of types with casts to json and to text; gives their values."""
+    execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
+    execute("CREATE TYPE place AS (mood mood, note text)")
+    execute("CREATE DOMAIN score AS integer")
+    for type_ in ("mood", "place"):
+        for target in ("json", "jsonb", "text", "varchar"):
+            trap(f"{type_}_to_{target}", type_, target)
+            execute(f"CREATE CAST ({type_} AS {target}) WITH FUNCTION {type_}_to_{target}({type_}) AS ASSIGNMENT")
+    execute("ALTER TABLE dummy_sketch ADD mood mood, ADD moods mood[], ADD place place, ADD score score")
+    execute("ALTER TABLE dummy_sketch ALTER title TYPE varchar")
+    return {"mood": "bad", "moods": "{bad,good}", "place": '(bad,"a, ""b""")', "score": 3}
+
+
+OPERATORS = ["=", "<>", "<", ">", "<=", ">=", "||", "<@", "->", "->>", "?&", "&", "~", "+", "-", "/"]
+OPERANDS = [
+    "smallint", "integer", "bigint", "numeric", "text", "varchar", "name", "boolean", "timestamptz", "interval",
+    "jsonb", "text[]", "integer[]", "boolean[]", "score", "mood",
+]  # fmt: skip
+OF_USER = "FROM dummy_sketch WHERE user_id = NEW.user_id"
+OF_EACH_KIND = [
+    entry("local", condition="NEW.mood IS NOT NULL AND NEW.moods IS NOT NULL AND NEW.place IS DISTINCT FROM NULL"),
+    entry("per-mood", condition="NEW.score IS NOT NULL", per="mood"),
+    entry("per-title", condition="NEW.score IS NOT NULL", per="title"),
+    entry("per-number", condition=f"count(*) >= 1 {OF_USER} AND id = NEW.id", per="id", revocable=True),
+    entry("paired", condition="NEW.mood IS NOT NULL AND OLD.mood IS NOT NULL", trigger_condition="update"),
+    entry("mixed", condition=f"EXISTS (SELECT {OF_USER}) AND NEW.mood IS NOT NULL AND NEW.place IS DISTINCT FROM NULL"),
+    entry("lasting", condition="true", expires_after="1 year"),
+    entry("kept", condition=f"count(*) >= 1 {OF_USER}", revocable=True, expires_after="1 year"),
+    entry("timely", condition=f"count(*) >= 1 {OF_USER} AND now() IS NOT NULL"),
+    entry("timed", condition=f"count(*) >= 1 {OF_USER} AND now() IS NOT NULL", expires_after="1 year", revocable=True),
+    entry("half", condition=None, progress=f"count(*) {OF_USER}", goal=0.5),
+    entry("half-mood", condition=None, progress=f"count(*) {OF_USER}", goal=0.5, per="mood"),
+    entry("broken", condition="NEW.mood IS NOT NULL AND 1 / (NEW.hit_views - NEW.hit_views) IS NULL"),
+]  # fmt: skip
+OF_EACH_KIND = [{key: value for key, value in each.items() if value is not None} for each in OF_EACH_KIND]
+CODES = [each["code"] for each in OF_EACH_KIND if each["code"] not in ("broken", "paired")]
+
+
+@pytest.fixture
+def sketch(execute, own_types):
+    """Insert sketches of these users with values of all columns."""
+    columns = ", ".join(own_types)
+    values = ", ".join(sql.Literal(value).as_string() for value in own_types.values())
+
+    def insert(*users):
+        rows = ", ".join(f"({each.pk}, 'x', {values})" for each in users)
+        execute(f"INSERT INTO dummy_sketch (user_id, title, {columns}) VALUES {rows}")
+
+    return insert
+
+
+@pytest.mark.parametrize("level", ["statement-level", "row-level"])
+def test_planted_casts_and_operators(declare, execute, held, own_types, sketch, trap, ada, settings, level):
+    """Neither casts of the columns' types nor operators in the schemas of the path are called by generated SQL."""
+    if level == "row-level":
+        settings.BADGES_SUBSCRIBERS = ["default"]
+    declare(*OF_EACH_KIND)
+    for number, (left, right) in enumerate(itertools.product(OPERANDS, repeat=2)):
+        trap(f"trap_{number}", f"a {left}, b {right}", "boolean")
+    execute(
+        "DO $$ DECLARE planted record; BEGIN FOR planted IN "
+        "SELECT format('CREATE OPERATOR public.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = public.%I)', "
+        "name, proargtypes[0]::regtype, proargtypes[1]::regtype, proname) AS command "
+        f"FROM pg_proc CROSS JOIN unnest(ARRAY{OPERATORS}) AS name WHERE proname ~ '^trap_' "
+        # An exact match of PostgreSQL's own comes first.
+        "AND NOT EXISTS (SELECT FROM pg_operator WHERE oprname = name AND oprleft = proargtypes[0] "
+        "AND oprright = proargtypes[1]) LOOP EXECUTE planted.command; END LOOP; END $$"
+    )
+    bob, eve = User.objects.create(username="bob"), User.objects.create(username="eve")
+    sketch(ada)
+    sketch(bob, eve, bob)
+    execute("UPDATE dummy_sketch SET hit_views = 1")
+    for each in (ada, bob, eve):
+        assert {*held(each)} == {*CODES, "paired"}
+    assert list(Failure.objects.values_list("code", "sqlstate")) == [("broken", "22012")]
+    stored = {"mood": own_types["mood"], "moods": own_types["moods"], "place": own_types["place"]}
+    # Django's own queries would call planted operators, too, with the rights of their session.
+    rows = {
+        (code, thing): json.loads(each)
+        for code, thing, each in execute("SELECT code, thing, evidence FROM badges_badge")
+    }
+    assert rows["local", ""]["new"] == stored
+    assert ("per-mood", "bad") in rows
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    execute("DELETE FROM badges_badge")
+    for code, new in (("local", stored), ("mixed", {"user_id": ada.pk, **stored}), ("per-mood", {"score": 3})):
+        execute(
+            "INSERT INTO badges_pendingcheck (bucket, user_id, code, thing, evidence, noted_by) "
+            "VALUES (0, %s, %s, %s, %s, 0)",
+            [ada.pk, code, "bad" if code == "per-mood" else "", json.dumps({"operation": "insert", "new": new})],
+        )
+    assert execute("SELECT settled, kept FROM badges_settle(NULL, 100)") == [(3, 0)]
+    assert held(ada) == ["local", "mixed", "per-mood"]
+    execute("SELECT badges_catch_up()")
+    assert {"timely", "timed"} <= {*held(ada)}
+    assert sorted(execute(f"SELECT code, value FROM badges_progress(ARRAY[{ada.pk}])")) == [
+        ("half", 1),
+        ("half-mood", 1),
+    ]
+    execute("DELETE FROM dummy_sketch")
+    assert "kept" not in held(ada)
+
+
+def test_planted_casts_and_commands(declare, execute, held, sketch, ada):
+    """Nor are casts called by award_badges and explain_badge, which have the rights of their caller."""
+    declare(*OF_EACH_KIND)
+    execute("SET LOCAL session_replication_role = replica")
+    sketch(ada)
+    execute("SET LOCAL session_replication_role = origin")
+    with pytest.raises(CommandError, match="broken failed"):
+        run("award_badges", "--yes")
+    assert {*held(ada)} == {*CODES}
+    for code in CODES:
+        run("explain_badge", code, "ada")
+
+
+def test_column_that_is_gone_beside_own_types(declare, execute, held, sketch, ada):
+    """Where columns have such types, a badge whose column is gone fails alone, as elsewhere."""
+    declare(*OF_EACH_KIND)
+    execute("ALTER TABLE dummy_sketch RENAME moods TO feelings")
+    execute(f"INSERT INTO dummy_sketch (user_id, title, mood, place, score) VALUES ({ada.pk}, 'x', 'bad', '(bad,)', 3)")
+    assert {*held(ada)} == {*CODES} - {"local"}
+    assert list(Failure.objects.order_by("code").values_list("code", "sqlstate")) == [
+        ("broken", "22012"),
+        ("local", "42703"),
+    ]
+
+
+def test_generated_sql_names_its_schemas(declare, execute, own_types):
+    """In the functions that search the schemas of the site, each operator and function outside conditions is named."""
+    declare(*OF_EACH_KIND)
+    functions = execute(
+        "SELECT proname, prosrc FROM pg_proc WHERE proconfig::text LIKE '%search_path=public%' ORDER BY 1"
+    )
+    assert {"badges_check", "badges_progress", "badges_catch_up"} < {name for name, _ in functions}
+    questions = {each.get("condition") or each["progress"] for each in OF_EACH_KIND}
+    questions |= {f"{each.removeprefix('count(*)').removeprefix(' >= 1').strip()}" for each in questions}
+    for name, source in functions:
+        text = source
+        for question in sorted(questions, key=len, reverse=True):
+            text = text.replace(question, "")
+        text = re.sub(r"--[^\n]*|'(?:[^']|'')*'|\"[^\"]*\"|RAISE WARNING[^;]*;", " x ", text)
+        text = re.sub(r"OPERATOR\(pg_catalog\.\S+\)|:=|\bMESSAGE =|<<own>>|count\(\*\)", " ", text)
+        assert re.findall(r"[-+/<>=~&|?@]+(?=\s)", text) == [], name
+        called = set(re.findall(r"(?<![.\w])(?<!AS )([a-z_]\w*)\s*\(", text))
+        assert called <= SYNTAX, name
+
+
+SYNTAX = {
+    "and", "any", "all", "array", "as", "coalesce", "exists", "from", "in", "lateral", "not", "nullif", "on", "or",
+    "over", "select", "then", "unnest", "values", "when", "where", "filter", "if", "elsif", "x",
+}  # fmt: skip
+"""What may precede a parenthesis; `unnest` of several arrays is syntax of PostgreSQL's own."""
+
+
+@pytest.fixture
+def other(execute):
+    """A role that may log in and owns nothing yet; functions for it to own."""
+    execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    execute("CREATE ROLE badges_test_other LOGIN")
+    execute("CREATE FUNCTION public.asks(value integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'")
+    return "badges_test_other"
+
+
+FUNCTION = "ALTER FUNCTION asks(integer) OWNER TO badges_test_other"
+HOW_TO_REACH = {
+    "trigger table": (["ALTER TABLE dummy_sketch OWNER TO badges_test_other"], "true", "table public.dummy_sketch"),
+    "table that is read": (
+        ["ALTER TABLE dummy_like OWNER TO badges_test_other"],
+        "EXISTS (SELECT FROM dummy_like WHERE user_id = NEW.user_id)",
+        "table public.dummy_like",
+    ),
+    "users": (["ALTER TABLE auth_user OWNER TO badges_test_other"], "true", "table public.auth_user"),
+    "events": (["ALTER TABLE badges_badgeevent OWNER TO badges_test_other"], "true", "table public.badges_badgeevent"),
+    "view": (
+        ["CREATE VIEW seen AS SELECT user_id FROM dummy_sketch", "ALTER VIEW seen OWNER TO badges_test_other"],
+        "EXISTS (SELECT FROM seen WHERE user_id = NEW.user_id)",
+        "view public.seen",
+    ),
+    "function in a view in a view": (
+        ["CREATE VIEW inner_one AS SELECT user_id, asks(hit_views) AS asked FROM dummy_sketch",
+         "CREATE VIEW seen AS SELECT user_id FROM inner_one", FUNCTION],
+        "EXISTS (SELECT FROM seen WHERE user_id = NEW.user_id)",
+        "function public.asks(integer)",
+    ),
+    "function": ([FUNCTION], "asks(NEW.hit_views)", "function public.asks(integer)"),
+    "function of an aggregate": (
+        ["CREATE FUNCTION add(a integer, b integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT a + b'",
+         "CREATE AGGREGATE total(integer) (SFUNC = add, STYPE = integer, INITCOND = '0')",
+         "ALTER FUNCTION add(integer, integer) OWNER TO badges_test_other"],
+        "total(hit_views) >= 0 FROM dummy_sketch WHERE user_id = NEW.user_id",
+        "function public.add(integer,integer)",
+    ),
+    "operator": (
+        ["CREATE OPERATOR public.!! (RIGHTARG = integer, FUNCTION = asks)",
+         "ALTER OPERATOR public.!! (NONE, integer) OWNER TO badges_test_other"],
+        "!! NEW.hit_views",
+        "operator public.!!(NONE,integer)",
+    ),
+    "function of an operator": (
+        ["CREATE OPERATOR public.!! (RIGHTARG = integer, FUNCTION = asks)", FUNCTION],
+        "!! NEW.hit_views",
+        "function public.asks(integer)",
+    ),
+    "type": (
+        ["CREATE TYPE mood AS ENUM ('good')", "ALTER TABLE dummy_sketch ADD mood mood",
+         "ALTER TYPE mood OWNER TO badges_test_other"],
+        "NEW.mood = 'good'",
+        "type public.mood",
+    ),
+    "type within a type": (
+        ["CREATE TYPE mood AS ENUM ('good')", "CREATE TYPE place AS (mood mood)",
+         "ALTER TABLE dummy_sketch ADD places place[]", "ALTER TYPE mood OWNER TO badges_test_other"],
+        "NEW.places IS NULL",
+        "type public.mood",
+    ),
+    "cast": (
+        ["CREATE TYPE mood AS ENUM ('good')", "ALTER TABLE dummy_sketch ADD mood mood",
+         "CREATE FUNCTION is_good(mood) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'",
+         "CREATE CAST (mood AS boolean) WITH FUNCTION is_good(mood)",
+         "ALTER FUNCTION is_good(mood) OWNER TO badges_test_other"],
+        "NEW.mood::boolean",
+        "function public.is_good(public.mood)",
+    ),
+    "policy": (["CREATE POLICY few ON dummy_sketch USING (asks(hit_views))", FUNCTION], "true",
+               "function public.asks(integer)"),
+    "default": (["ALTER TABLE dummy_sketch ADD asked boolean DEFAULT asks(1)", FUNCTION], "true",
+                "function public.asks(integer)"),
+    "generated column": (
+        ["ALTER TABLE dummy_sketch ADD asked boolean GENERATED ALWAYS AS (asks(hit_views)) STORED", FUNCTION],
+        "true",
+        "function public.asks(integer)",
+    ),
+    "domain": (["CREATE DOMAIN score AS integer CHECK (asks(VALUE))", FUNCTION], "NEW.hit_views::score > 0",
+               "function public.asks(integer)"),
+    "trigger on badges": (
+        ["CREATE FUNCTION spy() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+         "CREATE TRIGGER spy AFTER INSERT ON badges_badge FOR EACH ROW EXECUTE FUNCTION spy()",
+         "ALTER FUNCTION spy() OWNER TO badges_test_other"],
+        "true",
+        "function public.spy()",
+    ),
+    "index of badges": (["CREATE INDEX asked ON badges_badge (asks(user_id))", FUNCTION], "true",
+                        "function public.asks(integer)"),
+    "constraint of badges": (["ALTER TABLE badges_badge ADD CHECK (asks(user_id))", FUNCTION], "true",
+                             "function public.asks(integer)"),
+    "schema": (
+        ["CREATE SCHEMA badges_test_schema AUTHORIZATION badges_test_other",
+         "CREATE TABLE badges_test_schema.seen (user_id integer)"],
+        "EXISTS (SELECT FROM badges_test_schema.seen s WHERE s.user_id = NEW.user_id)",
+        "schema badges_test_schema",
+    ),
+    "schema of the path": (["GRANT CREATE ON SCHEMA public TO badges_test_other"], "true", "schema public"),
+    "schema of the path, as PUBLIC": (["GRANT CREATE ON SCHEMA public TO PUBLIC"], "true", "schema public"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", HOW_TO_REACH)
+def test_roles_that_could_act_as_the_owner(execute, badge_file, database_unchanged, other, how):
+    """create_badge_triggers rejects objects of other roles that the functions reach, until the role is trusted."""
+    statements, condition, name = HOW_TO_REACH[how]
+    for statement in statements:
+        execute(statement)
+    badge_file(entry("first", condition=condition))
+    role = "PUBLIC" if "PUBLIC" in how else other
+    with database_unchanged(), pytest.raises(CommandError) as caught:
+        run("create_badge_triggers")
+    message = str(caught.value)
+    assert 'could act with the rights of the owner of the badges, "postgres": it' in message
+    assert name in message
+    assert f"--trust {role}" in message
+    assert "Done" in run("create_badge_triggers", "--trust", "badges_test_nobody", "--trust", role)
+
+
+def test_trust(execute, declare, settings, other, ada, held):
+    """All commands that evaluate conditions reject, and the checks warn; the setting, membership or one owner help."""
+    declare(FIRST)
+    execute(f"ALTER TABLE dummy_sketch OWNER TO {other}")
+    for command in (["create_badge_triggers", "--plan"], ["award_badges"]):
+        with pytest.raises(CommandError, match=f"(?s)it owns table public.dummy_sketch.*--trust {other}.*BADGES_TRUST"):
+            run(*command)
+        run(*command, "--trust", other)
+    assert "it owns table public.dummy_sketch" in run("explain_badge", "first", "ada")
+    assert "it owns" not in run("explain_badge", "first", "ada", "--trust", other)
+    [message] = found("badges.W002")
+    assert "it owns table public.dummy_sketch" in message.msg
+    settings.BADGES_TRUST = [other]
+    assert found("badges.W002") == []
+    assert run("award_badges").endswith("0 awarded.\n")
+    settings.BADGES_TRUST = []
+    execute(f"GRANT postgres TO {other}")
+    run("create_badge_triggers", "--check")
+    execute(f"REVOKE postgres FROM {other}")
+    for table in [*TABLES, "badges_delivery", "auth_user", "dummy_sketch"]:
+        execute(f"ALTER TABLE {table} OWNER TO {other}")
+    execute(f"GRANT CREATE ON SCHEMA public TO {other}")
+    assert "its owner is" in run("create_badge_triggers")
+    execute(insert(ada))
+    assert held(ada) == ["first"]
+
+
+def test_owner_of_the_database(execute, badge_file, other):
+    """The schema public belongs to the owner of the database, which counts as its owner."""
+    badge_file(FIRST)
+    execute(f"ALTER DATABASE {connection.ops.quote_name(connection.settings_dict['NAME'])} OWNER TO {other}")
+    with pytest.raises(CommandError, match=r"badges_test_other.*it owns schema public; it may create"):
+        run("create_badge_triggers")
+
+
+def test_error_names_few_of_many_objects(execute, badge_file, other):
+    """A role that owns many objects gets one error, with the first few and how many more there are."""
+    columns = ", ".join(f"ADD c{number} t{number}" for number in range(9))
+    for number in range(9):
+        execute(f"CREATE TYPE t{number} AS ENUM ()")
+        execute(f"ALTER TYPE t{number} OWNER TO {other}")
+    execute(f"ALTER TABLE dummy_sketch {columns}")
+    badge_file(FIRST, COUNTED)
+    with pytest.raises(CommandError) as caught:
+        run("create_badge_triggers")
+    assert str(caught.value).count("could act with") == 1
+    assert "type public.t4 and 4 more" in str(caught.value)
 
 
 # Row-level security

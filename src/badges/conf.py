@@ -103,7 +103,7 @@ def _is_schedule(value: Any) -> bool:
     return isinstance(value, str) and (len(value.split()) == 5 or bool(re.fullmatch(r"[1-9]\d* seconds?", value)))
 
 
-def _aliases(value: Any) -> frozenset[str]:
+def _names(value: Any) -> frozenset[str]:
     if not isinstance(value, list | tuple | set | frozenset) or not all(isinstance(each, str) for each in value):
         raise ValueError
     return frozenset(value)
@@ -217,7 +217,13 @@ class BadgesSettings:
         "Aliases of the databases whose rows arrive by logical replication. Their triggers are row-level and always "
         "enabled, as the apply worker fires no others.",
         default=[],
-        allowed=Values('a list of database aliases such as ["default"]', _aliases),
+        allowed=Values('a list of database aliases such as ["default"]', _names),
+    )
+    BADGES_TRUST = Setting(
+        "Roles that may act with the rights of the owner of the badges: objects that the badges reach may belong to "
+        'them. "PUBLIC" is every role that may log in.',
+        default=[],
+        allowed=Values('a list of names of roles such as ["app_owner"]', _names),
     )
     BADGES_API_OTHERS: Setting[str] = Setting(
         'Callers of the REST API to whom it shows the badges of other users: "everyone" whom the site\'s permissions '

@@ -23,7 +23,7 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from badges.database import rolled_back, set_local
+from badges.database import fetch_file, rolled_back, set_local
 from badges.definitions import declarations
 from badges.definitions.declarations import Declarations
 from badges.definitions.errors import Errors
@@ -100,6 +100,7 @@ def _analyse(
     }
     answers = probes.ask(connection, target, chain.from_iterable(asked.values()))
     accepted = _accept(errors, connection, target, asked, answers)
+    rights.check_owners(errors, target, _reach(connection, target, named.values(), answers.values()))
     tables = _tables_read(connection, answers.values())
     for definition, of_events in accepted.items():
         names = named[definition]
@@ -208,6 +209,29 @@ def _accept(
         if not badge:
             accepted[definition] = found
     return accepted
+
+
+def _reach(
+    connection: BaseDatabaseWrapper, target: Target, named: Iterable[Named], answers: Iterable[Answer | Rejection]
+) -> Iterator[rights.Reach]:
+    """How other roles could act with the rights of the owner of the badges, which the functions have."""
+    objects = {each for answer in answers if isinstance(answer, Answer) for each in answer.objects}
+    tables = {target.users.oid, target.definitions.oid, target.secret.oid}
+    for names in named:
+        tables.update(each.oid for each in (names.table, *(watch.table for watch in names.watches)) if each)
+    written = (target.badges, target.events, target.pending, target.failures, target.deliveries)
+    for role, how, found in fetch_file(
+        connection,
+        "facts/owners.sql",
+        owner=target.badges_owner,
+        trusted=sorted(target.trusted_roles),
+        schema=target.schema,
+        written=[table.oid for table in written],
+        tables=sorted(tables),
+        classes=[class_ for class_, _ in objects],
+        objects=[oid for _, oid in objects],
+    ):
+        yield rights.Reach(role, how, tuple(found))
 
 
 def _tables_read(connection: BaseDatabaseWrapper, answers: Iterable[Answer | Rejection]) -> dict[int, Table]:

@@ -93,6 +93,8 @@ class Answer:
     """The relations that stand for the changed row, by oid, with the names of their columns."""
     equalities: frozenset[int]
     """The oids of the operators called `=`."""
+    objects: list[tuple[int, int]]
+    """The objects that it depends on beside PostgreSQL's own, each by the oid of its catalog and its oid."""
 
 
 def parse(connection: BaseDatabaseWrapper, questions: Iterable[str]) -> dict[str, Rejection]:
@@ -235,6 +237,7 @@ def _answer(*row: Any) -> Answer:
         session=SessionReads(**from_json(answer.session)),
         rows=dict(from_json(answer.rows)),
         equalities=frozenset(answer.equalities),
+        objects=[(class_, oid) for class_, oid in answer.objects],
     )
 
 

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+from collections.abc import Iterable, Sequence
+
 from psycopg import sql
 
 from badges.database import trusted
 from badges.definitions.errors import Errors
 from badges.facts.types import Table, Target
+
+_NAMED = 5
+"""Objects that a message names at most."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reach:
+    """How another role could act with the rights of the owner of the badges."""
+
+    role: str
+    """PUBLIC stands for all roles."""
+    how: str
+    """What it does with the objects: that it owns them, or may create others in them."""
+    objects: tuple[str, ...]
+    """Each with its kind, such as "table public.dummy_sketch"."""
 
 
 def check(errors: Errors, target: Target) -> None:
@@ -39,6 +58,27 @@ def check(errors: Errors, target: Target) -> None:
             f'the role "{target.role}" may not create the temporary tables on which conditions are tried.',
             f"Needed: {statement.as_string()}",
         )
+
+
+def check_owners(errors: Errors, target: Target, found: Iterable[Reach]) -> None:
+    """Check that no other role could act with the rights of the owner of the badges."""
+    for role, of_role in itertools.groupby(found, key=lambda each: each.role):
+        reasons = [f"it {each.how} {_listed(each.objects)}" for each in of_role]
+        who = "each role that may log in" if role == "PUBLIC" else f'the role "{role}"'
+        hints = [
+            f'Let "{target.badges_owner}" own them, or let the owner of the tables own the badges; or trust the role:',
+            f"--trust {role}, or the setting BADGES_TRUST. See docs/security.md.",
+        ]
+        errors.at(f'database "{target.database}"').add(
+            f'{who} could act with the rights of the owner of the badges, "{target.badges_owner}": '
+            f"{'; '.join(reasons)}.",
+            " ".join(hints),
+        )
+
+
+def _listed(objects: Sequence[str]) -> str:
+    more = f" and {len(objects) - _NAMED:,} more" if len(objects) > _NAMED else ""
+    return f"{', '.join(objects[:_NAMED])}{more}"
 
 
 def citus_hint(table: Table) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -15,6 +19,19 @@ from badges.facts.types import Target
 
 SECRET = "badges_secret"  # noqa: S105 - a name
 """The table of the secret that signs what the functions remember in a transaction."""
+
+
+_trusted: ContextVar[frozenset[str]] = ContextVar("_trusted", default=frozenset())
+
+
+@contextlib.contextmanager
+def trusting(roles: Iterable[str]) -> Iterator[None]:
+    """A block in which these roles are trusted beside those of BADGES_TRUST."""
+    token = _trusted.set(_trusted.get() | frozenset(roles))
+    try:
+        yield
+    finally:
+        _trusted.reset(token)
 
 
 @in_transaction
@@ -124,6 +141,7 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         owner_writes_events=writes_events,
         owner_writes_deliveries=writes_deliveries,
         can_create_temporary=can_create_temporary,
+        trusted_roles=badges_settings.BADGES_TRUST | _trusted.get(),
         citus_tables=frozenset(oid for (oid,) in managed),
         wait=badges_settings.BADGES_WAIT,
         buckets=badges_settings.BADGES_BUCKETS,

@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from badges import database, exceptions
 from badges.definitions.types import Definition
 from badges.facts import analysis
+from badges.facts.target import trusting
 from badges.operations.preview import Preview
 
 
@@ -30,7 +31,8 @@ class BadgesCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            self.run(**options)
+            with trusting(options.get("trust") or ()):
+                self.run(**options)
         except exceptions.BadgesError as error:
             raise CommandError(str(error)) from error
 
@@ -48,6 +50,15 @@ class BadgesCommand(BaseCommand):
             "--yes",
             action="store_true",
             help="Proceed even if a badge would be awarded to more users than BADGES_BRAKE allows.",
+        )
+
+    def add_trust(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--trust",
+            metavar="ROLE",
+            action="append",
+            help="A role that may act with the rights of the owner of the badges, like those in BADGES_TRUST; "
+            "may be repeated.",
         )
 
     def add_quiet(self, parser: CommandParser) -> None:

@@ -35,6 +35,7 @@ class Command(BadgesCommand):
         parser.add_argument("--settle", action="store_true", help="Only settle the pending checks.")
         self.add_yes(parser)
         self.add_quiet(parser)
+        self.add_trust(parser)
 
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])

@@ -35,6 +35,7 @@ class Command(BadgesCommand):
         )
         self.add_yes(parser)
         self.add_quiet(parser)
+        self.add_trust(parser)
 
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])

@@ -18,6 +18,7 @@ class Command(BadgesCommand):
         parser.add_argument("user", metavar="USER", help="The user: primary key, or else username.")
         parser.add_argument("--thing", metavar="KEY", help="One subject, of a badge that is awarded per subject.")
         parser.add_argument("--json", action="store_true", help="Print all of it as JSON.")
+        self.add_trust(parser)
 
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])

@@ -39,7 +39,16 @@ SELECT view.relname,
        session.reads,
        rule.tree,
        copies.of_row,
-       ARRAY(SELECT oid::bigint FROM pg_catalog.pg_operator WHERE oprname = '=')
+       ARRAY(SELECT oid::bigint FROM pg_catalog.pg_operator WHERE oprname = '='),
+       -- What it depends on beside PostgreSQL's own objects, by class and oid.
+       ARRAY(
+           SELECT DISTINCT ARRAY[d.refclassid::bigint, d.refobjid::bigint]
+           FROM pg_catalog.pg_depend d
+           WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = rule.oid
+             AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c
+                             WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND c.oid = d.refobjid
+                               AND c.relnamespace = view.relnamespace)
+       )
 FROM rule
 JOIN pg_catalog.pg_class view ON view.oid = rule.ev_class
 JOIN pg_catalog.pg_attribute value ON value.attrelid = view.oid AND value.attnum = 1
