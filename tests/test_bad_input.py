@@ -117,8 +117,9 @@ def test_setting_is_missing(database_unchanged, settings):
 
 
 def test_file_is_missing(rejected, tmp_path):
-    """A path without a file is answered with where paths come from, for the setting and for --file."""
-    expected = "There is no such file.\n    Check the setting BADGES_FILE or --file."
+    """A path without a file is answered with how to make one, for the setting and for --file."""
+    hint = "Make it, for example with `python manage.py startbadges`, or correct BADGES_FILE or --file."
+    expected = f"There is no such file.\n    {hint}"
     assert rejected() == expected
     assert rejected(file=tmp_path / "other.json") == expected
 

@@ -43,6 +43,21 @@ def test_w001_without_a_badge_file(settings, found):
     assert "BADGES_FILE = BASE_DIR" in hint
 
 
+def test_a_missing_file(declare, settings, tmp_path, found, execute):
+    """Before anything is installed, badges.W001 says so and `migrate` runs; afterwards it is badges.E001."""
+    settings.BADGES_FILE = tmp_path / "missing.json"
+    for databases in (["default"], []):
+        [(id_, message, hint)] = found(databases)
+        assert (id_, message) == ("badges.W001", f"There is no {settings.BADGES_FILE}, so no badge is awarded.")
+        assert "startbadges" in hint
+    declare(entry())
+    settings.BADGES_FILE = tmp_path / "missing.json"
+    assert [id_ for id_, _, _ in found()] == ["badges.W001", "badges.E001"]
+    assert found()[1][1].endswith('but 1 badge is installed in the database "default".')
+    with pytest.raises(SystemCheckError, match=r"badges\.E001"):
+        call_command("check", databases=["default"])
+
+
 def test_e001_invalid_file(badge_file, found):
     """badges.E001: every error of the file is reported by itself, also when no database is checked."""
     path = badge_file(entry(trigger_contition="insert"), entry("star", name=""))

@@ -1,7 +1,7 @@
 """System checks: whether settings and declared badges are valid, and whether the databases are in sync with them.
 
 The checks that query a database run with `manage.py check --database ALIAS` and before `migrate`. They only warn, as a
-migration may be about to fix what they found.
+migration may be about to fix what they found; a missing file is an error.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from badges.definitions import declarations
 from badges.facts.target import describe_target
 from badges.installation import catalog, executor
 from badges.installation.types import Action, Plan, Reason, RecordedFailure, Step
+from badges.models import BadgeDefinition
 from badges.signals import dispatch
 
 RUN = "Run `python manage.py create_badge_triggers`; --plan shows what it would do."
@@ -26,7 +27,10 @@ RUN = "Run `python manage.py create_badge_triggers`; --plan shows what it would 
 
 @register()
 def check_badge_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """badges.E001, badges.W001: the declared badges, as far as they can be validated without a database."""
+    """badges.E001, badges.W001: the declared badges, as far as they can be validated without a database.
+
+    A missing file is an error only where badges are installed, which `_check_database` finds.
+    """
     try:
         declarations.load()
     except exceptions.NotConfigured:
@@ -36,10 +40,12 @@ def check_badge_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
         return [Warning("BADGES_FILE is not set, so no badge is awarded.", hint=hint, id="badges.W001")]
     except exceptions.InvalidSetting:
         return []  # badges.E002 reports it
+    except exceptions.MissingFile as error:
+        message = f"There is no {error.source}, so no badge is awarded."
+        return [Warning(message, hint=error.errors[0].hint, id="badges.W001")]
     except exceptions.InvalidDefinitions as error:
         messages = [
-            Error(f"{error.source}: {each.place}: {each.message}", hint=each.hint or None, id="badges.E001")
-            for each in error.shown
+            Error(f"{error.source}: {each.at_place}", hint=each.hint or None, id="badges.E001") for each in error.shown
         ]
         return [*messages, *([Error(f"{error.source}: {error.rest}", id="badges.E001")] if error.rest else [])]
     return []
@@ -102,6 +108,9 @@ def _check_parked(alias: str) -> Iterator[CheckMessage]:
 def _check_database(alias: str) -> Iterator[CheckMessage]:
     try:
         declared = declarations.load()
+    except exceptions.MissingFile as error:
+        yield from _check_missing(alias, error)
+        return
     except (exceptions.NotConfigured, exceptions.InvalidSetting, exceptions.InvalidDefinitions):
         return  # badges.W001, badges.E002 and badges.E001 report it
     try:
@@ -118,10 +127,22 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
         yield from _check_plan(alias, declared.source, drafted)
 
 
+def _check_missing(alias: str, error: exceptions.MissingFile) -> Iterator[CheckMessage]:
+    try:
+        with transaction.atomic(using=alias):
+            installed = BadgeDefinition.objects.using(alias).filter(retired_at=None).count()
+    except DatabaseError:
+        return  # nothing is installed yet
+    if installed:
+        badges = "1 badge is" if installed == 1 else f"{installed:,} badges are"
+        message = f'There is no {error.source}, but {badges} installed in the database "{alias}".'
+        yield Error(message, hint="Restore the file, or correct BADGES_FILE.", id="badges.E001")
+
+
 def _check_definitions(alias: str, error: exceptions.InvalidDefinitions) -> Iterator[CheckMessage]:
     for each in error.shown:
         yield Warning(
-            f'{error.source} does not fit the database "{alias}": {each.place}: {each.message}',
+            f'{error.source} does not fit the database "{alias}": {each.at_place}',
             hint=each.hint or "Was a table or a column dropped or renamed? Change the badge, or restore it.",
             id="badges.W002",
         )

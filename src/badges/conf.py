@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.functional import Promise
 
 from badges import exceptions
 
@@ -93,10 +94,18 @@ def _numbers(first: float, last: float, unit: str) -> Values[float]:
     return Values(f"{unit} from {first} to {last}", read)
 
 
+def as_path(value: Any) -> Path:
+    """A path in any form that Python and Django have for one; `~` is the home of the user.
+
+    :raises TypeError: it is none.
+    """
+    return Path(os.fsdecode(str(value) if isinstance(value, Promise) else value)).expanduser()
+
+
 def _path(value: Any) -> Path:
     if not value:
         raise exceptions.NotConfigured
-    return Path(os.fspath(value))
+    return as_path(value)
 
 
 def _is_schedule(value: Any) -> bool:

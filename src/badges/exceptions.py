@@ -30,9 +30,13 @@ class DefinitionError(Notice):
     number: int = dataclasses.field(default=0, kw_only=True)
     """The number of the badge among all badges, from 1; 0 for the file as a whole."""
 
+    @property
+    def at_place(self) -> str:
+        """The message with its place, if it has one."""
+        return f"{self.place}: {self.message}" if self.place else self.message
+
     def __str__(self) -> str:
-        text = f"{self.place}: {self.message}" if self.place else self.message
-        return f"{text}\n    {self.hint}" if self.hint else text
+        return f"{self.at_place}\n    {self.hint}" if self.hint else self.at_place
 
 
 class BadgesError(Exception):
@@ -88,6 +92,14 @@ class InvalidDefinitions(BadgesError):
     def faults(self) -> tuple[DefinitionError, ...]:
         """The name of `errors` before 1.0."""
         return self.errors
+
+
+class MissingFile(InvalidDefinitions):
+    """There is no badge file at that path."""
+
+    def __init__(self, source: str) -> None:
+        hint = "Make it, for example with `python manage.py startbadges`, or correct BADGES_FILE or --file."
+        super().__init__(source, [DefinitionError("There is no such file.", hint)])
 
 
 class LockNotAvailable(BadgesError):

@@ -12,7 +12,7 @@ from badges.definitions.errors import Errors
 from badges.definitions.json_text import Object
 from badges.definitions.types import BADGE_FILE, Definition, Source, TriggerEvent, Watch
 from badges.definitions.validation import KEYS, LEVEL_KEYS
-from badges.exceptions import DefinitionError, InvalidDefinitions
+from badges.exceptions import DefinitionError, InvalidDefinitions, MissingFile
 
 
 def load(path: Path) -> tuple[Definition, ...]:
@@ -27,14 +27,14 @@ def load(path: Path) -> tuple[Definition, ...]:
 def read(path: Path) -> str:
     """The text of the badge file at `path`.
 
-    :raises InvalidDefinitions: the file is missing, unreadable or not UTF-8.
+    :raises MissingFile: there is no such file.
+    :raises InvalidDefinitions: it is unreadable or not UTF-8.
     """
     source = str(path)
     try:
         return path.read_bytes().decode()
     except FileNotFoundError:
-        missing = DefinitionError("There is no such file.", "Check the setting BADGES_FILE or --file.")
-        raise InvalidDefinitions(source, [missing]) from None
+        raise MissingFile(source) from None
     except OSError as error:
         message = f"The file cannot be read: {error.strerror}."
         unreadable = DefinitionError(message, "Check BADGES_FILE and its permissions.")

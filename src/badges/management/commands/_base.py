@@ -12,6 +12,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges import database, exceptions
+from badges.conf import as_path
 from badges.definitions.types import Definition
 from badges.facts import analysis
 from badges.facts.target import trusting
@@ -23,13 +24,16 @@ class BadgesCommand(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--file", metavar="PATH", type=Path, help="The badge file. Default: the setting BADGES_FILE."
+            "--file", metavar="PATH", type=as_path, help="The badge file. Default: the setting BADGES_FILE."
         )
         parser.add_argument(
             "--database", metavar="ALIAS", default=DEFAULT_DB_ALIAS, help='The database. Default: "default".'
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # call_command hands on what it is given.
+        if options.get("file"):
+            options["file"] = as_path(options["file"])
         try:
             with trusting(options.get("trust") or ()):
                 self.run(**options)
