@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -14,6 +16,7 @@ from conftest import entry
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
+from django.utils.functional import lazystr
 from dummy.models import Sketch
 
 from badges import definitions
@@ -111,12 +114,38 @@ def test_new_badges(badge_file, triggers, held, ada):
     badge_file(FIRST, STAR)
     output = run("create_badge_triggers")
     assert "add definition first  (new)" in output
-    assert "create trigger" in output
+    assert "create 2 triggers" in output
     assert "Done: 2 badges on 2 triggers" in output
     assert "award_badges" in output
     assert triggers() == [("dummy_sketch", "O"), ("dummy_sketch", "O")]
     Sketch.objects.create(user=ada, title="Sketch")
     assert held(ada) == ["first"]
+
+
+def test_verbosity(badge_file, ada):
+    """-v 0 prints nothing, -v 1 the badges and how many functions and triggers, -v 2 each of them."""
+    badge_file(FIRST, STAR)
+    lines = run("create_badge_triggers").splitlines()
+    assert lines[:2] == ["  add definition first  (new)", "  add definition star  (new)"]
+    assert "  create 2 triggers on public.dummy_sketch" in lines
+    assert len(lines) <= 7
+    badge_file({**FIRST, "name": "Other"}, STAR)
+    assert run("create_badge_triggers", verbosity=0) == run("award_badges", verbosity=0) == ""
+    badge_file(FIRST)
+    assert "drop trigger badges_update_dummy_sketch" in run("create_badge_triggers", verbosity=2)
+    assert '"steps": []' in run("create_badge_triggers", "--json", verbosity=0)
+    badge_file(*({**FIRST, "code": f"b{number}"} for number in range(300)))
+    assert "  add 300 definitions" in run("create_badge_triggers").splitlines()
+
+
+@pytest.mark.parametrize("form", [str, Path, lazystr, os.fsencode, lambda path: f"~/{path.name}"])
+def test_forms_of_a_path(badge_file, monkeypatch, ada, form):
+    """call_command takes the file as a path, a string, bytes or a lazy string, with the home of the user."""
+    path = badge_file(FIRST)
+    monkeypatch.setenv("HOME", str(path.parent))
+    for command in ("create_badge_triggers", "award_badges", "list_badges"):
+        run(command, file=form(path))
+    run("explain_badge", "first", "ada", file=form(path))
 
 
 def test_nothing_is_awarded_by_installing(badge_file, held, ada):
@@ -260,7 +289,7 @@ def test_changed_condition_takes_no_lock(committed, badge_file, impatient, held,
     run("create_badge_triggers")
     badge_file({**FIRST, "condition": "NEW.hit_views > 5"})
     with transaction_that("LOCK TABLE dummy_sketch IN EXCLUSIVE MODE"):
-        assert "definition changed" in run("create_badge_triggers")
+        assert "definition changed" in run("create_badge_triggers", verbosity=2)
     Sketch.objects.create(user=ada, title="Sketch")
     assert held(ada) == []
 

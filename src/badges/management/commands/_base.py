@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -48,6 +49,11 @@ class BadgesCommand(BaseCommand):
         connection = database.connect(alias)
         declared = analysis.load(connection, file)
         return connection, declared.source, declared.definitions
+
+    def hush(self, verbosity: int) -> None:
+        """Print nothing of what is done with `-v 0`; errors and warnings go to stderr as always."""
+        if not verbosity:
+            self.stdout = OutputWrapper(io.StringIO())
 
     def add_yes(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -46,6 +46,7 @@ class Command(BadgesCommand):
         if not (options["yes"] or options["dry_run"] or options["settle"] or is_empty):
             brake.before_award(connection, definitions, source, codes)
         if not options["dry_run"]:
+            self.hush(options["verbosity"])
             self._settle(connection)
         if options["settle"]:
             return
