@@ -208,7 +208,7 @@ def test_streams_that_begin_at_once(settings, ada):
         for first in firsts:
             first.cancel()
         await asyncio.gather(*firsts, return_exceptions=True)
-        # A loop that is closed before would cut off the session of the hub, which then stays until garbage is collected.
+        # A loop that is closed before cuts off the session of the hub, which stays until garbage is collected.
         await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
         return begun, ended
 
