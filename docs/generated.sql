@@ -82,7 +82,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 14, "badges": [], "body": "975168a57bfd0259"}';
+COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 15, "badges": [], "body": "975168a57bfd0259"}';
 REVOKE ALL ON FUNCTION "public"."badges_seal" FROM PUBLIC;
 
 -- create function badges_sealed: new
@@ -112,7 +112,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 14, "badges": [], "body": "88a896b8c2284356"}';
+COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 15, "badges": [], "body": "88a896b8c2284356"}';
 REVOKE ALL ON FUNCTION "public"."badges_sealed" FROM PUBLIC;
 
 -- create function badges_check_keys_at_once: new
@@ -132,7 +132,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 14, "badges": [], "body": "87728cfad49a3f84"}';
+COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 15, "badges": [], "body": "87728cfad49a3f84"}';
 REVOKE ALL ON FUNCTION "public"."badges_check_keys_at_once" FROM PUBLIC;
 
 -- create function badges_wait: new
@@ -181,7 +181,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 14, "badges": [], "body": "ca7d963a6badfba9"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 15, "badges": [], "body": "ca7d963a6badfba9"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -247,7 +247,7 @@ BEGIN
         failed_code, failed_message, failed_sqlstate;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 14, "badges": [], "body": "859f75fda3a2cbe2"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 15, "badges": [], "body": "859f75fda3a2cbe2"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_note_misplaced: new
@@ -270,8 +270,33 @@ BEGIN
     WHERE NOT noted ? ('55000' || failed.code);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 14, "badges": [], "body": "322a7ccd3ec8afe4"}';
+COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 15, "badges": [], "body": "322a7ccd3ec8afe4"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_misplaced" FROM PUBLIC;
+
+-- create function badges_same_types: new
+CREATE OR REPLACE FUNCTION "public"."badges_same_types"(place text, columns text[], types regtype[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $badges$
+-- Raises an error if columns of a table have other types than when badges_check was made.
+-- Stored values of the new types may be none of the old ones. The check is kept until create_badge_triggers has run.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    IF EXISTS (
+        SELECT FROM unnest(columns, types) AS made (name, type)
+        JOIN pg_attribute AS a ON a.attrelid = to_regclass(place) AND a.attname = made.name AND NOT a.attisdropped
+        JOIN pg_type AS t ON t.oid = a.atttypid
+        WHERE t.typtype <> 'd' AND a.atttypid <> made.type)
+    THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('the type of a column of %s has changed', place),
+            HINT = 'Run create_badge_triggers.';
+    END IF;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_same_types" IS 'Made by django-pg-badges; {"summary": "Raises an error if columns of a table have other types than when badges_check was made.", "generator": 15, "badges": [], "body": "fba753af1acb230a"}';
+REVOKE ALL ON FUNCTION "public"."badges_same_types" FROM PUBLIC;
 
 -- create function badges_stored: new
 CREATE OR REPLACE FUNCTION "public"."badges_stored"(columns json)
@@ -303,7 +328,7 @@ BEGIN
         ) AS long ON octet_length(each.value::text) > 33554432);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 14, "badges": [], "body": "08d8988f36321cd3"}';
+COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 15, "badges": [], "body": "08d8988f36321cd3"}';
 REVOKE ALL ON FUNCTION "public"."badges_stored" FROM PUBLIC;
 
 -- create function badges_shortened: new
@@ -343,7 +368,7 @@ BEGIN
     RETURN evidence;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 14, "badges": [], "body": "2dba78732137fe98"}';
+COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 15, "badges": [], "body": "2dba78732137fe98"}';
 REVOKE ALL ON FUNCTION "public"."badges_shortened" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -443,7 +468,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 14, "badges": [], "body": "f928529f5e38871c"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 15, "badges": [], "body": "f928529f5e38871c"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -608,7 +633,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 14, "badges": [], "body": "e72718ee2b0f5bfc"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 15, "badges": [], "body": "e72718ee2b0f5bfc"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_postpone: new
@@ -652,7 +677,7 @@ BEGIN
     ) AS each;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 14, "badges": [], "body": "e81c9cdd34bd5e9e"}';
+COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 15, "badges": [], "body": "e81c9cdd34bd5e9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_postpone" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -728,8 +753,12 @@ BEGIN
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
-            ELSIF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                -- Not an error of the condition: a deadlock, a lock timeout, a lack of memory. A pending check is left.
+            ELSIF left(SQLSTATE, 2) IN ('40', '53', '55')
+                  OR left(SQLSTATE, 2) = '42' AND item.evidence ->> 'old' IS NOT NULL
+            THEN
+                -- Not an error of the condition: a deadlock, a lock timeout, a lack of memory, a column whose type has
+                -- changed. A pending check is left. So for a right, a table or a function that is missing, if OLD
+                -- decides the badge, as nothing else keeps that row.
                 -- After one lock timeout (a table that is being altered, say) the badge's other rows are not tried.
                 IF SQLSTATE = '55P03' THEN
                     stuck := stuck || item.code;
@@ -765,7 +794,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 14, "badges": [], "body": "be5815cae330ca54"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 15, "badges": [], "body": "3ea123be50225cb4"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle_locked: new
@@ -788,6 +817,7 @@ DECLARE
     pending record;
     result record;
     is_held boolean;
+    lacking text;
 BEGIN
     settled := 0;
     kept := 0;
@@ -847,12 +877,15 @@ BEGIN
                 kept := kept + cardinality(pending.ids);
                 -- The transaction waits in vain once, not for each of its checks.
                 PERFORM "public"."badges_seal"('patience', ''), set_config('lock_timeout', '1ms', true);
-            WHEN undefined_column THEN
-                -- The condition or its table has changed since: the stored values can never be evaluated again.
-                DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.id = ANY (pending.ids);
-                PERFORM "public"."badges_note_failure"(pending.code, SQLSTATE, SQLERRM);
-                settled := settled + cardinality(pending.ids);
             WHEN OTHERS OR assert_failure THEN
+                GET STACKED DIAGNOSTICS lacking = COLUMN_NAME;
+                IF SQLSTATE = '42703' AND lacking = 'evidence' THEN
+                    -- The condition or its table has changed since: the stored values can never be evaluated again.
+                    DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.id = ANY (pending.ids);
+                    PERFORM "public"."badges_note_failure"(pending.code, SQLSTATE, SQLERRM);
+                    settled := settled + cardinality(pending.ids);
+                    CONTINUE;
+                END IF;
                 kept := kept + cardinality(pending.ids);
                 IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
                     CONTINUE;  -- a lack of resources, for instance: no error of the condition
@@ -865,7 +898,7 @@ BEGIN
     PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 14, "badges": [], "body": "e0f30957ddf16f3a"}';
+COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 15, "badges": [], "body": "09b4e2dcf81ce314"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle_locked" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -925,7 +958,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 14, "badges": [], "body": "e5fd3e6edbded54e"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 15, "badges": [], "body": "e5fd3e6edbded54e"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -970,7 +1003,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 14, "badges": [], "body": "c926edd42a516849"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 15, "badges": [], "body": "c926edd42a516849"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -1011,7 +1044,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 14, "badges": [], "body": "3d5ed788d154d838"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 15, "badges": [], "body": "3d5ed788d154d838"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_erase: new
@@ -1074,7 +1107,7 @@ BEGIN
     RETURN changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 14, "badges": [], "body": "f4cde619bdb6c1dd"}';
+COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 15, "badges": [], "body": "f4cde619bdb6c1dd"}';
 REVOKE ALL ON FUNCTION "public"."badges_erase" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -1131,7 +1164,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 14, "badges": [], "body": "80c8e1770b69551e"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 15, "badges": [], "body": "80c8e1770b69551e"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -1212,7 +1245,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 14, "badges": [], "body": "ce86da6654987869"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 15, "badges": [], "body": "ce86da6654987869"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -1321,7 +1354,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 14, "badges": [], "body": "557c15f0d44cd08a"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 15, "badges": [], "body": "557c15f0d44cd08a"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -1459,7 +1492,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 14, "badges": [], "body": "e01b1d2f0eda8549"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 15, "badges": [], "body": "e01b1d2f0eda8549"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -1577,7 +1610,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 14, "badges": [], "body": "02cca47bdb0f19ff"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 15, "badges": [], "body": "02cca47bdb0f19ff"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -1613,19 +1646,26 @@ BEGIN
        AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{artist_id}'::text[]) THEN
             RAISE undefined_column USING
-                MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_like', COLUMN = 'evidence';
         END IF;
-        SELECT coalesce((SELECT (SELECT pg_catalog.count(*)
-                                        FROM (
-                                            SELECT
-                                            from dummy_like where artist_id = NEW.artist_id
-                                            LIMIT 10
-                                        ) AS bounded) OPERATOR(pg_catalog.>=) 10), false),
-               pg_catalog.jsonb_build_object(
-                   'table', 'public.dummy_like', 'operation', 'insert',
-                   'new', pg_catalog.jsonb_build_object('artist_id', "new"."artist_id"))
-        INTO earned, evidence
-        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
+        BEGIN
+            SELECT coalesce((SELECT (SELECT pg_catalog.count(*)
+                                            FROM (
+                                                SELECT
+                                                from dummy_like where artist_id = NEW.artist_id
+                                                LIMIT 10
+                                            ) AS bounded) OPERATOR(pg_catalog.>=) 10), false),
+                   pg_catalog.jsonb_build_object(
+                       'table', 'public.dummy_like', 'operation', 'insert',
+                       'new', pg_catalog.jsonb_build_object('artist_id', "new"."artist_id"))
+            INTO earned, evidence
+            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            PERFORM "public"."badges_same_types"(
+                '"public"."dummy_like"', '{artist_id}'::text[],
+                '{integer}'::regtype[]);
+            RAISE;
+        END;
         RETURN;
     END IF;
     -- Beloved, for the user as a whole
@@ -1646,14 +1686,21 @@ BEGIN
        AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         IF NOT (badges_check.old_row OPERATOR(pg_catalog.?&) '{hit_views}'::text[]) THEN
             RAISE undefined_column USING
-                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch', COLUMN = 'evidence';
         END IF;
-        SELECT coalesce((OLD.hit_views < 10), false),
-               pg_catalog.jsonb_build_object(
-                   'table', 'public.dummy_sketch', 'operation', 'delete',
-                   'old', pg_catalog.jsonb_build_object('hit_views', "old"."hit_views"))
-        INTO earned, evidence
-        FROM pg_catalog.jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
+        BEGIN
+            SELECT coalesce((OLD.hit_views < 10), false),
+                   pg_catalog.jsonb_build_object(
+                       'table', 'public.dummy_sketch', 'operation', 'delete',
+                       'old', pg_catalog.jsonb_build_object('hit_views', "old"."hit_views"))
+            INTO earned, evidence
+            FROM pg_catalog.jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            PERFORM "public"."badges_same_types"(
+                '"public"."dummy_sketch"', '{hit_views}'::text[],
+                '{integer}'::regtype[]);
+            RAISE;
+        END;
         RETURN;
     END IF;
     -- Collector, for a changed row
@@ -1662,22 +1709,29 @@ BEGIN
        AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{user_id}'::text[]) THEN
             RAISE undefined_column USING
-                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch', COLUMN = 'evidence';
         END IF;
-        SELECT coalesce((SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>=) 5
-                                FROM (
-                                    SELECT FROM (
-                                        SELECT id AS counted
-                                        from dummy_sketch where user_id = NEW.user_id
-                                    ) AS each_row
-                                    WHERE each_row.counted IS DISTINCT FROM NULL
-                                    LIMIT 5
-                                ) AS bounded), false),
-               pg_catalog.jsonb_build_object(
-                   'table', 'public.dummy_sketch', 'operation', 'insert',
-                   'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
-        INTO earned, evidence
-        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+        BEGIN
+            SELECT coalesce((SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>=) 5
+                                    FROM (
+                                        SELECT FROM (
+                                            SELECT id AS counted
+                                            from dummy_sketch where user_id = NEW.user_id
+                                        ) AS each_row
+                                        WHERE each_row.counted IS DISTINCT FROM NULL
+                                        LIMIT 5
+                                    ) AS bounded), false),
+                   pg_catalog.jsonb_build_object(
+                       'table', 'public.dummy_sketch', 'operation', 'insert',
+                       'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
+            INTO earned, evidence
+            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            PERFORM "public"."badges_same_types"(
+                '"public"."dummy_sketch"', '{user_id}'::text[],
+                '{integer}'::regtype[]);
+            RAISE;
+        END;
         RETURN;
     END IF;
     -- Collector, for the user as a whole
@@ -1780,14 +1834,21 @@ BEGIN
        AND badges_check.asks OPERATOR(pg_catalog.=) 'update' THEN
         IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{hit_views}'::text[]) THEN
             RAISE undefined_column USING
-                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch', COLUMN = 'evidence';
         END IF;
-        SELECT coalesce((hit_views >= 250), false),
-               pg_catalog.jsonb_build_object(
-                   'table', 'public.dummy_sketch', 'operation', 'update',
-                   'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"))
-        INTO earned, evidence
-        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
+        BEGIN
+            SELECT coalesce((hit_views >= 250), false),
+                   pg_catalog.jsonb_build_object(
+                       'table', 'public.dummy_sketch', 'operation', 'update',
+                       'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"))
+            INTO earned, evidence
+            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            PERFORM "public"."badges_same_types"(
+                '"public"."dummy_sketch"', '{hit_views}'::text[],
+                '{integer}'::regtype[]);
+            RAISE;
+        END;
         RETURN;
     END IF;
     -- Hit, for the user as a whole
@@ -1812,14 +1873,21 @@ BEGIN
        AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{date_joined}'::text[]) THEN
             RAISE undefined_column USING
-                MESSAGE = 'a column that the condition reads is gone from public.auth_user';
+                MESSAGE = 'a column that the condition reads is gone from public.auth_user', COLUMN = 'evidence';
         END IF;
-        SELECT coalesce((age(NEW.date_joined) > interval '1 year'), false),
-               pg_catalog.jsonb_build_object(
-                   'table', 'public.auth_user', 'operation', 'update',
-                   'new', pg_catalog.jsonb_build_object('date_joined', "new"."date_joined"))
-        INTO earned, evidence
-        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("date_joined" timestamp with time zone);
+        BEGIN
+            SELECT coalesce((age(NEW.date_joined) > interval '1 year'), false),
+                   pg_catalog.jsonb_build_object(
+                       'table', 'public.auth_user', 'operation', 'update',
+                       'new', pg_catalog.jsonb_build_object('date_joined', "new"."date_joined"))
+            INTO earned, evidence
+            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("date_joined" timestamp with time zone);
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            PERFORM "public"."badges_same_types"(
+                '"public"."auth_user"', '{date_joined}'::text[],
+                '{"timestamp with time zone"}'::regtype[]);
+            RAISE;
+        END;
         RETURN;
     END IF;
     -- Pionner, for the user as a whole
@@ -1840,19 +1908,26 @@ BEGIN
        AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{user_id}'::text[]) THEN
             RAISE undefined_column USING
-                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch', COLUMN = 'evidence';
         END IF;
-        SELECT coalesce((SELECT (SELECT pg_catalog.count(*)
-                                        FROM (
-                                            SELECT
-                                            from dummy_sketch where user_id = NEW.user_id
-                                            LIMIT 25
-                                        ) AS bounded) OPERATOR(pg_catalog.>=) 25), false),
-               pg_catalog.jsonb_build_object(
-                   'table', 'public.dummy_sketch', 'operation', 'insert',
-                   'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
-        INTO earned, evidence
-        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+        BEGIN
+            SELECT coalesce((SELECT (SELECT pg_catalog.count(*)
+                                            FROM (
+                                                SELECT
+                                                from dummy_sketch where user_id = NEW.user_id
+                                                LIMIT 25
+                                            ) AS bounded) OPERATOR(pg_catalog.>=) 25), false),
+                   pg_catalog.jsonb_build_object(
+                       'table', 'public.dummy_sketch', 'operation', 'insert',
+                       'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
+            INTO earned, evidence
+            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            PERFORM "public"."badges_same_types"(
+                '"public"."dummy_sketch"', '{user_id}'::text[],
+                '{integer}'::regtype[]);
+            RAISE;
+        END;
         RETURN;
     END IF;
     -- Prolific, for the user as a whole
@@ -1873,14 +1948,21 @@ BEGIN
        AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{hit_views}'::text[]) THEN
             RAISE undefined_column USING
-                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch', COLUMN = 'evidence';
         END IF;
-        SELECT coalesce((hit_views > 1000 ), false),
-               pg_catalog.jsonb_build_object(
-                   'table', 'public.dummy_sketch', 'operation', 'update',
-                   'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"))
-        INTO earned, evidence
-        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
+        BEGIN
+            SELECT coalesce((hit_views > 1000 ), false),
+                   pg_catalog.jsonb_build_object(
+                       'table', 'public.dummy_sketch', 'operation', 'update',
+                       'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"))
+            INTO earned, evidence
+            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            PERFORM "public"."badges_same_types"(
+                '"public"."dummy_sketch"', '{hit_views}'::text[],
+                '{integer}'::regtype[]);
+            RAISE;
+        END;
         RETURN;
     END IF;
     -- Star, for the user as a whole
@@ -1901,19 +1983,26 @@ BEGIN
        AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{user_id}'::text[]) THEN
             RAISE undefined_column USING
-                MESSAGE = 'a column that the condition reads is gone from public.badges_badge';
+                MESSAGE = 'a column that the condition reads is gone from public.badges_badge', COLUMN = 'evidence';
         END IF;
-        SELECT coalesce((SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>=) 3
-                                FROM (
-                                    SELECT
-                                    from badges_badge where user_id = NEW.user_id
-                                    LIMIT 3
-                                ) AS bounded), false),
-               pg_catalog.jsonb_build_object(
-                   'table', 'public.badges_badge', 'operation', 'insert',
-                   'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
-        INTO earned, evidence
-        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+        BEGIN
+            SELECT coalesce((SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>=) 3
+                                    FROM (
+                                        SELECT
+                                        from badges_badge where user_id = NEW.user_id
+                                        LIMIT 3
+                                    ) AS bounded), false),
+                   pg_catalog.jsonb_build_object(
+                       'table', 'public.badges_badge', 'operation', 'insert',
+                       'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
+            INTO earned, evidence
+            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            PERFORM "public"."badges_same_types"(
+                '"public"."badges_badge"', '{user_id}'::text[],
+                '{integer}'::regtype[]);
+            RAISE;
+        END;
         RETURN;
     END IF;
     -- Three badges, for the user as a whole
@@ -1935,17 +2024,24 @@ BEGIN
         IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{hit_views}'::text[]
                 AND badges_check.old_row OPERATOR(pg_catalog.?&) '{hit_views}'::text[]) THEN
             RAISE undefined_column USING
-                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch', COLUMN = 'evidence';
         END IF;
-        SELECT coalesce((SELECT (NEW.hit_views - OLD.hit_views >= 500)
-                         FROM (SELECT "new"."hit_views") AS "new"), false),
-               pg_catalog.jsonb_build_object(
-                   'table', 'public.dummy_sketch', 'operation', 'update',
-                   'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"),
-                   'old', pg_catalog.jsonb_build_object('hit_views', "old"."hit_views"))
-        INTO earned, evidence
-        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer)
-             CROSS JOIN pg_catalog.jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
+        BEGIN
+            SELECT coalesce((SELECT (NEW.hit_views - OLD.hit_views >= 500)
+                             FROM (SELECT "new"."hit_views") AS "new"), false),
+                   pg_catalog.jsonb_build_object(
+                       'table', 'public.dummy_sketch', 'operation', 'update',
+                       'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"),
+                       'old', pg_catalog.jsonb_build_object('hit_views', "old"."hit_views"))
+            INTO earned, evidence
+            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer)
+                 CROSS JOIN pg_catalog.jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            PERFORM "public"."badges_same_types"(
+                '"public"."dummy_sketch"', '{hit_views}'::text[],
+                '{integer}'::regtype[]);
+            RAISE;
+        END;
         RETURN;
     END IF;
     -- Virtuoso, for a changed row
@@ -1954,19 +2050,26 @@ BEGIN
        AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{user_id}'::text[]) THEN
             RAISE undefined_column USING
-                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch';
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_sketch', COLUMN = 'evidence';
         END IF;
-        SELECT coalesce((SELECT (SELECT pg_catalog.count(*)
-                                        FROM (
-                                            SELECT
-                                            from dummy_sketch where user_id = NEW.user_id
-                                            LIMIT 100
-                                        ) AS bounded) OPERATOR(pg_catalog.>=) 100), false),
-               pg_catalog.jsonb_build_object(
-                   'table', 'public.dummy_sketch', 'operation', 'insert',
-                   'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
-        INTO earned, evidence
-        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+        BEGIN
+            SELECT coalesce((SELECT (SELECT pg_catalog.count(*)
+                                            FROM (
+                                                SELECT
+                                                from dummy_sketch where user_id = NEW.user_id
+                                                LIMIT 100
+                                            ) AS bounded) OPERATOR(pg_catalog.>=) 100), false),
+                   pg_catalog.jsonb_build_object(
+                       'table', 'public.dummy_sketch', 'operation', 'insert',
+                       'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
+            INTO earned, evidence
+            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            PERFORM "public"."badges_same_types"(
+                '"public"."dummy_sketch"', '{user_id}'::text[],
+                '{integer}'::regtype[]);
+            RAISE;
+        END;
         RETURN;
     END IF;
     -- Virtuoso, for the user as a whole
@@ -1987,19 +2090,26 @@ BEGIN
        AND badges_check.checked_thing OPERATOR(pg_catalog.=) '' THEN
         IF NOT (badges_check.new_row OPERATOR(pg_catalog.?&) '{artist_id}'::text[]) THEN
             RAISE undefined_column USING
-                MESSAGE = 'a column that the condition reads is gone from public.dummy_like';
+                MESSAGE = 'a column that the condition reads is gone from public.dummy_like', COLUMN = 'evidence';
         END IF;
-        SELECT coalesce((SELECT (SELECT pg_catalog.count(*)
-                                        FROM (
-                                            SELECT
-                                            from dummy_like where artist_id = NEW.artist_id
-                                            LIMIT 3
-                                        ) AS bounded) OPERATOR(pg_catalog.>=) 3), false),
-               pg_catalog.jsonb_build_object(
-                   'table', 'public.dummy_like', 'operation', 'insert',
-                   'new', pg_catalog.jsonb_build_object('artist_id', "new"."artist_id"))
-        INTO earned, evidence
-        FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
+        BEGIN
+            SELECT coalesce((SELECT (SELECT pg_catalog.count(*)
+                                            FROM (
+                                                SELECT
+                                                from dummy_like where artist_id = NEW.artist_id
+                                                LIMIT 3
+                                            ) AS bounded) OPERATOR(pg_catalog.>=) 3), false),
+                   pg_catalog.jsonb_build_object(
+                       'table', 'public.dummy_like', 'operation', 'insert',
+                       'new', pg_catalog.jsonb_build_object('artist_id', "new"."artist_id"))
+            INTO earned, evidence
+            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            PERFORM "public"."badges_same_types"(
+                '"public"."dummy_like"', '{artist_id}'::text[],
+                '{integer}'::regtype[]);
+            RAISE;
+        END;
         RETURN;
     END IF;
     -- Well liked, for the user as a whole
@@ -2016,7 +2126,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 14, "badges": [], "body": "492076991b1dcfba"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 15, "badges": [], "body": "7e9f6f96d336ff94"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -2091,7 +2201,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 14, "badges": [], "body": "0a3b2a038b8d42ef"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 15, "badges": [], "body": "0a3b2a038b8d42ef"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -2266,7 +2376,7 @@ BEGIN
           AND b.thing OPERATOR(pg_catalog.=) lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 14, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 15, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -2370,7 +2480,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update',
                     NULL::jsonb,
-                    pg_catalog.array_agg("new"."id"),
+                    pg_catalog.array_agg("new"."id")::integer[],
                     pg_catalog.array_agg(''::text),
                     pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
                     pg_catalog.array_agg(NULL::jsonb),
@@ -2387,13 +2497,16 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
-                        -- are left by the changed rows alone: no table is read, which could be locked as well.
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}')
+                       OR SQLSTATE OPERATOR(pg_catalog.=) '42804'
+                    THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory, a column that has
+                        -- had another type when this session first read it. Pending checks are left by the changed rows
+                        -- alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
-                            pg_catalog.array_agg("new"."id"),
+                            pg_catalog.array_agg("new"."id")::integer[],
                             pg_catalog.array_agg(''::text),
                             pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
                             pg_catalog.array_agg(NULL::jsonb),
@@ -2431,7 +2544,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 14, "badges": ["pionner"], "body": "f9c8ccdba986a41f"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 15, "badges": ["pionner"], "body": "efa4580fbf6e61ca"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -2724,7 +2837,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert',
                     NULL::jsonb,
-                    pg_catalog.array_agg("new"."user_id"),
+                    pg_catalog.array_agg("new"."user_id")::integer[],
                     pg_catalog.array_agg(''::text),
                     pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
                     pg_catalog.array_agg(NULL::jsonb),
@@ -2741,13 +2854,16 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
-                        -- are left by the changed rows alone: no table is read, which could be locked as well.
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}')
+                       OR SQLSTATE OPERATOR(pg_catalog.=) '42804'
+                    THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory, a column that has
+                        -- had another type when this session first read it. Pending checks are left by the changed rows
+                        -- alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
-                            pg_catalog.array_agg("new"."user_id"),
+                            pg_catalog.array_agg("new"."user_id")::integer[],
                             pg_catalog.array_agg(''::text),
                             pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
                             pg_catalog.array_agg(NULL::jsonb),
@@ -2785,7 +2901,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 14, "badges": ["three-badges"], "body": "7d0cfb5eb10f7e17"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 15, "badges": ["three-badges"], "body": "b6d8760d4717d225"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -3103,7 +3219,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'state',
                     '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb,
-                    pg_catalog.array_agg("affected"."user_id"),
+                    pg_catalog.array_agg("affected"."user_id")::integer[],
                     pg_catalog.array_agg(''::text),
                     pg_catalog.array_agg(NULL::jsonb),
                     pg_catalog.array_agg(NULL::jsonb),
@@ -3122,13 +3238,16 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
-                        -- are left by the changed rows alone: no table is read, which could be locked as well.
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}')
+                       OR SQLSTATE OPERATOR(pg_catalog.=) '42804'
+                    THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory, a column that has
+                        -- had another type when this session first read it. Pending checks are left by the changed rows
+                        -- alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'state',
                             '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb,
-                            pg_catalog.array_agg("affected"."user_id"),
+                            pg_catalog.array_agg("affected"."user_id")::integer[],
                             pg_catalog.array_agg(''::text),
                             pg_catalog.array_agg(NULL::jsonb),
                             pg_catalog.array_agg(NULL::jsonb),
@@ -3168,7 +3287,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 14, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "a64f2da541d3ebd7"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 15, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "6c133ff1b965b903"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -3795,7 +3914,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert',
                     NULL::jsonb,
-                    pg_catalog.array_agg("new"."artist_id"),
+                    pg_catalog.array_agg("new"."artist_id")::integer[],
                     pg_catalog.array_agg(''::text),
                     pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
                     pg_catalog.array_agg(NULL::jsonb),
@@ -3813,13 +3932,16 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
-                        -- are left by the changed rows alone: no table is read, which could be locked as well.
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}')
+                       OR SQLSTATE OPERATOR(pg_catalog.=) '42804'
+                    THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory, a column that has
+                        -- had another type when this session first read it. Pending checks are left by the changed rows
+                        -- alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
-                            pg_catalog.array_agg("new"."artist_id"),
+                            pg_catalog.array_agg("new"."artist_id")::integer[],
                             pg_catalog.array_agg(''::text),
                             pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
                             pg_catalog.array_agg(NULL::jsonb),
@@ -3843,7 +3965,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'state',
                     '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb,
-                    pg_catalog.array_agg("affected"."user_id"),
+                    pg_catalog.array_agg("affected"."user_id")::integer[],
                     pg_catalog.array_agg(''::text),
                     pg_catalog.array_agg(NULL::jsonb),
                     pg_catalog.array_agg(NULL::jsonb),
@@ -3862,13 +3984,16 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
-                        -- are left by the changed rows alone: no table is read, which could be locked as well.
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}')
+                       OR SQLSTATE OPERATOR(pg_catalog.=) '42804'
+                    THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory, a column that has
+                        -- had another type when this session first read it. Pending checks are left by the changed rows
+                        -- alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'state',
                             '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb,
-                            pg_catalog.array_agg("affected"."user_id"),
+                            pg_catalog.array_agg("affected"."user_id")::integer[],
                             pg_catalog.array_agg(''::text),
                             pg_catalog.array_agg(NULL::jsonb),
                             pg_catalog.array_agg(NULL::jsonb),
@@ -3893,7 +4018,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert',
                     NULL::jsonb,
-                    pg_catalog.array_agg("new"."user_id"),
+                    pg_catalog.array_agg("new"."user_id")::integer[],
                     pg_catalog.array_agg(''::text),
                     pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
                     pg_catalog.array_agg(NULL::jsonb),
@@ -3910,13 +4035,16 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
-                        -- are left by the changed rows alone: no table is read, which could be locked as well.
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}')
+                       OR SQLSTATE OPERATOR(pg_catalog.=) '42804'
+                    THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory, a column that has
+                        -- had another type when this session first read it. Pending checks are left by the changed rows
+                        -- alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
-                            pg_catalog.array_agg("new"."user_id"),
+                            pg_catalog.array_agg("new"."user_id")::integer[],
                             pg_catalog.array_agg(''::text),
                             pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
                             pg_catalog.array_agg(NULL::jsonb),
@@ -3954,7 +4082,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 14, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "fc0d66e78a88e4a8"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 15, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "c3f1f66af2157a3e"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -4288,7 +4416,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'state',
                     '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb,
-                    pg_catalog.array_agg("affected"."user_id"),
+                    pg_catalog.array_agg("affected"."user_id")::integer[],
                     pg_catalog.array_agg(''::text),
                     pg_catalog.array_agg(NULL::jsonb),
                     pg_catalog.array_agg(NULL::jsonb),
@@ -4309,13 +4437,16 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
-                        -- are left by the changed rows alone: no table is read, which could be locked as well.
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}')
+                       OR SQLSTATE OPERATOR(pg_catalog.=) '42804'
+                    THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory, a column that has
+                        -- had another type when this session first read it. Pending checks are left by the changed rows
+                        -- alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'state',
                             '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb,
-                            pg_catalog.array_agg("affected"."user_id"),
+                            pg_catalog.array_agg("affected"."user_id")::integer[],
                             pg_catalog.array_agg(''::text),
                             pg_catalog.array_agg(NULL::jsonb),
                             pg_catalog.array_agg(NULL::jsonb),
@@ -4357,7 +4488,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 14, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "a08f5ffbf88c93c7"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 15, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "4965fe161325a159"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -4460,7 +4591,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'delete',
                     NULL::jsonb,
-                    pg_catalog.array_agg("old"."user_id"),
+                    pg_catalog.array_agg("old"."user_id")::integer[],
                     pg_catalog.array_agg(''::text),
                     pg_catalog.array_agg(NULL::jsonb),
                     pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(old.*))),
@@ -4477,13 +4608,16 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
-                        -- are left by the changed rows alone: no table is read, which could be locked as well.
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}')
+                       OR SQLSTATE OPERATOR(pg_catalog.=) '42804'
+                    THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory, a column that has
+                        -- had another type when this session first read it. Pending checks are left by the changed rows
+                        -- alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'delete',
                             NULL::jsonb,
-                            pg_catalog.array_agg("old"."user_id"),
+                            pg_catalog.array_agg("old"."user_id")::integer[],
                             pg_catalog.array_agg(''::text),
                             pg_catalog.array_agg(NULL::jsonb),
                             pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(old.*))),
@@ -4521,7 +4655,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 14, "badges": ["clean-up"], "body": "e75f963f7e460d61"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 15, "badges": ["clean-up"], "body": "d7662b3735abbbf0"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -4913,7 +5047,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'insert',
                     NULL::jsonb,
-                    pg_catalog.array_agg("new"."user_id"),
+                    pg_catalog.array_agg("new"."user_id")::integer[],
                     pg_catalog.array_agg(''::text),
                     pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
                     pg_catalog.array_agg(NULL::jsonb),
@@ -4932,13 +5066,16 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
-                        -- are left by the changed rows alone: no table is read, which could be locked as well.
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}')
+                       OR SQLSTATE OPERATOR(pg_catalog.=) '42804'
+                    THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory, a column that has
+                        -- had another type when this session first read it. Pending checks are left by the changed rows
+                        -- alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'insert',
                             NULL::jsonb,
-                            pg_catalog.array_agg("new"."user_id"),
+                            pg_catalog.array_agg("new"."user_id")::integer[],
                             pg_catalog.array_agg(''::text),
                             pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
                             pg_catalog.array_agg(NULL::jsonb),
@@ -4978,7 +5115,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 14, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "8f690c8f14fd15fb"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 15, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "88015362e1cbad7b"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -5128,7 +5265,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update',
                     NULL::jsonb,
-                    pg_catalog.array_agg("new"."user_id"),
+                    pg_catalog.array_agg("new"."user_id")::integer[],
                     pg_catalog.array_agg("new"."id"::text),
                     pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
                     pg_catalog.array_agg(NULL::jsonb),
@@ -5145,13 +5282,16 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
-                        -- are left by the changed rows alone: no table is read, which could be locked as well.
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}')
+                       OR SQLSTATE OPERATOR(pg_catalog.=) '42804'
+                    THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory, a column that has
+                        -- had another type when this session first read it. Pending checks are left by the changed rows
+                        -- alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
-                            pg_catalog.array_agg("new"."user_id"),
+                            pg_catalog.array_agg("new"."user_id")::integer[],
                             pg_catalog.array_agg("new"."id"::text),
                             pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
                             pg_catalog.array_agg(NULL::jsonb),
@@ -5174,7 +5314,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update',
                     NULL::jsonb,
-                    pg_catalog.array_agg("new"."user_id"),
+                    pg_catalog.array_agg("new"."user_id")::integer[],
                     pg_catalog.array_agg(''::text),
                     pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
                     pg_catalog.array_agg(NULL::jsonb),
@@ -5191,13 +5331,16 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
-                        -- are left by the changed rows alone: no table is read, which could be locked as well.
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}')
+                       OR SQLSTATE OPERATOR(pg_catalog.=) '42804'
+                    THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory, a column that has
+                        -- had another type when this session first read it. Pending checks are left by the changed rows
+                        -- alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
-                            pg_catalog.array_agg("new"."user_id"),
+                            pg_catalog.array_agg("new"."user_id")::integer[],
                             pg_catalog.array_agg(''::text),
                             pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(new.*))),
                             pg_catalog.array_agg(NULL::jsonb),
@@ -5235,7 +5378,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 14, "badges": ["hit", "star"], "body": "11042aaa3b156bf3"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 15, "badges": ["hit", "star"], "body": "72f8c37c39201edf"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -5249,7 +5392,8 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '10ms'
 AS $badges$
--- Trigger function: checks badges after update on public.dummy_sketch, row-level. Badges: viral.
+-- Trigger function: checks badges after update on public.dummy_sketch, row-level. Badges: viral. It reads hit_views
+-- integer, user_id integer.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 #variable_conflict use_column
 <<own>>
@@ -5343,7 +5487,7 @@ BEGIN
                 PERFORM "public"."badges_one_by_one"(
                     'update',
                     NULL::jsonb,
-                    pg_catalog.array_agg(changed.user_id),
+                    pg_catalog.array_agg(changed.user_id)::integer[],
                     pg_catalog.array_agg(changed.thing),
                     pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(NEW))),
                     pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(OLD))),
@@ -5360,13 +5504,16 @@ BEGIN
                     RAISE;
                 END IF;
                 BEGIN
-                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}') THEN
-                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
-                        -- are left by the changed rows alone: no table is read, which could be locked as well.
+                    IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{40,53,55}')
+                       OR SQLSTATE OPERATOR(pg_catalog.=) '42804'
+                    THEN
+                        -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory, a column that has
+                        -- had another type when this session first read it. Pending checks are left by the changed rows
+                        -- alone: no table is read, which could be locked as well.
                         PERFORM "public"."badges_postpone"(
                             'update',
                             NULL::jsonb,
-                            pg_catalog.array_agg(changed.user_id),
+                            pg_catalog.array_agg(changed.user_id)::integer[],
                             pg_catalog.array_agg(changed.thing),
                             pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(NEW))),
                             pg_catalog.array_agg("public"."badges_stored"(pg_catalog.to_json(OLD))),
@@ -5404,7 +5551,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 14, "badges": ["viral"], "body": "33ef2bc3781fac87"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 15, "badges": ["viral"], "body": "a76a7a2a93e40e01"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

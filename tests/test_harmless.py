@@ -127,7 +127,7 @@ LATER = {
             "ALTER TABLE dummy_sketch ALTER hit_views DROP DEFAULT, ALTER hit_views TYPE text USING 'x', "
             "ALTER hit_views SET DEFAULT 'x'"
         ),
-        "22P02",
+        None,
     ),
     "table dropped": ("DROP TABLE prizes", "42P01"),
     "table renamed": ("ALTER TABLE prizes RENAME TO awards", "42P01"),
@@ -168,7 +168,11 @@ def test_what_a_condition_needs_goes(declare, execute, held, failures, ada, bob,
         execute("UPDATE dummy_sketch SET title = 'New'")
     assert execute("SELECT count(*) FROM dummy_sketch WHERE title = 'New'") == [(2,)]
     assert held(ada) == held(bob) == ["counted", "sound"]
-    assert failures() == [("broken", sqlstate, 2)]
+    if sqlstate is None:
+        # The condition did not fail: the next create_badge_triggers sees to it.
+        assert (failures(), PendingCheck.objects.filter(code="broken").count()) == ([], 2)
+    else:
+        assert failures() == [("broken", sqlstate, 2)]
 
 
 def test_user_column_dropped(declare, execute, held, failures, ada):

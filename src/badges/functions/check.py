@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from badges.database import Template, template, trusted
+from badges.database import Template, qualified, template, trusted
 from badges.facts.types import SHORT, AnalysedDefinition, Target
 from badges.functions import expressions, runtime
 from badges.functions.session import Session
@@ -62,6 +62,11 @@ def _check_arm(target: Target, badge: Check, of_user: Check | None, session: Ses
         for record, names in (("new", facts.new_columns), ("old", facts.old_columns))
         if names
     ]
+    evaluation = template("functions/check_evaluation.sql").format(
+        condition=expressions.condition_of(badge, is_scoped=bool(facts.new_columns and facts.old_columns)),
+        evidence=expressions.evidence(event, facts, target),
+        rows=sql.SQL("\nCROSS JOIN ").join(sources) if sources else sql.SQL("(SELECT) AS nothing"),
+    )
     return template("functions/check_arm.sql").format(
         zone=session.zone_of(badge),
         name=expressions.comment(badge.definition.name),
@@ -70,10 +75,21 @@ def _check_arm(target: Target, badge: Check, of_user: Check | None, session: Ses
         ),
         stored=_all_stored(badge),
         too_long=_too_long(badge, of_user),
-        condition=expressions.condition_of(badge, is_scoped=bool(facts.new_columns and facts.old_columns)),
-        evidence=expressions.evidence(event, facts, target),
+        evaluation=_of_same_types(target, badge, evaluation) if sources else evaluation,
         others=_other_rows(target, badge),
-        rows=sql.SQL("\nCROSS JOIN ").join(sources) if sources else sql.SQL("(SELECT) AS nothing"),
+    )
+
+
+def _of_same_types(target: Target, badge: Check, evaluation: sql.Composed) -> sql.Composed:
+    """The evaluation, of which an error is another one where the stored values have other types by now."""
+    facts = badge.facts
+    columns = [each for each in facts.table.columns if each.name in facts.new_columns + facts.old_columns]
+    return template("functions/check_types.sql").format(
+        evaluation=evaluation,
+        same_types=qualified(target.schema, "badges_same_types"),
+        table=sql.Literal(facts.table.identifier.as_string()),
+        names=sql.Literal([each.name for each in columns]),
+        types=sql.Literal([expressions.type_of(each).as_string() for each in columns]),
     )
 
 

@@ -26,6 +26,7 @@ RUNTIME = (
     "wait",
     "note_failure",
     "note_misplaced",
+    "same_types",
     "stored",
     "shortened",
     "record_parts",

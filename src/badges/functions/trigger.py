@@ -42,6 +42,8 @@ def compile_trigger(target: Target, event: TriggerEvent, level: Level, checks: S
         f"Trigger function: checks badges after {event} on {firing.table.qualified_name}, {level}-level. "
         f"Badges: {', '.join(codes)}."
     )
+    if level is Level.ROW:
+        summary += f" It reads {_columns(checks)}."
     routine = runtime.generated_routine(
         target,
         firing.function,
@@ -64,6 +66,18 @@ def compile_trigger(target: Target, event: TriggerEvent, level: Level, checks: S
         target.is_subscriber,
         sees_both_rows=any(check.is_state for check in checks),
     )
+
+
+def _columns(checks: Sequence[Check]) -> str:
+    """The columns that a row-level trigger reads of the changed row, with their types.
+
+    A session keeps the types of NEW and OLD for as long as it keeps the function. So the function is made anew where
+    one of them changes.
+    """
+    facts = [check.facts for check in checks if not check.is_state]
+    names = {name for each in facts for name in each.new_columns + each.old_columns}
+    names |= {check.user.name for check in checks} | {each.per.name for each in facts if each.per}
+    return ", ".join(f"{each.name} {each.type}" for each in checks[0].table.columns if each.name in names)
 
 
 def inert_routine(target: Target, name: str) -> Routine:
@@ -292,6 +306,8 @@ def one_by_one(firing: Firing, checks: Sequence[Check]) -> sql.Composed:
         function=qualified(firing.target.schema, "badges_one_by_one"),
         note_failure=qualified(firing.target.schema, "badges_note_failure"),
         asks=sql.Literal(checks[0].asks),
+        # The type that the functions take; the user's column may have another one since.
+        key=trusted(firing.target.user_key.type),
         postpone=qualified(firing.target.schema, "badges_postpone"),
         known_user=known_user(firing.target, checks[0], user),
         key_of_user=expressions.as_key(firing.target, checks[0].user, user),

@@ -22,7 +22,7 @@ from badges.facts.types import AnalysedDefinition, Column, Facts, Table, Target
 NAME_MAX_BYTES = 63
 """PostgreSQL cuts longer names (NAMEDATALEN - 1)."""
 
-GENERATOR = 14
+GENERATOR = 15
 """Counts the changes of the generated SQL, so that a plan can name that reason for replacing a function."""
 
 MARKER = "Made by django-pg-badges; "

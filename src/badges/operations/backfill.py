@@ -21,7 +21,7 @@ from badges.facts import analysis
 from badges.facts.target import describe_target
 from badges.facts.types import AnalysedDefinition, Facts, Table, Target, nearest
 from badges.functions import qualifying, runtime
-from badges.functions.types import STATE
+from badges.functions.types import STATE, checks
 from badges.installation import locks, rows
 from badges.installation.roles import hidden_tables
 from badges.operations import evaluation, parts
@@ -67,6 +67,8 @@ class BackfillProgress:
     """Transactions that were writing when the awarding began, and are still open: their rows are not counted."""
     failures_cleared: int = 0
     """Recorded failures that this run has caught up with, so that their records were deleted."""
+    failures_kept: int = 0
+    """Recorded failures whose awards no run can find, so that they stay on record."""
 
 
 @in_transaction
@@ -184,21 +186,23 @@ def why_skipped(analysed: AnalysedDefinition) -> str:
 def _catch_up_with(
     connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition, *, quiet: bool
 ) -> Iterator[BackfillProgress]:
-    """Award one badge after the open writes to its table have ended, and clear the failures that this makes good."""
+    """Award one badge after the open writes to its table have ended, and clear the failures that this makes good.
+
+    Where OLD decides the badge, no run makes them good.
+    """
     [(begun,)] = in_transaction(fetch)(connection, "SELECT clock_timestamp()")
     writers = wait_for_writers(connection, [analysed.table])
     for progress in _award_one(connection, target, analysed, quiet=quiet):
         if not progress.is_done:
             yield progress
             continue
-        cleared = 0
-        # Also for a skipped badge: its failures have been reported, and no later run could catch up with them.
-        if not progress.error:
-            condition = sql.SQL("f.code = {} AND f.last_at < {}")
-            cleared = _clear_failures(
-                connection, target, condition.format(sql.Literal(progress.code), sql.Literal(begun))
-            )
-        yield dataclasses.replace(progress, open_writers=writers, failures_cleared=cleared)
+        condition = sql.SQL("f.code = {} AND f.last_at < {}").format(sql.Literal(progress.code), sql.Literal(begun))
+        cleared = kept = 0
+        if progress.skipped or any(check.leaves_check for check in checks(analysed)):
+            kept = _count_failures(connection, target, condition)
+        elif not progress.error:
+            cleared = _clear_failures(connection, target, condition)
+        yield dataclasses.replace(progress, open_writers=writers, failures_cleared=cleared, failures_kept=kept)
 
 
 def _award_one(
@@ -423,6 +427,15 @@ def _clear_failures(connection: BaseDatabaseWrapper, target: Target, condition: 
     )
     [(cleared,)] = fetch(connection, statement.as_string())
     return int(cleared)
+
+
+@in_transaction
+def _count_failures(connection: BaseDatabaseWrapper, target: Target, condition: sql.Composable) -> int:
+    statement = template("operations/count_failures.sql").format(
+        failures=target.failures.identifier, condition=condition
+    )
+    [(number,)] = fetch(connection, statement.as_string())
+    return int(number)
 
 
 def estimated_users(connection: BaseDatabaseWrapper, target: Target) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
 
 from badges.facts.target import describe_target
 from badges.installation import catalog
@@ -100,6 +101,12 @@ class Command(BadgesCommand):
             self.stdout.write(f"  {code}: {seen}, {progress.awarded:,} awarded")
         if progress.failures_cleared:
             self.stdout.write(f"  {code}: {count(progress.failures_cleared, 'recorded failure')} cleared")
+        if progress.failures_kept:
+            kept = f"{count(progress.failures_kept, 'recorded failure')} kept"
+            if progress.skipped != backfill.PAUSED:
+                delete = sql.SQL("DELETE FROM badges_failure WHERE code = {};").format(sql.Literal(code)).as_string()
+                kept += f", as what they missed cannot be found. Award it manually where it is due, then: {delete}"
+            self.stdout.write(self.style.WARNING(f"  {code}: {kept}"))
         for writer in progress.open_writers:
             warning = f"  {code}: {writer} still writes. If it began before the badge was installed, run this again."
             self.stdout.write(self.style.WARNING(warning))
@@ -118,5 +125,8 @@ class Command(BadgesCommand):
         if remaining:
             remain = f"{count(remaining, 'pending check')} left"
             self.stdout.write(
-                self.style.WARNING(f"  {remain}: an open transaction holds their lock, or their condition fails.")
+                self.style.WARNING(
+                    f"  {remain}: an open transaction holds their lock, their condition fails, or the type of a column "
+                    "has changed since the last create_badge_triggers."
+                )
             )

@@ -3,10 +3,7 @@ IF {applies} THEN
     {zone}
     {stored}
     {too_long}
-    SELECT coalesce({condition}, false),
-           {evidence}
-    INTO earned, evidence
-    FROM {rows};
+    {evaluation}
     {others}
     RETURN;
 END IF;

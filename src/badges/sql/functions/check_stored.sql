@@ -1,4 +1,4 @@
 IF NOT ({is_stored}) THEN
     RAISE undefined_column USING
-        MESSAGE = {message};
+        MESSAGE = {message}, COLUMN = 'evidence';
 END IF;

@@ -2,7 +2,7 @@ BEGIN
     PERFORM {function}(
         {asks},
         {evidence},
-        pg_catalog.array_agg({known_user}),
+        pg_catalog.array_agg({known_user})::{key}[],
         pg_catalog.array_agg({thing}),
         pg_catalog.array_agg({new}),
         pg_catalog.array_agg({old}),
@@ -19,13 +19,16 @@ EXCEPTION WHEN OTHERS OR assert_failure THEN
         RAISE;
     END IF;
     BEGIN
-        IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{{40,53,55}}') THEN
-            -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory. Pending checks
-            -- are left by the changed rows alone: no table is read, which could be locked as well.
+        IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{{40,53,55}}')
+           OR SQLSTATE OPERATOR(pg_catalog.=) '42804'
+        THEN
+            -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory, a column that has
+            -- had another type when this session first read it. Pending checks are left by the changed rows
+            -- alone: no table is read, which could be locked as well.
             PERFORM {postpone}(
                 {asks},
                 {evidence},
-                pg_catalog.array_agg({key_of_user}),
+                pg_catalog.array_agg({key_of_user})::{key}[],
                 pg_catalog.array_agg({thing}),
                 pg_catalog.array_agg({new}),
                 pg_catalog.array_agg({old}),

@@ -70,8 +70,12 @@ BEGIN
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
-            ELSIF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
-                -- Not an error of the condition: a deadlock, a lock timeout, a lack of memory. A pending check is left.
+            ELSIF left(SQLSTATE, 2) IN ('40', '53', '55')
+                  OR left(SQLSTATE, 2) = '42' AND item.evidence ->> 'old' IS NOT NULL
+            THEN
+                -- Not an error of the condition: a deadlock, a lock timeout, a lack of memory, a column whose type has
+                -- changed. A pending check is left. So for a right, a table or a function that is missing, if OLD
+                -- decides the badge, as nothing else keeps that row.
                 -- After one lock timeout (a table that is being altered, say) the badge's other rows are not tried.
                 IF SQLSTATE = '55P03' THEN
                     stuck := stuck || item.code;

@@ -17,6 +17,7 @@ DECLARE
     pending record;
     result record;
     is_held boolean;
+    lacking text;
 BEGIN
     settled := 0;
     kept := 0;
@@ -75,12 +76,15 @@ BEGIN
                 kept := kept + cardinality(pending.ids);
                 -- The transaction waits in vain once, not for each of its checks.
                 PERFORM {seal}('patience', ''), set_config('lock_timeout', '1ms', true);
-            WHEN undefined_column THEN
-                -- The condition or its table has changed since: the stored values can never be evaluated again.
-                DELETE FROM {pending} AS p WHERE p.id = ANY (pending.ids);
-                PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);
-                settled := settled + cardinality(pending.ids);
             WHEN OTHERS OR assert_failure THEN
+                GET STACKED DIAGNOSTICS lacking = COLUMN_NAME;
+                IF SQLSTATE = '42703' AND lacking = 'evidence' THEN
+                    -- The condition or its table has changed since: the stored values can never be evaluated again.
+                    DELETE FROM {pending} AS p WHERE p.id = ANY (pending.ids);
+                    PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);
+                    settled := settled + cardinality(pending.ids);
+                    CONTINUE;
+                END IF;
                 kept := kept + cardinality(pending.ids);
                 IF left(SQLSTATE, 2) IN ('40', '53', '55') THEN
                     CONTINUE;  -- a lack of resources, for instance: no error of the condition

@@ -1,0 +1,4 @@
+SELECT coalesce({condition}, false),
+       {evidence}
+INTO earned, evidence
+FROM {rows};

@@ -1,0 +1,2 @@
+-- How many failures these records count.
+SELECT coalesce(sum(f.occurrences), 0)::bigint FROM {failures} AS f WHERE {condition}
