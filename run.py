@@ -45,7 +45,8 @@ def main() -> None:
     is_handed_on = is_test or sys.argv[1:2] == ["bench"]
     arguments = parse(sys.argv[1:2] if is_handed_on else sys.argv[1:])
     handed_on = sys.argv[2:] if is_handed_on else []
-    groups = {"demo": ["demo"], "test": ["test"], "bench": ["test"], "lint": ["test", "lint"], "matrix": ["matrix"]}
+    lint = ["test", "lint", "docs"]
+    groups = {"demo": ["demo"], "test": ["test"], "bench": ["test"], "lint": lint, "matrix": ["matrix"]}
     python = environment(groups[arguments.command])
     os.chdir(REPOSITORY)
     if arguments.command == "demo":
@@ -62,7 +63,13 @@ def main() -> None:
     else:
         # The plugin of mypy reads the settings of the example.
         os.environ["PYTHONPATH"] = "example"
-        checks = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["lint-imports", "--no-cache"])
+        checks = (
+            ["ruff", "check"],
+            ["ruff", "format", "--check"],
+            ["mypy"],
+            ["lint-imports", "--no-cache"],
+            ["sphinx-build", "-E", "-W", "--keep-going", "-q", "-c", "docs", ".", "site"],
+        )
         failed = [
             check for check in checks if subprocess.run([python.parent / check[0], *check[1:]], check=False).returncode
         ]
@@ -93,7 +100,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="measure what badges cost; `run.py bench --help` has the options",
         description="Measures what badges cost, compared with alternatives; bench/suite.py has the options.",
     )
-    commands.add_parser("lint", help="ruff check, ruff format --check, mypy, lint-imports")
+    commands.add_parser("lint", help="ruff check, ruff format --check, mypy, lint-imports, the docs and their links")
     matrix = commands.add_parser("matrix", help="the tests on other versions of Python, Django and PostgreSQL (nox)")
     matrix.add_argument("--list", action="store_true", help="list the sessions instead of running them")
     return parser.parse_args(arguments)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+import runpy
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -84,3 +86,13 @@ def test_hosted_files(path):
     elif path.name != "config.yml":
         assert {"name", "description", "body"} <= set(content)
         assert all(part["type"] in ("textarea", "input") and part["attributes"]["label"] for part in content["body"])
+
+
+def test_site_has_every_document():
+    """The navigation of the site, which comes from the README, has every document once."""
+    navigation = runpy.run_path(str(REPOSITORY / "docs" / "conf.py"))["navigation"]
+    groups = navigation((REPOSITORY / "README.md").read_text("utf-8"))
+    documents = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]
+    names = [path.relative_to(REPOSITORY).as_posix().removesuffix(".md") for path in documents]
+    assert len(groups) > 3
+    assert sorted(["README", *itertools.chain(*groups.values())]) == sorted(names)
