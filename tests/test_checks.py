@@ -177,6 +177,7 @@ def test_without_tables_the_checks_are_silent(declare, execute, found):
 
 INVALID = {
     "BADGES_FILE": 7,
+    "BADGES_INSTALL": "always",
     "BADGES_LOCK_TIMEOUT": "2s",
     "BADGES_LOCK_RETRIES": True,
     "BADGES_WAIT": 5000,

@@ -137,6 +137,12 @@ class BadgesSettings:
         default=None,
         allowed=Values("a path", _path),
     )
+    BADGES_INSTALL: Setting[str | None] = Setting(
+        'What installs the triggers beside `create_badge_triggers`. "migrate": each `migrate` runs that command at its '
+        "end, for test databases too. None: nothing; `migrate` says if they are out of date.",
+        default=None,
+        allowed=_checked('None or "migrate"', lambda value: value in (None, "migrate")),
+    )
     BADGES_LOCK_TIMEOUT = Setting(
         "Milliseconds that `create_badge_triggers` waits for a table before it tries again.",
         default=100,

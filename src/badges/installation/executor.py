@@ -59,6 +59,12 @@ def draft(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
     return _compare(connection, _want(connection, definitions, source))
 
 
+@in_transaction
+def draft_uninstallation(connection: BaseDatabaseWrapper) -> Plan:
+    """The plan that drops all functions and triggers. Changes nothing."""
+    return _compare(connection, _want_nothing(connection))
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Wanted:
     """What the definitions come to in this database."""
@@ -75,6 +81,10 @@ def _want(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
     # A paused badge has no triggers; its holders keep it.
     compiled = compiler.compile_definitions(target, [each for each in analysed if each.definition.active])
     return _Wanted(definitions, target, analysed, compiled)
+
+
+def _want_nothing(connection: BaseDatabaseWrapper) -> _Wanted:
+    return _Wanted((), describe_target(connection), (), Compiled((), (), ()))
 
 
 def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
@@ -123,8 +133,21 @@ def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], so
         force or the new ones; the next call does the rest.
     :raises InvalidDefinitions, NotMigrated, InsufficientRights: as the messages say.
     """
+    return _apply(connection, functools.partial(_want, connection, definitions, source))
+
+
+def uninstall(connection: BaseDatabaseWrapper) -> Plan:
+    """Drop all functions and triggers and retire all definitions; the tables and their rows stay.
+
+    :returns: the plan that was carried out.
+    :raises LockNotAvailable, NotMigrated, InsufficientRights: as for `apply`.
+    """
+    return _apply(connection, functools.partial(_want_nothing, connection))
+
+
+def _apply(connection: BaseDatabaseWrapper, want: Callable[[], _Wanted]) -> Plan:
     progress = _Progress(at_once=connection.in_atomic_block)
-    begin = functools.partial(_begin, connection, definitions, source, progress)
+    begin = functools.partial(_begin, connection, want, progress)
     wanted, plan, part = _in_transaction(connection, begin, progress)
     # Each transaction does the first part of what is to be done then, as another installation may have come between.
     carry_out_next = functools.partial(_carry_out_next, connection, wanted, progress)
@@ -164,11 +187,11 @@ class _Progress:
 
 
 def _begin(
-    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, progress: _Progress
+    connection: BaseDatabaseWrapper, want: Callable[[], _Wanted], progress: _Progress
 ) -> tuple[_Wanted, Plan, transactions.Transaction | None]:
     """Draft the plan and carry out its first part; None for the part if there is nothing to do."""
     with _attempt(_ANY_TABLE):
-        wanted = _want(connection, definitions, source)
+        wanted = want()
         plan = _compare(connection, wanted)
     return wanted, plan, _carry_out_first(connection, plan, progress)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -17,7 +18,13 @@ from badges.conf import as_path
 from badges.definitions.types import Definition
 from badges.facts import analysis
 from badges.facts.target import trusting
+from badges.installation.types import NO_LOCK, Action, Plan, Step
 from badges.operations.preview import Preview
+
+_ORDER = list(Action)
+_OF_DEFINITIONS = (Action.ADD_DEFINITION, Action.CHANGE_DEFINITION, Action.RETIRE_DEFINITION)
+_MOST_DEFINITIONS = 10
+"""More changed definitions than these are only counted, unless the command is verbose."""
 
 
 class BadgesCommand(BaseCommand):
@@ -27,6 +34,9 @@ class BadgesCommand(BaseCommand):
         parser.add_argument(
             "--file", metavar="PATH", type=as_path, help="The badge file. Default: the setting BADGES_FILE."
         )
+        self.add_database(parser)
+
+    def add_database(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--database", metavar="ALIAS", default=DEFAULT_DB_ALIAS, help='The database. Default: "default".'
         )
@@ -85,6 +95,32 @@ class BadgesCommand(BaseCommand):
                 if following is None or following.hint != warning.hint:
                     self.stdout.write(f"        {warning.hint}")
 
+    def write_steps(self, drafted: Plan, *, locks: bool) -> None:
+        for step in drafted.steps:
+            self._write_step(step)
+            if locks and step.lock != NO_LOCK:
+                self.stdout.write(f"      locks: {step.lock}")
+
+    def _write_step(self, step: Step) -> None:
+        self.stdout.write(f"  {self.style.MIGRATE_LABEL(step.action)} {step.target}  ({step.reason})")
+
+    def summarize_steps(self, done: Plan) -> None:
+        """The changed definitions, and one line for each other action."""
+        for action, steps in itertools.groupby(sorted(done.steps, key=lambda step: _ORDER.index(step.action)), _action):
+            same = list(steps)
+            if len(same) == 1 or (action in _OF_DEFINITIONS and len(same) <= _MOST_DEFINITIONS):
+                for step in same:
+                    self._write_step(step)
+            else:
+                verb, noun = action.split(maxsplit=1) if " " in action else (action, "object")
+                tables = sorted({step.table for step in same if step.table})
+                on = f" on {', '.join(tables)}" if 0 < len(tables) <= _MOST_DEFINITIONS else ""
+                self.stdout.write(f"  {self.style.MIGRATE_LABEL(verb)} {count(len(same), noun)}{on}")
+
 
 def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _action(step: Step) -> Action:
+    return step.action

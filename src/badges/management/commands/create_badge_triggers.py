@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -10,15 +9,10 @@ from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges.installation import executor, transactions
-from badges.installation.types import NO_LOCK, Action, Plan, Step
+from badges.installation.types import Action, Plan
 from badges.management.commands._base import BadgesCommand, count
 from badges.operations import brake, preview
 from badges.operations.preview import Preview
-
-_ORDER = list(Action)
-_OF_DEFINITIONS = (Action.ADD_DEFINITION, Action.CHANGE_DEFINITION, Action.RETIRE_DEFINITION)
-_MOST_DEFINITIONS = 10
-"""More changed definitions than these are only counted, unless the command is verbose."""
 
 
 class Command(BadgesCommand):
@@ -63,9 +57,9 @@ class Command(BadgesCommand):
             brake.before_install(connection, definitions, source, backfill=options["backfill"])
         done = executor.apply(connection, definitions, source)
         if options["verbosity"] > 1:
-            self._write_steps(done, locks=False)
+            self.write_steps(done, locks=False)
         else:
-            self._summarize_steps(done)
+            self.summarize_steps(done)
         summary = f"{count(done.badges, 'badge')} on {count(done.triggers, 'trigger')}"
         if done.is_empty:
             self.stdout.write(f"Nothing to do: {summary}, in sync with {source}.")
@@ -103,7 +97,7 @@ class Command(BadgesCommand):
             number = len(transactions.split(drafted.steps))
             parts = "one transaction" if number == 1 else f"{number} transactions"
             self.stdout.write(f'To do in the database "{connection.alias}": {_steps(drafted)}, in {parts}.')
-            self._write_steps(drafted, locks=True)
+            self.write_steps(drafted, locks=True)
             if previews:
                 self.stdout.write("Preview, by the rows that exist now, with award_badges or --backfill:")
                 self.write_previews(previews)
@@ -116,32 +110,6 @@ class Command(BadgesCommand):
             self.stderr.write(self.style.WARNING(f"  {failure}"))
         if drafted.failures:
             self.stderr.write("  No write was harmed. Fix the conditions, then run: python manage.py award_badges")
-
-    def _write_steps(self, drafted: Plan, *, locks: bool) -> None:
-        for step in drafted.steps:
-            self._write_step(step)
-            if locks and step.lock != NO_LOCK:
-                self.stdout.write(f"      locks: {step.lock}")
-
-    def _write_step(self, step: Step) -> None:
-        self.stdout.write(f"  {self.style.MIGRATE_LABEL(step.action)} {step.target}  ({step.reason})")
-
-    def _summarize_steps(self, done: Plan) -> None:
-        """The changed definitions, and one line for each other action."""
-        for action, steps in itertools.groupby(sorted(done.steps, key=lambda step: _ORDER.index(step.action)), _action):
-            same = list(steps)
-            if len(same) == 1 or (action in _OF_DEFINITIONS and len(same) <= _MOST_DEFINITIONS):
-                for step in same:
-                    self._write_step(step)
-            else:
-                verb, noun = action.split(maxsplit=1) if " " in action else (action, "object")
-                tables = sorted({step.table for step in same if step.table})
-                on = f" on {', '.join(tables)}" if 0 < len(tables) <= _MOST_DEFINITIONS else ""
-                self.stdout.write(f"  {self.style.MIGRATE_LABEL(verb)} {count(len(same), noun)}{on}")
-
-
-def _action(step: Step) -> Action:
-    return step.action
 
 
 def _steps(drafted: Plan) -> str:

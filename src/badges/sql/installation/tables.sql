@@ -40,9 +40,12 @@ CROSS JOIN LATERAL (
 ) AS constraints
 CROSS JOIN LATERAL (
     SELECT coalesce(pg_catalog.json_object_agg(i.relname, pg_catalog.json_build_object(
-               -- Without its storage parameters, which are the site's.
+               -- Without its storage parameters, which are the site's, and with Django's NOT (... IS NULL) as one test.
                'definition', CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END || pg_catalog.regexp_replace(
-                   pg_catalog.substring(pg_catalog.pg_get_indexdef(i.oid), ' USING (.*)$'), '\) WITH \([^)]*\)', ')'),
+                   pg_catalog.regexp_replace(
+                       pg_catalog.substring(pg_catalog.pg_get_indexdef(i.oid), ' USING (.*)$'),
+                       '\) WITH \([^)]*\)', ')'),
+                   '\(NOT \((\w+) IS NULL\)\)$', '(\1 IS NOT NULL)'),
                'is_valid', x.indisvalid)), '{{}}') AS found
     FROM pg_catalog.pg_index x
     JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
