@@ -209,10 +209,11 @@ def test_streams_that_begin_at_once(settings, ada):
             first.cancel()
         await asyncio.gather(*firsts, return_exceptions=True)
         # A loop that is closed before cuts off the session of the hub, which stays until garbage is collected.
-        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+        async with asyncio.timeout(SECONDS):
+            await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
         return begun, ended
 
-    begun, ended = asyncio.run(asyncio.wait_for(begin(), SECONDS))
+    begun, ended = asyncio.run(begin())
     assert all(text.startswith("retry: ") for text in begun)
     assert ended == [False, False, True, True, True]
     assert hub.Hub.too_many(ada.pk) is None

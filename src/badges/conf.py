@@ -208,6 +208,17 @@ class BadgesSettings:
         default=2,
         allowed=_numbers(0.01, 3600, "a number of seconds"),
     )
+    BADGES_DIRECT: Setting[dict[str, str]] = Setting(
+        "For an alias that leads to a pooler in transaction mode, such as PgBouncer, the alias of a direct connection "
+        "to the same database. `listen_badges` and the live streams use it, which need a session of their own.",
+        default={},
+        allowed=_checked(
+            'a dictionary of database aliases such as {"default": "direct"}',
+            lambda value: (
+                isinstance(value, dict) and all(isinstance(each, str) for item in value.items() for each in item)
+            ),
+        ),
+    )
     BADGES_LIVE_ALL: Setting[bool | Callable[[HttpRequest], bool]] = Setting(
         "Whether live streams carry the badges of all users. A function decides by the request. False: users see their "
         "own badges.",
@@ -273,3 +284,8 @@ SETTINGS: tuple[Setting[Any], ...] = tuple(each for each in vars(BadgesSettings)
 """All settings of the package."""
 
 badges_settings = BadgesSettings()
+
+
+def direct(alias: str) -> str:
+    """The alias of a direct connection to the database of this one."""
+    return badges_settings.BADGES_DIRECT.get(alias, alias)

@@ -27,11 +27,7 @@ def connect(alias: str = DEFAULT_DB_ALIAS) -> BaseDatabaseWrapper:
 
     :raises UnsupportedDatabase: the alias is no PostgreSQL database, or is reached through psycopg 2.
     """
-    try:
-        connection = connections[alias]
-    except ConnectionDoesNotExist:
-        known = ", ".join(connections)
-        raise exceptions.UnsupportedDatabase(f'There is no database "{alias}" in DATABASES, only {known}.') from None
+    connection = _connection(alias)
     if connection.vendor != "postgresql":
         raise exceptions.UnsupportedDatabase(
             f'The database "{alias}" is {connection.display_name}. Badges are awarded by PostgreSQL\'s triggers: '
@@ -52,8 +48,9 @@ def own_session(alias: str) -> tuple[dict[str, Any], str]:
     """The settings of a database alias for a psycopg session beside Django's connection: for LISTEN.
 
     :returns: the parameters of `psycopg.connect`, and a statement to execute first (empty if none is needed).
+    :raises UnsupportedDatabase: there is no such alias.
     """
-    connection = connections[alias]
+    connection = _connection(alias)
     params = connection.get_connection_params()
     # Django's way of reading rows; psycopg's own is used here.
     for name in ("cursor_factory", "context"):
@@ -61,6 +58,31 @@ def own_session(alias: str) -> tuple[dict[str, Any], str]:
     role = connection.settings_dict["OPTIONS"].get("assume_role")
     first = sql.SQL("SET ROLE {}").format(sql.Identifier(role)).as_string() if role else ""
     return {**params, "autocommit": True}, first
+
+
+def is_pooled(params: dict[str, Any]) -> bool:
+    """Whether `psycopg.connect` leads to a pooler in transaction mode, which lends each transaction a session.
+
+    That of a client whose transaction has ended is lent to another client, or it is itself lent another one.
+    """
+    with psycopg.connect(**params) as first, psycopg.connect(**params) as second:
+        own = {backend(first) for _ in range(3)}
+        with second.transaction():
+            return len(own) > 1 or backend(second) in own or backend(first) not in own
+
+
+def backend(session: psycopg.Connection[Any]) -> int:
+    """The process that serves a session. What the server says of it at the start may be made up by a pooler."""
+    row = session.execute("SELECT pg_backend_pid()").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _connection(alias: str) -> BaseDatabaseWrapper:
+    try:
+        return connections[alias]
+    except ConnectionDoesNotExist:
+        known = ", ".join(connections)
+        raise exceptions.UnsupportedDatabase(f'There is no database "{alias}" in DATABASES, only {known}.') from None
 
 
 class Template(sql.SQL):

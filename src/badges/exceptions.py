@@ -106,6 +106,10 @@ class LockNotAvailable(BadgesError):
     """A table is in use by a long transaction; nothing was changed. Run the command again later."""
 
 
+class Pooled(BadgesError):
+    """A pooler gives each transaction another session. Name a direct connection in BADGES_DIRECT."""
+
+
 class OutOfDate(BadgesError):
     """The installed triggers are out of date with the badge file. Run `python manage.py create_badge_triggers`."""
 

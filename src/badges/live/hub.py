@@ -16,8 +16,8 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 
-from badges.conf import badges_settings
-from badges.database import own_session
+from badges.conf import badges_settings, direct
+from badges.database import is_pooled, own_session
 from badges.live import query
 from badges.live.position import Snapshot, StreamedEvent
 
@@ -155,14 +155,21 @@ class Hub:
 
     @contextlib.asynccontextmanager
     async def _listening(self) -> Any:
-        params, first = own_session(self.alias)
+        params, first = own_session(direct(self.alias))
         params.setdefault("application_name", "badges_live")
+        if is_shared := await asyncio.to_thread(is_pooled, params):
+            logger.warning(
+                "The live streams poll every %s s, as a pooler in transaction mode supports no LISTEN: name a direct "
+                "connection in BADGES_DIRECT.",
+                badges_settings.BADGES_POLL,
+            )
         async with await _connect(params) as session:
             if first:
                 await session.execute(first.encode())
             session.add_notify_handler(lambda _: self._wake.set())
-            await session.execute("LISTEN badges")
-            self._notifies = await _notifies(session)
+            if not is_shared:
+                await session.execute("LISTEN badges")
+            self._notifies = not is_shared and await _notifies(session)
             self._session = session
             self._ready.set()
             try:

@@ -19,8 +19,9 @@ from typing import Any
 import psycopg
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connections
 
-from badges.conf import badges_settings
-from badges.database import fetch, own_session
+from badges import exceptions
+from badges.conf import badges_settings, direct
+from badges.database import backend, fetch, is_pooled, own_session
 from badges.models import Delivery, PendingCheck
 from badges.operations.settle import settle
 from badges.signals import dispatch
@@ -60,6 +61,8 @@ class Listener:
         self.tally = Tally()
         self.is_stopped = False
         self._woken = False
+        self._backend = 0
+        """The process of the session, which holds its locks."""
         self._stop_reader, self._stop_writer = socket.socketpair()
         self._stop_writer.setblocking(False)
 
@@ -96,12 +99,16 @@ class Listener:
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[psycopg.Connection[Any]]:
-        params, first = own_session(self.alias)
+        alias = direct(self.alias)
+        params, first = own_session(alias)
         params.setdefault("application_name", "listen_badges")
+        if is_pooled(params):
+            raise _pooled(alias)
         with psycopg.connect(**params) as session:
             if first:
                 session.execute(first)
             session.add_notify_handler(self._wake)
+            self._backend = backend(session)
             session.execute("SELECT pg_advisory_lock_shared(%s, 0)", [LOCK_CLASS])
             session.execute(f"LISTEN {CHANNEL}")
             yield session
@@ -112,7 +119,9 @@ class Listener:
     def _wait(self, session: psycopg.Connection[Any]) -> None:
         if not (self._woken or self.is_stopped):
             select.select([session.fileno(), self._stop_reader.fileno()], [], [], badges_settings.BADGES_POLL)
-        session.execute("SELECT")  # receives notifications, and raises if the session is lost
+        # Receives notifications, and raises if the session is lost.
+        if backend(session) != self._backend:
+            raise _pooled(direct(self.alias))
 
     def _process(self, session: psycopg.Connection[Any]) -> None:
         close_old_connections()
@@ -157,6 +166,14 @@ class Listener:
         finally:
             if is_locked and not session.broken:
                 session.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK_CLASS, key])
+
+
+def _pooled(alias: str) -> exceptions.Pooled:
+    return exceptions.Pooled(
+        f'The database "{alias}" is reached through a pooler in transaction mode, where the locks of a listener would '
+        "stay behind with other clients. Add a direct connection to DATABASES and name it in the settings: "
+        f'BADGES_DIRECT = {{"{alias}": "direct"}}; see docs/settings.md.'
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
