@@ -50,7 +50,7 @@ def main() -> None:
     python = environment(groups[arguments.command])
     os.chdir(REPOSITORY)
     if arguments.command == "demo":
-        given = [f"--{name}" for name in ("small", "reset", "no-serve") if getattr(arguments, name.replace("-", "_"))]
+        given = [f"--{name}" for name in ("large", "reset", "no-serve") if getattr(arguments, name.replace("-", "_"))]
         port = [f"--port={arguments.port}"] if arguments.port is not None else []
         execute([python, "example/demo.py", *given, *port])
     elif arguments.command == "test":
@@ -82,11 +82,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo = commands.add_parser(
         "demo",
-        help="start a PostgreSQL, load a million rows, show the badges that are awarded, serve a site with them",
-        description="Starts a PostgreSQL of its own (or uses the database in BADGES_DSN), loads 100,000 users and"
-        " 1,000,000 sketches by COPY, makes single writes, and serves a site until Ctrl-C.",
+        help="start a PostgreSQL, load rows, show the badges that are awarded, serve a site with them",
+        description="Starts a PostgreSQL of its own (or uses the database in BADGES_DSN), loads 1,000 users and"
+        " 10,000 sketches by COPY, makes single writes, and serves a site until Ctrl-C.",
     )
-    demo.add_argument("--small", action="store_true", help="1,000 users and 10,000 sketches")
+    demo.add_argument("--large", action="store_true", help="100,000 users and 1,000,000 sketches (about a minute)")
     demo.add_argument("--reset", action="store_true", help="delete the data of an earlier demo")
     demo.add_argument("--port", type=int, help="port of the site (8000, or a free one if that is in use)")
     demo.add_argument("--no-serve", action="store_true", help="exit after the writes")

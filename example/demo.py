@@ -24,8 +24,8 @@ import psycopg
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError
 
-FULL = bulk_load.Size(users=100_000, sketches=1_000_000)
 SMALL = bulk_load.Size(users=1_000, sketches=10_000)
+LARGE = bulk_load.Size(users=100_000, sketches=1_000_000)
 
 #: Errors that are printed in one line instead of a traceback.
 FAILURES = (CommandError, DatabaseError, psycopg.Error, postgres_binaries.PostgresError, subprocess.CalledProcessError)
@@ -34,26 +34,28 @@ FAILURES = (CommandError, DatabaseError, psycopg.Error, postgres_binaries.Postgr
 def main() -> None:
     """Start the database, load it, write, and serve the site until Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--large", action="store_true")
     parser.add_argument("--reset", action="store_true")
     parser.add_argument("--no-serve", action="store_true")
     parser.add_argument("--port", type=int)
     arguments = parser.parse_args()
-    with database(small=arguments.small, reset=arguments.reset) as (dsn, psql):
+    # A port that cannot be had is told before anything is loaded.
+    listener = None if arguments.no_serve else listen(arguments.port)
+    with database(large=arguments.large, reset=arguments.reset) as (dsn, psql):
         os.environ["BADGES_DSN"] = dsn
         os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
         django.setup()
         say("Migrating, installing the triggers of example/badge.json")
         call_command("migrate", verbosity=0)
         call_command("create_badge_triggers")
-        load(dsn, SMALL if arguments.small else FULL)
+        load(dsn, LARGE if arguments.large else SMALL)
         write(dsn, psql)
-        if not arguments.no_serve:
-            serve(arguments.port)
+        if listener:
+            serve(listener)
 
 
 @contextlib.contextmanager
-def database(*, small: bool, reset: bool) -> Iterator[tuple[str, Path | None]]:
+def database(*, large: bool, reset: bool) -> Iterator[tuple[str, Path | None]]:
     """The DSN of a database that outlives the demo, and the psql that reaches it without a password."""
     if dsn := os.environ.get("BADGES_DSN"):
         if reset:
@@ -64,7 +66,7 @@ def database(*, small: bool, reset: bool) -> Iterator[tuple[str, Path | None]]:
         yield dsn, None
         return
     version = postgres_binaries.major_version()
-    directory = postgres_binaries.home() / f"demo-{version}{'-small' if small else ''}"
+    directory = postgres_binaries.home() / f"demo-{version}{'-large' if large else ''}"
     if reset:
         if embedded_postgres.is_running(directory):
             raise SystemExit("demo: another demo is running; stop it first")
@@ -122,14 +124,18 @@ def write(dsn: str, psql: Path | None) -> None:
     """Make single writes and print the badges that each of them earned."""
     # Models can be imported only after django.setup().
     import single_writes  # noqa: PLC0415
+    from django.contrib.auth import get_user_model  # noqa: PLC0415
 
+    if get_user_model().objects.filter(username=single_writes.FIRST).exists():
+        say("ada and grace have their sketches and badges from an earlier start; --reset begins anew")
+        return
     say("Single writes, and the badges that they earn:")
     for earned in single_writes.make_all(single_writes.writes(dsn, psql)):
         outcome = f"{earned.write.username} earned: {', '.join(earned.names)}" if earned.names else "nothing earned"
         say(f"  {earned.write.way:<10}{earned.write.text}\n            -> {outcome}")
 
 
-def serve(port: int | None) -> None:
+def serve(listener: socket.socket) -> None:
     """Serve the site under ASGI until Ctrl-C."""
     import uvicorn  # noqa: PLC0415
     from config.asgi import application  # noqa: PLC0415
@@ -137,7 +143,7 @@ def serve(port: int | None) -> None:
     from dummy import people  # noqa: PLC0415
 
     people.ensure()
-    with listen(port) as listener:
+    with listener:
         say(f"Serving http://127.0.0.1:{listener.getsockname()[1]}/ - Ctrl-C stops the site and PostgreSQL")
         # Streams that are open must not keep the server from ending.
         options = {"log_level": "warning", "lifespan": "off", "timeout_graceful_shutdown": 1}

@@ -15,6 +15,9 @@ from dummy.models import Sketch
 
 from badges.models import Badge
 
+FIRST = "ada"
+"""The user who writes first: where there is one already, an earlier start has made the writes."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Write:
@@ -51,7 +54,6 @@ def badges_of(username: str) -> list[str]:
 def writes(dsn: str, psql: Path | None) -> Iterator[Write]:
     """The writes of ada and grace. Without psql, psycopg sends the plain SQL, on a connection of its own."""
     users = get_user_model().objects
-    users.filter(username__in=["ada", "grace"]).delete()
     long_ago = timezone.now() - datetime.timedelta(days=800)
     plain = "psql" if psql else "plain SQL"
 
@@ -61,7 +63,7 @@ def writes(dsn: str, psql: Path | None) -> Iterator[Write]:
     def orm(username: str, text: str, run: Callable[[], object]) -> Write:
         return Write("ORM", text, username, run)
 
-    yield orm("ada", "a new user, joined 800 days ago", lambda: users.create(username="ada", date_joined=long_ago))
+    yield orm(FIRST, "a new user, joined 800 days ago", lambda: users.create(username="ada", date_joined=long_ago))
     ada = users.get(username="ada")
     yield orm("ada", "Sketch.objects.create(user=ada)", lambda: Sketch.objects.create(user=ada, title="One"))
     yield sql("ada", f"INSERT INTO dummy_sketch (user_id, title) SELECT {ada.pk}, 'More' FROM generate_series(1, 4)")

@@ -109,8 +109,8 @@ def _badges(model: type[models.Model], user: Any) -> list[dict[str, Any]]:
     plain: list[Any] = [
         field for field in model._meta.concrete_fields if not field.is_relation and not field.primary_key
     ]
-    number = next((field for field in plain if isinstance(field, _NUMBERS)), None)
-    text = next((field for field in plain if isinstance(field, models.CharField | models.TextField)), None)
+    number: Any = next((field for field in plain if isinstance(field, _NUMBERS)), None)
+    text: Any = next((field for field in plain if isinstance(field, models.CharField | models.TextField)), None)
     if number is not None:
         both = {**base, "trigger_condition": ["insert", "update"]}
         badges.append(
