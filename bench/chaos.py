@@ -500,15 +500,11 @@ def compare(
     session: psycopg.Connection[Any], verdict: Verdict, claims: list[oracle.Claim], unwritten: set[str], when: str
 ) -> None:
     """Record the badges that are missed and those that are false."""
-    moved = {user for (user,) in session.execute("SELECT new_id FROM chaos_person").fetchall()}
     for claim in claims:
         for kind, user, thing in session.execute(oracle.comparison(claim)).fetchall():
             title = f"{kind} {when}"
             if claim.code in unwritten and (when == "once settled" or (kind == "missed" and claim.is_gone)):
                 verdict.notes[f"{title}, where a write has reported that it could record no pending check"] += 1
-                continue
-            if kind == "missed" and user in moved and (when == "once settled" or claim.is_gone):
-                verdict.notes[f"{title}, where the user's key has changed"] += 1
                 continue
             text = f"{claim.code} {thing}, user {user}"
             told = [each for found in verdict.wrong.values() for each in found if each.startswith(f"{claim.code} ")]

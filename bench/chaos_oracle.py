@@ -19,10 +19,7 @@ condition that another row, with another value, makes true for a row that was wr
 no pending check of a badge, as the table was locked, and has reported that as a failure or in the log of the server,
 the claims about that badge hold after `award_badges` only, and not for rows that no longer exist; these are counted.
 
-Nothing is claimed about users who were deleted. A user whose key changes is one user. Checks of a user without any
-event do not follow to the new key, nor do those that are left until its COMMIT (a limit that docs/concurrency.md
-names). So what such a user must hold is claimed after `award_badges` only, and not for rows that no longer exist; what
-is missed is counted.
+Nothing is claimed about users who were deleted. A user whose key changes is one user.
 """
 
 from __future__ import annotations

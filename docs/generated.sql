@@ -82,7 +82,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 15, "badges": [], "body": "975168a57bfd0259"}';
+COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 16, "badges": [], "body": "975168a57bfd0259"}';
 REVOKE ALL ON FUNCTION "public"."badges_seal" FROM PUBLIC;
 
 -- create function badges_sealed: new
@@ -112,7 +112,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 15, "badges": [], "body": "88a896b8c2284356"}';
+COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 16, "badges": [], "body": "88a896b8c2284356"}';
 REVOKE ALL ON FUNCTION "public"."badges_sealed" FROM PUBLIC;
 
 -- create function badges_check_keys_at_once: new
@@ -132,7 +132,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 15, "badges": [], "body": "87728cfad49a3f84"}';
+COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 16, "badges": [], "body": "87728cfad49a3f84"}';
 REVOKE ALL ON FUNCTION "public"."badges_check_keys_at_once" FROM PUBLIC;
 
 -- create function badges_wait: new
@@ -181,8 +181,139 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 15, "badges": [], "body": "ca7d963a6badfba9"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 16, "badges": [], "body": "ca7d963a6badfba9"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
+
+-- create function badges_move_checks: new
+CREATE OR REPLACE FUNCTION "public"."badges_move_checks"(former_key integer, moved_user integer)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $badges$
+-- Moves pending checks to the new key of their user. Those that an open transaction has locked stay.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    WITH moved AS (
+        DELETE FROM "public"."badges_pendingcheck" AS p
+        WHERE p.id IN (
+            SELECT p.id FROM "public"."badges_pendingcheck" AS p
+            WHERE p.user_id = former_key
+            FOR UPDATE SKIP LOCKED)
+        RETURNING p.*
+    )
+    INSERT INTO "public"."badges_pendingcheck"
+        (bucket, user_id, code, thing, what, evidence, noted_by, noted_at, failed_at)
+    SELECT (moved_user::bigint OPERATOR(pg_catalog.&) 1023)::integer,
+           moved_user, m.code, m.thing, m.what, m.evidence, m.noted_by, m.noted_at, m.failed_at
+    FROM moved AS m
+    ON CONFLICT DO NOTHING;  -- the same transaction has left the same check under the new key
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_move_checks" IS 'Made by django-pg-badges; {"summary": "Moves pending checks to the new key of their user.", "generator": 16, "badges": [], "body": "3879cae95b4f9317"}';
+REVOKE ALL ON FUNCTION "public"."badges_move_checks" FROM PUBLIC;
+
+-- create function badges_note_key: new
+CREATE OR REPLACE FUNCTION "public"."badges_note_key"(left_under text, moved_to text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '10ms'
+AS $badges$
+-- Moves the pending checks of a user whose key changes, and notes the former key.
+-- Other transactions may leave further checks under it until they end: badges_follow() moves these. Badges and events
+-- follow by their foreign keys. Never fails, save with a serialization failure.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    BEGIN
+        -- With the keys before that, which are still known as well.
+        INSERT INTO "public"."badges_formerkey" (former_key, user_key)
+        SELECT f.former_key, moved_to
+        FROM "public"."badges_formerkey" AS f
+        WHERE f.user_key = left_under
+        UNION
+        SELECT left_under, moved_to;
+        BEGIN
+            PERFORM "public"."badges_move_checks"(left_under::integer, moved_to::integer);
+        EXCEPTION WHEN serialization_failure OR lock_not_available THEN
+            -- One of them has been settled since the snapshot, or the table is locked. The others are moved later.
+            IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+                RAISE;
+            END IF;
+        END;
+    EXCEPTION WHEN OTHERS THEN
+        -- The change of the key succeeds in any case. award_badges finds what a check would have.
+        IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
+            RAISE;
+        END IF;
+        RAISE WARNING 'pending checks do not follow user % to key %: %', left_under, moved_to, SQLERRM;
+    END;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_note_key" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of a user whose key changes, and notes the former key.", "generator": 16, "badges": [], "body": "04d256e98dd32601"}';
+REVOKE ALL ON FUNCTION "public"."badges_note_key" FROM PUBLIC;
+
+-- create function badges_follow: new
+CREATE OR REPLACE FUNCTION "public"."badges_follow"()
+RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET lock_timeout = '10ms'
+AS $badges$
+-- Moves the pending checks of users whose key has changed: those that other transactions left under a former key.
+-- A former key is forgotten once all transactions have ended that ran beside the change, and no check is left under it.
+-- Does nothing above READ COMMITTED.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+DECLARE
+    former record;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RETURN;
+    END IF;
+    BEGIN
+        -- All that run now, and those that began since the change, are before this transaction, if it begins to write
+        -- here and now: their ids are lower than its own.
+        IF pg_current_xact_id_if_assigned() IS NULL THEN
+            UPDATE "public"."badges_formerkey" AS f
+            SET known_before = pg_current_xact_id()::text::bigint
+            WHERE f.ctid = ANY (ARRAY(
+                SELECT f.ctid FROM "public"."badges_formerkey" AS f
+                WHERE f.known_before IS NULL
+                FOR UPDATE SKIP LOCKED));
+        END IF;
+        FOR former IN
+            SELECT f.former_key::integer AS former_key, f.user_key::integer AS user_key
+            FROM "public"."badges_formerkey" AS f
+            ORDER BY f.at
+        LOOP
+            -- A key that another user has by now is that user's.
+            IF EXISTS (SELECT FROM "public"."badges_pendingcheck" AS p WHERE p.user_id = former.former_key)
+               AND NOT EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = former.former_key)
+            THEN
+                PERFORM "public"."badges_move_checks"(former.former_key, former.user_key);
+            END IF;
+        END LOOP;
+        -- In one snapshot: whatever those transactions have left is visible in it.
+        DELETE FROM "public"."badges_formerkey" AS f
+        WHERE f.ctid = ANY (ARRAY(
+            SELECT f.ctid FROM "public"."badges_formerkey" AS f
+            WHERE f.known_before <= pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+              AND NOT EXISTS (
+                  SELECT FROM "public"."badges_pendingcheck" AS p
+                  WHERE p.user_id = f.former_key::integer
+                    AND NOT EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = f.former_key::integer))
+            FOR UPDATE SKIP LOCKED));
+    EXCEPTION WHEN lock_not_available THEN
+        NULL;  -- one of the tables is locked: the next call does it
+    END;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_follow" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of users whose key has changed: those that other transactions left under a former key.", "generator": 16, "badges": [], "body": "f45ddbcea3a2233f"}';
+REVOKE ALL ON FUNCTION "public"."badges_follow" FROM PUBLIC;
 
 -- create function badges_note_failure: new
 CREATE OR REPLACE FUNCTION "public"."badges_note_failure"(
@@ -247,7 +378,7 @@ BEGIN
         failed_code, failed_message, failed_sqlstate;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 15, "badges": [], "body": "859f75fda3a2cbe2"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 16, "badges": [], "body": "859f75fda3a2cbe2"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_note_misplaced: new
@@ -270,7 +401,7 @@ BEGIN
     WHERE NOT noted ? ('55000' || failed.code);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 15, "badges": [], "body": "322a7ccd3ec8afe4"}';
+COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 16, "badges": [], "body": "322a7ccd3ec8afe4"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_misplaced" FROM PUBLIC;
 
 -- create function badges_same_types: new
@@ -295,7 +426,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_same_types" IS 'Made by django-pg-badges; {"summary": "Raises an error if columns of a table have other types than when badges_check was made.", "generator": 15, "badges": [], "body": "fba753af1acb230a"}';
+COMMENT ON FUNCTION "public"."badges_same_types" IS 'Made by django-pg-badges; {"summary": "Raises an error if columns of a table have other types than when badges_check was made.", "generator": 16, "badges": [], "body": "fba753af1acb230a"}';
 REVOKE ALL ON FUNCTION "public"."badges_same_types" FROM PUBLIC;
 
 -- create function badges_stored: new
@@ -328,7 +459,7 @@ BEGIN
         ) AS long ON octet_length(each.value::text) > 33554432);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 15, "badges": [], "body": "08d8988f36321cd3"}';
+COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 16, "badges": [], "body": "08d8988f36321cd3"}';
 REVOKE ALL ON FUNCTION "public"."badges_stored" FROM PUBLIC;
 
 -- create function badges_shortened: new
@@ -368,7 +499,7 @@ BEGIN
     RETURN evidence;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 15, "badges": [], "body": "2dba78732137fe98"}';
+COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 16, "badges": [], "body": "2dba78732137fe98"}';
 REVOKE ALL ON FUNCTION "public"."badges_shortened" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -468,7 +599,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 15, "badges": [], "body": "f928529f5e38871c"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 16, "badges": [], "body": "f928529f5e38871c"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -633,7 +764,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 15, "badges": [], "body": "e72718ee2b0f5bfc"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 16, "badges": [], "body": "e72718ee2b0f5bfc"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_postpone: new
@@ -677,7 +808,7 @@ BEGIN
     ) AS each;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 15, "badges": [], "body": "e81c9cdd34bd5e9e"}';
+COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 16, "badges": [], "body": "e81c9cdd34bd5e9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_postpone" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -794,7 +925,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 15, "badges": [], "body": "3ea123be50225cb4"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 16, "badges": [], "body": "3ea123be50225cb4"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle_locked: new
@@ -870,8 +1001,17 @@ BEGIN
                       AND b.thing = pending.thing AND NOT b.by_hand;
                 END IF;
             END IF;
-            DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.id = ANY (pending.ids);
-            settled := settled + cardinality(pending.ids);
+            -- Unless the user has got another key meanwhile, to which it is moved before it is evaluated again.
+            DELETE FROM "public"."badges_pendingcheck" AS p
+            WHERE p.id = ANY (pending.ids)
+              AND NOT (
+                  EXISTS (SELECT FROM "public"."badges_formerkey" AS f WHERE f.former_key = pending.user_id::text)
+                  AND NOT EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = pending.user_id));
+            IF FOUND THEN
+                settled := settled + cardinality(pending.ids);
+            ELSE
+                kept := kept + cardinality(pending.ids);
+            END IF;
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected OR foreign_key_violation THEN
                 kept := kept + cardinality(pending.ids);
@@ -898,7 +1038,7 @@ BEGIN
     PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 15, "badges": [], "body": "09b4e2dcf81ce314"}';
+COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 16, "badges": [], "body": "b926dd7d3df5d172"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle_locked" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -932,6 +1072,7 @@ BEGIN
     END IF;
     BEGIN
         IF only_buckets IS NULL THEN
+            PERFORM "public"."badges_follow"();
             only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM "public"."badges_pendingcheck" AS p);
         END IF;
         -- First all locks, then, in later statements, the evaluations. Checks that open transactions share are skipped.
@@ -958,7 +1099,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 15, "badges": [], "body": "e5fd3e6edbded54e"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 16, "badges": [], "body": "a5bdb6cf421d49c4"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -1003,7 +1144,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 15, "badges": [], "body": "c926edd42a516849"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 16, "badges": [], "body": "c926edd42a516849"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -1035,7 +1176,12 @@ BEGIN
     DELETE FROM "public"."badges_pendingcheck" AS p
     WHERE p.id IN (
         SELECT p.id FROM "public"."badges_pendingcheck" AS p
-        WHERE p.user_id = revoked_user AND p.code = revoked_code AND p.thing = revoked_thing
+        WHERE p.user_id IN (
+                SELECT revoked_user
+                UNION ALL
+                SELECT f.former_key::integer FROM "public"."badges_formerkey" AS f
+                WHERE f.user_key = revoked_user::text)
+          AND p.code = revoked_code AND p.thing = revoked_thing
         FOR UPDATE SKIP LOCKED);
     DELETE FROM "public"."badges_badge" AS b
     WHERE b.user_id = revoked_user AND b.code = revoked_code AND b.thing = revoked_thing;
@@ -1044,7 +1190,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 15, "badges": [], "body": "3d5ed788d154d838"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 16, "badges": [], "body": "9a5249b0f8b87143"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_erase: new
@@ -1066,7 +1212,11 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(1650549863, (erased_user::bigint OPERATOR(pg_catalog.&) 1023)::integer);
     -- They hold values of changed rows. award_badges finds the badges that they would have found.
-    DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.user_id = erased_user;
+    DELETE FROM "public"."badges_pendingcheck" AS p
+    WHERE p.user_id IN (
+        SELECT erased_user
+        UNION ALL
+        SELECT f.former_key::integer FROM "public"."badges_formerkey" AS f WHERE f.user_key = erased_user::text);
     IF NOT keeps_facts THEN
         -- Before the first deletion, which writes events of its own.
         changed := (SELECT count(*) FROM "public"."badges_badgeevent" AS e WHERE e.user_id = erased_user)
@@ -1107,7 +1257,7 @@ BEGIN
     RETURN changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 15, "badges": [], "body": "f4cde619bdb6c1dd"}';
+COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 16, "badges": [], "body": "8558ad95ec20ee3f"}';
 REVOKE ALL ON FUNCTION "public"."badges_erase" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -1120,7 +1270,7 @@ SET lock_timeout = '10ms'
 AS $badges$
 -- Trigger function: rejects changes of recorded events, as the history is append-only.
 -- An update that changes nothing passes: loading the same dump twice is allowed. So does the foreign key that follows a
--- user to another key; pending checks and deliveries, which have none, are then moved as well. And so does the erasure
+-- user to another key; deliveries, which have none, are then moved as well. And so does the erasure
 -- of what events say about a user.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
@@ -1137,22 +1287,12 @@ BEGIN
     THEN
         BEGIN
             UPDATE "public"."badges_delivery" AS d SET user_id = NEW.user_id WHERE d.event_id = NEW.id;
-            UPDATE "public"."badges_pendingcheck" AS p
-            SET user_id = NEW.user_id, bucket = (NEW.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer
-            WHERE p.id IN (
-                SELECT p.id FROM "public"."badges_pendingcheck" AS p
-                WHERE p.user_id = OLD.user_id
-                FOR UPDATE SKIP LOCKED)
-              AND NOT EXISTS (
-                SELECT FROM "public"."badges_pendingcheck" AS q
-                WHERE q.user_id = NEW.user_id AND q.code = p.code AND q.thing = p.thing AND q.what = p.what);
         EXCEPTION WHEN OTHERS THEN
-            -- The change of the key succeeds in any case. award_badges finds what a check would have.
+            -- The change of the key succeeds in any case.
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             END IF;
-            RAISE WARNING 'pending checks and deliveries did not follow user % to key %: %',
-                OLD.user_id, NEW.user_id, SQLERRM;
+            RAISE WARNING 'deliveries did not follow user % to key %: %', OLD.user_id, NEW.user_id, SQLERRM;
         END;
         RETURN NULL;
     END IF;
@@ -1164,7 +1304,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 15, "badges": [], "body": "80c8e1770b69551e"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 16, "badges": [], "body": "3400177dc226109a"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -1245,7 +1385,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 15, "badges": [], "body": "ce86da6654987869"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 16, "badges": [], "body": "ce86da6654987869"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -1354,7 +1494,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 15, "badges": [], "body": "557c15f0d44cd08a"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 16, "badges": [], "body": "557c15f0d44cd08a"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -1492,7 +1632,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 15, "badges": [], "body": "e01b1d2f0eda8549"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 16, "badges": [], "body": "e01b1d2f0eda8549"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -1610,7 +1750,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 15, "badges": [], "body": "02cca47bdb0f19ff"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 16, "badges": [], "body": "02cca47bdb0f19ff"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -1659,7 +1799,10 @@ BEGIN
                        'table', 'public.dummy_like', 'operation', 'insert',
                        'new', pg_catalog.jsonb_build_object('artist_id', "new"."artist_id"))
             INTO earned, evidence
-            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
+            FROM pg_catalog.jsonb_to_record(
+                     badges_check.new_row
+                     OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('artist_id', badges_check.checked_user))
+                 AS "new" ("artist_id" integer);
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             PERFORM "public"."badges_same_types"(
                 '"public"."dummy_like"', '{artist_id}'::text[],
@@ -1694,7 +1837,9 @@ BEGIN
                        'table', 'public.dummy_sketch', 'operation', 'delete',
                        'old', pg_catalog.jsonb_build_object('hit_views', "old"."hit_views"))
             INTO earned, evidence
-            FROM pg_catalog.jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
+            FROM pg_catalog.jsonb_to_record(
+                     badges_check.old_row)
+                 AS "old" ("hit_views" integer);
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             PERFORM "public"."badges_same_types"(
                 '"public"."dummy_sketch"', '{hit_views}'::text[],
@@ -1725,7 +1870,10 @@ BEGIN
                        'table', 'public.dummy_sketch', 'operation', 'insert',
                        'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
             INTO earned, evidence
-            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+            FROM pg_catalog.jsonb_to_record(
+                     badges_check.new_row
+                     OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('user_id', badges_check.checked_user))
+                 AS "new" ("user_id" integer);
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             PERFORM "public"."badges_same_types"(
                 '"public"."dummy_sketch"', '{user_id}'::text[],
@@ -1842,7 +1990,9 @@ BEGIN
                        'table', 'public.dummy_sketch', 'operation', 'update',
                        'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"))
             INTO earned, evidence
-            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
+            FROM pg_catalog.jsonb_to_record(
+                     badges_check.new_row)
+                 AS "new" ("hit_views" integer);
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             PERFORM "public"."badges_same_types"(
                 '"public"."dummy_sketch"', '{hit_views}'::text[],
@@ -1881,7 +2031,9 @@ BEGIN
                        'table', 'public.auth_user', 'operation', 'update',
                        'new', pg_catalog.jsonb_build_object('date_joined', "new"."date_joined"))
             INTO earned, evidence
-            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("date_joined" timestamp with time zone);
+            FROM pg_catalog.jsonb_to_record(
+                     badges_check.new_row)
+                 AS "new" ("date_joined" timestamp with time zone);
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             PERFORM "public"."badges_same_types"(
                 '"public"."auth_user"', '{date_joined}'::text[],
@@ -1921,7 +2073,10 @@ BEGIN
                        'table', 'public.dummy_sketch', 'operation', 'insert',
                        'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
             INTO earned, evidence
-            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+            FROM pg_catalog.jsonb_to_record(
+                     badges_check.new_row
+                     OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('user_id', badges_check.checked_user))
+                 AS "new" ("user_id" integer);
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             PERFORM "public"."badges_same_types"(
                 '"public"."dummy_sketch"', '{user_id}'::text[],
@@ -1956,7 +2111,9 @@ BEGIN
                        'table', 'public.dummy_sketch', 'operation', 'update',
                        'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"))
             INTO earned, evidence
-            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer);
+            FROM pg_catalog.jsonb_to_record(
+                     badges_check.new_row)
+                 AS "new" ("hit_views" integer);
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             PERFORM "public"."badges_same_types"(
                 '"public"."dummy_sketch"', '{hit_views}'::text[],
@@ -1996,7 +2153,10 @@ BEGIN
                        'table', 'public.badges_badge', 'operation', 'insert',
                        'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
             INTO earned, evidence
-            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+            FROM pg_catalog.jsonb_to_record(
+                     badges_check.new_row
+                     OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('user_id', badges_check.checked_user))
+                 AS "new" ("user_id" integer);
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             PERFORM "public"."badges_same_types"(
                 '"public"."badges_badge"', '{user_id}'::text[],
@@ -2034,8 +2194,12 @@ BEGIN
                        'new', pg_catalog.jsonb_build_object('hit_views', "new"."hit_views"),
                        'old', pg_catalog.jsonb_build_object('hit_views', "old"."hit_views"))
             INTO earned, evidence
-            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("hit_views" integer)
-                 CROSS JOIN pg_catalog.jsonb_to_record(badges_check.old_row) AS "old" ("hit_views" integer);
+            FROM pg_catalog.jsonb_to_record(
+                     badges_check.new_row)
+                 AS "new" ("hit_views" integer)
+                 CROSS JOIN pg_catalog.jsonb_to_record(
+                     badges_check.old_row)
+                 AS "old" ("hit_views" integer);
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             PERFORM "public"."badges_same_types"(
                 '"public"."dummy_sketch"', '{hit_views}'::text[],
@@ -2063,7 +2227,10 @@ BEGIN
                        'table', 'public.dummy_sketch', 'operation', 'insert',
                        'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))
             INTO earned, evidence
-            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("user_id" integer);
+            FROM pg_catalog.jsonb_to_record(
+                     badges_check.new_row
+                     OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('user_id', badges_check.checked_user))
+                 AS "new" ("user_id" integer);
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             PERFORM "public"."badges_same_types"(
                 '"public"."dummy_sketch"', '{user_id}'::text[],
@@ -2103,7 +2270,10 @@ BEGIN
                        'table', 'public.dummy_like', 'operation', 'insert',
                        'new', pg_catalog.jsonb_build_object('artist_id', "new"."artist_id"))
             INTO earned, evidence
-            FROM pg_catalog.jsonb_to_record(badges_check.new_row) AS "new" ("artist_id" integer);
+            FROM pg_catalog.jsonb_to_record(
+                     badges_check.new_row
+                     OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('artist_id', badges_check.checked_user))
+                 AS "new" ("artist_id" integer);
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             PERFORM "public"."badges_same_types"(
                 '"public"."dummy_like"', '{artist_id}'::text[],
@@ -2126,7 +2296,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 15, "badges": [], "body": "7e9f6f96d336ff94"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 16, "badges": [], "body": "9fd5aa60d2f8a627"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -2201,7 +2371,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 15, "badges": [], "body": "0a3b2a038b8d42ef"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 16, "badges": [], "body": "0a3b2a038b8d42ef"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -2376,8 +2546,30 @@ BEGIN
           AND b.thing OPERATOR(pg_catalog.=) lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 15, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 16, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
+
+-- create function badges_follow_user: new
+CREATE OR REPLACE FUNCTION "public"."badges_follow_user"()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+AS $badges$
+-- Trigger function: has pending checks follow a user whose key changes.
+-- Each update of a user calls it, as a trigger for the key alone (UPDATE OF) would keep the site from altering the type
+-- of that column. So it has no settings, which cost more than the comparison: all that it calls is named with its
+-- schema.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    IF OLD."id" OPERATOR(pg_catalog.=) NEW."id" THEN
+        RETURN NULL;
+    END IF;
+    PERFORM "public"."badges_note_key"(OLD."id"::pg_catalog.text, NEW."id"::pg_catalog.text);
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_follow_user" IS 'Made by django-pg-badges; {"summary": "Trigger function: has pending checks follow a user whose key changes.", "generator": 16, "badges": [], "body": "4bdbf19ec544f1b0"}';
+REVOKE ALL ON FUNCTION "public"."badges_follow_user" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
 CREATE OR REPLACE FUNCTION "public"."badges_update_auth_user_3116e76a"()
@@ -2544,7 +2736,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 15, "badges": ["pionner"], "body": "efa4580fbf6e61ca"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 16, "badges": ["pionner"], "body": "efa4580fbf6e61ca"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -2901,7 +3093,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 15, "badges": ["three-badges"], "body": "b6d8760d4717d225"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 16, "badges": ["three-badges"], "body": "b6d8760d4717d225"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -3287,7 +3479,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 15, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "6c133ff1b965b903"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 16, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "6c133ff1b965b903"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -4082,7 +4274,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 15, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "c3f1f66af2157a3e"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 16, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "c3f1f66af2157a3e"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -4488,7 +4680,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 15, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "4965fe161325a159"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 16, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "4965fe161325a159"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -4655,7 +4847,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 15, "badges": ["clean-up"], "body": "d7662b3735abbbf0"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 16, "badges": ["clean-up"], "body": "d7662b3735abbbf0"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -5115,7 +5307,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 15, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "88015362e1cbad7b"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 16, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "88015362e1cbad7b"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -5378,7 +5570,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 15, "badges": ["hit", "star"], "body": "72f8c37c39201edf"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 16, "badges": ["hit", "star"], "body": "72f8c37c39201edf"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -5551,13 +5743,17 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 15, "badges": ["viral"], "body": "a76a7a2a93e40e01"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 16, "badges": ["viral"], "body": "a76a7a2a93e40e01"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level
 CREATE OR REPLACE TRIGGER "badges_update_auth_user_3116e76a" AFTER UPDATE ON "public"."auth_user"
 REFERENCING NEW TABLE AS "badges_new"
 FOR EACH STATEMENT EXECUTE FUNCTION "public"."badges_update_auth_user_3116e76a"();
+
+-- create trigger badges_follow_user on public.auth_user: new: after update, row-level
+CREATE OR REPLACE TRIGGER "badges_follow_user" AFTER UPDATE ON "public"."auth_user"
+FOR EACH ROW EXECUTE FUNCTION "public"."badges_follow_user"();
 
 -- create trigger badges_insert_badges_badge_d2690b9b on public.badges_badge: new: after insert, statement-level
 CREATE OR REPLACE TRIGGER "badges_insert_badges_badge_d2690b9b" AFTER INSERT ON "public"."badges_badge"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import itertools
 import json
@@ -19,7 +20,13 @@ from other_databases import PARAMETERS, alias_for, new_database
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from badges.definitions import parser
 from badges.exceptions import InsufficientRights
+from badges.facts.analysis import analyse
+from badges.facts.target import describe_target
+from badges.facts.types import FOLLOW_USER
+from badges.functions.compiler import compile_definitions
+from badges.installation.roles import find
 from badges.models import Badge, BadgeEvent, Failure
 
 pytestmark = pytest.mark.django_db
@@ -30,6 +37,7 @@ GROWN = entry("grown", trigger_condition="update", condition="NEW.hit_views > OL
 BROKEN = entry("broken", condition="1 / NEW.hit_views > 0")
 TABLES = [
     "badges_secret",
+    "badges_formerkey",
     "badges_badge",
     "badges_badgedefinition",
     "badges_badgeevent",
@@ -711,7 +719,7 @@ def test_trust(execute, declare, settings, other, ada, held):
     for table in [*TABLES, "badges_delivery", "auth_user", "dummy_sketch"]:
         execute(f"ALTER TABLE {table} OWNER TO {other}")
     execute(f"GRANT CREATE ON SCHEMA public TO {other}")
-    assert "its owner is" in run("create_badge_triggers")
+    assert "its owner is" in run("create_badge_triggers", verbosity=2)
     execute(insert(ada))
     assert held(ada) == ["first"]
 
@@ -736,6 +744,30 @@ def test_error_names_few_of_many_objects(execute, badge_file, other):
         run("create_badge_triggers")
     assert str(caught.value).count("could act with") == 1
     assert "type public.t4 and 4 more" in str(caught.value)
+
+
+def test_trigger_on_the_users(declare, execute, writer, acting_as):
+    """A role that may make no trigger on the users' table installs the rest, and a warning names the right."""
+
+    def target():
+        with acting_as(writer):
+            return describe_target(connection)
+
+    first = parser.parse(json.dumps([FIRST]))
+    for is_granted in (False, True):
+        if is_granted:
+            execute(f"GRANT TRIGGER ON auth_user TO {writer}")
+        described = dataclasses.replace(describe_target(connection), follows_keys=target().follows_keys)
+        compiled = compile_definitions(described, analyse(connection, described, first, ""))
+        names = [trigger.name for trigger in compiled.history if trigger.table == described.users]
+        assert names == ([FOLLOW_USER] if is_granted else [])
+        assert [finding.id for finding in find(described, (), (), ())] == ([] if is_granted else ["badges.W015"])
+    # What another role has made stays, until there is no badge.
+    execute(f"REVOKE TRIGGER ON auth_user FROM {writer}")
+    declare(FIRST)
+    assert target().follows_keys
+    declare()
+    assert not execute("SELECT FROM pg_trigger WHERE tgname = 'badges_follow_user'")
 
 
 # Row-level security

@@ -241,7 +241,14 @@ def test_from_the_development_version(empty):
     )
     assert "No migrations to apply" in empty.run("migrate", "badges")
     empty.run("migrate", "badges", prune=True)
-    names = ("0001_initial", "0002_definitions", "0003_shared_checks", "0004_time_zone", "0005_secret")
+    names = (
+        "0001_initial",
+        "0002_definitions",
+        "0003_shared_checks",
+        "0004_time_zone",
+        "0005_secret",
+        "0006_former_key",
+    )
     assert empty.execute(recorded) == own == [(name,) for name in names]
 
 

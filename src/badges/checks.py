@@ -70,7 +70,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 def check_databases(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """badges.W002 to badges.W009 and badges.W011 to badges.W014: the triggers in the databases that hold badges."""
+    """badges.W002 to badges.W009 and badges.W011 to badges.W015: the triggers in the databases that hold badges."""
     messages: list[CheckMessage] = []
     for alias in databases or ():
         if connections[alias].vendor == "postgresql" and router.allow_migrate(alias, "badges"):

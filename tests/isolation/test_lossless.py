@@ -194,6 +194,118 @@ def test_key_of_a_user_changes(site, kinds, s1, s2):
         site.sql("UPDATE badges_badgeevent SET user_id = %s", [bob])
 
 
+SWEPT = entry(
+    "swept",
+    condition="OLD.title = 'gold' and not exists (select from dummy_sketch where user_id = OLD.user_id)",
+    trigger_condition="delete",
+)
+
+
+def sketches(site, user, *titles):
+    for title in titles:
+        site.sql("INSERT INTO dummy_sketch (user_id, title, hit_views) VALUES (%s, %s, 0)", [user, title])
+
+
+def delete(session, title):
+    session.run("DELETE FROM dummy_sketch WHERE title = %s", [title])
+
+
+def change_key(session, user):
+    session.run("UPDATE auth_user SET id = 800000 + id WHERE id = %s", [user])
+
+
+def former_keys(site):
+    return site.sql("SELECT count(*) FROM badges_formerkey")[0][0]
+
+
+@pytest.mark.parametrize("level", [READ_COMMITTED, REPEATABLE_READ, SERIALIZABLE])
+@pytest.mark.parametrize("silver", ["deleted", "kept"])
+def test_checks_left_beside_the_change_of_a_key(site, s1, s2, level, silver):
+    """Checks that others leave while a key changes follow a user without any event, and are evaluated for the new key.
+
+    The row that decides the badge is deleted beside the change: only its check can award it.
+    """
+    site.declare(SWEPT)
+    [ada] = site.users(1)
+    site.drop_foreign_keys("dummy_sketch")
+    sketches(site, ada, "gold", "silver")
+    s2.begin(level)
+    s1.begin(level)
+    change_key(s1, ada)
+    delete(s2, "gold")
+    if silver == "deleted":
+        delete(s1, "silver")
+    else:
+        s1.run("UPDATE dummy_sketch SET user_id = user_id + 800000 WHERE title = 'silver'")
+    s1.commit()
+    # The former key is known as long as a transaction runs that may leave a check under it.
+    site.settle()
+    site.settle()
+    assert former_keys(site) == 1
+    s2.commit()
+    # Settled by the bucket alone it would be gone, as its user is.
+    site.sql("SELECT badges_settle(ARRAY[%s], 100)", [ada & 1023])
+    assert site.pending()
+    assert site.settled_badges() == ([(800_000 + ada, "swept")] if silver == "deleted" else [])
+    site.settle()
+    assert former_keys(site) == 0
+
+
+@pytest.mark.parametrize("is_revoked", [False, True])
+def test_shared_check_of_a_user_whose_key_changes(site, s1, s2, is_revoked):
+    """A check that another transaction keeps locked follows later, from key to key; a manual revocation finds it."""
+    site.declare(entry("three", condition="count(*) >= 3 from dummy_sketch where user_id = NEW.user_id"))
+    [ada] = site.users(1)
+    site.drop_foreign_keys("dummy_sketch")
+    s1.begin(REPEATABLE_READ)
+    s1.insert(ada)
+    s1.commit()
+    assert site.pending() == 1
+    s2.begin(REPEATABLE_READ)
+    s2.insert(ada)
+    change_key(s1, ada)
+    change_key(s1, 800_000 + ada)
+    ada, former = 1_600_000 + ada, ada
+    s2.commit()
+    assert site.sql("SELECT DISTINCT user_id FROM badges_pendingcheck") == [(former,)]
+    site.sql("SET session_replication_role = replica")
+    site.sql("INSERT INTO dummy_sketch (user_id, title, hit_views) VALUES (%s, '', 0)", [ada])
+    site.sql("UPDATE dummy_sketch SET user_id = %s", [ada])
+    site.sql("SET session_replication_role = origin")
+    if is_revoked:
+        s1.revoke(ada, "three")
+    assert site.settled_badges() == ([] if is_revoked else [(ada, "three")])
+
+
+def test_key_that_another_user_gets(site, s1):
+    """Two users exchange their keys: the checks that are there go with their users."""
+    site.declare(SWEPT)
+    ada, bob = site.users(2)
+    site.drop_foreign_keys("dummy_sketch")
+    sketches(site, ada, "gold", "gold")
+    s1.run("DELETE FROM dummy_sketch WHERE id = (SELECT min(id) FROM dummy_sketch)")
+    assert site.pending() == 1
+    s1.begin()
+    for old, new in ((ada, -1), (bob, ada), (-1, bob)):
+        s1.run("UPDATE auth_user SET id = %s WHERE id = %s", [new, old])
+    s1.run("UPDATE dummy_sketch SET user_id = %s", [bob])
+    s1.commit()
+    assert site.sql("SELECT user_id FROM badges_pendingcheck") == [(bob,)]
+    assert site.settled_badges() == []
+    site.settle()
+    assert former_keys(site) == 0
+
+
+def test_function_that_follows_cannot(site, s1):
+    """Where checks cannot follow, the change of the key succeeds nevertheless; other updates of users note nothing."""
+    [ada] = site.users(1)
+    s1.run("UPDATE auth_user SET id = id, first_name = 'Ada'")
+    assert former_keys(site) == 0
+    site.sql("DROP TABLE badges_formerkey")
+    change_key(s1, ada)
+    assert site.sql("SELECT count(*) FROM auth_user WHERE id > 800000") == [(1,)]
+
+
 def test_full_queue_of_notifications(site, kinds, s1):
     """Where a session keeps the queue of NOTIFY more than half full, no write adds to it: it would fail at COMMIT."""
     functions = site.sql("SELECT prosrc FROM pg_proc WHERE prosrc LIKE '%%pg_notify%%' AND proname LIKE 'badges%%'")

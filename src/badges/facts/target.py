@@ -15,10 +15,13 @@ from badges.conf import badges_settings
 from badges.database import fetch, in_transaction
 from badges.facts import session
 from badges.facts.tables import identified_tables
-from badges.facts.types import Target
+from badges.facts.types import FOLLOW_USER, Target
 
 SECRET = "badges_secret"  # noqa: S105 - a name
 """The table of the secret that signs what the functions remember in a transaction."""
+
+FORMER_KEYS = "badges_formerkey"
+"""The table of the keys that users had a moment ago."""
 
 
 _trusted: ContextVar[frozenset[str]] = ContextVar("_trusted", default=frozenset())
@@ -60,12 +63,14 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         """,
     )
     managed = fetch(connection, "SELECT logicalrelid::oid::bigint FROM pg_dist_partition") if has_citus else []
+    citus_tables = frozenset(oid for (oid,) in managed)
     user_meta = get_user_model()._meta
     models = (Badge, BadgeDefinition, PendingCheck, Failure, BadgeEvent, Delivery, get_user_model())
     # Django's own quoting, as db_table may hold a quoted schema and name.
     identifiers = {model._meta.db_table: connection.ops.quote_name(model._meta.db_table) for model in models}
     # Without a model, as no code of the site has any use for it.
-    identifiers[SECRET] = connection.ops.quote_name(SECRET)
+    for name in (SECRET, FORMER_KEYS):
+        identifiers[name] = connection.ops.quote_name(name)
     tables = identified_tables(connection, list(identifiers.values()))
     for name, identifier in identifiers.items():
         if identifier not in tables:
@@ -73,7 +78,7 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
                 f'The table {name} is missing in the database "{connection.alias}". '
                 "Run `python manage.py migrate` first."
             )
-    badges, definitions, pending, failures, events, deliveries, users, secret = (
+    badges, definitions, pending, failures, events, deliveries, users, secret, former_keys = (
         tables[each] for each in identifiers.values()
     )
     if badges.column("thing") is None:
@@ -91,9 +96,11 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
             locks_users,
             reads_definitions,
             reads_secret,
+            keeps_former_keys,
             writes_events,
             writes_deliveries,
             can_create_temporary,
+            can_follow_keys,
         )
     ] = fetch(
         connection,
@@ -103,10 +110,14 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
                has_any_column_privilege(relowner, %s::oid, 'UPDATE'),
                has_table_privilege(relowner, %s::oid, 'SELECT'),
                has_table_privilege(relowner, %s::oid, 'SELECT'),
+               (SELECT bool_and(has_table_privilege(c.relowner, %s::oid, verb))
+                FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS verb),
                has_table_privilege(relowner, %s::oid, 'SELECT') AND has_table_privilege(relowner, %s::oid, 'INSERT'),
                has_table_privilege(relowner, %s::oid, 'INSERT'),
-               has_database_privilege(current_database(), 'TEMPORARY')
-        FROM pg_class WHERE oid = %s
+               has_database_privilege(current_database(), 'TEMPORARY'),
+               has_table_privilege(%s::oid, 'TRIGGER')
+                   OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %s AND tgname = %s)
+        FROM pg_class AS c WHERE oid = %s
         """,
         [
             users.oid,
@@ -114,9 +125,13 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
             users.oid,
             definitions.oid,
             secret.oid,
+            former_keys.oid,
             events.oid,
             events.oid,
             deliveries.oid,
+            users.oid,
+            users.oid,
+            FOLLOW_USER,
             badges.oid,
         ],
     )
@@ -131,6 +146,7 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         events=events,
         deliveries=deliveries,
         secret=secret,
+        former_keys=former_keys,
         users=users,
         user_key=user_key,
         badges_owner=owner,
@@ -138,11 +154,13 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         owner_locks_users=locks_users,
         owner_reads_definitions=reads_definitions,
         owner_reads_secret=reads_secret,
+        owner_keeps_former_keys=keeps_former_keys,
         owner_writes_events=writes_events,
         owner_writes_deliveries=writes_deliveries,
+        follows_keys=can_follow_keys and users.oid not in citus_tables,
         can_create_temporary=can_create_temporary,
         trusted_roles=badges_settings.BADGES_TRUST | _trusted.get(),
-        citus_tables=frozenset(oid for (oid,) in managed),
+        citus_tables=citus_tables,
         wait=badges_settings.BADGES_WAIT,
         buckets=badges_settings.BADGES_BUCKETS,
         notifies=badges_settings.BADGES_NOTIFY,

@@ -15,6 +15,8 @@ from badges.definitions.types import Definition, TriggerEvent
 INTEGERS = frozenset({"smallint", "integer", "bigint"})
 """The types of whole numbers, by PostgreSQL's names."""
 
+FOLLOW_USER = "badges_follow_user"
+"""The trigger on the users' table that has pending checks follow a user whose key changes, and its function."""
 
 SHORT = INTEGERS | {
     "boolean",
@@ -115,6 +117,7 @@ class Target:
     events: Table
     deliveries: Table
     secret: Table
+    former_keys: Table
     users: Table
     user_key: Column
     badges_owner: str
@@ -126,9 +129,13 @@ class Target:
     """The history records the version of the rule."""
     owner_reads_secret: bool
     """The functions sign with it what they remember in a transaction."""
+    owner_keeps_former_keys: bool
+    """Pending checks follow a user whose key changes."""
     owner_writes_events: bool
     """The functions write the history."""
     owner_writes_deliveries: bool
+    follows_keys: bool
+    """The trigger FOLLOW_USER is there, or can be made."""
     can_create_temporary: bool
     trusted_roles: frozenset[str]
     """The roles that may act with the rights of that owner, although they are no members of it."""

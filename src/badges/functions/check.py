@@ -50,8 +50,8 @@ def _check_state(badge: Check, session: Session) -> sql.Composed:
 def _check_arm(target: Target, badge: Check, of_user: Check | None, session: Session) -> sql.Composed:
     facts, event = badge.facts, badge.event
     sources = [
-        Template("pg_catalog.jsonb_to_record({stored}) AS {record} ({columns})").format(
-            stored=_stored(record),
+        Template("pg_catalog.jsonb_to_record(\n    {stored})\nAS {record} ({columns})").format(
+            stored=_of_user_now(badge, names) if record == event.changed_row else _stored(record),
             record=sql.Identifier(record),
             columns=expressions.listed(
                 sql.SQL("{} {}").format(sql.Identifier(column.name), expressions.type_of(column))
@@ -95,6 +95,16 @@ def _of_same_types(target: Target, badge: Check, evaluation: sql.Composed) -> sq
 
 def _stored(record: str) -> sql.SQL:
     return trusted(f"badges_check.{record}_row")
+
+
+def _of_user_now(badge: Check, names: Sequence[str]) -> sql.Composable:
+    """The changed row as it was stored, with the key that the user has now: it may have changed since."""
+    row = _stored(badge.event.changed_row)
+    if badge.facts.user.name not in names:
+        return row
+    return Template("{row}\nOPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object({column}, {user})").format(
+        row=row, column=sql.Literal(badge.facts.user.name), user=trusted("badges_check.checked_user")
+    )
 
 
 def _all_stored(badge: Check) -> sql.Composable:

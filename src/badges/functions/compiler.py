@@ -28,15 +28,17 @@ def compile_definitions(target: Target, analysed: Sequence[AnalysedDefinition]) 
         ),
         key=lambda trigger: (trigger.table.qualified_name, trigger.name),
     )
+    # On the table of the site only as long as there are badges.
+    following = (history.following(target),) if analysed and target.follows_keys else ()
     functions = (
         *runtime.routines(target),
         *history.routines(target),
         check.routine(target, analysed),
         progress.routine(target, analysed),
         *filter(None, [catch_up.routine(target, analysed)]),
-        *(trigger.routine for trigger in triggers),
+        *(trigger.routine for trigger in (*following, *triggers)),
     )
-    return Compiled(functions, tuple(triggers), history.triggers(target, functions))
+    return Compiled(functions, tuple(triggers), (*history.triggers(target, functions), *following))
 
 
 def _levels(target: Target, badge: Check) -> tuple[Level, ...]:

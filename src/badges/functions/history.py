@@ -1,4 +1,4 @@
-"""The triggers that write the history of badges, and their functions. Pure."""
+"""The triggers that write the history of badges, or follow a user whose key changes; their functions. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from badges.database import Template, template, trusted
-from badges.facts.types import Target
+from badges.facts.types import FOLLOW_USER, Target
 from badges.functions import runtime
 from badges.functions.types import Level, Routine, Trigger
 
@@ -95,3 +95,11 @@ def triggers(target: Target, functions: Sequence[Routine]) -> tuple[Trigger, ...
         ),
         Trigger(by_name["badges_keep_events"], target.events, "update", Level.ROW),
     )
+
+
+def following(target: Target) -> Trigger:
+    """The trigger that has pending checks follow a user whose key changes."""
+    function = runtime.routine(
+        target, FOLLOW_USER, "runtime/follow_user.sql", **runtime.placeholders(target, "follow_user")
+    )
+    return Trigger(function, target.users, "update", Level.ROW, target.is_subscriber)

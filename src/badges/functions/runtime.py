@@ -24,6 +24,9 @@ RUNTIME = (
     "sealed",
     "check_keys_at_once",
     "wait",
+    "move_checks",
+    "note_key",
+    "follow",
     "note_failure",
     "note_misplaced",
     "same_types",
@@ -47,7 +50,7 @@ _USERS = {
     "award": "awarded_user",
     "revoke": "revoked_user",
     "erase": "erased_user",
-    "keep_events": "NEW.user_id",
+    "move_checks": "moved_user",
 }
 """What those functions call the user whose bucket they need."""
 
@@ -108,6 +111,7 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
         "events": target.events.identifier,
         "deliveries": target.deliveries.identifier,
         "secret": target.secret.identifier,
+        "former_keys": target.former_keys.identifier,
         "is_impatient": is_impatient(target),
         "is_erasing": remembers(target, "erasing"),
         "users": target.users.identifier,

@@ -22,7 +22,7 @@ from badges.facts.types import AnalysedDefinition, Column, Facts, Table, Target
 NAME_MAX_BYTES = 63
 """PostgreSQL cuts longer names (NAMEDATALEN - 1)."""
 
-GENERATOR = 15
+GENERATOR = 16
 """Counts the changes of the generated SQL, so that a plan can name that reason for replacing a function."""
 
 MARKER = "Made by django-pg-badges; "
@@ -185,7 +185,7 @@ class Compiled:
     triggers: tuple[Trigger, ...]
     """Those that award."""
     history: tuple[Trigger, ...]
-    """Those that write the history."""
+    """Those that write the history, and the one that follows a user whose key changes."""
 
     @property
     def all_triggers(self) -> tuple[Trigger, ...]:

@@ -104,3 +104,11 @@ def find(
             f"{policy.as_string()} Or give the role BYPASSRLS.",
             id="badges.W008",
         )
+    if not target.follows_keys and target.users.oid not in target.citus_tables:
+        grant = sql.SQL("GRANT TRIGGER ON {} TO {};").format(target.users.identifier, sql.Identifier(target.role))
+        yield Finding(
+            f'The role "{target.role}" may not make a trigger on {target.users.qualified_name}: the pending checks of '
+            "a user whose key changes do not follow, and badges may be missed.",
+            f"{grant.as_string()} Then run `python manage.py create_badge_triggers`.",
+            id="badges.W015",
+        )

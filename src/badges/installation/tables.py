@@ -48,6 +48,7 @@ _INDEXES = {
         "badges_delivery_parked": "btree (parked_at) WHERE (parked_at IS NOT NULL)",
     },
     "badges_failure": {"badges_failure_code": "btree (code, sqlstate)"},
+    "badges_formerkey": {"badges_formerkey_former_key": "btree (former_key)"},
     "badges_pendingcheck": {
         "badges_pendingcheck_bucket": "btree (bucket, noted_by) WHERE (failed_at IS NULL)",
         "badges_pendingcheck_failed": "btree (bucket) WHERE (failed_at IS NOT NULL)",
@@ -91,6 +92,10 @@ _DEFAULTS = {
         "noted_by": "((pg_current_xact_id())::text)::bigint",
         "thing": "''::text",
         "what": "''::text",
+    },
+    "badges_formerkey": {
+        "at": "clock_timestamp()",
+        "noted_by": "((pg_current_xact_id())::text)::bigint",
     },
     "badges_secret": {
         "is_only": "true",
@@ -144,6 +149,7 @@ def of_app(target: Target) -> tuple[Table, ...]:
         target.events,
         target.deliveries,
         target.secret,
+        target.former_keys,
     )
 
 

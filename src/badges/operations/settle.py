@@ -22,6 +22,9 @@ def settle(connection: BaseDatabaseWrapper) -> tuple[int, int]:
     function = qualified(target.schema, "badges_settle")
     total = 0
     buckets = sql.SQL("SELECT DISTINCT bucket FROM {} ORDER BY bucket").format(target.pending.identifier)
+    # First the checks of users whose key has changed move to their new keys, and to other buckets.
+    with read_committed(connection):
+        fetch(connection, sql.SQL("SELECT {}(NULL, 0)").format(function).as_string())
     # Bucket by bucket, so that checks which have to wait do not stand before others.
     for (bucket,) in fetch(connection, buckets.as_string()):
         query = sql.SQL("SELECT settled, kept FROM {}(ARRAY[{}], {})").format(

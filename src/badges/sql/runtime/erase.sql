@@ -16,7 +16,11 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock({lock}, {bucket});
     -- They hold values of changed rows. award_badges finds the badges that they would have found.
-    DELETE FROM {pending} AS p WHERE p.user_id = erased_user;
+    DELETE FROM {pending} AS p
+    WHERE p.user_id IN (
+        SELECT erased_user
+        UNION ALL
+        SELECT f.former_key::{key} FROM {former_keys} AS f WHERE f.user_key = erased_user::text);
     IF NOT keeps_facts THEN
         -- Before the first deletion, which writes events of its own.
         changed := (SELECT count(*) FROM {events} AS e WHERE e.user_id = erased_user)

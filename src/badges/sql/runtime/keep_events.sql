@@ -7,7 +7,7 @@ SET lock_timeout = {timeout}
 AS $badges$
 -- Trigger function: rejects changes of recorded events, as the history is append-only.
 -- An update that changes nothing passes: loading the same dump twice is allowed. So does the foreign key that follows a
--- user to another key; pending checks and deliveries, which have none, are then moved as well. And so does the erasure
+-- user to another key; deliveries, which have none, are then moved as well. And so does the erasure
 -- of what events say about a user.
 {origin}
 DECLARE
@@ -23,22 +23,12 @@ BEGIN
     THEN
         BEGIN
             UPDATE {deliveries} AS d SET user_id = NEW.user_id WHERE d.event_id = NEW.id;
-            UPDATE {pending} AS p
-            SET user_id = NEW.user_id, bucket = {bucket}
-            WHERE p.id IN (
-                SELECT p.id FROM {pending} AS p
-                WHERE p.user_id = OLD.user_id
-                FOR UPDATE SKIP LOCKED)
-              AND NOT EXISTS (
-                SELECT FROM {pending} AS q
-                WHERE q.user_id = NEW.user_id AND q.code = p.code AND q.thing = p.thing AND q.what = p.what);
         EXCEPTION WHEN OTHERS THEN
-            -- The change of the key succeeds in any case. award_badges finds what a check would have.
+            -- The change of the key succeeds in any case.
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
             END IF;
-            RAISE WARNING 'pending checks and deliveries did not follow user % to key %: %',
-                OLD.user_id, NEW.user_id, SQLERRM;
+            RAISE WARNING 'deliveries did not follow user % to key %: %', OLD.user_id, NEW.user_id, SQLERRM;
         END;
         RETURN NULL;
     END IF;

@@ -26,7 +26,12 @@ BEGIN
     DELETE FROM {pending} AS p
     WHERE p.id IN (
         SELECT p.id FROM {pending} AS p
-        WHERE p.user_id = revoked_user AND p.code = revoked_code AND p.thing = revoked_thing
+        WHERE p.user_id IN (
+                SELECT revoked_user
+                UNION ALL
+                SELECT f.former_key::{key} FROM {former_keys} AS f
+                WHERE f.user_key = revoked_user::text)
+          AND p.code = revoked_code AND p.thing = revoked_thing
         FOR UPDATE SKIP LOCKED);
     DELETE FROM {badges} AS b
     WHERE b.user_id = revoked_user AND b.code = revoked_code AND b.thing = revoked_thing;

@@ -28,6 +28,7 @@ BEGIN
     END IF;
     BEGIN
         IF only_buckets IS NULL THEN
+            PERFORM {follow}();
             only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM {pending} AS p);
         END IF;
         -- First all locks, then, in later statements, the evaluations. Checks that open transactions share are skipped.

@@ -69,8 +69,17 @@ BEGIN
                       AND b.thing = pending.thing AND NOT b.by_hand;
                 END IF;
             END IF;
-            DELETE FROM {pending} AS p WHERE p.id = ANY (pending.ids);
-            settled := settled + cardinality(pending.ids);
+            -- Unless the user has got another key meanwhile, to which it is moved before it is evaluated again.
+            DELETE FROM {pending} AS p
+            WHERE p.id = ANY (pending.ids)
+              AND NOT (
+                  EXISTS (SELECT FROM {former_keys} AS f WHERE f.former_key = pending.user_id::text)
+                  AND NOT EXISTS (SELECT FROM {users} AS u WHERE u.{user_key} = pending.user_id));
+            IF FOUND THEN
+                settled := settled + cardinality(pending.ids);
+            ELSE
+                kept := kept + cardinality(pending.ids);
+            END IF;
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected OR foreign_key_violation THEN
                 kept := kept + cardinality(pending.ids);
