@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.management import call_command, get_commands, load_command_class
@@ -167,6 +168,19 @@ def test_commands():
     called = [words[2] for _, words in command_lines() if words[1:2] == ["manage.py"]]
     assert set(called) <= set(get_commands())
     assert set(called) >= set(COMMANDS)
+
+
+def test_commands_in_configurations():
+    """Each command that a unit of systemd, a crontab or a file of Docker Compose calls exists, with its flags."""
+    calls = re.findall(r'manage\.py(?:", "| )([a-z_]+)((?:(?:", "| )--[\w-]+)*)', TEXTS["docs/deployment.md"])
+    assert len(calls) > 8
+    for command, flags in calls:
+        app = get_commands()[command]
+        parser = load_command_class(app, command).create_parser("manage.py", command)
+        assert set(re.findall(r"--[\w-]+", flags)) <= {each for a in parser._actions for each in a.option_strings}
+    [composed] = blocks("docs/deployment.md", "yaml")
+    services = yaml.safe_load(composed)["services"]
+    assert all(set(service.get("depends_on", ())) <= set(services) for service in services.values())
 
 
 @pytest.mark.parametrize("command", COMMANDS)
