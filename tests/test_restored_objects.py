@@ -43,7 +43,10 @@ WHERE conrelid::regclass::text ~ '^badges_' AND contype <> 'n' ORDER BY 1, 2
 OBJECTS = (
     CONSTRAINTS,
     # Django makes one for LIKE, which nothing here needs.
-    "SELECT indexdef FROM pg_indexes WHERE tablename ~ '^badges_' AND indexname !~ '_like$' ORDER BY indexname",
+    r"""
+    SELECT regexp_replace(indexdef, 'NOT \((\w+) IS NULL\)', '\1 IS NOT NULL') FROM pg_indexes
+    WHERE tablename ~ '^badges_' AND indexname !~ '_like$' ORDER BY indexname
+    """,
     """
     SELECT relname, attname, format_type(atttypid, atttypmod), pg_get_expr(adbin, adrelid)
     FROM pg_class c JOIN pg_attribute ON attrelid = c.oid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
