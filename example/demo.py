@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--no-serve", action="store_true")
     parser.add_argument("--port", type=int)
     arguments = parser.parse_args()
-    # A port that cannot be had is told before anything is loaded.
+    # A port that cannot be had is reported before anything is loaded.
     listener = None if arguments.no_serve else listen(arguments.port)
     with database(large=arguments.large, reset=arguments.reset) as (dsn, psql):
         os.environ["BADGES_DSN"] = dsn
