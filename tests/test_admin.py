@@ -162,7 +162,7 @@ def test_search(site, boss, client):
 def test_filters(site, boss, client):
     """Badges are filtered by badge, manual, expired, and time; those that have expired are shown, too."""
     star = Badge.objects.award(site, "star")
-    Badge.objects.award(site, "hit", 1)
+    Badge.objects.award(site, "hit", Sketch.objects.create(user=site, title="Sketch"))
     Badge.with_expired.filter(pk=star.pk).update(expires_at=timezone.now())
     for query, expected in {
         "": {"first", "star", "hit"},
@@ -223,7 +223,11 @@ def test_awards_that_are_refused(site, boss, client, changes, message):
 
 def test_award_for_a_thing(site, boss, client):
     """A badge that there is one of for each thing is awarded for one."""
-    client.post(url("badge", "add"), {"user": "ada", "definition": "hit", "thing": "7", "reason": "x"})
+    form = {"user": "ada", "definition": "hit", "thing": "7", "reason": "x"}
+    page = client.post(url("badge", "add"), form, follow=True)
+    assert said(page) == [f'User {site.pk} has no row in dummy_sketch whose id is "7".']
+    Sketch.objects.create(pk=7, user=site, title="Sketch")
+    client.post(url("badge", "add"), form)
     assert Badge.objects.get(code="hit").thing == "7"
 
 

@@ -91,7 +91,7 @@ def test_erase(ada, bob):
 def test_erase_again(ada):
     """What has been erased can be erased again, together with what came later."""
     Badge.objects.erase(ada)
-    Badge.objects.award(ada, "each", thing="9000", reason=SECRET)
+    Badge.objects.award(ada, "each", Sketch.objects.create(user=ada, title="Later"), reason=SECRET)
     before = facts(ada)
     Badge.objects.erase(ada)
     assert facts(ada) == before

@@ -6,14 +6,18 @@ import copy
 import json
 
 import pytest
+from asgiref.sync import async_to_sync
 from conftest import entry
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.db.models import Count, ProtectedError
+from django.template import Context, Template
 from django.utils import translation
+from django.utils.functional import SimpleLazyObject, lazystr
 from dummy.models import Sketch
 
+from badges import exceptions
 from badges.models import Badge, BadgeDefinition
 
 pytestmark = pytest.mark.django_db
@@ -298,3 +302,127 @@ def test_dump_and_load(committed, tmp_path, apps):
     call_command("loaddata", str(dump), verbosity=0)
     assert list(Badge.objects.values()) == before
     assert BadgeDefinition.objects.get().name == "First sketch"
+
+
+# What the calls take
+
+
+class Role:
+    """A user and a badge in every form that a call takes."""
+
+    USERS = (
+        lambda user: user,
+        lambda user: user.pk,
+        lambda user: str(user.pk),
+        lambda user: lazystr(user.pk),
+        lambda user: SimpleLazyObject(lambda: user),
+    )
+
+
+@pytest.mark.parametrize("form", Role.USERS)
+def test_forms_of_a_user(badge, user, form):
+    """A user, or the key of one."""
+    given = form(user)
+    assert Badge.objects.award(given, "first") == badge
+    assert Badge.objects.progress(given) == {}
+    assert Badge.objects.revoke(given, "first") is True
+    assert Badge.objects.erase(given) > 0
+
+
+@pytest.mark.parametrize("given", [None, "", "ada", "1\0", -(2**40), 2**70, 1.5j, b"1", [], AnonymousUser(), User()])
+def test_no_user(badge, given):
+    """What is no user, an anonymous and an unsaved one are rejected with an error of the package."""
+    for call in (
+        lambda: Badge.objects.award(given, "first"),
+        lambda: Badge.objects.revoke(given, "first"),
+        lambda: Badge.objects.progress(given),
+        lambda: Badge.objects.progress_of([given]),
+        lambda: Badge.objects.erase(given),
+    ):
+        with pytest.raises(exceptions.UnknownUser):
+            call()
+    for model in (badge, badge.definition):
+        with pytest.raises(exceptions.UnknownUser):
+            Badge.objects.award(model, "first")
+
+
+def test_a_user_who_does_not_exist(badge):
+    """A key that no user has."""
+    with pytest.raises(exceptions.UnknownUser, match="no user with the key 999999"):
+        Badge.objects.award(999999, "first")
+    with pytest.raises(exceptions.UnknownUser, match="no user with the key 999999"):
+        Badge.objects.progress(999999)
+    assert Badge.objects.revoke(999999, "first") is False
+
+
+def test_forms_of_a_badge(badge, user):
+    """A code, a definition, or a badge that has it."""
+    for given in ("first", lazystr("first"), badge.definition, badge):
+        assert Badge.objects.award(user, given) == badge
+    for given in (None, 7, b"first", "first\0", "frist", [], "x" * 1000):
+        for call in (Badge.objects.award, Badge.objects.revoke):
+            with pytest.raises(exceptions.UnknownBadge):
+                call(user, given)
+    with pytest.raises(exceptions.UnknownBadge, match='Did you mean "first"'):
+        Badge.objects.revoke(user, "frist")
+
+
+def test_subjects_of_awards(declare, user):
+    """A subject is one of the user's rows; a badge without subjects is awarded for none."""
+    declare(FIRST, entry("each", condition="NEW.hit_views > 5000", per="id"))
+    own = Sketch.objects.create(user=user, title="Own")
+    other = Sketch.objects.create(user=User.objects.create(username="bob"), title="Other")
+    for subject in (own, own.pk, str(own.pk)):
+        assert Badge.objects.award(user, "each", subject).thing == str(own.pk)
+    for code, subject in (
+        ("each", ""), ("each", None), ("each", other), ("each", "nonsense"), ("each", "1\0"), ("each", Sketch()),
+        ("each", 2**70), ("first", own), ("first", "1"),
+    ):  # fmt: skip
+        with pytest.raises(exceptions.UnknownSubject):
+            Badge.objects.award(user, code, subject)
+    assert Badge.objects.revoke(user, "each", own) is True
+
+
+def test_calls_of_a_user(badge, user):
+    """The manager of user.badges needs no user."""
+    assert user.badges.award("first") == user.badges.award(user, "first") == badge
+    assert user.badges.progress() == {}
+    assert user.badges.revoke(badge.definition) is True
+    with pytest.raises(TypeError, match="code"):
+        Badge.objects.award(user)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_asynchronous_calls(committed):
+    """aaward, arevoke and aprogress are those of the same names."""
+    committed(FIRST)
+    user = User.objects.create(username="ada")
+
+    async def calls():
+        assert (await Badge.objects.aaward(user, "first")).code == "first"
+        assert await Badge.objects.aprogress(user) == {}
+        assert await user.badges.arevoke("first") is True
+
+    async_to_sync(calls)()
+
+
+@pytest.mark.parametrize("call", ["award", "revoke", "progress", "erase"])
+def test_missing_rights(badge, user, execute, call):
+    """A role that may not gets the GRANT that it lacks."""
+    execute("CREATE ROLE badges_test_reader")
+    execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO badges_test_reader")
+    execute("SET LOCAL ROLE badges_test_reader")
+    with pytest.raises(exceptions.InsufficientRights, match=f"GRANT EXECUTE ON FUNCTION badges_{call}"):
+        getattr(Badge.objects, call)(user, *(["first"] if call in ("award", "revoke") else []))
+
+
+@pytest.mark.parametrize("user_form", [*Role.USERS, lambda user: None, lambda user: "nonsense", lambda user: object()])
+def test_forms_of_a_user_in_templates(badge, user, user_form):
+    """A tag takes a key as well, and shows nothing for what is no user or no badge."""
+    given = user_form(user)
+    text = (
+        "{% load badges %}{% user_badges given %}{% badge_progress given %}{% badge given %}{% newest_badges given %}"
+    )
+    shown = Template(text).render(Context({"given": given, "user": user}))
+    assert ("First sketch" in shown.partition("badges-newest")[0]) == (user_form in Role.USERS)
+    assert "First sketch" in Template("{% load badges %}{% badge badge %}").render(Context({"badge": badge.definition}))

@@ -110,8 +110,7 @@ def test_things_count_once_in_the_share(people):
     """Who holds a badge for two things is one holder."""
     ada, _, _ = people
     Sketch.objects.create(user=ada, title="Three", hit_views=1000)
-    Sketch.objects.create(user=ada, title="Four", hit_views=1000)
-    Badge.objects.award(ada, "hit")
+    Badge.objects.award(ada, "hit", Sketch.objects.create(user=ada, title="Four"))
     found = {entry.definition.code: entry.holders for entry in pages.everything(None)}
     assert found == {"first": 2, "bronze": 1, "silver": 0, "gold": 0, "hit": 1}
 

@@ -62,10 +62,10 @@ def test_numbers(declare, survey, user):
 def test_things_of_one_user(declare, survey, user):
     """Who holds a badge for several things is one holder."""
     declare(FIRST, entry("hit", condition="NEW.hit_views > 5000", per="id"))
-    for thing in (1, 2):
-        Badge.objects.award(user, "hit", thing)
-    Badge.objects.award(User.objects.create(username="bob"), "hit", 3)
-    assert [badge.holders for badge in survey().values()] == [0, 2]
+    bob = User.objects.create(username="bob")
+    for owner in (user, user, bob):
+        Badge.objects.award(owner, "hit", Sketch.objects.create(user=owner, title="Sketch"))
+    assert [badge.holders for badge in survey().values()] == [2, 2]
 
 
 def test_states(declare, survey, badge_file, execute, user):

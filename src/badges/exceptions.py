@@ -6,6 +6,7 @@ The docstring of an exception is its message, unless the code that raises it has
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable
 
 
@@ -122,12 +123,23 @@ class UnknownUser(BadgesError):
     """There is no such user."""
 
 
+class UnknownSubject(BadgesError):
+    """The badge is not awarded for this subject."""
+
+
 class RowsHidden(BadgesError):
     """Row-level security hides rows from this role, so that users would be missed; nothing was changed."""
 
 
 class InsufficientRights(BadgesError):
-    """The database role lacks a right that the plan needs; nothing was changed."""
+    """The database role lacks a right that it needs; nothing was changed."""
+
+    @classmethod
+    def of_function(cls, message: str | None) -> InsufficientRights:
+        """From PostgreSQL's message about a function that the role may not execute, with the GRANT."""
+        name = re.search(r"function (\S+)", message or "")
+        grant = f"\n    GRANT EXECUTE ON FUNCTION {name[1]} TO the role of this connection;" if name else ""
+        return cls(f"{message}; nothing was changed.{grant}")
 
 
 class Braked(BadgesError):

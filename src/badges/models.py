@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import psycopg
+from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.postgres.functions import RandomUUID
 from django.core import serializers
@@ -18,13 +21,16 @@ from django.dispatch import receiver
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from badges import exceptions, progress
+from badges import arguments, exceptions, progress
 from badges.database import fetch, takes_no_writes
 from badges.definitions.types import CODE_MAX_LENGTH, GOAL_DECIMAL_PLACES, GOAL_MAX_DIGITS
 from badges.fields import CurrentTransaction, DefinitionField, ShownName, active_languages
 from badges.progress import Progress
 
 __all__ = ["Badge", "BadgeDefinition", "BadgeEvent", "Delivery", "Failure", "PendingCheck"]
+
+
+_MISSING: Any = object()
 
 
 class BadgeDefinition(models.Model):
@@ -179,34 +185,81 @@ class BadgeManager(models.Manager["Badge"]):
             return badges
         return badges.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=Now()))
 
-    def award(self, user: Any, code: str, thing: Any = "", *, by: Any = None, reason: str = "") -> Badge:
+    def award(
+        self,
+        user: Any,
+        code: Any = _MISSING,
+        thing: Any = "",
+        *,
+        by: Any = None,
+        reason: str = "",
+        using: str | None = None,
+    ) -> Badge:
         """Award a badge manually, under the lock that the triggers use; a badge that is held already stays as it is.
 
-        The rule never revokes a badge that was awarded manually.
+        The rule never revokes a badge that was awarded manually. `user.badges.award(code)` is the same.
 
         :param user: the user, or the key of one.
-        :param thing: the subject, for a badge that is awarded once per subject (the key `per` of the badge file).
+        :param code: the code of the badge, or its definition.
+        :param thing: the subject or its key, for a badge that is awarded once per subject (the key `per` of the badge
+            file): one for which the user has a row in the trigger table.
         :param by: the author of the award: a user, whose username the history keeps, or any text.
         :param reason: the reason, which the history keeps.
+        :param using: the database alias; by default that of the manager, or else the router's.
         :raises UnknownBadge: no definition has this code.
+        :raises UnknownUser: there is no such user.
+        :raises UnknownSubject: the user has no row with this subject, or the badge has no subjects.
         :raises OutOfDate: `create_badge_triggers` has not run yet.
+        :raises InsufficientRights: the database role may not award badges.
         """
+        alias = using or self._alias()
+        key, badge, subject = self._arguments(user, code, thing)
+        self._check_subject(alias, key, badge, subject)
         query = "SELECT badges_award(%s, %s, actor => %s, reason => %s, awarded_thing => %s)"
-        self._call(query, user, code, by, reason, thing)
+        self._call(alias, query, [key, badge, _actor(by), str(reason), subject], badge)
         # A replica does not have it yet.
-        return self.using(self._alias()).get(user=user, code=code, thing=str(thing))
+        return self.model._default_manager.using(alias).get(user=key, code=badge, thing=subject)
 
-    def revoke(self, user: Any, code: str, thing: Any = "", *, by: Any = None, reason: str = "") -> bool:
+    def revoke(
+        self,
+        user: Any,
+        code: Any = _MISSING,
+        thing: Any = "",
+        *,
+        by: Any = None,
+        reason: str = "",
+        using: str | None = None,
+    ) -> bool:
         """Revoke a badge manually. The next write that satisfies its condition awards it again.
 
-        :param by: the author, and :param reason: the reason, as for `award`.
-        :returns: whether the user held it.
-        :raises OutOfDate: `create_badge_triggers` has not run yet.
-        """
-        query = "SELECT badges_revoke(%s, %s, actor => %s, reason => %s, revoked_thing => %s)"
-        return self._call(query, user, code, by, reason, thing)
+        The parameters are those of `award`.
 
-    def erase(self, user: Any, *, keep: bool = True) -> int:
+        :returns: whether the user held it.
+        :raises UnknownBadge: no definition has this code.
+        :raises OutOfDate: `create_badge_triggers` has not run yet.
+        :raises InsufficientRights: the database role may not revoke badges.
+        """
+        alias = using or self._alias()
+        key, badge, subject = self._arguments(user, code, thing)
+        query = "SELECT badges_revoke(%s, %s, actor => %s, reason => %s, revoked_thing => %s)"
+        was_held = self._call(alias, query, [key, badge, _actor(by), str(reason), subject], badge)
+        if not was_held and not BadgeDefinition.objects.using(alias).filter(code=badge).exists():
+            raise _unknown_badge(alias, badge)
+        return was_held
+
+    async def aaward(self, *args: Any, **options: Any) -> Badge:
+        """The asynchronous version of `award`."""
+        return await sync_to_async(self.award)(*args, **options)
+
+    async def arevoke(self, *args: Any, **options: Any) -> bool:
+        """The asynchronous version of `revoke`."""
+        return await sync_to_async(self.revoke)(*args, **options)
+
+    async def aprogress(self, *args: Any, **options: Any) -> dict[str, Progress]:
+        """The asynchronous version of `progress`."""
+        return await sync_to_async(self.progress)(*args, **options)
+
+    def erase(self, user: Any, *, keep: bool = True, using: str | None = None) -> int:
         """Blank what the badges and events of a user say about that user: evidence, actor, reason and subject.
 
         Pending checks of the user are deleted. As long as the rows that a badge was awarded for exist, later writes and
@@ -217,61 +270,129 @@ class BadgeManager(models.Manager["Badge"]):
         :returns: the number of badges and events.
         :raises OutOfDate: `create_badge_triggers` has not run yet.
         """
-        connection = connections[self._alias()]
-        try:
-            with transaction.atomic(using=connection.alias):
-                [(number,)] = fetch(connection, "SELECT badges_erase(%s, %s)", [getattr(user, "pk", user), keep])
-        except DatabaseError as error:
-            if isinstance(error.__cause__, psycopg.errors.UndefinedFunction):
-                raise exceptions.OutOfDate from error
-            if isinstance(error.__cause__, psycopg.errors.ReadOnlySqlTransaction):
-                raise takes_no_writes(connection) from error
-            raise
+        alias = using or self._alias()
+        key = arguments.user_key(user)
+        with _in_words(alias), transaction.atomic(using=alias):
+            [(number,)] = fetch(connections[alias], "SELECT badges_erase(%s, %s)", [key, keep])
         return int(number)
 
-    def progress(self, user: Any) -> dict[str, Progress]:
+    def progress(self, user: Any = _MISSING, *, using: str | None = None) -> dict[str, Progress]:
         """The progress of a user towards each badge that has a goal, by code, in the order of the badges.
 
-        :param user: the user, or the key of one.
+        :param user: the user, or the key of one; without it, `user.badges.progress()` is that of the user.
+        :param using: the database alias; by default that of the manager, or else the router's.
+        :raises UnknownUser: there is no such user.
         :raises OutOfDate: `create_badge_triggers` has not run yet.
         """
-        key = getattr(user, "pk", user)
-        return self.progress_of([key])[key]
+        alias = using or self._alias(for_write=False)
+        key = arguments.user_key(getattr(self, "instance", None) if user is _MISSING else user)
+        # A user who was loaded is there.
+        if not isinstance(user, models.Model) and user is not _MISSING and not _exists(alias, key):
+            raise exceptions.UnknownUser(f"There is no user with the key {key!r}.")
+        return self.progress_of([key], using=alias)[key]
 
-    def progress_of(self, users: Iterable[Any], among: models.Q | None = None) -> dict[Any, dict[str, Progress]]:
-        """The same for several users, by their keys, in one query.
+    def progress_of(
+        self, users: Iterable[Any], among: models.Q | None = None, *, using: str | None = None
+    ) -> dict[Any, dict[str, Progress]]:
+        """The same for several users, by their keys, in one query; a user who does not exist has no progress.
 
         :param among: a condition on definitions: only these badges. None: all.
         """
-        keys = [getattr(user, "pk", user) for user in users]
-        alias = self._db or router.db_for_read(self.model)
+        keys = [arguments.user_key(user) for user in users]
+        alias = using or self._alias(for_write=False)
         with_goal = BadgeDefinition.objects.using(alias).filter(
             among or models.Q(), active=True, retired_at=None, goal__isnull=False
         )
         goals = {code: goal for code, goal in with_goal.values_list("code", "goal") if goal is not None}
         return progress.of(connections[alias], keys, goals)
 
-    def _alias(self) -> str:
-        """The database that is written to: that of `db_manager`, or that of the routers."""
-        return self._db or router.db_for_write(self.model)
+    def _alias(self, *, for_write: bool = True) -> str:
+        """The database of the manager (`db_manager`), or else that of the router."""
+        if self._db:
+            return self._db
+        hints = {"instance": self.instance} if hasattr(self, "instance") else {}
+        choose = router.db_for_write if for_write else router.db_for_read
+        return str(choose(self.model, **hints))
 
-    def _call(self, query: str, user: Any, code: str, by: Any, reason: str, thing: Any) -> bool:
-        connection = connections[self._alias()]
+    def _arguments(self, user: Any, code: Any, thing: Any) -> tuple[Any, str, str]:
+        """The keys of what a call was given; the manager of `user.badges` can do without the user."""
+        if code is _MISSING and hasattr(self, "instance"):
+            user, code = self.instance, user
+        if code is _MISSING:
+            raise TypeError("The code of the badge is missing: award(user, code).")
+        return arguments.user_key(user), arguments.code_of(code), arguments.subject_of(thing)
+
+    def _check_subject(self, alias: str, user: Any, code: str, thing: str) -> None:
+        """Check that the badge has subjects if one is named, and that the user has a row with it."""
+        definition = BadgeDefinition.objects.using(alias).filter(code=code).first()
+        if definition is None:
+            if BadgeDefinition.objects.using(alias).exists():
+                raise _unknown_badge(alias, code)
+            return  # nothing is installed, as the call finds
+        if bool(definition.per) != bool(thing):
+            raise exceptions.UnknownSubject(
+                f'The badge "{code}" is awarded once for each {definition.per}: name the subject (thing).'
+                if definition.per
+                else f'The badge "{code}" has no subjects, and cannot be awarded for "{thing}".'
+            )
+        names = definition.trigger_table.split(".")
+        if not thing or not all(map(str.isidentifier, [*names, definition.per, definition.user_field])):
+            return
+        query = psycopg.sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} = %s AND {}::text = %s)").format(
+            psycopg.sql.Identifier(*names),
+            psycopg.sql.Identifier(definition.user_field),
+            psycopg.sql.Identifier(definition.per),
+        )
+        connection = connections[alias]
         try:
-            with transaction.atomic(using=connection.alias):
-                [(was_changed,)] = fetch(
-                    connection, query, [getattr(user, "pk", user), code, _actor(by), reason, str(thing)]
-                )
+            with transaction.atomic(using=alias):
+                [(exists,)] = fetch(connection, query.as_string(), [user, thing])
         except DatabaseError as error:
-            match error.__cause__:
-                case psycopg.errors.ForeignKeyViolation(diag=diag) if diag.constraint_name == "badges_badge_code_fk":
-                    raise exceptions.UnknownBadge(f'No badge definition has the code "{code}".') from error
-                case psycopg.errors.UndefinedFunction():
-                    raise exceptions.OutOfDate from error
-                case psycopg.errors.ReadOnlySqlTransaction():
-                    raise takes_no_writes(connection) from error
-            raise
+            if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+                raise
+            return  # the role may award badges and not read the rows
+        if not exists:
+            raise exceptions.UnknownSubject(
+                f'User {user} has no row in {definition.trigger_table} whose {definition.per} is "{thing}".'
+            )
+
+    def _call(self, alias: str, query: str, values: list[Any], code: str) -> bool:
+        with _in_words(alias, code, values[0]), transaction.atomic(using=alias):
+            [(was_changed,)] = fetch(connections[alias], query, values)
         return bool(was_changed)
+
+
+@contextlib.contextmanager
+def _in_words(alias: str, code: str = "", user: Any = None) -> Iterator[None]:
+    """A block in which what PostgreSQL rejects becomes an error of this package."""
+    try:
+        yield
+    except DatabaseError as error:
+        match error.__cause__:
+            case psycopg.errors.ForeignKeyViolation(diag=diag) if diag.constraint_name == "badges_badge_code_fk":
+                raise _unknown_badge(alias, code) from error
+            case psycopg.errors.StringDataRightTruncation():
+                raise _unknown_badge(alias, code) from error
+            case psycopg.errors.ForeignKeyViolation(diag=diag) if diag.constraint_name == "badges_badge_user_id_fk":
+                raise exceptions.UnknownUser(f"There is no user with the key {user!r}.") from error
+            case psycopg.errors.UndefinedFunction():
+                raise exceptions.OutOfDate from error
+            case psycopg.errors.InsufficientPrivilege(diag=diag):
+                raise exceptions.InsufficientRights.of_function(diag.message_primary) from error
+            case psycopg.errors.ReadOnlySqlTransaction():
+                raise takes_no_writes(connections[alias]) from error
+        raise
+
+
+def _unknown_badge(alias: str, code: str) -> exceptions.UnknownBadge:
+    codes = list(BadgeDefinition.objects.using(alias).values_list("code", flat=True))
+    near = difflib.get_close_matches(code, codes, n=1)
+    hint = f' Did you mean "{near[0]}"?' if near else ""
+    return exceptions.UnknownBadge(f'No badge definition has the code "{code}".{hint}')
+
+
+def _exists(alias: str, key: Any) -> bool:
+    return get_user_model()._default_manager.using(alias).filter(pk=key).exists()
 
 
 class BadgeWithExpiredManager(BadgeManager):

@@ -61,10 +61,7 @@ def of(
         if isinstance(error.__cause__, psycopg.errors.UndefinedFunction):
             raise exceptions.OutOfDate from error
         if isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
-            raise exceptions.InsufficientRights(
-                f"{error.__cause__.diag.message_primary}. Needed for the role of this connection: "
-                "GRANT EXECUTE ON FUNCTION badges_progress TO it."
-            ) from error
+            raise exceptions.InsufficientRights.of_function(error.__cause__.diag.message_primary) from error
         raise
     values = {
         # PostgreSQL's numbers may be NaN or infinite; those of JSON may not, and NaN cannot be compared.

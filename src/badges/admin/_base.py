@@ -30,9 +30,12 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 def rejection(error: Exception) -> str:
     """The message for an error that the user or an administrator can fix; empty for any other."""
-    if isinstance(error, exceptions.BadgesError):
+    cause = error.__cause__
+    if isinstance(error, exceptions.InsufficientRights) and cause:
+        cause = cause.__cause__  # the GRANT is for operators
+    elif isinstance(error, exceptions.BadgesError):
         return str(error)
-    match error.__cause__:
+    match cause:
         case psycopg.errors.InsufficientPrivilege(diag=diag):
             return str(_("The database role may not do this: %(message)s.") % {"message": diag.message_primary})
         case psycopg.errors.LockNotAvailable():

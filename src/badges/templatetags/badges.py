@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.contrib.auth import get_user_model
 
+from badges import arguments, exceptions
 from badges.queries import pages
 from badges.queries.images import image_url
 
@@ -17,30 +19,48 @@ def viewer_of(context: template.Context) -> Any:
     return getattr(context.get("request"), "user", None) or context.get("user")
 
 
+def person_of(user: Any) -> Any:
+    """The user whom a tag is about, or the one with that key; None for anything else, which holds no badge."""
+    if isinstance(user, get_user_model()):
+        return user
+    try:
+        return get_user_model()._default_manager.filter(pk=arguments.user_key(user)).first()
+    except exceptions.UnknownUser:
+        return None
+
+
 @register.inclusion_tag("badges/tags/user_badges.html", takes_context=True)
 def user_badges(context: template.Context, user: Any) -> dict[str, Any]:
     """The badges that a user holds. One query."""
-    return {"entries": pages.held_by(user, viewer_of(context)), "person": user}
+    person = person_of(user)
+    return {"entries": pages.held_by(person, viewer_of(context)), "person": person}
 
 
 @register.inclusion_tag("badges/tags/badge.html", takes_context=True)
-def badge(context: template.Context, code: str) -> dict[str, Any]:
+def badge(context: template.Context, code: Any) -> dict[str, Any]:
     """One badge by its code; nothing if there is no such badge, or if the viewer may not see it. One query."""
-    definition = pages.find(code, viewer_of(context))
-    return {"definition": definition}
+    try:
+        return {"definition": pages.find(arguments.code_of(code), viewer_of(context))}
+    except exceptions.UnknownBadge:
+        return {"definition": None}
 
 
 @register.inclusion_tag("badges/tags/badge_progress.html", takes_context=True)
 def badge_progress(context: template.Context, user: Any) -> dict[str, Any]:
     """The progress of a user towards badges that have a goal. Three queries."""
-    entries = pages.on_the_way(user, viewer_of(context))
-    return {"entries": [entry for entry in entries if entry.progress], "person": user}
+    person = person_of(user)
+    entries = pages.on_the_way(person, viewer_of(context))
+    return {"entries": [entry for entry in entries if entry.progress], "person": person}
 
 
 @register.inclusion_tag("badges/tags/newest_badges.html", takes_context=True)
-def newest_badges(context: template.Context, count: int = 10) -> dict[str, Any]:
+def newest_badges(context: template.Context, count: Any = 10) -> dict[str, Any]:
     """The newest awards of all users. One query."""
-    return {"awards": pages.newest(count, viewer_of(context))}
+    try:
+        number = max(int(count), 0)
+    except (TypeError, ValueError):
+        number = 10
+    return {"awards": pages.newest(number, viewer_of(context))}
 
 
 @register.inclusion_tag("badges/live.html", takes_context=True)
