@@ -60,10 +60,8 @@ def test_every_sql_file_is_used():
     code = "".join(path.read_text("utf-8") for path in MODULES)
     runtime = (PACKAGE / "functions" / "runtime.py").read_text("utf-8")
     for path in (PACKAGE / "sql").rglob("*.sql"):
-        if path.parent.name == "runtime":
-            assert f'"{path.stem}"' in runtime
-        else:
-            assert f'"{path.parent.name}/{path.name}"' in code
+        is_named = path.parent.name == "runtime" and f'"{path.stem}"' in runtime
+        assert is_named or f'"{path.parent.name}/{path.name}"' in code, path
 
 
 def test_wheel():
