@@ -82,7 +82,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 16, "badges": [], "body": "975168a57bfd0259"}';
+COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 17, "badges": [], "body": "975168a57bfd0259"}';
 REVOKE ALL ON FUNCTION "public"."badges_seal" FROM PUBLIC;
 
 -- create function badges_sealed: new
@@ -112,7 +112,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 16, "badges": [], "body": "88a896b8c2284356"}';
+COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 17, "badges": [], "body": "88a896b8c2284356"}';
 REVOKE ALL ON FUNCTION "public"."badges_sealed" FROM PUBLIC;
 
 -- create function badges_check_keys_at_once: new
@@ -132,7 +132,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 16, "badges": [], "body": "87728cfad49a3f84"}';
+COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 17, "badges": [], "body": "87728cfad49a3f84"}';
 REVOKE ALL ON FUNCTION "public"."badges_check_keys_at_once" FROM PUBLIC;
 
 -- create function badges_wait: new
@@ -181,7 +181,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 16, "badges": [], "body": "ca7d963a6badfba9"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 17, "badges": [], "body": "ca7d963a6badfba9"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_move_checks: new
@@ -211,7 +211,7 @@ BEGIN
     ON CONFLICT DO NOTHING;  -- the same transaction has left the same check under the new key
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_move_checks" IS 'Made by django-pg-badges; {"summary": "Moves pending checks to the new key of their user.", "generator": 16, "badges": [], "body": "3879cae95b4f9317"}';
+COMMENT ON FUNCTION "public"."badges_move_checks" IS 'Made by django-pg-badges; {"summary": "Moves pending checks to the new key of their user.", "generator": 17, "badges": [], "body": "3879cae95b4f9317"}';
 REVOKE ALL ON FUNCTION "public"."badges_move_checks" FROM PUBLIC;
 
 -- create function badges_note_key: new
@@ -251,7 +251,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_key" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of a user whose key changes, and notes the former key.", "generator": 16, "badges": [], "body": "04d256e98dd32601"}';
+COMMENT ON FUNCTION "public"."badges_note_key" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of a user whose key changes, and notes the former key.", "generator": 17, "badges": [], "body": "04d256e98dd32601"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_key" FROM PUBLIC;
 
 -- create function badges_follow: new
@@ -312,7 +312,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_follow" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of users whose key has changed: those that other transactions left under a former key.", "generator": 16, "badges": [], "body": "f45ddbcea3a2233f"}';
+COMMENT ON FUNCTION "public"."badges_follow" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of users whose key has changed: those that other transactions left under a former key.", "generator": 17, "badges": [], "body": "f45ddbcea3a2233f"}';
 REVOKE ALL ON FUNCTION "public"."badges_follow" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -378,7 +378,7 @@ BEGIN
         failed_code, failed_message, failed_sqlstate;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 16, "badges": [], "body": "859f75fda3a2cbe2"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 17, "badges": [], "body": "859f75fda3a2cbe2"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_note_misplaced: new
@@ -401,7 +401,7 @@ BEGIN
     WHERE NOT noted ? ('55000' || failed.code);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 16, "badges": [], "body": "322a7ccd3ec8afe4"}';
+COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 17, "badges": [], "body": "322a7ccd3ec8afe4"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_misplaced" FROM PUBLIC;
 
 -- create function badges_same_types: new
@@ -426,7 +426,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_same_types" IS 'Made by django-pg-badges; {"summary": "Raises an error if columns of a table have other types than when badges_check was made.", "generator": 16, "badges": [], "body": "fba753af1acb230a"}';
+COMMENT ON FUNCTION "public"."badges_same_types" IS 'Made by django-pg-badges; {"summary": "Raises an error if columns of a table have other types than when badges_check was made.", "generator": 17, "badges": [], "body": "fba753af1acb230a"}';
 REVOKE ALL ON FUNCTION "public"."badges_same_types" FROM PUBLIC;
 
 -- create function badges_stored: new
@@ -459,7 +459,7 @@ BEGIN
         ) AS long ON octet_length(each.value::text) > 33554432);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 16, "badges": [], "body": "08d8988f36321cd3"}';
+COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 17, "badges": [], "body": "08d8988f36321cd3"}';
 REVOKE ALL ON FUNCTION "public"."badges_stored" FROM PUBLIC;
 
 -- create function badges_shortened: new
@@ -499,7 +499,7 @@ BEGIN
     RETURN evidence;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 16, "badges": [], "body": "2dba78732137fe98"}';
+COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 17, "badges": [], "body": "2dba78732137fe98"}';
 REVOKE ALL ON FUNCTION "public"."badges_shortened" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -599,7 +599,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 16, "badges": [], "body": "f928529f5e38871c"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 17, "badges": [], "body": "f928529f5e38871c"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -696,7 +696,8 @@ BEGIN
                 true);
             -- What the check is about: the same for checks that one evaluation decides.
             about := ARRAY(
-                SELECT CASE WHEN found.evidence ->> 'asks' = 'state' THEN ''
+                SELECT CASE WHEN found.evidence ? 'waits' THEN 'waits'
+                            WHEN found.evidence ->> 'asks' = 'state' THEN ''
                             ELSE encode(sha256(convert_to(concat_ws(
                                 '|', coalesce(found.evidence ->> 'asks', found.evidence ->> 'operation'),
                                 found.evidence -> 'new', found.evidence -> 'old'), 'UTF8')), 'base64') END
@@ -705,9 +706,11 @@ BEGIN
             wanted := ARRAY(
                 SELECT found.place
                 FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
-                WHERE (found.verdict = 'check' OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL);
+                WHERE (found.verdict = 'check' OR found.place = ANY (left_over))
+                  AND (found.user_id IS NOT NULL OR evidences[found.place] ? 'path'));
             -- A check that is there already serves this transaction as well, if its lock is shared to the end: the
-            -- settler then evaluates after this transaction has ended. Not so for a row that will be gone (OLD).
+            -- settler then evaluates after this transaction has ended. Not so for a row that will be gone (OLD), nor
+            -- for a check that waits for the transactions that are open at the end of this one.
             IF current_setting('transaction_isolation') IN ('read committed', 'repeatable read') THEN
                 IF current_setting('transaction_isolation') = 'repeatable read' THEN
                     wanted := ARRAY(
@@ -733,13 +736,13 @@ BEGIN
                             LIMIT 1
                             FOR SHARE SKIP LOCKED
                         ) AS shared
-                        WHERE NOT evidences[each.place] ? 'old');
+                        WHERE NOT evidences[each.place] ?| '{old,waits}');
                 EXCEPTION WHEN serialization_failure THEN
                     NULL;  -- the check that the snapshot shows has been settled since
                 END;
             END IF;
             INSERT INTO "public"."badges_pendingcheck" (bucket, user_id, code, thing, what, evidence)
-            SELECT (found.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer,
+            SELECT coalesce((found.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer, 0),
                    found.user_id, found.code, found.thing, found.what, found.evidence
             FROM unnest(wanted) AS each (place)
             CROSS JOIN LATERAL (
@@ -764,7 +767,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 16, "badges": [], "body": "e72718ee2b0f5bfc"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 17, "badges": [], "body": "5cd79fc156c1807a"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_postpone: new
@@ -808,7 +811,7 @@ BEGIN
     ) AS each;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 16, "badges": [], "body": "e81c9cdd34bd5e9e"}';
+COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 17, "badges": [], "body": "e81c9cdd34bd5e9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_postpone" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -925,7 +928,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 16, "badges": [], "body": "3ea123be50225cb4"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 17, "badges": [], "body": "3ea123be50225cb4"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle_locked: new
@@ -947,6 +950,8 @@ DECLARE
     previous_event CONSTANT text := current_setting('badges.event', true);
     pending record;
     result record;
+    open text[];
+    waiting uuid[];
     is_held boolean;
     lacking text;
 BEGIN
@@ -956,6 +961,55 @@ BEGIN
         AND "public"."badges_sealed"('patience') IS NOT NULL) THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
+    -- Checks of rows whose user was not known when they were left: the row's path leads to the user now.
+    IF EXISTS (SELECT FROM "public"."badges_pendingcheck" AS p WHERE p.id = ANY (ids) AND p.user_id IS NULL) THEN
+        BEGIN
+            WITH found AS (
+                DELETE FROM "public"."badges_pendingcheck" AS p
+                WHERE p.id = ANY (ids) AND p.user_id IS NULL
+                RETURNING p.*, "public"."badges_user_of"(
+                    p.evidence ->> 'table', p.evidence #>> '{path,name}', p.evidence #>> '{path,key}') AS key
+            ), known AS (
+                INSERT INTO "public"."badges_pendingcheck" (
+                    bucket, user_id, code, thing, what, noted_at, noted_by, evidence)
+                SELECT (found.key::bigint OPERATOR(pg_catalog.&) 1023)::integer,
+                       found.key, found.code, found.thing, found.what, found.noted_at, found.noted_by,
+                       found.evidence - 'path'
+                FROM found
+                WHERE found.key IS NOT NULL
+                ON CONFLICT DO NOTHING
+                RETURNING id
+            )
+            SELECT ids || array_agg(known.id) INTO ids FROM known;
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            kept := kept + (
+                SELECT count(*) FROM "public"."badges_pendingcheck" AS p WHERE p.id = ANY (ids) AND p.user_id IS NULL);
+            IF left(SQLSTATE, 2) NOT IN ('40', '53', '55') THEN
+                UPDATE "public"."badges_pendingcheck" AS p SET failed_at = clock_timestamp()
+                WHERE p.id = ANY (ids) AND p.user_id IS NULL;
+                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
+                FROM (SELECT DISTINCT p.code FROM "public"."badges_pendingcheck" AS p
+                      WHERE p.id = ANY (ids) AND p.user_id IS NULL) AS failed;
+            END IF;
+        END;
+    END IF;
+    -- Checks of users to whom a change gave rows: transactions that are open now, after its commit, may have written
+    -- such rows without seeing the change. These checks are settled when those transactions have ended.
+    IF EXISTS (SELECT FROM "public"."badges_pendingcheck" AS p WHERE p.id = ANY (ids) AND p.what = 'waits') THEN
+        -- Not the snapshot's list: its xmax is that of the last transaction that has ended, and others are beyond.
+        open := ARRAY(
+            SELECT l.transactionid::text FROM pg_locks AS l
+            WHERE l.locktype = 'transactionid' AND l.granted AND l.mode = 'ExclusiveLock'
+              AND l.pid IS DISTINCT FROM pg_backend_pid());
+        UPDATE "public"."badges_pendingcheck" AS p
+        SET evidence = p.evidence || jsonb_build_object('waits', to_jsonb(open))
+        WHERE p.id = ANY (ids) AND p.evidence -> 'waits' = 'true';
+        waiting := ARRAY(
+            SELECT p.id FROM "public"."badges_pendingcheck" AS p
+            WHERE p.id = ANY (ids) AND p.what = 'waits' AND p.evidence -> 'waits' ?| open);
+        kept := kept + cardinality(waiting);
+        ids := ARRAY(SELECT each.id FROM unnest(ids) AS each (id) WHERE each.id <> ALL (waiting));
+    END IF;
     PERFORM "public"."badges_seal"('event', '{"cause": "settled"}');
     FOR pending IN
         SELECT array_agg(p.id) AS ids, p.user_id, p.code, p.thing,
@@ -964,7 +1018,7 @@ BEGIN
                coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL
                          FROM "public"."badges_badgedefinition" AS d WHERE d.code = p.code), false) AS is_revocable
         FROM "public"."badges_pendingcheck" AS p
-        WHERE p.id = ANY (ids)
+        WHERE p.id = ANY (ids) AND p.user_id IS NOT NULL
         GROUP BY p.user_id, p.code, p.thing, p.what
         ORDER BY min(p.failed_at) NULLS FIRST, min(p.noted_by)
         LIMIT most
@@ -1038,7 +1092,7 @@ BEGIN
     PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 16, "badges": [], "body": "b926dd7d3df5d172"}';
+COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 17, "badges": [], "body": "aebbd42734bd9d2b"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle_locked" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -1099,7 +1153,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 16, "badges": [], "body": "a5bdb6cf421d49c4"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 17, "badges": [], "body": "a5bdb6cf421d49c4"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -1144,7 +1198,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 16, "badges": [], "body": "c926edd42a516849"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 17, "badges": [], "body": "c926edd42a516849"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -1190,7 +1244,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 16, "badges": [], "body": "9a5249b0f8b87143"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 17, "badges": [], "body": "9a5249b0f8b87143"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_erase: new
@@ -1257,7 +1311,7 @@ BEGIN
     RETURN changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 16, "badges": [], "body": "8558ad95ec20ee3f"}';
+COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 17, "badges": [], "body": "8558ad95ec20ee3f"}';
 REVOKE ALL ON FUNCTION "public"."badges_erase" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -1304,7 +1358,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 16, "badges": [], "body": "3400177dc226109a"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 17, "badges": [], "body": "3400177dc226109a"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -1385,7 +1439,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 16, "badges": [], "body": "ce86da6654987869"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 17, "badges": [], "body": "ce86da6654987869"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -1494,7 +1548,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 16, "badges": [], "body": "557c15f0d44cd08a"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 17, "badges": [], "body": "557c15f0d44cd08a"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -1632,7 +1686,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 16, "badges": [], "body": "e01b1d2f0eda8549"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 17, "badges": [], "body": "e01b1d2f0eda8549"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -1750,7 +1804,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 16, "badges": [], "body": "02cca47bdb0f19ff"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 17, "badges": [], "body": "02cca47bdb0f19ff"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -2296,8 +2350,27 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 16, "badges": [], "body": "9fd5aa60d2f8a627"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 17, "badges": [], "body": "9fd5aa60d2f8a627"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
+
+-- create function badges_user_of: new
+CREATE OR REPLACE FUNCTION "public"."badges_user_of"(starting_table text, path text, start text)
+RETURNS integer
+LANGUAGE plpgsql
+SET search_path = public, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $badges$
+-- Returns the user to whom a path leads from a value of its first column; NULL if there is none, or no such path.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+#variable_conflict use_column
+BEGIN
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_user_of" IS 'Made by django-pg-badges; {"summary": "Returns the user to whom a path leads from a value of its first column; NULL if there is none, or no such path.", "generator": 17, "badges": [], "body": "325b450312a359a5"}';
+REVOKE ALL ON FUNCTION "public"."badges_user_of" FROM PUBLIC;
 
 -- create function badges_progress: new
 CREATE OR REPLACE FUNCTION "public"."badges_progress"(
@@ -2371,7 +2444,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 16, "badges": [], "body": "0a3b2a038b8d42ef"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 17, "badges": [], "body": "0a3b2a038b8d42ef"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -2546,7 +2619,7 @@ BEGIN
           AND b.thing OPERATOR(pg_catalog.=) lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 16, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 17, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_follow_user: new
@@ -2568,7 +2641,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_follow_user" IS 'Made by django-pg-badges; {"summary": "Trigger function: has pending checks follow a user whose key changes.", "generator": 16, "badges": [], "body": "4bdbf19ec544f1b0"}';
+COMMENT ON FUNCTION "public"."badges_follow_user" IS 'Made by django-pg-badges; {"summary": "Trigger function: has pending checks follow a user whose key changes.", "generator": 17, "badges": [], "body": "4bdbf19ec544f1b0"}';
 REVOKE ALL ON FUNCTION "public"."badges_follow_user" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -2736,7 +2809,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 16, "badges": ["pionner"], "body": "efa4580fbf6e61ca"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 17, "badges": ["pionner"], "body": "efa4580fbf6e61ca"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -3093,7 +3166,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 16, "badges": ["three-badges"], "body": "b6d8760d4717d225"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 17, "badges": ["three-badges"], "body": "b6d8760d4717d225"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -3479,7 +3552,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 16, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "6c133ff1b965b903"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 17, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "6c133ff1b965b903"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -4274,7 +4347,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 16, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "c3f1f66af2157a3e"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 17, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "c3f1f66af2157a3e"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -4680,7 +4753,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 16, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "4965fe161325a159"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 17, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "4965fe161325a159"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -4847,7 +4920,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 16, "badges": ["clean-up"], "body": "d7662b3735abbbf0"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 17, "badges": ["clean-up"], "body": "d7662b3735abbbf0"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -5307,7 +5380,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 16, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "88015362e1cbad7b"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 17, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "88015362e1cbad7b"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -5570,7 +5643,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 16, "badges": ["hit", "star"], "body": "72f8c37c39201edf"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 17, "badges": ["hit", "star"], "body": "72f8c37c39201edf"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -5743,7 +5816,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 16, "badges": ["viral"], "body": "a76a7a2a93e40e01"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 17, "badges": ["viral"], "body": "a76a7a2a93e40e01"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

@@ -385,9 +385,12 @@ def test_settling_needs_the_right(site, staff, client):
 
 
 def test_check_of_no_user(site, boss, client):
-    """A pending check that outlived its user is shown by the key of the user."""
+    """A pending check that outlived its user is shown by the key; one of a user not yet known by none."""
     PendingCheck.objects.create(bucket=1, user_id=4711, code="star", evidence={})
-    assert "star 4711" in text_of(client.get(url("pendingcheck")))
+    PendingCheck.objects.create(bucket=0, user_id=None, code="loved", evidence={})
+    text = text_of(client.get(url("pendingcheck")))
+    assert "star 4711" in text
+    assert "loved -" in text
 
 
 def test_failures(site, boss, client):

@@ -317,6 +317,6 @@ def check_anything(text: str) -> None:
 def test_keys_are_the_fields_of_a_definition():
     """What the file may declare is what a definition holds, but for levels, of which each is one, and for triggers."""
     fields = {field.name for field in Definition.__dataclass_fields__.values()}
-    assert fields - {"number", "source", "has_triggers", "events", "watches"} == set(definitions.KEYS) - {
+    assert fields - {"number", "source", "has_triggers", "events", "watches", "user_path"} == set(definitions.KEYS) - {
         "trigger_condition", "triggers", "levels"
     }  # fmt: skip

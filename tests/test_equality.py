@@ -196,7 +196,7 @@ def family(execute):
 
 
 def test_column_of_another_table_is_no_user(family):
-    """A column whose foreign keys lead elsewhere is rejected, with the table that has the user if that is the next."""
+    """A column whose foreign keys lead elsewhere is rejected, with the path that leads to a user."""
     badges = [
         entry("a", trigger_table="child", user_field="parent_ptr_id", condition="true"),
         entry("b", trigger_table="grandchild", user_field="child_ptr_id", condition="true"),
@@ -209,12 +209,12 @@ def test_column_of_another_table_is_no_user(family):
     refers = "public.child.parent_ptr_id refers to public.parent, so its values are no keys of users"
     assert str(caught.value).partition("\n")[2] == (
         f'badge "a", user_field: {refers} (public.auth_user.id).\n'
-        "    The user is in public.parent.user_id: name public.parent as the table.\n"
+        '    Name the path to the user: "user_field": ["parent_ptr_id", "user_id"].\n'
         'badge "b", user_field: public.grandchild.child_ptr_id refers to public.child, so its values are no keys of '
         "users (public.auth_user.id).\n"
-        "    Name the column that holds the key of the user.\n"
+        '    Name the path to the user: "user_field": ["child_ptr_id", "parent_ptr_id", "user_id"].\n'
         f'badge "c", triggers 2, user_field: {refers} (public.auth_user.id).\n'
-        "    The user is in public.parent.user_id: name public.parent as the table."
+        '    Name the path to the user: "user_field": ["parent_ptr_id", "user_id"].'
     )
 
 

@@ -26,7 +26,7 @@ from django.db.models.lookups import GreaterThan, GreaterThanOrEqual
 from django.test import override_settings
 from django.test.utils import isolate_apps
 from django.utils.translation import gettext_lazy
-from dummy.models import Sketch
+from dummy.models import Like, Sketch
 
 from badges import definitions, exceptions, rules
 from badges.definitions import declarations, django_expressions, python_rules
@@ -891,7 +891,7 @@ def shop(monkeypatch, register):
     models_module.Sketch = Sketch
     monkeypatch.setitem(sys.modules, "shop", types.ModuleType("shop"))
     monkeypatch.setitem(sys.modules, "shop.models", models_module)
-    [code] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
     def run(replaced=()):
         text = code
@@ -942,3 +942,63 @@ def test_shown_errors(shop, db):
     with pytest.raises(CommandError) as caught:
         triggers()
     assert f"CommandError: {caught.value}\n```" in PAGE
+
+
+def test_user_across_relations(install, execute, user, held):
+    """A lookup in user_field is a path of columns, whose end expressions know by the same lookup."""
+    likes = Like.objects.filter(sketch__user=OuterRef("sketch__user"))
+    where = {"model": Like, "on": "insert", "user_field": "sketch__user"}
+    _, shown = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    install(
+        eval(shown.strip()),
+        rule("loved", **where, condition=Aggregated(likes, Count("id")) >= 2),
+        rule("own", **where, condition=Q(user=F("sketch__user_id"))),
+        rule("mine", **{**where, "on": "update"}, condition=Q(user=New("sketch__user")) & ~Q(artist=Old("artist"))),
+        rule("any", **where, condition=likes),
+    )
+    stored = BadgeDefinition.objects.get(code="loved")
+    assert (stored.user_field, "JOIN" in stored.condition) == ("sketch_id__user_id", True)
+    assert 'new."sketch_id__user_id"' in stored.condition
+    assert "JOIN" not in BadgeDefinition.objects.get(code="own").condition
+    fans = [User.objects.create(username=name) for name in ("bob", "cy")]
+    sketch = Sketch.objects.create(user=user, title="x")
+    like, _ = [Like.objects.create(user=fan, sketch=sketch, artist=fan) for fan in fans]
+    assert (held(user), held(fans[0])) == (["any", "loved"], [])
+    Like.objects.filter(pk=like.pk).update(user=user, artist=fans[1])
+    assert held(user) == ["any", "loved", "mine"]
+    Like.objects.create(user=user, sketch=Sketch.objects.create(user=fans[0], title="y"), artist=user)
+    Like.objects.create(user=fans[0], sketch=Sketch.objects.get(title="y"), artist=user)
+    assert held(fans[0]) == ["any", "loved", "own"]
+
+
+@isolate_apps("dummy")
+def test_user_of_a_parent():
+    """An inherited field is in the parent's table, to which the path leads; other lookups are no path."""
+
+    class Post(models.Model):  # noqa: DJ008
+        user = models.ForeignKey(User, models.CASCADE, related_name="+")
+
+        class Meta:
+            app_label = "dummy"
+
+    class Video(Post):  # noqa: DJ008
+        class Meta:
+            app_label = "dummy"
+
+    class Cut(models.Model):  # noqa: DJ008
+        video = models.ForeignKey(Video, models.CASCADE)
+        users = models.ManyToManyField(User, related_name="+")
+
+        class Meta:
+            app_label = "dummy"
+
+    paths = {written: python_rules._path(model, written)[0] for model, written in (
+        (Post, "user"), (Video, "pk"), (Video, "user"), (Cut, "video__user"), (Cut, "users"), (Cut, "video__slip"),
+        (Cut, "id__user"),
+    )}  # fmt: skip
+    assert paths == {
+        "pk": ["post_ptr_id"],
+        "user": ["post_ptr_id", "user_id"],
+        "video__user": ["video_id", "post_ptr_id", "user_id"],
+        "users": ["users"], "video__slip": ["video__slip"], "id__user": ["id__user"],
+    }  # fmt: skip

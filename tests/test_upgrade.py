@@ -248,6 +248,7 @@ def test_from_the_development_version(empty):
         "0004_time_zone",
         "0005_secret",
         "0006_former_key",
+        "0007_unknown_user",
     )
     assert empty.execute(recorded) == own == [(name,) for name in names]
 

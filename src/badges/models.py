@@ -112,6 +112,8 @@ class PendingCheck(models.Model):
         verbose_name=_("user"),
         on_delete=models.DO_NOTHING,  # settling drops the checks of a user who is gone; a write may share their lock
         related_name="+",
+        null=True,  # a row whose user is found when the check is settled
+        blank=True,
         db_index=False,
         db_constraint=False,  # checking it would be another lock that a write could wait for
     )

@@ -131,8 +131,11 @@ class UserSearch(BadgesAdmin):
 
     @admin.display(description=_("user"))
     def shown_user(self, found: Any) -> str:
-        # A pending check may outlive its user.
+        # A pending check may outlive its user, or be of one who is not known yet.
         try:
-            return str(found.user)
+            user = found.user
         except ObjectDoesNotExist:
-            return str(found.user_id)
+            user = None
+        if user is None and found.user_id is None:
+            return NOTHING
+        return str(found.user_id if user is None else user)

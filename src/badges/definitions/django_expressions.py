@@ -9,13 +9,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from django.core.exceptions import EmptyResultSet, FieldError, FullResultSet
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField, Exists, ExpressionWrapper, F, Model, Q, QuerySet, Subquery, Value
-from django.db.models.expressions import Col
+from django.db.models.expressions import Col, RawSQL
 from django.db.models.lookups import GreaterThan, GreaterThanOrEqual, In, LessThan, LessThanOrEqual
 from django.db.models.sql import Query
 from django.db.models.sql.datastructures import BaseTable
@@ -119,7 +119,20 @@ def is_expression(value: object) -> bool:
     return isinstance(value, QuerySet | Q) or hasattr(value, "resolve_expression")
 
 
-def compile_condition(model: type[Model], events: Collection[TriggerEvent], condition: Any) -> str:
+class User(NamedTuple):
+    """The user at the end of a path of fields."""
+
+    lookup: str
+    """As Django writes it: `post__user`."""
+    name: str
+    """The name by which the changed row has it."""
+    field: Any
+    """The last field."""
+
+
+def compile_condition(
+    model: type[Model], events: Collection[TriggerEvent], condition: Any, user: User | None = None
+) -> str:
     """The SQL of a condition about the changed row of a model: a Q, a boolean expression, or a queryset that is true if
     it has a row. The same condition gives the same SQL, whatever the database holds.
 
@@ -129,12 +142,12 @@ def compile_condition(model: type[Model], events: Collection[TriggerEvent], cond
         condition = Exists(condition)
     elif isinstance(condition, F):
         condition = ExpressionWrapper(condition, output_field=BooleanField())
-    return _compile(_rows(model, events), condition)
+    return _compile(_rows(model, events, user), condition)
 
 
-def compile_value(model: type[Model], events: Collection[TriggerEvent], value: Any) -> str:
+def compile_value(model: type[Model], events: Collection[TriggerEvent], value: Any, user: User | None = None) -> str:
     """The same for an expression that gives any value; a queryset gives that of its only row and column."""
-    rows = _rows(model, events)
+    rows = _rows(model, events, user)
     if isinstance(value, QuerySet):
         value = Subquery(value)
     return _compile(rows, None, value)
@@ -161,7 +174,7 @@ def _changed_row(query: Any) -> _ChangedRow | None:
     return table if isinstance(table, _ChangedRow) else None
 
 
-def _rows(model: type[Model], events: Collection[TriggerEvent]) -> QuerySet[Any]:
+def _rows(model: type[Model], events: Collection[TriggerEvent], user: User | None) -> QuerySet[Any]:
     """A queryset of the one changed row. All that is private to Django is here, in `_ChangedRow` and in `_nodes`."""
     rows_by_event = {event.changed_row for event in events}
     if len(rows_by_event) > 1:
@@ -186,6 +199,11 @@ def _rows(model: type[Model], events: Collection[TriggerEvent]) -> QuerySet[Any]
     # A related table that happens to be called like the row gets another alias.
     query.table_map[row] = [row]
     query.alias_refcount[row] = 1
+    if user:
+        # What the path leads to is a column of the changed row, and no join.
+        name = f'{row}."{user.name}"'.replace("%", "%%")
+        for lookup in {user.lookup, user.lookup.removesuffix(user.field.name) + user.field.attname}:
+            query.add_annotation(RawSQL(name, (), user.field), lookup, select=False)  # noqa: S611 - a name
     return queryset
 
 
@@ -230,7 +248,7 @@ def _value_sql(rows: QuerySet[Any], value: Any) -> str:
     compiler = query.get_compiler(connection=_postgresql())
     if _spans_relations(query):
         return f"({_with_literals(*compiler.as_sql())})"
-    [expression] = query.annotations.values()
+    *_, expression = query.annotations.values()
     return _with_literals(*compiler.compile(expression))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from badges.definitions import json_text, validation
 from badges.definitions.errors import Errors
 from badges.definitions.json_text import Object
-from badges.definitions.types import BADGE_FILE, Definition, Source, TriggerEvent, Watch
+from badges.definitions.types import BADGE_FILE, Definition, Source, TriggerEvent, Watch, name_of_path
 from badges.definitions.validation import KEYS, LEVEL_KEYS
 from badges.exceptions import DefinitionError, InvalidDefinitions, MissingFile
 
@@ -146,22 +146,32 @@ def _triggers(entry: Object, values: Mapping[str, Any]) -> dict[str, Any]:
         if "triggers" not in values or set(validation.ONE_TRIGGER_KEYS) & entry.keys():
             return {}
         first, *others = (
-            Watch(trigger["table"], _events(trigger["on"]), trigger["user_field"]) for trigger in values["triggers"]
+            Watch(trigger["table"], _events(trigger["on"]), *_user(trigger["user_field"]))
+            for trigger in values["triggers"]
         )
         return {
             "trigger_table": first.table,
             "events": first.events,
             "user_field": first.user_field,
+            "user_path": first.user_path,
             "watches": tuple(others),
             "has_triggers": True,
         }
     if not values.keys() >= set(validation.ONE_TRIGGER_KEYS):
         return {}
+    user_field, user_path = _user(values["user_field"])
     return {
         "trigger_table": values["trigger_table"],
         "events": _events(values["trigger_condition"]),
-        "user_field": values["user_field"],
+        "user_field": user_field,
+        "user_path": user_path,
     }
+
+
+def _user(value: str | list[str]) -> tuple[str, tuple[str, ...]]:
+    """`user_field` and `user_path`."""
+    columns = [value] if isinstance(value, str) else value
+    return (name_of_path(columns), tuple(columns)) if len(columns) > 1 else (columns[0], ())
 
 
 def _events(value: str | list[str]) -> tuple[TriggerEvent, ...]:

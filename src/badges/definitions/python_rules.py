@@ -19,13 +19,14 @@ from typing import Any
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model
+from django.db.models.constants import LOOKUP_SEP
 from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.module_loading import module_has_submodule
 
 from badges.definitions import django_expressions, parser
 from badges.definitions.errors import Errors
-from badges.definitions.types import Definition, Source, TriggerEvent
+from badges.definitions.types import Definition, Source, TriggerEvent, name_of_path
 
 MODULE = "badges"
 """The module of an app that declares its rules."""
@@ -41,7 +42,7 @@ class Rule:
 
     :param model: the model whose changes cause the check, or its label; in the place of `trigger_table`.
     :param on: "insert", "update", "delete" or several of them; in the place of `trigger_condition`.
-    :param user_field: the field of the model that holds the user, or its column.
+    :param user_field: the field of the model that holds the user, or its column; across relations as in `post__user`.
     :param condition: a Q or another boolean expression about the changed row; a queryset, which is true if it has a
         row, and in which OuterRef names a field of the changed row; or SQL as in badge.json.
     :param keys: all other keys of badge.json. Each may be an expression that gives a value.
@@ -144,11 +145,13 @@ class _Entry:
         if rule.on is not None:
             self._replace(keys, "on", "trigger_condition", rule.on)
         self.events = _events(keys.get("trigger_condition"))
+        self.user: django_expressions.User | None = None
         if isinstance(keys.get("triggers"), list | tuple) and all(isinstance(each, dict) for each in keys["triggers"]):
             keys["triggers"] = [self._trigger(dict(each)) for each in keys["triggers"]]
-        for key in ("user_field", "per"):
-            if self.model is not None and isinstance(keys.get(key), str):
-                keys[key] = _column(self.model, keys[key])
+        if self.model is not None and isinstance(keys.get("user_field"), str):
+            keys["user_field"] = self._user(self.model, keys["user_field"])
+        if self.model is not None and isinstance(keys.get("per"), str):
+            keys["per"] = _column(self.model, keys["per"])
         self.keys = {str(key): self._plain(str(key), value) for key, value in keys.items()}
 
     def _replace(self, keys: dict[str, Any], ours: str, theirs: str, value: Any) -> None:
@@ -162,9 +165,18 @@ class _Entry:
         if isinstance(table, type) and issubclass(table, Model):
             self.model = self.model or table
             if isinstance(trigger.get("user_field"), str):
-                trigger["user_field"] = _column(table, trigger["user_field"])
+                trigger["user_field"] = self._user(table, trigger["user_field"])
         self.events = self.events or _events(trigger.get("on"))
         return trigger
+
+    def _user(self, model: type[Model], written: str) -> str | list[str]:
+        """The column that holds the user, or those that lead there; expressions know its end by what is written."""
+        columns, field = _path(model, written)
+        if len(columns) == 1:
+            return columns[0]
+        if self.user is None and model is self.model and field is not None:
+            self.user = django_expressions.User(written, name_of_path(columns), field)
+        return columns
 
     def _find_model(self, written: object) -> type[Model] | None:
         model = written
@@ -211,7 +223,7 @@ class _Entry:
             return _NEVER  # The parser reports that.
         compile_ = django_expressions.compile_condition if key == "condition" else django_expressions.compile_value
         try:
-            return compile_(self.model, self.events, value)
+            return compile_(self.model, self.events, value, self.user)
         except django_expressions.InvalidExpression as error:
             self.errors.at(key).add(f"Django cannot compile it: {error.notice.message}", error.notice.hint)
             return _NEVER
@@ -235,6 +247,27 @@ def _column(model: type[Model], written: str) -> str:
     except FieldDoesNotExist:
         return written  # A column, or a slip for which PostgreSQL has the right name.
     return getattr(field, "column", None) or written
+
+
+def _path(model: type[Model], written: str) -> tuple[list[str], Any]:
+    """The columns along the fields of a lookup such as `post__user`, and the last field.
+
+    A field that a model inherits is in the table of the parent, to which the child's key leads.
+    """
+    columns: list[str] = []
+    field: Any = None
+    for part in written.split(LOOKUP_SEP):
+        if field is not None:
+            model = field.related_model
+        try:
+            field = model._meta.pk if part == "pk" else model._meta.get_field(part)
+        except (AttributeError, FieldDoesNotExist):
+            return [written], None  # A column, or a slip for which PostgreSQL has the right name.
+        if getattr(field, "column", None) is None:
+            return [written], None
+        links = model._meta.get_path_to_parent(field.model._meta.concrete_model)
+        columns += [*(str(link.join_field.column) for link in links), field.column]
+    return columns, field
 
 
 def _scalar(value: Any) -> Any:

@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -64,6 +64,14 @@ BADGE_FILE = Source()
 
 _RULE_DIGITS = 12
 
+NAME_MAX_BYTES = 63
+"""PostgreSQL cuts longer names (NAMEDATALEN - 1)."""
+
+
+def name_of_path(columns: Sequence[str]) -> str:
+    """The name by which a condition knows the user at the end of a path of columns: `post_id__user_id`."""
+    return "__".join(columns).encode()[:NAME_MAX_BYTES].decode(errors="ignore")
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Watch:
@@ -72,10 +80,13 @@ class Watch:
     table: str
     events: tuple[TriggerEvent, ...]
     user_field: str
+    user_path: tuple[str, ...] = ()
+    """As in `Definition`."""
 
     def as_dict(self) -> dict[str, Any]:
         """As the file has it."""
-        return {"table": self.table, "on": [event.value for event in self.events], "user_field": self.user_field}
+        user_field = [*self.user_path] or self.user_field
+        return {"table": self.table, "on": [event.value for event in self.events], "user_field": user_field}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -92,6 +103,7 @@ class Definition:
     events: tuple[TriggerEvent, ...]
     trigger_table: str
     user_field: str
+    """The column that holds the user; of a path, the name by which the condition knows its end."""
     description: str = ""
     category: str = ""
     image: str = ""
@@ -105,6 +117,8 @@ class Definition:
     goal: Decimal | None = None
     watches: tuple[Watch, ...] = ()
     """The triggers of the file but the first, which is `trigger_table`, `events` and `user_field`."""
+    user_path: tuple[str, ...] = ()
+    """The columns that lead to the user, each but the last by its foreign key; empty if a single column holds it."""
     per: str = ""
     """The column of the trigger table that names the subject, of which there is one badge each; empty for none."""
     revocable: bool = False
@@ -155,6 +169,8 @@ class Definition:
             "watches": [watch.as_dict() for watch in self.watches],
             "expires_after": self.expires_after,
         }
+        if self.user_path:
+            rule["user_path"] = self.user_path
         if self.time_zone:
             rule["time_zone"] = self.time_zone
         return hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest()[:_RULE_DIGITS]

@@ -100,6 +100,8 @@ def _check_value(errors: Errors, key: str, value: object) -> None:
             _check_triggers(errors, value)
         case "translations":
             _check_translations(errors, value)
+        case "user_field" if isinstance(value, list):
+            _check_path(errors.at(key), value)
         case "points" | "position":
             _check_integer(errors.at(key), value)
         case "goal":
@@ -262,6 +264,13 @@ def _check_text(errors: Errors, key: str, value: object) -> None:
         errors.add(f'there is no time zone "{shown(value)}".', 'Name one as in "Europe/Berlin".')
     elif key == "code" and len(value) > CODE_MAX_LENGTH:
         errors.add(f"the code has {len(value)} characters; {CODE_MAX_LENGTH} are allowed.", "Shorten it.")
+
+
+def _check_path(errors: Errors, columns: list[object]) -> None:
+    if not columns:
+        errors.add("the list is empty.", "Name the columns that lead to the user.")
+    for column in columns:
+        _check_text(errors, "user_field", column)
 
 
 def _check_goal(errors: Errors, value: object) -> None:

@@ -30,7 +30,7 @@ from badges.definitions.errors import Errors
 from badges.definitions.types import Definition
 from badges.exceptions import InvalidDefinitions, NotMigrated
 from badges.facts import counts, diagnostics, equality, probes, resolution, rights, session, watches
-from badges.facts.probes import Answer, Probe, Rejection
+from badges.facts.probes import Answer, Probe, Read, Rejection
 from badges.facts.resolution import Named
 from badges.facts.tables import named_tables
 from badges.facts.target import describe_target
@@ -96,7 +96,7 @@ def _analyse(
     asked = {
         each: [Probe(each.question, event, names.table) for event in each.events]
         for each, names in named.items()
-        if names.table and names.table.oid in copied
+        if names.table and names.table.copy in copied
     }
     answers = probes.ask(connection, target, chain.from_iterable(asked.values()))
     accepted = _accept(errors, connection, target, asked, answers)
@@ -165,17 +165,17 @@ def _counts(
 
 def _copy_tables(
     errors: Errors, connection: BaseDatabaseWrapper, target: Target, named: Mapping[Definition, Named]
-) -> set[int]:
+) -> set[str]:
     """Make the copies of the trigger tables on which conditions are tried.
 
-    :returns: the oids of the tables that could be copied.
+    :returns: those that could be made.
     """
     if not target.can_create_temporary:
         return set()
-    tables = {names.table.oid: names.table for names in named.values() if names.table}
-    failed = {oid: error for oid, table in tables.items() if (error := probes.copy(connection, table))}
+    tables = {names.table.copy: names.table for names in named.values() if names.table}
+    failed = {copy: error for copy, table in tables.items() if (error := probes.copy(connection, table))}
     for definition, names in named.items():
-        if names.table and (error := failed.get(names.table.oid)):
+        if names.table and (error := failed.get(names.table.copy)):
             hint = ""
             if isinstance(error, psycopg.errors.InsufficientPrivilege):
                 grant = sql.SQL("GRANT USAGE ON SCHEMA {} TO {};").format(
@@ -218,7 +218,9 @@ def _reach(
     objects = {each for answer in answers if isinstance(answer, Answer) for each in answer.objects}
     tables = {target.users.oid, target.definitions.oid, target.secret.oid}
     for names in named:
-        tables.update(each.oid for each in (names.table, *(watch.table for watch in names.watches)) if each)
+        for each in (names.table, *(watch.table for watch in names.watches)):
+            if each:
+                tables.update(table.oid for table in (each, *(each.path.tables if each.path else ())))
     written = (target.badges, target.events, target.pending, target.failures, target.deliveries)
     for role, how, found in fetch_file(
         connection,
@@ -282,13 +284,37 @@ def _reads(probe: Probe, answer: Answer, user: Column, tables: Mapping[int, Tabl
     if not answer.reads:
         return
     rows = {oid: names.index(user.name) + 1 for oid, names in answer.rows.items() if user.name in names}
-    equal = equality.columns_of_user(answer.tree, rows, answer.equalities)
+    of_user = equality.columns_of_user(answer.tree, rows, answer.equalities, _links(probe.table, answer.reads))
     for oid, schema, name, columns, of_users, numbers in sorted(answer.reads, key=lambda each: f"{each[1]}.{each[2]}"):
-        found = [column for column, number in zip(columns, numbers, strict=True) if number in equal.get(oid, ())]
+        equal, is_way = of_user.get(oid, (frozenset(), False))
+        found = [column for column, number in zip(columns, numbers, strict=True) if number in equal]
         # If several do, the one that the definition names, or one with a foreign key to the users.
         own = [user.name] if oid == probe.table.oid else []
+        if own and probe.table.path and equality.END_OF_PATH in equal:
+            yield ReadTable(f"{schema}.{name}", oid, tuple(columns), user)
+            continue
         best = next((each for each in [*own, *of_users] if each in found), None)
-        of_user = tables[oid].column(best or found[0]) if oid in tables and found else None
-        if of_user and not best and of_user.type != user.type:
-            of_user = None
-        yield ReadTable(f"{schema}.{name}", oid, tuple(columns), of_user)
+        column = tables[oid].column(best or found[0]) if oid in tables and found else None
+        if column and not best and column.type != user.type:
+            column = None
+        yield ReadTable(f"{schema}.{name}", oid, tuple(columns), column, is_way)
+
+
+def _links(table: Table, reads: Iterable[Read]) -> tuple[equality.Link, ...]:
+    """The foreign keys of the path to the user, if the condition reads all of its tables."""
+    if table.path is None:
+        return ()
+    number = {
+        (oid, name): at for oid, _, _, names, _, numbers in reads for name, at in zip(names, numbers, strict=True)
+    }
+    links = []
+    here, following = table.oid, [*(hop.column for hop in table.path.hops[1:]), table.path.last]
+    for hop, column in zip(table.path.hops, following, strict=True):
+        there = hop.table.oid
+        places = (here, hop.column.name), (there, hop.key.name), (there, column.name)
+        if not number.keys() >= {*places}:
+            return ()
+        own, key, next_ = (number[place] for place in places)
+        links.append(equality.Link(here, own, there, key, next_))
+        here = there
+    return tuple(links)

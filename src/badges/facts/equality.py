@@ -33,22 +33,42 @@ _CASTS = ("1", "2")
 """The values of CoercionForm of casts, written or implied."""
 
 
-def columns_of_user(tree: str, rows: Mapping[int, int], operators: frozenset[int]) -> dict[int, frozenset[int]]:
+END_OF_PATH = 0
+"""In the place of a column's number: the user at the end of the path from the row."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Link:
+    """A foreign key on the path to the user."""
+
+    relation: int
+    column: int
+    referenced: int
+    key: int
+    following: int
+    """The column there by which the path leads further: a foreign key, or last the column that holds the user."""
+
+
+def columns_of_user(
+    tree: str, rows: Mapping[int, int], operators: frozenset[int], path: tuple[Link, ...] = ()
+) -> dict[int, tuple[frozenset[int], bool]]:
     """The columns that equal the user's column wherever the query reads the table.
 
     :param tree: the query of a view, as `pg_rewrite.ev_action` gives it as text.
     :param rows: the relations that stand for the changed row, by oid, with the number of the user's column.
     :param operators: the oids of the operators called `=`.
-    :returns: the numbers of the columns, by the oid of each relation that the query reads.
+    :param path: the foreign keys of a path to the user.
+    :returns: by the oid of each relation that the query reads, the numbers of the columns, END_OF_PATH among them; and
+        whether its rows serve only to follow the path from rows of another relation.
     """
-    return dict(_solve(_NOISE.sub("", tree), tuple(rows.items()), operators))
+    return dict(_solve(_NOISE.sub("", tree), tuple(rows.items()), operators, path))
 
 
 @functools.lru_cache(maxsize=256)
 def _solve(
-    tree: str, rows: tuple[tuple[int, int], ...], operators: frozenset[int]
-) -> tuple[tuple[int, frozenset[int]], ...]:
-    return tuple(_Reading(_parse(tree), dict(rows), operators).found())
+    tree: str, rows: tuple[tuple[int, int], ...], operators: frozenset[int], path: tuple[Link, ...]
+) -> tuple[tuple[int, tuple[frozenset[int], bool]], ...]:
+    return tuple(_Reading(_parse(tree), dict(rows), operators, path).found())
 
 
 def _parse(tree: str) -> Any:
@@ -120,8 +140,9 @@ class _Query:
 class _Reading:
     """The equalities of all queries, followed from the user's column of the changed row."""
 
-    def __init__(self, tree: Any, rows: Mapping[int, int], operators: frozenset[int]) -> None:
+    def __init__(self, tree: Any, rows: Mapping[int, int], operators: frozenset[int], path: tuple[Link, ...]) -> None:
         self.rows = rows
+        self.path = path
         self.operators = {str(oid) for oid in operators}
         self.queries: list[_Query] = []
         self.known: set[Place] = set()
@@ -135,16 +156,76 @@ class _Reading:
         for query in self.queries:
             self._join(query)
         self._follow()
+        self.ways: set[tuple[int, int]] = set()
+        """The entries that serve only to follow the path."""
+        for link in reversed(path):
+            self._follow_link(link)
 
-    def found(self) -> Iterator[tuple[int, frozenset[int]]]:
-        by_relation: dict[int, list[frozenset[int]]] = {}
+    def found(self) -> Iterator[tuple[int, tuple[frozenset[int], bool]]]:
+        by_relation: dict[int, list[tuple[frozenset[int], bool]]] = {}
+        for relation, place in self._relations():
+            known = frozenset(column for *of, column in self.known if (*of,) == place)
+            by_relation.setdefault(relation, []).append((known, place in self.ways))
+        for relation, entries in by_relation.items():
+            is_way = all(leads_on for _, leads_on in entries)
+            # Where a path leads over its own table, the rows on the way are no concern of those at its start.
+            columns = [known for known, leads_on in entries if is_way or not leads_on]
+            yield relation, (frozenset.intersection(*columns), is_way)
+
+    def _relations(self) -> Iterator[tuple[int, tuple[int, int]]]:
+        """The relations that are read, beside the changed row, each with its query and entry."""
         for query, index in self.read:
             entry = query.entries[index - 1]
             if entry.get("rtekind") == _RELATION and int(entry["relid"]) not in self.rows:
-                known = frozenset(column for number, of, column in self.known if (number, of) == (query.number, index))
-                by_relation.setdefault(int(entry["relid"]), []).append(known)
-        for relation, columns in by_relation.items():
-            yield relation, frozenset.intersection(*columns)
+                yield int(entry["relid"]), (query.number, index)
+
+    def _follow_link(self, link: Link) -> None:
+        """Find the entries of which only rows matter that refer to a row of the user."""
+        is_last = link is self.path[-1]
+        for referenced, there in self._relations():
+            if referenced != link.referenced or (*there, link.following if is_last else END_OF_PATH) not in self.known:
+                continue
+            equal = self._equal_to((*there, link.key))
+            for relation, here in self._relations():
+                if relation == link.relation and (*here, link.column) in equal:
+                    self.known.add((*here, END_OF_PATH))
+                    leads_back = (*there, link.key) in self._equal_to((*here, link.column))
+                    if leads_back and self._used(there) <= {link.key, link.following}:
+                        self.ways.add(there)
+
+    def _used(self, place: tuple[int, int]) -> set[int]:
+        """The numbers of the columns of an entry that the queries read; 0 for whole rows."""
+        return {column for query in self.queries for *of, column in self._columns(query, query.node) if (*of,) == place}
+
+    def _columns(self, query: _Query, node: Any) -> Iterator[Place]:
+        """The columns that a node reads, without those of the queries within it."""
+        if isinstance(node, list):
+            for each in node:
+                yield from self._columns(query, each)
+        elif isinstance(node, dict) and node[""] == "VAR":
+            scope = query.scopes[int(node["varlevelsup"])]
+            index, column = int(node["varno"]), int(node["varattno"])
+            entry = scope.entries[index - 1] if 0 < index <= len(scope.entries) else {}
+            behind = {_JOIN: entry.get("joinaliasvars"), _GROUP: entry.get("groupexprs")}.get(entry.get("rtekind", ""))
+            if isinstance(behind, list):
+                yield from self._columns(scope, behind[column - 1 : column] if column > 0 else behind)
+            else:
+                yield scope.number, index, column
+        elif isinstance(node, dict) and not (node[""] == "QUERY" and node is not query.node):
+            for field, each in node.items():
+                # An entry of the range table lists what it could give.
+                if isinstance(each, dict | list) and field not in ("joinaliasvars", "groupexprs"):
+                    yield from self._columns(query, each)
+
+    def _equal_to(self, place: Place) -> set[Place]:
+        """The columns that have the same value as this one wherever their rows matter."""
+        found, left = {place}, [place]
+        while left:
+            here = left.pop()
+            new = {second for first, second in self.implied if first == here} - found
+            found |= new
+            left += new
+        return found
 
     def _visit(self, node: Any, outer: tuple[_Query, ...]) -> None:
         """Find the queries within a node."""

@@ -55,6 +55,9 @@ class Rejection:
     """Where in the statement that failed the question begins."""
 
 
+Read = tuple[int, str, str, list[str], list[str], list[int]]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
     """What PostgreSQL has recorded of a probe view: a row of probe_facts.sql."""
@@ -72,7 +75,7 @@ class Answer:
     """The other tables that it reads, as schema.table."""
     lacking: list[str]
     """The rights that the owner of the badges lacks."""
-    reads: list[tuple[int, str, str, list[str], list[str], list[int]]]
+    reads: list[Read]
     """Of each of those tables: oid, schema, name, the columns that are read, those of them that hold the key of a user,
     and the numbers of those that are read."""
     volatile: list[str]
@@ -164,8 +167,15 @@ def copy(connection: BaseDatabaseWrapper, table: Table) -> psycopg.Error | None:
     try:
         with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
             for row in ("new", "old"):
-                statement = sql.SQL("CREATE TEMPORARY TABLE {} (LIKE {})")
-                cursor.execute(statement.format(sql.Identifier(f"badges_{row}_{table.oid}"), table.identifier))
+                columns = [sql.SQL("LIKE {}").format(table.identifier)]
+                if table.path:
+                    columns.append(
+                        sql.SQL("{} {}").format(sql.Identifier(table.path.name), trusted(table.path.last.type))
+                    )
+                statement = sql.SQL("CREATE TEMPORARY TABLE {} ({})").format(
+                    sql.Identifier(f"badges_{row}_{table.copy}"), sql.SQL(", ").join(columns)
+                )
+                cursor.execute(statement)
     except DatabaseError as error:
         return cause(error)
     return None
@@ -258,13 +268,13 @@ def _view(name: str, probe: Probe) -> tuple[str, int]:
     The question sees `new` and `old` as it will in the generated function. A bare column must be found in the changed
     row first, so OLD of an update is one query level further out.
     """
-    row, oid = probe.event.changed_row, probe.table.oid
+    row, copy_ = probe.event.changed_row, probe.table.copy
     query = sql.SQL("SELECT c.value FROM {} AS {} CROSS JOIN LATERAL (SELECT (SELECT {}\n) AS value) AS c").format(
-        sql.Identifier("pg_temp", f"badges_{row}_{oid}"), sql.Identifier(row), trusted(probe.question)
+        sql.Identifier("pg_temp", f"badges_{row}_{copy_}"), sql.Identifier(row), trusted(probe.question)
     )
     if probe.event is TriggerEvent.UPDATE:
         query = sql.SQL("SELECT o.value FROM {} AS old CROSS JOIN LATERAL ({}) AS o").format(
-            sql.Identifier("pg_temp", f"badges_old_{oid}"), query
+            sql.Identifier("pg_temp", f"badges_old_{copy_}"), query
         )
     statement = sql.SQL("CREATE TEMPORARY VIEW {} AS {}").format(sql.Identifier(name), query).as_string()
     before = "(SELECT (SELECT "

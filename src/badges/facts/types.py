@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 from collections.abc import Collection, Mapping
 from typing import Literal
 
 from psycopg import sql
 
 from badges.database import qualified
-from badges.definitions.types import Definition, TriggerEvent
+from badges.definitions.types import Definition, TriggerEvent, name_of_path
 
 INTEGERS = frozenset({"smallint", "integer", "bigint"})
 """The types of whole numbers, by PostgreSQL's names."""
@@ -46,6 +47,51 @@ class Column:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Hop:
+    """A foreign key of one column, by which a path leads from a row to another one."""
+
+    column: Column
+    table: Table
+    """The table that the column refers to."""
+    key: Column
+    """The column there."""
+    operator: tuple[str, str]
+    """Schema and name of the operator by which the foreign key compares: `key = column`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UserPath:
+    """The way from a row to its user: by foreign keys to a row that has the user in a column."""
+
+    hops: tuple[Hop, ...]
+    last: Column
+    """The column of the last table that holds the user."""
+    name: str
+    """The name under which the row has its user, beside its own columns."""
+
+    @property
+    def first(self) -> Column:
+        """The column of the row itself."""
+        return self.hops[0].column
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return tuple(hop.table for hop in self.hops)
+
+    @property
+    def rest(self) -> UserPath | None:
+        """The way from the next row; None if that row has the user in a column of its own."""
+        return dataclasses.replace(self, hops=self.hops[1:], name=self.rest_name) if self.hops[1:] else None
+
+    @property
+    def rest_name(self) -> str:
+        return name_of_path([*(hop.column.name for hop in self.hops[1:]), self.last.name])
+
+    def __str__(self) -> str:
+        return " -> ".join([*(f"{hop.column.name} -> {hop.table.qualified_name}" for hop in self.hops), self.last.name])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Table:
     """A table as the catalog has it."""
 
@@ -62,6 +108,19 @@ class Table:
     children: tuple[str, ...] = ()
     """The tables that inherit from it, as schema.table, but no partitions: a write straight to them fires no trigger of
     this table."""
+    path: UserPath | None = None
+    """The way to the user of a row, who is then among the columns under the path's name."""
+
+    def with_path(self, path: UserPath) -> Table:
+        """The same table, whose rows have the user at the end of a path as one more column."""
+        user = dataclasses.replace(path.last, name=path.name, is_virtual=False)
+        return dataclasses.replace(self, columns=(*self.columns, user), path=path)
+
+    @property
+    def copy(self) -> str:
+        """Distinguishes the copies on which conditions are tried."""
+        digest = hashlib.sha256(self.path.name.encode()).hexdigest()[:8] if self.path else ""
+        return f"{self.oid}_{digest}" if digest else str(self.oid)
 
     @property
     def identifier(self) -> sql.Composed:
@@ -193,6 +252,8 @@ class ReadTable:
     """Those that are read, in the order of the table."""
     user: Column | None
     """The one among them that equals the user wherever the table is read; None if there is none."""
+    is_way: bool = False
+    """Its rows only lead from rows of the trigger table to their users: what changes there, the path's watches see."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -268,6 +329,15 @@ class Facts:
         return "row" if needs_row else "user"
 
 
+def deciding(facts: Mapping[TriggerEvent, Facts]) -> TriggerEvent | None:
+    """The event by whose facts the rows that exist decide a badge; None if none do."""
+    for event in TriggerEvent:
+        each = facts.get(event)
+        if each and (not each.old_columns if event.has_new else each.decided_by == "user"):
+            return event
+    return None
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Watched:
     """Further changes that cause a check of a badge, beside its own events, for the user in the changed row."""
@@ -276,6 +346,8 @@ class Watched:
     user: Column
     events: tuple[TriggerEvent, ...]
     reason: str
+    link: Column | None = None
+    """The column by which rows of another table refer to this one, if only changes of whose rows those are count."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -298,6 +370,17 @@ class AnalysedDefinition:
         return self.primary.table
 
     @property
+    def tables(self) -> frozenset[str]:
+        """The other tables that decide it, as schema.table: those that the condition reads, and those of paths."""
+        on_the_way = {
+            table.qualified_name
+            for each in (self.table, *(watched.table for watched in self.watches))
+            if each.path
+            for table in each.path.tables
+        }
+        return frozenset(on_the_way.union(*(each.tables for each in self.facts.values())))
+
+    @property
     def children(self) -> tuple[str, ...]:
         """The tables whose rows the watched tables show, and whose own writes check nothing."""
         watched = {self.table.qualified_name: self.table}
@@ -307,7 +390,8 @@ class AnalysedDefinition:
     @property
     def unchecked_tables(self) -> tuple[str, ...]:
         """The tables that the condition reads and whose changes do not check the badge, as schema.table."""
-        checked = {self.table.qualified_name, *(each.table.qualified_name for each in self.watches)}
+        checked = {self.table.qualified_name, *(each.table.qualified_name for each in self.watches if not each.link)}
+        checked |= {read.table for each in self.facts.values() for read in each.reads if read.is_way}
         return tuple(sorted({name for each in self.facts.values() for name in each.tables} - checked))
 
     @property
@@ -315,10 +399,10 @@ class AnalysedDefinition:
         """It reads rows of its own table by another column than its watches go by: a change there concerns others."""
         watched = {
             (self.table.oid, self.primary.user.name),
-            *((each.table.oid, each.user.name) for each in self.watches),
+            *((each.table.oid, each.user.name) for each in self.watches if not each.link),
         }
         return any(
-            read.user is None or (read.oid, read.user.name) not in watched
+            not read.is_way and (read.user is None or (read.oid, read.user.name) not in watched)
             for each in self.facts.values()
             for read in each.reads
             if read.oid == self.table.oid

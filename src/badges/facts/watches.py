@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from badges.definitions.errors import Errors
 from badges.definitions.types import Definition, TriggerEvent
-from badges.facts.types import AnalysedDefinition, Facts, Table, Watched
+from badges.facts.types import AnalysedDefinition, Facts, Table, Watched, deciding
 
 
 def check(errors: Errors, definition: Definition, facts: Mapping[TriggerEvent, Facts]) -> None:
@@ -53,7 +53,30 @@ def watches(
         if left:
             in_order = tuple(event for event in TriggerEvent if event in left)
             merged[table.oid, user.name] = Watched(table, user, in_order, (before or watched).reason)
-    return tuple(merged.values())
+    return (*merged.values(), *_links(definition, facts, declared))
+
+
+def _links(
+    definition: Definition, facts: Mapping[TriggerEvent, Facts], declared: tuple[Watched, ...]
+) -> Iterator[Watched]:
+    """The tables along the paths to users, whose changes can give a row to another user.
+
+    A row that is inserted there is no concern: a row that referred to it before has left a pending check.
+    """
+    if deciding(facts) is None:
+        return
+    events = (TriggerEvent.UPDATE, TriggerEvent.DELETE) if definition.revocable else (TriggerEvent.UPDATE,)
+    seen = set()
+    for table in (next(iter(facts.values())).table, *(watched.table for watched in declared)):
+        path, of = table.path, table.qualified_name
+        while path:
+            hop, rest = path.hops[0], path.rest
+            there = hop.table.with_path(rest) if rest else hop.table
+            user = there.column(rest.name) if rest else path.last
+            if user and (there.oid, hop.key.name, user.name) not in seen:
+                seen.add((there.oid, hop.key.name, user.name))
+                yield Watched(there, user, events, f"its rows decide whose the rows of {of} are", hop.key)
+            path, of = rest, hop.table.qualified_name
 
 
 def unwatched(
@@ -71,6 +94,8 @@ def unwatched(
     for each in facts.values():
         for read in each.reads:
             table = tables.get(read.oid)
+            if read.is_way:
+                continue
             if read.oid == each.table.oid and not read.user and read.oid not in named:
                 sentences.append(
                     f"The {noun} reads rows of all users in {read.table}: changes by other users are not noticed. Run "
@@ -116,8 +141,7 @@ def unnoticed(analysed: AnalysedDefinition) -> Iterator[str]:
         return
     facts = list(analysed.facts.values())
     table = analysed.table.qualified_name
-    watched = {table, *(each.table.qualified_name for each in analysed.watches)}
-    if elsewhere := sorted({name for each in facts for name in each.tables} - watched):
+    if elsewhere := analysed.unchecked_tables:
         event = " or ".join(definition.events)
         yield (
             f"A change of {' or '.join(elsewhere)} does not check the badge, though the {noun} reads it: the award "
@@ -144,8 +168,8 @@ def _watched_for_revoking(facts: Mapping[TriggerEvent, Facts], tables: Mapping[i
         events = tuple(event for event in TriggerEvent if event is not TriggerEvent.INSERT or each.is_cross_row)
         yield Watched(each.table, each.user, events, "its rows decide")
         for read in each.reads:
-            table = tables.get(read.oid)
-            if table and read.user and _can_be_watched(table):
+            table = each.table if read.oid == each.table.oid else tables.get(read.oid)
+            if table and read.user and _can_be_watched(table) and not read.is_way:
                 yield Watched(table, read.user, tuple(TriggerEvent), "its rows decide")
 
 

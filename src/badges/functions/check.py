@@ -177,7 +177,7 @@ def _other_rows(target: Target, badge: Check) -> sql.Composable:
     return template("functions/check_others.sql").format(
         evidence=expressions.evidence(badge.event, facts, target),
         columns=expressions.columns_of(row, facts.new_columns),
-        table=facts.table.identifier,
+        table=expressions.rows_of(facts.table),
         row=sql.Identifier(row),
         where=expressions.all_of(*of_user),
         condition=expressions.condition_of(badge, is_scoped=False),

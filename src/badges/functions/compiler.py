@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from badges.definitions.types import TriggerEvent
 from badges.facts.types import AnalysedDefinition, Target
-from badges.functions import catch_up, check, history, progress, runtime
+from badges.functions import catch_up, check, history, progress, runtime, user_of
 from badges.functions.trigger import compile_trigger
 from badges.functions.types import Check, Compiled, Level, checks
 
@@ -34,6 +34,7 @@ def compile_definitions(target: Target, analysed: Sequence[AnalysedDefinition]) 
         *runtime.routines(target),
         *history.routines(target),
         check.routine(target, analysed),
+        user_of.routine(target, analysed),
         progress.routine(target, analysed),
         *filter(None, [catch_up.routine(target, analysed)]),
         *(trigger.routine for trigger in (*following, *triggers)),

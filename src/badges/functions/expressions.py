@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from psycopg import sql
 
 from badges.database import Template, qualified, template, trusted
-from badges.definitions.types import Definition, TriggerEvent
-from badges.facts.types import INTEGERS, SHORT, Column, Count, Facts, Table, Target
+from badges.definitions.types import Definition
+from badges.facts.types import INTEGERS, SHORT, Column, Count, Facts, Table, Target, UserPath
 from badges.functions.types import Check, Level, text_of
 
 FUNCTION_MAX_ARGUMENTS = 100
@@ -206,15 +206,115 @@ def reads(badge: Check) -> sql.Composed:
     return sql.SQL("{}::jsonb").format(sql.Literal(json.dumps(reads, ensure_ascii=False)))
 
 
-def records(new: Sequence[str], old: Sequence[str]) -> sql.Composed:
-    """The records of a row-level trigger as tables of one row, under the names that the conditions know them by."""
+def records(
+    table: Table, new: Sequence[str], old: Sequence[str], users: Mapping[str, sql.Composable] | None = None
+) -> sql.Composed:
+    """The records of a row-level trigger as tables of one row, under the names that the conditions know them by.
+
+    :param users: by `new` and `old`, in the place of the users to whom a path leads.
+    """
     return sql.SQL("\nCROSS JOIN ").join(
         Template("(SELECT {columns}) AS {row}").format(
-            columns=columns_of(record, columns), row=sql.Identifier(record.lower())
+            columns=values_of(table, record, columns, (users or {}).get(record.lower())),
+            row=sql.Identifier(record.lower()),
         )
         for record, columns in (("NEW", new), ("OLD", old))
         if columns
     )
+
+
+def values_of(table: Table, record: str, names: Sequence[str], user: sql.Composable | None = None) -> sql.Composed:
+    """Columns of a changed row, with the user at the end of a path among them.
+
+    :param record: NEW or OLD, or the name of what has the columns of the table itself.
+    :param user: in the place of the user to whom the path leads.
+    """
+    path = table.path
+    if path is None or path.name not in names:
+        return columns_of(record, names)
+    own = [name for name in names if name != path.name]
+    named_user = Template("{user} AS {name}").format(
+        user=user or value_of_user(table, record, path.last), name=sql.Identifier(path.name)
+    )
+    return listed([*([columns_of(record, own)] if own else []), named_user])
+
+
+def value_of_user(table: Table, record: str, user: Column) -> sql.Composed:
+    """The user of NEW or OLD, the records of a row-level trigger."""
+    path = table.path
+    return user_by(path, columns_of(record, [path.first.name])) if path else columns_of(record, [user.name])
+
+
+def user_by(path: UserPath, start: sql.Composable) -> sql.Composed:
+    """The user to whom a path leads from a value of its first column, in the snapshot of the statement."""
+    return Template("(SELECT {last}\n FROM {rows}\n WHERE {first})").format(
+        last=sql.Identifier(_hop(len(path.hops)), path.last.name), rows=_along(path), first=_step(path, 1, start)
+    )
+
+
+def no_user(path: UserPath) -> sql.Composed:
+    return sql.SQL("NULL::{}").format(type_of(path.last))
+
+
+def is_cut(path: UserPath, start: sql.Composable) -> sql.Composed:
+    """Whether a row on the path is not there, or not visible."""
+    complete = [
+        sql.SQL("({} IS NULL OR {} IS NOT NULL)").format(
+            sql.Identifier(_hop(number - 1), hop.column.name), sql.Identifier(_hop(number), hop.key.name)
+        )
+        for number, hop in enumerate(path.hops[1:], start=2)
+    ]
+    return Template("NOT EXISTS (\n    SELECT FROM {rows}\n    WHERE {complete})").format(
+        rows=_along(path, "LEFT JOIN"), complete=all_of(_step(path, 1, start), *complete)
+    )
+
+
+def rows_of(table: Table) -> sql.Composable:
+    """The rows of a table as an item of FROM; where a path leads to their users, those who have one, with it."""
+    path = table.path
+    if path is None:
+        return table.identifier
+    first = sql.SQL("JOIN {} AS {} ON {}").format(
+        path.hops[0].table.identifier,
+        sql.Identifier(_hop(1)),
+        _step(path, 1, sql.Identifier("badges_row", path.first.name)),
+    )
+    return Template("(SELECT badges_row.*, {user} AS {name}\n FROM {table} AS badges_row\n {joins})").format(
+        user=sql.Identifier(_hop(len(path.hops)), path.last.name),
+        name=sql.Identifier(path.name),
+        table=table.identifier,
+        joins=sql.SQL("\n").join([first, *_further(path, "JOIN")]),
+    )
+
+
+def _along(path: UserPath, join: str = "JOIN") -> sql.Composed:
+    """The tables on a path, as items of FROM."""
+    first = sql.SQL("{} AS {}").format(path.hops[0].table.identifier, sql.Identifier(_hop(1)))
+    return sql.SQL("\n").join([first, *_further(path, join)])
+
+
+def _further(path: UserPath, join: str) -> Iterator[sql.Composed]:
+    """The tables behind the first on a path, as joins."""
+    for number, hop in enumerate(path.hops[1:], start=2):
+        yield sql.SQL("{} {} AS {} ON {}").format(
+            trusted(join),
+            hop.table.identifier,
+            sql.Identifier(_hop(number)),
+            _step(path, number, sql.Identifier(_hop(number - 1), hop.column.name)),
+        )
+
+
+def _step(path: UserPath, number: int, value: sql.Composable) -> sql.Composed:
+    """A foreign key's own comparison, whatever operators there are on the search path."""
+    hop = path.hops[number - 1]
+    schema, operator = hop.operator
+    return sql.SQL("{} OPERATOR({}.{}) {}").format(
+        sql.Identifier(_hop(number), hop.key.name), sql.Identifier(schema), trusted(operator), value
+    )
+
+
+def _hop(number: int) -> str:
+    return f"hop_{number}"
 
 
 def distinct_rows(
@@ -232,10 +332,29 @@ def distinct_rows(
     )
 
 
-def source(event: TriggerEvent) -> sql.Composable:
-    """The transition table under the name that the conditions know it by."""
-    row = event.changed_row
-    return sql.SQL("{} AS {}").format(sql.Identifier(f"badges_{row}"), sql.Identifier(row))
+def source(table: Table, row: str, user: sql.Composable | None = None) -> sql.Composed:
+    """The transition table of new or old rows, under the name that the conditions know it by.
+
+    :param user: in the place of the users to whom the path leads.
+    """
+    return sql.SQL("{} AS {}").format(transition(table, row, user), sql.Identifier(row))
+
+
+def transition(table: Table, row: str, user: sql.Composable | None = None) -> sql.Composable:
+    """The same without the name."""
+    return with_user(table.path, sql.Identifier(f"badges_{row}"), user)
+
+
+def with_user(path: UserPath | None, rows: sql.Composable, user: sql.Composable | None = None) -> sql.Composable:
+    """Changed rows with the users at the end of a path among their columns."""
+    if path is None:
+        return rows
+    # OFFSET 0: each path is followed once, and not for each use of the user.
+    return Template("(SELECT badges_row.*,\n        {user} AS {name}\n FROM {rows} AS badges_row\n OFFSET 0)").format(
+        user=user or user_by(path, sql.Identifier("badges_row", path.first.name)),
+        name=sql.Identifier(path.name),
+        rows=rows,
+    )
 
 
 def question(text: sql.Composable, *, is_expression: bool = False) -> sql.Composed:
@@ -414,7 +533,7 @@ def _of_user(
     # Under a name of its own, as `user` may be a column of a row that goes by the same name.
     rows = template("functions/rows_of_user.sql").format(
         select=sql.SQL("SELECT {}").format(columns_of("badges_row", read)) if read else sql.SQL("SELECT"),
-        table=facts.table.identifier,
+        table=rows_of(facts.table),
         where=all_of(*of_user),
         row=row,
     )
@@ -480,11 +599,14 @@ def evidence(operation: str, facts: Facts, target: Target | None = None) -> sql.
 
 def occasion(badge: Check) -> sql.Composed:
     """The evidence of a badge that is checked for the user as a whole: the write that caused the check."""
-    facts: Mapping[str, str] = {
+    facts: dict[str, str | bool] = {
         "table": badge.table.qualified_name,
         "operation": badge.event.value,
         "asks": badge.asks,
     }
+    if badge.link:
+        # Other transactions may have seen another user: its pending check waits for their end.
+        facts["waits"] = True
     return sql.SQL("{}::jsonb").format(sql.Literal(json.dumps(facts, ensure_ascii=False)))
 
 

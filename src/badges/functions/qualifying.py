@@ -90,12 +90,16 @@ def _rows(
     columns = facts.table.in_order({facts.user.name, *facts.new_columns, *([facts.per.name] if facts.per else [])})
     tables = {(facts.table.oid, facts.user.name): (facts.table, facts.user.name)}
     if facts.decided_by == "user":
-        tables |= {(each.table.oid, each.user.name): (each.table, each.user.name) for each in analysed.watches}
+        tables |= {
+            (each.table.oid, each.user.name): (each.table, each.user.name) for each in analysed.watches if not each.link
+        }
     if len(tables) == 1:
-        return expressions.distinct_rows(facts.table, "new", columns, facts.table.identifier, where)
+        return expressions.distinct_rows(facts.table, "new", columns, expressions.rows_of(facts.table), where)
     name, type_ = sql.Identifier(facts.user.name), expressions.type_of(facts.user)
     users = sql.SQL("\nUNION\n").join(
-        sql.SQL("SELECT t.{}::{} AS {} FROM {} AS t").format(sql.Identifier(column), type_, name, table.identifier)
+        sql.SQL("SELECT t.{}::{} AS {} FROM {} AS t").format(
+            sql.Identifier(column), type_, name, expressions.rows_of(table)
+        )
         for table, column in tables.values()
     )
     return Template("(SELECT {user}\n FROM ({users}) AS new\n WHERE {where}) AS new").format(

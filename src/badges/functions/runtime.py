@@ -128,7 +128,9 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
         "lock": sql.Literal(ADVISORY_LOCK_CLASS),
         "deepest": sql.Literal(DEEPEST),
         "bucket": bucket(target, trusted(_USERS.get(name, "found.user_id"))),
+        "bucket_of_key": bucket(target, trusted("found.key")),
         "check": qualified(target.schema, "badges_check"),
+        "user_of": qualified(target.schema, "badges_user_of"),
         "key_share": key_share(target),
         "check_keys": check_keys(target),
         "constraints": sql.SQL(", ").join(

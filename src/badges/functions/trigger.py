@@ -14,7 +14,7 @@ from badges.functions import answers, expressions, runtime
 from badges.functions.answers import SharedQuery
 from badges.functions.expressions import NO_THING
 from badges.functions.session import Session
-from badges.functions.subjects import Subjects, known_user, subjects_of
+from badges.functions.subjects import Subjects, known_user, subjects_of, unresolved
 from badges.functions.types import Check, Firing, Level, Routine, Trigger
 
 _THE_USER, _THE_THING = trusted("own.the_user"), trusted("own.the_thing")
@@ -77,7 +77,11 @@ def _columns(checks: Sequence[Check]) -> str:
     facts = [check.facts for check in checks if not check.is_state]
     names = {name for each in facts for name in each.new_columns + each.old_columns}
     names |= {check.user.name for check in checks} | {each.per.name for each in facts if each.per}
-    return ", ".join(f"{each.name} {each.type}" for each in checks[0].table.columns if each.name in names)
+    names |= {
+        each.name for check in checks for each in (check.link, check.table.path and check.table.path.first) if each
+    }
+    columns = {each.name: each for check in checks for each in check.table.columns if each.name in names}
+    return ", ".join(f"{each.name} {each.type}" for each in columns.values())
 
 
 def inert_routine(target: Target, name: str) -> Routine:
@@ -153,8 +157,16 @@ def _shortened(group: Group) -> sql.Composed:
 
 def award(group: Group) -> sql.Composed:
     """The statements of a trigger function that award the badges of one group."""
+    if group.first.table.path is None:
+        return _award(group)
+    return sql.SQL("\n").join([_unresolved(group.firing, group.checks, only_uncertain=True), _award(group)])
+
+
+def _award(group: Group) -> sql.Composed:
     if not group.first.is_cross_row:
         return _row_local(group)
+    if group.first.link:
+        return template("functions/award_changed_link.sql").format(many=_many(group), **_placeholders(group))
     checks_one = group.firing.level is Level.ROW and not group.first.is_state
     file = "functions/award_cross_row_record.sql" if checks_one else "functions/award_cross_row.sql"
     return template(file).format(
@@ -245,6 +257,9 @@ def _many(group: Group) -> sql.Composed:
             for check in group.checks
         ),
         where_thing=expressions.where(subjects.thing_exists),
+        is_uncertain=sql.SQL("(lock.is_busy OR {})").format(subjects.is_new)
+        if subjects.is_new
+        else sql.SQL("lock.is_busy"),
         **_placeholders(group),
     )
 
@@ -283,7 +298,7 @@ def _one(group: Group) -> sql.Composed:
         expires_at=expressions.expires_at(checks),
         leave_checks=sql.Literal([check.leaves_check for check in checks]),
         revocable=sql.Literal([check.is_revocable for check in checks]),
-        **_placeholders(group),
+        **(_placeholders(group) | {"rows": group.subjects.rows_of_one or group.subjects.rows}),
     )
 
 
@@ -302,20 +317,48 @@ def one_by_one(firing: Firing, checks: Sequence[Check]) -> sql.Composed:
     """The statements of a trigger function that check badges one by one, after checking them together has failed."""
     arguments = _affected(firing, checks) if checks[0].is_state else _whole_rows(firing, checks[0])
     user = arguments["user"]
+    asks, codes = sql.Literal(checks[0].asks), expressions.array_of_codes(checks)
+    reads = expressions.listed(map(expressions.reads, checks))
+    # The type that the functions take; the user's column may have another one since.
+    key = trusted(firing.target.user_key.type)
+    if checks[0].table.path:
+        postponed = _unresolved(firing, checks, only_uncertain=False)
+    else:
+        postponed = template("functions/one_by_one_postpone.sql").format(
+            postpone=qualified(firing.target.schema, "badges_postpone"),
+            asks=asks,
+            key=key,
+            key_of_user=expressions.as_key(firing.target, checks[0].user, user),
+            codes=codes,
+            reads=reads,
+            **arguments,
+        )
     return template("functions/one_by_one.sql").format(
         function=qualified(firing.target.schema, "badges_one_by_one"),
         note_failure=qualified(firing.target.schema, "badges_note_failure"),
-        asks=sql.Literal(checks[0].asks),
-        # The type that the functions take; the user's column may have another one since.
-        key=trusted(firing.target.user_key.type),
-        postpone=qualified(firing.target.schema, "badges_postpone"),
+        asks=asks,
+        key=key,
+        postponed=postponed,
         known_user=known_user(firing.target, checks[0], user),
-        key_of_user=expressions.as_key(firing.target, checks[0].user, user),
-        codes=expressions.array_of_codes(checks),
+        codes=codes,
         cross_row=sql.Literal([check.is_cross_row for check in checks]),
         revocable=sql.Literal([check.is_revocable for check in checks]),
-        reads=expressions.listed(map(expressions.reads, checks)),
+        reads=reads,
         **arguments,
+    )
+
+
+def _unresolved(firing: Firing, checks: Sequence[Check], *, only_uncertain: bool) -> sql.Composed:
+    """The statements that leave pending checks for rows whose users are found when these are settled.
+
+    :param only_uncertain: for the rows alone of which this snapshot may not show the user; otherwise for all.
+    """
+    target = firing.target
+    return template("functions/unresolved.sql").format(
+        key=trusted(target.user_key.type),
+        found=unresolved(firing, checks, only_uncertain=only_uncertain),
+        is_own_table=expressions.is_own_table(firing.table, firing.level, firing.function),
+        record=qualified(target.schema, "badges_record"),
     )
 
 
@@ -340,7 +383,7 @@ def _whole_rows(firing: Firing, check: Check) -> dict[str, sql.Composable]:
     if firing.level is Level.STATEMENT:
         return {
             "evidence": _NULL,
-            "rows": expressions.source(event),
+            "rows": expressions.source(check.table, row),
             "user": sql.Identifier(row, check.user.name),
             "thing": expressions.subject(sql.Identifier(row, per.name), per) if per else NO_THING,
             "new": _stored(firing, check, "new") if event.has_new else _NULL,
@@ -352,7 +395,7 @@ def _whole_rows(firing: Firing, check: Check) -> dict[str, sql.Composable]:
     return {
         "evidence": _NULL,
         "rows": sql.SQL("(SELECT {} AS user_id, {} AS thing) AS changed").format(
-            expressions.columns_of(record, [check.user.name]), thing
+            expressions.value_of_user(check.table, record, check.user), thing
         ),
         "user": trusted("changed.user_id"),
         "thing": trusted("changed.thing"),
@@ -363,8 +406,16 @@ def _whole_rows(firing: Firing, check: Check) -> dict[str, sql.Composable]:
 
 def _stored(firing: Firing, check: Check, row: str) -> sql.Composed:
     """A changed row as JSON: whole, or what the badge reads where the whole row would call casts of its types."""
-    names = check.facts.new_columns if row.lower() == "new" else check.facts.old_columns
+    names, path = check.facts.new_columns if row.lower() == "new" else check.facts.old_columns, check.table.path
+    # A record lacks the user at the end of a path, which a transition table was given.
+    is_added = path is not None and row.isupper()
     json: sql.Composable = sql.SQL("pg_catalog.to_json({})").format(trusted(row if row.isupper() else f"{row}.*"))
-    if firing.table.has_own_types:
-        json = expressions.row_as_json(row, names, firing.table, "json")
-    return sql.SQL("{}({})").format(qualified(firing.target.schema, "badges_stored"), json)
+    if check.table.has_own_types:
+        own = [name for name in names if not (is_added and name == check.user.name)]
+        json = expressions.row_as_json(row, own, check.table, "json")
+    stored = sql.SQL("{}({})").format(qualified(firing.target.schema, "badges_stored"), json)
+    if not is_added:
+        return stored
+    return sql.SQL("{} OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object({}, {})").format(
+        stored, sql.Literal(check.user.name), expressions.value_of_user(check.table, row, check.user)
+    )

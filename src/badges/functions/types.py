@@ -15,14 +15,11 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from badges.database import qualified, trusted
-from badges.definitions.types import Definition, TriggerEvent
-from badges.facts import session
+from badges.definitions.types import NAME_MAX_BYTES, Definition, TriggerEvent
+from badges.facts import session, types
 from badges.facts.types import AnalysedDefinition, Column, Facts, Table, Target
 
-NAME_MAX_BYTES = 63
-"""PostgreSQL cuts longer names (NAMEDATALEN - 1)."""
-
-GENERATOR = 16
+GENERATOR = 17
 """Counts the changes of the generated SQL, so that a plan can name that reason for replacing a function."""
 
 MARKER = "Made by django-pg-badges; "
@@ -228,6 +225,9 @@ class Check:
     """The event whose facts these are."""
     is_state: bool = False
     """It is checked for the user as a whole, by the rows that exist; otherwise for the changed row."""
+    link: Column | None = None
+    """The column by which rows of another table refer to the changed one, if it is checked only where a change gives
+    such rows to another user."""
 
     @classmethod
     def of_user(cls, analysed: AnalysedDefinition) -> Check | None:
@@ -309,7 +309,8 @@ class Check:
         facts = self.facts
         if self.is_state:
             # The subjects that are checked differ from badge to badge.
-            return (STATE, self.user.name, self.code if facts.per else "", self.zone)
+            link = self.link.name if self.link else ""
+            return (STATE, self.user.name, link, self.code if facts.per else "", self.zone)
         per = facts.per.name if facts.per else ""
         # Rows are merged by the values that are read, so all badges of a group must read the same.
         read = (facts.new_columns, facts.old_columns) if facts.is_cross_row else ()
@@ -318,11 +319,8 @@ class Check:
 
 def deciding(analysed: AnalysedDefinition) -> tuple[TriggerEvent, Facts] | None:
     """The facts by which the rows that exist decide a badge, and the event that they are of; None if none do."""
-    for event in TriggerEvent:
-        facts = analysed.facts.get(event)
-        if facts and (not facts.old_columns if event.has_new else facts.decided_by == "user"):
-            return event, facts
-    return None
+    event = types.deciding(analysed.facts)
+    return (event, analysed.facts[event]) if event else None
 
 
 def checks(analysed: AnalysedDefinition) -> Iterator[Check]:
@@ -338,4 +336,4 @@ def checks(analysed: AnalysedDefinition) -> Iterator[Check]:
         return
     for watched in analysed.watches:
         for event in watched.events:
-            yield dataclasses.replace(of_user, event=event, table=watched.table, user=watched.user)
+            yield dataclasses.replace(of_user, event=event, table=watched.table, user=watched.user, link=watched.link)

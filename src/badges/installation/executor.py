@@ -92,9 +92,7 @@ def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
     target, analysed, compiled = wanted.target, wanted.analysed, wanted.compiled
     installed = catalog.installed(connection, target, [routine.name for routine in compiled.routines])
     own = {target.users, target.badges, target.pending, target.failures}
-    names = {table.qualified_name for table in own}.union(
-        *(facts.tables for each in analysed for facts in each.facts.values())
-    )
+    names = {table.qualified_name for table in own}.union(*(each.tables for each in analysed))
     jobs = pg_cron.look(connection, target)
     findings = [
         *find(

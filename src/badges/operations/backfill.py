@@ -172,7 +172,7 @@ def tables_with_hidden_rows(
     """The tables, among those that a backfill reads, of which row-level security may hide rows from this role."""
     tables = {target.users.qualified_name, target.badges.qualified_name}
     for each in badges:
-        tables.update({each.table.qualified_name}, *(facts.tables for facts in each.facts.values()))
+        tables.update({each.table.qualified_name}, each.tables)
     return hidden_tables(connection, target.role, tables)
 
 
@@ -191,7 +191,8 @@ def _catch_up_with(
     Where OLD decides the badge, no run makes them good.
     """
     [(begun,)] = in_transaction(fetch)(connection, "SELECT clock_timestamp()")
-    writers = wait_for_writers(connection, [analysed.table])
+    path = analysed.table.path
+    writers = wait_for_writers(connection, [analysed.table, *(path.tables if path else ())])
     for progress in _award_one(connection, target, analysed, quiet=quiet):
         if not progress.is_done:
             yield progress
@@ -403,17 +404,29 @@ def _in_key_order(target: Target, key: sql.Composable) -> sql.Composable:
 
 
 def is_indexed(connection: BaseDatabaseWrapper, facts: Facts) -> bool:
-    """Whether the rows of a range of users are found without reading the whole table."""
-    return bool(
-        fetch(
+    """Whether the rows of a range of users are found without reading a whole table."""
+    return lacks_index(connection, facts) is None
+
+
+def lacks_index(connection: BaseDatabaseWrapper, facts: Facts) -> tuple[Table, str] | None:
+    """The first column, with its table, of those that find the rows of a user, with which no index begins."""
+    path = facts.table.path
+    columns = [(facts.table, facts.user.name)]
+    if path:
+        following = [*(hop.column.name for hop in path.hops), path.last.name]
+        columns = list(zip((facts.table, *path.tables), following, strict=True))
+    for table, column in columns:
+        found = fetch(
             connection,
             """
             SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
             WHERE i.indrelid = %s AND a.attname = %s AND i.indisvalid AND i.indpred IS NULL
             """,
-            [facts.table.oid, facts.user.name],
+            [table.oid, column],
         )
-    )
+        if not found:
+            return table, column
+    return None
 
 
 @in_transaction

@@ -91,7 +91,7 @@ def _heaviest_user(connection: BaseDatabaseWrapper, facts: Facts) -> str | None:
         name=sql.Literal(facts.table.name),
         user_name=sql.Literal(facts.user.name),
         user=sql.Identifier(facts.user.name),
-        table=facts.table.identifier,
+        table=expressions.rows_of(facts.table),
     )
     [(user,)] = fetch(connection, query.as_string())
     return None if user is None else str(user)
@@ -104,8 +104,12 @@ def _write(connection: BaseDatabaseWrapper, relations: _Relations, badge: Check,
         for record, columns in (("new", facts.new_columns), ("old", facts.old_columns))
         if columns and not badge.is_state
     ]
+    condition = _state(badge, user) if badge.is_state else expressions.condition_of(badge, is_scoped=len(rows) > 1)
+    if path := badge.table.path:
+        start = sql.SQL("(SELECT NULL::{} OFFSET 0)").format(expressions.type_of(path.first))
+        condition = sql.SQL("{}, {}").format(condition, expressions.user_by(path, start))
     statement = template("operations/write.sql").format(
-        condition=_state(badge, user) if badge.is_state else expressions.condition_of(badge, is_scoped=len(rows) > 1),
+        condition=condition,
         rows=sql.SQL(" CROSS JOIN ").join(rows) if rows else sql.SQL("(SELECT) AS nothing"),
     )
     plan = _explain(connection, statement)

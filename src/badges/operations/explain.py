@@ -262,7 +262,7 @@ def _evaluate_rows(question: _Question, analysed: AnalysedDefinition) -> _Evalua
         condition=expressions.condition(check),
         evidence=expressions.evidence("", facts),
         thing=per,
-        rows=expressions.distinct_rows(facts.table, "new", columns, facts.table.identifier, bounds),
+        rows=expressions.distinct_rows(facts.table, "new", columns, expressions.rows_of(facts.table), bounds),
         most=sql.Literal(MOST_ROWS),
     )
     try:

@@ -198,6 +198,8 @@ def _watch(watched: Watched) -> str:
 
 def _notes(target: Target, analysed: AnalysedDefinition) -> Iterator[str]:
     definition, per = analysed.definition, analysed.primary.per
+    if path := analysed.table.path:
+        yield f"for the user at the end of {path}, whom each write of {analysed.table.qualified_name} looks up"
     if per:
         yield f"one badge for each {per.name} of {analysed.table.qualified_name}"
     if definition.expires_after:
@@ -322,7 +324,6 @@ def _names(connection: BaseDatabaseWrapper, target: Target, keys: Sequence[str])
 def _warnings(
     connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition, writes: Sequence[cost.Write]
 ) -> Iterator[Notice]:
-    table = analysed.table
     schedule = pg_cron.crontab_line(connection.alias)
     indexes = set()
     for read in {(read.table, read.index): read for write in writes for read in write.reads}.values():
@@ -331,11 +332,12 @@ def _warnings(
             rows = f"about {read.table_rows:,} rows"
             yield Notice(f"No index serves: each write reads the whole of {read.table}, {rows}.", _index(read))
     facts = qualifying.facts_of_existing_rows(analysed)
-    if facts and not backfill.is_indexed(connection, facts):
-        index = cost.create_index(table.schema, table.name, (facts.user.name,), is_partitioned=table.is_partitioned)
+    if facts and (lacking := backfill.lacks_index(connection, facts)):
+        table, column = lacking
+        index = cost.create_index(table.schema, table.name, (column,), is_partitioned=table.is_partitioned)
         if index not in indexes:
             yield Notice(
-                f"No index of {table.qualified_name} begins with {facts.user.name}: award_badges processes all users "
+                f"No index of {table.qualified_name} begins with {column}: award_badges processes all users "
                 "in one statement, in one transaction.",
                 index,
             )

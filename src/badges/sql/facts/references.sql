@@ -1,6 +1,6 @@
 -- Where the foreign keys of columns lead: one row for each column that has a foreign key of its own, with the table that
--- it refers to, whether its values are keys of users, directly or by further keys, and the column of that table that
--- holds a user.
+-- it refers to, whether its values are keys of users, directly or by further keys, and the shortest path of
+-- columns to a user, by no more than three keys.
 WITH RECURSIVE wanted AS (
     SELECT w.relation, a.attnum AS number, w.name
     FROM unnest({relations}::oid[], {names}::name[]) AS w (relation, name)
@@ -25,6 +25,16 @@ of_user AS (
     WHERE a.attrelid = {users} AND a.attname = {user_key}
     UNION
     SELECT key.referenced, key.to_number FROM of_user o JOIN key USING (relation, number)
+),
+way AS (
+    SELECT w.relation, w.name, ARRAY[w.name::text] AS columns, key.referenced AS relation_there, key.to_number
+    FROM wanted w JOIN key USING (relation, number)
+    UNION ALL
+    SELECT w.relation, w.name, w.columns || a.attname::text, key.referenced, key.to_number
+    FROM way w
+    JOIN key ON key.relation = w.relation_there
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = key.relation AND a.attnum = key.number
+    WHERE w.relation_there <> {users} AND cardinality(w.columns) < 3
 )
 SELECT DISTINCT ON (w.relation, w.name)
        w.relation::bigint,
@@ -36,10 +46,13 @@ SELECT DISTINCT ON (w.relation, w.name)
            WHERE r.relation = w.relation AND r.name = w.name
        ),
        (
-           SELECT min(a.attname::text)
-           FROM key AS further
-           JOIN pg_catalog.pg_attribute a ON a.attrelid = further.relation AND a.attnum = further.number
-           WHERE further.relation = key.referenced AND further.referenced = {users}
+           SELECT way.columns
+           FROM way
+           JOIN pg_catalog.pg_attribute a ON a.attrelid = way.relation_there AND a.attnum = way.to_number
+           WHERE way.relation = w.relation AND way.name = w.name
+             AND way.relation_there = {users} AND a.attname = {user_key}
+           ORDER BY cardinality(way.columns), way.columns
+           LIMIT 1
        )
 FROM wanted w
 JOIN key USING (relation, number)

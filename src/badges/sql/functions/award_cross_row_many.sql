@@ -51,7 +51,7 @@ IF own.buckets IS NOT NULL THEN
         SELECT 'award' WHERE badge.earned
         UNION ALL
         SELECT 'check'
-        WHERE (badge.is_revocable OR NOT badge.earned) AND lock.is_busy
+        WHERE (badge.is_revocable OR NOT badge.earned) AND {is_uncertain}
            OR NOT badge.earned AND badge.leaves_check
         UNION ALL
         SELECT 'revoke'

@@ -25,17 +25,7 @@ EXCEPTION WHEN OTHERS OR assert_failure THEN
             -- Not an error of a condition: a lock timeout, a deadlock, a lack of memory, a column that has
             -- had another type when this session first read it. Pending checks are left by the changed rows
             -- alone: no table is read, which could be locked as well.
-            PERFORM {postpone}(
-                {asks},
-                {evidence},
-                pg_catalog.array_agg({key_of_user})::{key}[],
-                pg_catalog.array_agg({thing}),
-                pg_catalog.array_agg({new}),
-                pg_catalog.array_agg({old}),
-                {codes},
-                ARRAY[{reads}])
-            FROM {rows}
-            WHERE {user} IS NOT NULL;
+            {postponed}
         ELSE
             -- The error concerns all of these badges: the user's column is gone, for instance.
             PERFORM {note_failure}(failed.code, SQLSTATE, SQLERRM)

@@ -1,4 +1,4 @@
-(SELECT changed.user_id, things.thing
+(SELECT {changed}, things.thing
  FROM ({users}) AS changed
  CROSS JOIN LATERAL (
      SELECT {subject} FROM {table} AS badges_row WHERE badges_row.{user} {equals} changed.user_id

@@ -90,7 +90,8 @@ BEGIN
                 true);
             -- What the check is about: the same for checks that one evaluation decides.
             about := ARRAY(
-                SELECT CASE WHEN found.evidence ->> 'asks' = 'state' THEN ''
+                SELECT CASE WHEN found.evidence ? 'waits' THEN 'waits'
+                            WHEN found.evidence ->> 'asks' = 'state' THEN ''
                             ELSE encode(sha256(convert_to(concat_ws(
                                 '|', coalesce(found.evidence ->> 'asks', found.evidence ->> 'operation'),
                                 found.evidence -> 'new', found.evidence -> 'old'), 'UTF8')), 'base64') END
@@ -99,9 +100,11 @@ BEGIN
             wanted := ARRAY(
                 SELECT found.place
                 FROM unnest(users, verdicts) WITH ORDINALITY AS found (user_id, verdict, place)
-                WHERE (found.verdict = 'check' OR found.place = ANY (left_over)) AND found.user_id IS NOT NULL);
+                WHERE (found.verdict = 'check' OR found.place = ANY (left_over))
+                  AND (found.user_id IS NOT NULL OR evidences[found.place] ? 'path'));
             -- A check that is there already serves this transaction as well, if its lock is shared to the end: the
-            -- settler then evaluates after this transaction has ended. Not so for a row that will be gone (OLD).
+            -- settler then evaluates after this transaction has ended. Not so for a row that will be gone (OLD), nor
+            -- for a check that waits for the transactions that are open at the end of this one.
             IF current_setting('transaction_isolation') IN ('read committed', 'repeatable read') THEN
                 IF current_setting('transaction_isolation') = 'repeatable read' THEN
                     wanted := ARRAY(
@@ -127,13 +130,13 @@ BEGIN
                             LIMIT 1
                             FOR SHARE SKIP LOCKED
                         ) AS shared
-                        WHERE NOT evidences[each.place] ? 'old');
+                        WHERE NOT evidences[each.place] ?| '{{old,waits}}');
                 EXCEPTION WHEN serialization_failure THEN
                     NULL;  -- the check that the snapshot shows has been settled since
                 END;
             END IF;
             INSERT INTO {pending} (bucket, user_id, code, thing, what, evidence)
-            SELECT {bucket},
+            SELECT coalesce({bucket}, 0),
                    found.user_id, found.code, found.thing, found.what, found.evidence
             FROM unnest(wanted) AS each (place)
             CROSS JOIN LATERAL (

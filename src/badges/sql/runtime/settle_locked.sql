@@ -16,6 +16,8 @@ DECLARE
     previous_event CONSTANT text := current_setting('badges.event', true);
     pending record;
     result record;
+    open text[];
+    waiting uuid[];
     is_held boolean;
     lacking text;
 BEGIN
@@ -23,6 +25,55 @@ BEGIN
     kept := 0;
     IF {is_impatient} THEN
         PERFORM set_config('lock_timeout', '1ms', true);
+    END IF;
+    -- Checks of rows whose user was not known when they were left: the row's path leads to the user now.
+    IF EXISTS (SELECT FROM {pending} AS p WHERE p.id = ANY (ids) AND p.user_id IS NULL) THEN
+        BEGIN
+            WITH found AS (
+                DELETE FROM {pending} AS p
+                WHERE p.id = ANY (ids) AND p.user_id IS NULL
+                RETURNING p.*, {user_of}(
+                    p.evidence ->> 'table', p.evidence #>> '{{path,name}}', p.evidence #>> '{{path,key}}') AS key
+            ), known AS (
+                INSERT INTO {pending} (
+                    bucket, user_id, code, thing, what, noted_at, noted_by, evidence)
+                SELECT {bucket_of_key},
+                       found.key, found.code, found.thing, found.what, found.noted_at, found.noted_by,
+                       found.evidence - 'path'
+                FROM found
+                WHERE found.key IS NOT NULL
+                ON CONFLICT DO NOTHING
+                RETURNING id
+            )
+            SELECT ids || array_agg(known.id) INTO ids FROM known;
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            kept := kept + (
+                SELECT count(*) FROM {pending} AS p WHERE p.id = ANY (ids) AND p.user_id IS NULL);
+            IF left(SQLSTATE, 2) NOT IN ('40', '53', '55') THEN
+                UPDATE {pending} AS p SET failed_at = clock_timestamp()
+                WHERE p.id = ANY (ids) AND p.user_id IS NULL;
+                PERFORM {note_failure}(failed.code, SQLSTATE, SQLERRM)
+                FROM (SELECT DISTINCT p.code FROM {pending} AS p
+                      WHERE p.id = ANY (ids) AND p.user_id IS NULL) AS failed;
+            END IF;
+        END;
+    END IF;
+    -- Checks of users to whom a change gave rows: transactions that are open now, after its commit, may have written
+    -- such rows without seeing the change. These checks are settled when those transactions have ended.
+    IF EXISTS (SELECT FROM {pending} AS p WHERE p.id = ANY (ids) AND p.what = 'waits') THEN
+        -- Not the snapshot's list: its xmax is that of the last transaction that has ended, and others are beyond.
+        open := ARRAY(
+            SELECT l.transactionid::text FROM pg_locks AS l
+            WHERE l.locktype = 'transactionid' AND l.granted AND l.mode = 'ExclusiveLock'
+              AND l.pid IS DISTINCT FROM pg_backend_pid());
+        UPDATE {pending} AS p
+        SET evidence = p.evidence || jsonb_build_object('waits', to_jsonb(open))
+        WHERE p.id = ANY (ids) AND p.evidence -> 'waits' = 'true';
+        waiting := ARRAY(
+            SELECT p.id FROM {pending} AS p
+            WHERE p.id = ANY (ids) AND p.what = 'waits' AND p.evidence -> 'waits' ?| open);
+        kept := kept + cardinality(waiting);
+        ids := ARRAY(SELECT each.id FROM unnest(ids) AS each (id) WHERE each.id <> ALL (waiting));
     END IF;
     PERFORM {seal}('event', '{{"cause": "settled"}}');
     FOR pending IN
@@ -32,7 +83,7 @@ BEGIN
                coalesce((SELECT d.revocable AND d.active AND d.retired_at IS NULL
                          FROM {definitions} AS d WHERE d.code = p.code), false) AS is_revocable
         FROM {pending} AS p
-        WHERE p.id = ANY (ids)
+        WHERE p.id = ANY (ids) AND p.user_id IS NOT NULL
         GROUP BY p.user_id, p.code, p.thing, p.what
         ORDER BY min(p.failed_at) NULLS FIRST, min(p.noted_by)
         LIMIT most
