@@ -1281,7 +1281,7 @@ BEGIN
         RETURN changed;
     END IF;
     -- The triggers on badges and events let these changes pass, and write no event of a move to another subject.
-    PERFORM "public"."badges_seal"('erasing', '');
+    PERFORM "public"."badges_seal"('rewriting', '');
     WITH subject AS MATERIALIZED (
         -- As many as there were, and the same for a badge and its events.
         SELECT s.code, s.thing, 'erased ' || gen_random_uuid() AS blank
@@ -1307,12 +1307,114 @@ BEGIN
         RETURNING true
     )
     SELECT (SELECT count(*) FROM history) + (SELECT count(*) FROM held) INTO changed;
-    PERFORM set_config('badges.erasing', '', true);
+    PERFORM set_config('badges.rewriting', '', true);
     RETURN changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 17, "badges": [], "body": "8558ad95ec20ee3f"}';
+COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 17, "badges": [], "body": "73287bcdc5a2b142"}';
 REVOKE ALL ON FUNCTION "public"."badges_erase" FROM PUBLIC;
+
+-- create function badges_merge: new
+CREATE OR REPLACE FUNCTION "public"."badges_merge"(
+    from_user integer,
+    to_user integer,
+    actor text DEFAULT ''::text,
+    reason text DEFAULT ''::text)
+RETURNS integer
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $badges$
+-- Gives the badges of one user, their history and their pending checks to another; returns the number of badges.
+-- Of a badge that both hold, the earlier award is kept, with the later end; a manual award stays manual. The history
+-- has a quiet event for each of these badges, with the cause "merged".
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+DECLARE
+    place integer;
+    number integer;
+    about_codes text[];
+    about_things text[];
+BEGIN
+    IF from_user = to_user THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('user %s cannot be merged with itself', from_user);
+    END IF;
+    IF NOT EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = to_user) THEN
+        RAISE foreign_key_violation USING
+            MESSAGE = format('there is no user %s', to_user), CONSTRAINT = 'badges_badge_user_id_fk';
+    END IF;
+    -- Waits for the transactions that award a badge to either of them; in one order, as another merge may as well.
+    FOR place IN
+        SELECT DISTINCT (found.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer
+        FROM unnest(ARRAY[from_user, to_user]) AS found (user_id)
+        ORDER BY 1
+    LOOP
+        PERFORM pg_advisory_xact_lock(1650549863, place);
+    END LOOP;
+    PERFORM FROM "public"."auth_user" AS u WHERE u."id" = from_user FOR UPDATE;
+    IF current_setting('transaction_isolation') = 'read committed' THEN
+        -- Checks of other transactions are about the rows of that user, so they are settled before.
+        PERFORM "public"."badges_settle_locked"(
+            ARRAY(
+                SELECT p.id FROM "public"."badges_pendingcheck" AS p
+                WHERE p.user_id = from_user AND p.noted_by < pg_current_xact_id()::text::bigint
+                FOR UPDATE SKIP LOCKED),
+            2147483647);
+    END IF;
+    DELETE FROM "public"."badges_badge" AS b
+    WHERE b.user_id IN (from_user, to_user) AND b.expires_at <= statement_timestamp();
+    number := (SELECT count(*) FROM "public"."badges_badge" AS b WHERE b.user_id = from_user);
+    SELECT array_agg(about.code), array_agg(about.thing) INTO about_codes, about_things
+    FROM (
+        SELECT b.code COLLATE "C" AS code, b.thing FROM "public"."badges_badge" AS b WHERE b.user_id = from_user
+        UNION
+        SELECT e.code COLLATE "C", e.thing FROM "public"."badges_badgeevent" AS e WHERE e.user_id = from_user
+    ) AS about;
+    -- The triggers on badges and events let these changes pass, and write no events of their own for them.
+    PERFORM "public"."badges_seal"('rewriting', from_user::text);
+    UPDATE "public"."badges_badge" AS kept
+    SET awarded_at = CASE WHEN b.is_earlier THEN b.awarded_at ELSE kept.awarded_at END,
+        evidence = CASE WHEN b.is_earlier THEN b.evidence ELSE kept.evidence END,
+        by_hand = b.by_hand OR kept.by_hand,
+        expires_at = CASE WHEN b.expires_at > kept.expires_at OR b.expires_at IS NULL
+                          THEN b.expires_at ELSE kept.expires_at END
+    FROM (
+        SELECT own.*, own.awarded_at IS NULL OR own.awarded_at < other.awarded_at AS is_earlier
+        FROM "public"."badges_badge" AS own
+        JOIN "public"."badges_badge" AS other
+            ON other.user_id = to_user AND other.code COLLATE "C" = own.code AND other.thing = own.thing
+        WHERE own.user_id = from_user
+    ) AS b
+    WHERE kept.user_id = to_user AND kept.code COLLATE "C" = b.code AND kept.thing = b.thing;
+    DELETE FROM "public"."badges_badge" AS b
+    USING "public"."badges_badge" AS kept
+    WHERE b.user_id = from_user
+      AND kept.user_id = to_user AND kept.code COLLATE "C" = b.code AND kept.thing = b.thing;
+    UPDATE "public"."badges_badge" AS b SET user_id = to_user WHERE b.user_id = from_user;
+    UPDATE "public"."badges_badgeevent" AS e SET user_id = to_user WHERE e.user_id = from_user;
+    PERFORM set_config('badges.rewriting', '', true);
+    UPDATE "public"."badges_delivery" AS d SET user_id = to_user WHERE d.user_id = from_user;
+    -- The last event of a badge says whether it is held.
+    INSERT INTO "public"."badges_badgeevent" (user_id, code, thing, kind, cause, evidence, rule, actor, reason, quiet)
+    SELECT b.user_id, b.code, b.thing, 'awarded', 'merged', b.evidence,
+           coalesce((SELECT d.rule FROM "public"."badges_badgedefinition" AS d WHERE d.code = b.code), ''),
+           badges_merge.actor, coalesce(nullif(badges_merge.reason, ''), 'from user ' || from_user), true
+    FROM unnest(about_codes, about_things) AS about (code, thing)
+    JOIN "public"."badges_badge" AS b
+        ON b.user_id = to_user AND b.code COLLATE "C" = about.code AND b.thing = about.thing;
+    -- Checks that this transaction has left, or whose condition failed, are about rows of either by now.
+    INSERT INTO "public"."badges_pendingcheck" (bucket, user_id, code, thing, evidence)
+    SELECT DISTINCT (found.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer,
+           found.user_id, found.code, found.thing, '{"operation": "award_badges", "asks": "state"}'::jsonb
+    FROM (
+        SELECT to_user AS user_id, p.code, p.thing FROM "public"."badges_pendingcheck" AS p WHERE p.user_id = from_user
+    ) AS found
+    ON CONFLICT DO NOTHING;
+    PERFORM "public"."badges_move_checks"(from_user, to_user);
+    RETURN number;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_merge" IS 'Made by django-pg-badges; {"summary": "Gives the badges of one user, their history and their pending checks to another; returns the number of badges.", "generator": 17, "badges": [], "body": "a55df5600d171057"}';
+REVOKE ALL ON FUNCTION "public"."badges_merge" FROM PUBLIC;
 
 -- create function badges_keep_events: new
 CREATE OR REPLACE FUNCTION "public"."badges_keep_events"()
@@ -1324,15 +1426,15 @@ SET lock_timeout = '10ms'
 AS $badges$
 -- Trigger function: rejects changes of recorded events, as the history is append-only.
 -- An update that changes nothing passes: loading the same dump twice is allowed. So does the foreign key that follows a
--- user to another key; deliveries, which have none, are then moved as well. And so does the erasure
--- of what events say about a user.
+-- user to another key; deliveries, which have none, are then moved as well. And so do the erasure of what events say
+-- about a user, and the merge of two users.
 -- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
 DECLARE
     kept "public"."badges_badgeevent";
 BEGIN
-    IF (coalesce(pg_catalog.current_setting('badges.erasing', true), '') OPERATOR(pg_catalog.<>) ''
-        AND "public"."badges_sealed"('erasing') IS NOT NULL) THEN
-        RETURN NULL;  -- badges_erase blanks them
+    IF (coalesce(pg_catalog.current_setting('badges.rewriting', true), '') OPERATOR(pg_catalog.<>) ''
+        AND "public"."badges_sealed"('rewriting') IS NOT NULL) THEN
+        RETURN NULL;  -- badges_erase blanks them, badges_merge gives them to another user
     END IF;
     kept := NEW;
     kept.user_id := OLD.user_id;
@@ -1358,7 +1460,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 17, "badges": [], "body": "3400177dc226109a"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 17, "badges": [], "body": "d37f2fd786360eaa"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -1388,11 +1490,15 @@ DECLARE
              ELSE false END;
     given_cause CONSTANT text := coalesce(
         given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
+    merged_user text;
     is_news boolean;
 BEGIN
-    IF TG_OP = 'UPDATE' AND (coalesce(pg_catalog.current_setting('badges.erasing', true), '') OPERATOR(pg_catalog.<>) ''
-                             AND "public"."badges_sealed"('erasing') IS NOT NULL) THEN
-        RETURN NULL;  -- badges_erase blanks the subjects of badges and of their events alike
+    IF (coalesce(pg_catalog.current_setting('badges.rewriting', true), '') OPERATOR(pg_catalog.<>) ''
+        AND "public"."badges_sealed"('rewriting') IS NOT NULL) THEN
+        IF TG_OP = 'UPDATE' THEN
+            RETURN NULL;  -- badges_erase and badges_merge change badges and their events alike
+        END IF;
+        merged_user := "public"."badges_sealed"('rewriting');
     END IF;
     WITH event AS (
         INSERT INTO "public"."badges_badgeevent" (
@@ -1421,7 +1527,7 @@ BEGIN
                 FROM badges_new AS b
             ) AS happened
         ) AS found
-        WHERE (found.kind = 'awarded') = (
+        WHERE found.user_id::text IS DISTINCT FROM merged_user AND (found.kind = 'awarded') = (
                   (SELECT true FROM "public"."badges_badge" AS b
                    WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
                   ) IS NOT NULL)
@@ -1439,7 +1545,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 17, "badges": [], "body": "ce86da6654987869"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 17, "badges": [], "body": "8541f46c3372bbc9"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -1472,11 +1578,15 @@ DECLARE
              ELSE false END;
     given_cause CONSTANT text := coalesce(
         given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
+    merged_user text;
     is_news boolean;
 BEGIN
-    IF TG_OP = 'UPDATE' AND (coalesce(pg_catalog.current_setting('badges.erasing', true), '') OPERATOR(pg_catalog.<>) ''
-                             AND "public"."badges_sealed"('erasing') IS NOT NULL) THEN
-        RETURN NULL;  -- badges_erase blanks the subjects of badges and of their events alike
+    IF (coalesce(pg_catalog.current_setting('badges.rewriting', true), '') OPERATOR(pg_catalog.<>) ''
+        AND "public"."badges_sealed"('rewriting') IS NOT NULL) THEN
+        IF TG_OP = 'UPDATE' THEN
+            RETURN NULL;  -- badges_erase and badges_merge change badges and their events alike
+        END IF;
+        merged_user := "public"."badges_sealed"('rewriting');
     END IF;
     -- Where there is nothing to record, as the user is deleted or has another key, no further table is needed: it
     -- may be locked, and the change of the user must succeed.
@@ -1527,7 +1637,7 @@ BEGIN
                 FROM badges_old AS b
             ) AS happened
         ) AS found
-        WHERE (found.kind = 'awarded') = (
+        WHERE found.user_id::text IS DISTINCT FROM merged_user AND (found.kind = 'awarded') = (
                   (SELECT true FROM "public"."badges_badge" AS b
                    WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
                   ) IS NOT NULL)
@@ -1548,7 +1658,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 17, "badges": [], "body": "557c15f0d44cd08a"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 17, "badges": [], "body": "6dc503327c41c3ce"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -1580,11 +1690,15 @@ DECLARE
              ELSE false END;
     given_cause CONSTANT text := coalesce(
         given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
+    merged_user text;
     is_news boolean;
 BEGIN
-    IF TG_OP = 'UPDATE' AND (coalesce(pg_catalog.current_setting('badges.erasing', true), '') OPERATOR(pg_catalog.<>) ''
-                             AND "public"."badges_sealed"('erasing') IS NOT NULL) THEN
-        RETURN NULL;  -- badges_erase blanks the subjects of badges and of their events alike
+    IF (coalesce(pg_catalog.current_setting('badges.rewriting', true), '') OPERATOR(pg_catalog.<>) ''
+        AND "public"."badges_sealed"('rewriting') IS NOT NULL) THEN
+        IF TG_OP = 'UPDATE' THEN
+            RETURN NULL;  -- badges_erase and badges_merge change badges and their events alike
+        END IF;
+        merged_user := "public"."badges_sealed"('rewriting');
     END IF;
     -- Where there is nothing to record, as the user is deleted or has another key, no further table is needed: it
     -- may be locked, and the change of the user must succeed.
@@ -1665,7 +1779,7 @@ BEGIN
                 ORDER BY kind DESC
             ) AS happened
         ) AS found
-        WHERE (found.kind = 'awarded') = (
+        WHERE found.user_id::text IS DISTINCT FROM merged_user AND (found.kind = 'awarded') = (
                   (SELECT true FROM "public"."badges_badge" AS b
                    WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
                   ) IS NOT NULL)
@@ -1686,7 +1800,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 17, "badges": [], "body": "e01b1d2f0eda8549"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 17, "badges": [], "body": "b1d90e79ba03321c"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -1718,11 +1832,15 @@ DECLARE
              ELSE false END;
     given_cause CONSTANT text := coalesce(
         given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
+    merged_user text;
     is_news boolean;
 BEGIN
-    IF TG_OP = 'UPDATE' AND (coalesce(pg_catalog.current_setting('badges.erasing', true), '') OPERATOR(pg_catalog.<>) ''
-                             AND "public"."badges_sealed"('erasing') IS NOT NULL) THEN
-        RETURN NULL;  -- badges_erase blanks the subjects of badges and of their events alike
+    IF (coalesce(pg_catalog.current_setting('badges.rewriting', true), '') OPERATOR(pg_catalog.<>) ''
+        AND "public"."badges_sealed"('rewriting') IS NOT NULL) THEN
+        IF TG_OP = 'UPDATE' THEN
+            RETURN NULL;  -- badges_erase and badges_merge change badges and their events alike
+        END IF;
+        merged_user := "public"."badges_sealed"('rewriting');
     END IF;
     -- Where there is nothing to record, as the user is deleted or has another key, no further table is needed: it
     -- may be locked, and the change of the user must succeed.
@@ -1783,7 +1901,7 @@ BEGIN
                 WHERE last.kind = 'awarded'
             ) AS happened
         ) AS found
-        WHERE (found.kind = 'awarded') = (
+        WHERE found.user_id::text IS DISTINCT FROM merged_user AND (found.kind = 'awarded') = (
                   (SELECT true FROM "public"."badges_badge" AS b
                    WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
                   ) IS NOT NULL)
@@ -1804,7 +1922,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 17, "badges": [], "body": "02cca47bdb0f19ff"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 17, "badges": [], "body": "55484b7b16ea5064"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new

@@ -133,7 +133,7 @@ def test_history_is_append_only_afterwards(ada, execute):
     """The erasure opens nothing: events cannot be changed after it, whatever the session sets."""
     Badge.objects.erase(ada)
     for setting in ("", "on", "0" * 64):
-        execute("SELECT set_config('badges.erasing', %s, true)", [setting])
+        execute("SELECT set_config('badges.rewriting', %s, true)", [setting])
         with pytest.raises(DatabaseError, match="only added"), transaction.atomic():
             execute("UPDATE badges_badgeevent SET actor = 'forged'")
 

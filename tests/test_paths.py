@@ -15,6 +15,7 @@ from badges import definitions, exceptions
 from badges.facts import analysis
 from badges.facts.target import describe_target
 from badges.installation import executor
+from badges.models import Badge
 
 LIKES = "count(*) >= 2 from likes l join post p on p.id = l.post_id where p.user_id = NEW.post_id__user_id"
 
@@ -98,7 +99,7 @@ def held(execute):
 # Awards
 
 
-def test_author_earns_what_others_like(tables, declare, execute, posts, like, held):
+def test_author_earns_what_others_like(tables, declare, execute, posts, like, held, people):
     """One like or many in a statement; a post without an author, and a like without a post, earn nothing."""
     declare(loved(), loved("liked", "NEW.stars >= 1"), loved("thrice", LIKES.replace("2", "3"), per="stars"))
     like(4, 4, 4)
@@ -113,6 +114,7 @@ def test_author_earns_what_others_like(tables, declare, execute, posts, like, he
     [(evidence,)] = execute("SELECT evidence -> 'new' FROM badges_badge WHERE code = 'loved' LIMIT 1")
     assert json.loads(evidence).keys() == {"post_id__user_id"}
     execute("UPDATE likes SET stars = 4 WHERE post_id = 1")
+    assert Badge.objects.award(people[0], "thrice", 1).thing == "1"
     assert execute("SELECT count(*) FROM badges_pendingcheck") == execute("SELECT count(*) FROM badges_failure")
 
 

@@ -278,6 +278,28 @@ class BadgeManager(models.Manager["Badge"]):
             [(number,)] = fetch(connections[alias], "SELECT badges_erase(%s, %s)", [key, keep])
         return int(number)
 
+    def merge(self, from_user: Any, to_user: Any, *, by: Any = None, reason: str = "", using: str | None = None) -> int:
+        """Give the badges of one user, with their history and pending checks, to another, for accounts that are merged.
+
+        Of a badge that both hold, the earlier award is kept. The site itself changes the rows that badges are about.
+        Waits for the transactions that award a badge to either user.
+
+        :param by: the author, and :param reason: the reason, as for `award`; by default the key of the first user.
+        :param using: the database alias; by default that of the manager, or else the router's.
+        :returns: the number of badges.
+        :raises UnknownUser: there is no user to give them to.
+        :raises OutOfDate: `create_badge_triggers` has not run yet.
+        :raises InsufficientRights: the database role may not merge users.
+        """
+        alias = using or self._alias()
+        former, key = arguments.user_key(from_user), arguments.user_key(to_user)
+        if former == key:
+            raise ValueError(f"User {key!r} cannot be merged with itself.")
+        query = "SELECT badges_merge(%s, %s, actor => %s, reason => %s)"
+        with _in_words(alias, user=key), transaction.atomic(using=alias):
+            [(number,)] = fetch(connections[alias], query, [former, key, _actor(by), str(reason)])
+        return int(number)
+
     def progress(self, user: Any = _MISSING, *, using: str | None = None) -> dict[str, Progress]:
         """The progress of a user towards each badge that has a goal, by code, in the order of the badges.
 
@@ -350,9 +372,9 @@ class BadgeManager(models.Manager["Badge"]):
             with transaction.atomic(using=alias):
                 [(exists,)] = fetch(connection, query.as_string(), [user, thing])
         except DatabaseError as error:
-            if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+            if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege | psycopg.errors.UndefinedColumn):
                 raise
-            return  # the role may award badges and not read the rows
+            return  # the role may award badges and not read the rows; or the user is at the end of a path
         if not exists:
             raise exceptions.UnknownSubject(
                 f'User {user} has no row in {definition.trigger_table} whose {definition.per} is "{thing}".'

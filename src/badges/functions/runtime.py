@@ -41,6 +41,7 @@ RUNTIME = (
     "award",
     "revoke",
     "erase",
+    "merge",
     "keep_events",
 )
 """The functions in `sql/runtime/`, each in a file of its name."""
@@ -113,7 +114,8 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
         "secret": target.secret.identifier,
         "former_keys": target.former_keys.identifier,
         "is_impatient": is_impatient(target),
-        "is_erasing": remembers(target, "erasing"),
+        "is_rewriting": remembers(target, "rewriting"),
+        "until_unused": sql.SQL(" FOR UPDATE" if target.owner_locks_users else ""),
         "users": target.users.identifier,
         "user_key": sql.Identifier(target.user_key.name),
         "key": trusted(target.user_key.type),

@@ -40,7 +40,7 @@ EVENTS = 5
 """The number of events that are shown."""
 
 _ENTRY = ("kind", "at", "cause", "actor", "reason", "evidence", "rule", "thing")
-_NO_CHECK = ("by hand", "loaddata", "moved", "truncate", "sql", "found")
+_NO_CHECK = ("by hand", "loaddata", "merged", "moved", "truncate", "sql", "found")
 """Causes of awards and revocations without a check."""
 
 

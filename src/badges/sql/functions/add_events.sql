@@ -25,10 +25,14 @@ DECLARE
              ELSE false END;
     given_cause CONSTANT text := coalesce(
         given ->> 'cause', nullif(CASE WHEN is_heard THEN current_setting('badges.cause', true) END, ''));
+    merged_user text;
     is_news boolean;
 BEGIN
-    IF TG_OP = 'UPDATE' AND {is_erasing} THEN
-        RETURN NULL;  -- badges_erase blanks the subjects of badges and of their events alike
+    IF {is_rewriting} THEN
+        IF TG_OP = 'UPDATE' THEN
+            RETURN NULL;  -- badges_erase and badges_merge change badges and their events alike
+        END IF;
+        merged_user := {sealed}('rewriting');
     END IF;
     {limit_patience}
     WITH event AS (
@@ -57,7 +61,7 @@ BEGIN
                 {found}
             ) AS happened
         ) AS found
-        WHERE (found.kind = 'awarded') = (
+        WHERE found.user_id::text IS DISTINCT FROM merged_user AND (found.kind = 'awarded') = (
                   (SELECT true FROM {badges} AS b
                    WHERE b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
                   ) IS NOT NULL)

@@ -31,7 +31,7 @@ BEGIN
         RETURN changed;
     END IF;
     -- The triggers on badges and events let these changes pass, and write no event of a move to another subject.
-    PERFORM {seal}('erasing', '');
+    PERFORM {seal}('rewriting', '');
     WITH subject AS MATERIALIZED (
         -- As many as there were, and the same for a badge and its events.
         SELECT s.code, s.thing, 'erased ' || gen_random_uuid() AS blank
@@ -57,7 +57,7 @@ BEGIN
         RETURNING true
     )
     SELECT (SELECT count(*) FROM history) + (SELECT count(*) FROM held) INTO changed;
-    PERFORM set_config('badges.erasing', '', true);
+    PERFORM set_config('badges.rewriting', '', true);
     RETURN changed;
 END
 $badges$

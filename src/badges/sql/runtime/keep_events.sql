@@ -7,14 +7,14 @@ SET lock_timeout = {timeout}
 AS $badges$
 -- Trigger function: rejects changes of recorded events, as the history is append-only.
 -- An update that changes nothing passes: loading the same dump twice is allowed. So does the foreign key that follows a
--- user to another key; deliveries, which have none, are then moved as well. And so does the erasure
--- of what events say about a user.
+-- user to another key; deliveries, which have none, are then moved as well. And so do the erasure of what events say
+-- about a user, and the merge of two users.
 {origin}
 DECLARE
     kept {events};
 BEGIN
-    IF {is_erasing} THEN
-        RETURN NULL;  -- badges_erase blanks them
+    IF {is_rewriting} THEN
+        RETURN NULL;  -- badges_erase blanks them, badges_merge gives them to another user
     END IF;
     kept := NEW;
     kept.user_id := OLD.user_id;
