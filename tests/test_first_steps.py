@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 from conftest import entry
+from django.contrib.auth import get_user_model
 from django.core import mail
 from django.core.management import CommandError, call_command
 from django.db import connection
 from dummy.models import Sketch
 from processes import environment
+from streams import uvicorn
 
 from badges import definitions
 from badges.installation import executor
@@ -68,6 +70,63 @@ def test_quickstart(empty_database, tmp_path, monkeypatch):
     assert "create_badge_triggers" not in manage("migrate")
     [expected] = re.findall(r"^\$ python manage.py award_badges\n(.*?)```", text, re.MULTILINE | re.DOTALL)
     assert manage(*commands[3]) == expected
+
+
+# Live badges
+
+
+def blocks(page, language):
+    """The code of a page of the documentation in a language, without the indentation of its snippets."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (DOCS / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("urls", ["live.md", "pages.md"])
+def test_live_page(tmp_path, urls):
+    """What live.md says makes a page that has its styles and its script, with the URLs of live.md or of pages.md."""
+    [paths] = [code for code in blocks(urls, "python") if "urlpatterns" in code and "badges" in code][:1]
+    [include] = [code for code in blocks("live.md", "html") if "live.html" in code][:1]
+    [asgi] = [code for code in blocks("live.md", "python") if "ASGIStaticFilesHandler" in code]
+    [command] = re.findall(r"^\$ uvicorn (\S+)$", (DOCS / "live.md").read_text("utf-8"), re.MULTILINE)
+    site = tmp_path / "config"
+    site.mkdir()
+    (site / "__init__.py").touch()
+    (site / "settings.py").write_text("from settings_of_a_process import *\n")
+    (site / "asgi.py").write_text(asgi)
+    (site / "page.html").write_text(f"<!doctype html><title>Page</title>{include}")
+    (site / "urls.py").write_text(
+        "from django.urls import include, path\n"
+        "from django.views.generic import TemplateView\n"
+        f"{paths.replace('..., ', '')}\n"
+        'urlpatterns += [path("", TemplateView.as_view(template_name="page.html"))]\n'
+    )
+    templates = {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [str(site)], "APP_DIRS": True}
+    processors = ["django.template.context_processors.request", "django.contrib.auth.context_processors.auth"]
+    env = environment(
+        tmp_path / "log", DEBUG=True, ROOT_URLCONF="config.urls", MIDDLEWARE=[
+            "django.contrib.sessions.middleware.SessionMiddleware",
+            "django.contrib.auth.middleware.AuthenticationMiddleware",
+        ],
+        INSTALLED_APPS=[
+            "django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions",
+            "django.contrib.staticfiles", "badges", "dummy",
+        ],
+        TEMPLATES=[{**templates, "OPTIONS": {"context_processors": processors}}],
+    )  # fmt: skip
+    env.pop("DJANGO_SETTINGS_MODULE")
+    env["PYTHONPATH"] = f"{tmp_path}:{env['PYTHONPATH']}"
+    check = [sys.executable, "-m", "django", "check", "--settings", "config.settings"]
+    done = subprocess.run(check, env=env, capture_output=True, text=True, check=False)
+    assert "urls.W005" not in done.stdout + done.stderr
+    ada = get_user_model().objects.create(username="ada")
+    with uvicorn(command, env) as running:
+        page = running.get("/", ada)
+        assert page.status == 200
+        parts = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)
+        assert {part.rpartition(".")[2] for part in parts} == {"css", "js"}
+        for part in parts:
+            assert running.get(part, None).status == 200
+        assert running.stream(ada).is_ready()
 
 
 # startbadges
