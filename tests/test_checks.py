@@ -213,6 +213,38 @@ def test_e002_invalid_setting(declare, settings, found):
     ]
 
 
+def test_e002_what_a_setting_names_is_loaded(declare, settings, found):
+    """badges.E002: a template that is not there, and a serializer that cannot be imported or is none."""
+    declare(entry())
+    settings.BADGES_BASE_TEMPLATE = "no/such.html"
+    for path, said in (
+        ("nowhere.Person", "cannot be imported: No module"),
+        ("badges.models.Badge", "is no serializer"),
+    ):
+        settings.BADGES_API_USER_SERIALIZER = path
+        [of_serializer, of_template] = found()
+        assert said in of_serializer[1]
+        assert of_template[:2] == (
+            "badges.E002",
+            "BADGES_BASE_TEMPLATE is 'no/such.html'; there is no such template.",
+        )
+    settings.BADGES_BASE_TEMPLATE, settings.BADGES_API_USER_SERIALIZER = "admin/base.html", "test_api.Initial"
+    assert found() == []
+
+
+def test_w016_names_that_mean_nothing(declare, settings, found):
+    """badges.W016: a setting that the package does not have, and an alias that is not in DATABASES."""
+    declare(entry())
+    settings.BADGES_BREAK, settings.BADGES_OF_OUR_OWN = 0.5, True
+    settings.BADGES_DIRECT, settings.BADGES_SUBSCRIBERS = {"default": "straight"}, ["defualt"]
+    assert found() == [
+        ("badges.W016", 'BADGES_DIRECT names "straight", which is not in DATABASES.', "Name an alias of DATABASES."),
+        ("badges.W016", 'BADGES_SUBSCRIBERS names "defualt", which is not in DATABASES.', 'Did you mean "default"?'),
+        ("badges.W016", "There is no setting BADGES_BREAK.", "Did you mean BADGES_BRAKE?"),
+        ("badges.W016", "There is no setting BADGES_OF_OUR_OWN.", "docs/settings.md lists the settings."),
+    ]
+
+
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_default_of_setting(settings, setting):
     """The default of each setting is allowed; only the badge file has none."""

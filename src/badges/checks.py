@@ -6,13 +6,18 @@ migration may be about to fix what they found; a missing file is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.conf import settings
 from django.core import mail
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections, router, transaction
+from django.template import TemplateDoesNotExist, TemplateSyntaxError
+from django.template.loader import get_template
 
 from badges import database, exceptions
 from badges.conf import SETTINGS, badges_settings
@@ -54,16 +59,60 @@ def check_badge_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 
 @register()
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """badges.E002: a setting whose value is not allowed."""
+    """badges.E002: a setting whose value is not allowed. badges.W016: names in the settings that mean nothing."""
     messages: list[CheckMessage] = []
     for setting in SETTINGS:
         try:
-            getattr(badges_settings, setting.name)
+            value = getattr(badges_settings, setting.name)
+            if value != setting.default and setting.name in _LOADED:
+                _LOADED[setting.name]()
         except exceptions.NotConfigured:
             pass  # badges.W001 reports it
         except exceptions.InvalidSetting as error:
             messages.append(Error(str(error), hint="See docs/settings.md.", id="badges.E002"))
+        else:
+            if setting.name in ("BADGES_DIRECT", "BADGES_SUBSCRIBERS"):
+                messages += _check_aliases(setting.name, value)
+    ours = [each.name.removeprefix(_PREFIX) for each in SETTINGS]
+    for name in dir(settings):
+        if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) not in ours:
+            near = difflib.get_close_matches(name.removeprefix(_PREFIX), ours, n=1)
+            hint = f"Did you mean {_PREFIX}{near[0]}?" if near else "docs/settings.md lists the settings."
+            messages.append(Warning(f"There is no setting {name}.", hint=hint, id="badges.W016"))
     return messages
+
+
+def _load_serializer() -> None:
+    if apps.is_installed("rest_framework"):
+        from badges.api import users  # noqa: PLC0415 - rest_framework is optional
+
+        users.serializer_class()
+
+
+def _load_template() -> None:
+    name = badges_settings.BADGES_BASE_TEMPLATE
+    try:
+        get_template(name)
+    except TemplateDoesNotExist:
+        message = f"BADGES_BASE_TEMPLATE is {name!r}; there is no such template."
+        raise exceptions.InvalidSetting(message) from None
+    except (TemplateSyntaxError, ImproperlyConfigured):
+        pass  # Django reports it, and which template has it
+
+
+_PREFIX = "BADGES_"
+
+_LOADED = {"BADGES_API_USER_SERIALIZER": _load_serializer, "BADGES_BASE_TEMPLATE": _load_template}
+"""Settings that name something to be loaded."""
+
+
+def _check_aliases(name: str, value: Iterable[str]) -> Iterator[CheckMessage]:
+    aliases = [*value, *value.values()] if isinstance(value, dict) else sorted(value)
+    for alias in aliases:
+        if alias not in connections:
+            near = difflib.get_close_matches(alias, list(connections), n=1)
+            hint = f'Did you mean "{near[0]}"?' if near else "Name an alias of DATABASES."
+            yield Warning(f'{name} names "{alias}", which is not in DATABASES.', hint=hint, id="badges.W016")
 
 
 @register(Tags.database)

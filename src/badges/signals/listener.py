@@ -51,6 +51,8 @@ class Tally:
     failed: int = 0
     """Attempts in which a receiver raised."""
     settled: int = 0
+    is_unsettled: bool = False
+    """Settling has failed."""
 
 
 class Listener:
@@ -137,6 +139,7 @@ class Listener:
             raise
         except DatabaseError as error:
             # Signals are sent nevertheless.
+            self.tally.is_unsettled = True
             logger.error("The pending checks cannot be settled: %s", str(error).strip())  # noqa: TRY400
 
     def _send(self, session: psycopg.Connection[Any]) -> bool:

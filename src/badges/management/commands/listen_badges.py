@@ -22,7 +22,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--database", metavar="ALIAS", default=DEFAULT_DB_ALIAS, help='The database. Default: "default".'
         )
-        parser.add_argument("--once", action="store_true", help="Process the queue once, then exit.")
+        parser.add_argument(
+            "--once", action="store_true", help="Process the queue once, then exit; with 1 if an attempt failed."
+        )
         parser.add_argument(
             "--check", action="store_true", help="Exit with 1 unless a listener is connected and the queue moves."
         )
@@ -63,7 +65,11 @@ class Command(BaseCommand):
             for number, handler in handlers.items():
                 signal.signal(number, handler)
             listener.close()
-        self.stdout.write(_in_words(listener.tally))
+        tally = listener.tally
+        if once and (tally.failed or tally.is_unsettled):
+            # For cron: the log has the reasons, and a failed event is tried again.
+            raise CommandError(_in_words(tally), returncode=1)
+        self.stdout.write(_in_words(tally))
 
 
 def _in_words(tally: Tally) -> str:
@@ -72,4 +78,6 @@ def _in_words(tally: Tally) -> str:
         done.append(f"{count(tally.failed, 'attempt')} failed")
     if tally.settled:
         done.append(f"{count(tally.settled, 'pending check')} settled")
+    if tally.is_unsettled:
+        done.append("the pending checks could not be settled")
     return f"{', '.join(done)}."
