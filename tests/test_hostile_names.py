@@ -160,6 +160,31 @@ def test_name_of_schema_table_and_columns(install, execute, user, held, name):
         assert held(user) == sorted(badge["code"] for badge in badges[event])
 
 
+@pytest.mark.parametrize("kind", ["quotes", "percent signs", "row", "mixed case"])
+def test_names_on_a_path(install, execute, user, held, kind):
+    """Tables and columns on the way to a user have any name, and so has the user at its end."""
+    name = NAMES[kind]
+    way, start = (sql.Identifier(name, f"{first}{name}").as_string() for first in ("w", "s"))
+    key, owner, end = identifier(name), identifier(f"u{name}"), identifier(f"{name}__u{name}")
+    same = f"(SELECT count(*) FROM {start} AS s JOIN {way} AS w ON w.{key} = s.{key} WHERE w.{owner} = NEW.{end}) > 0"
+    path = {"trigger_table": start, "user_field": [name, f"u{name}"], "revocable": True}
+    execute(f"CREATE SCHEMA {identifier(name)}; CREATE TABLE {way} ({key} int PRIMARY KEY, {owner} int)")
+    execute(f"CREATE TABLE {start} ({key} int REFERENCES {way})")
+    install(
+        entry("row", condition=f"NEW.{end} > 0", **path),
+        entry("rows", condition=same, **path),
+        entry("each", condition="true", per=name, **path),
+    )
+    execute(f"INSERT INTO {way} VALUES (1, NULL); INSERT INTO {start} VALUES (1)")
+    assert held(user) == []
+    execute(f"UPDATE {way} SET {owner} = {user.pk}")
+    assert held(user) == ["each", "row", "rows"]
+    execute(f"DELETE FROM {start}")
+    assert held(user) == []
+    execute(f"INSERT INTO {start} VALUES (1)")
+    assert held(user) == ["each", "row", "rows"]
+
+
 def test_name_without_quotes_is_taken_as_it_is_or_as_sql_reads_it(install, execute, user, held):
     """A table MixedCase is found by that name, and dummy_sketch as Dummy_Sketch, as SQL would find it."""
     execute('CREATE TABLE "MixedCase" ("UserId" int)')

@@ -245,7 +245,7 @@ def test_plan_and_explanation_show_the_path(plain, declare, execute, posts, like
     assert "post_id__user_id" in said.getvalue()
 
 
-def test_failing_condition_costs_nothing_else(tables, declare, execute, posts, like, held):
+def test_failing_condition_costs_nothing_else(tables, declare, execute, posts, like, held, people):
     """One by one, badges for users at the end of a path are checked as well."""
     declare(
         loved(),
@@ -255,6 +255,9 @@ def test_failing_condition_costs_nothing_else(tables, declare, execute, posts, l
     )
     like(1, 2, 3)
     assert held() == "ada:loved ada:new ada:whole bob:new"
+    execute("UPDATE post SET user_id = %s WHERE id = 1", [people[1].pk])
+    # One by one, a revocation is left to a pending check.
+    assert held() == "ada:loved ada:new ada:whole bob:loved bob:new bob:whole"
     assert execute("SELECT DISTINCT code FROM badges_failure") == [("broken",)]
     assert execute("SELECT count(*) FROM likes") == [(3,)]
 

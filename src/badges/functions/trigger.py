@@ -321,7 +321,9 @@ def one_by_one(firing: Firing, checks: Sequence[Check]) -> sql.Composed:
     reads = expressions.listed(map(expressions.reads, checks))
     # The type that the functions take; the user's column may have another one since.
     key = trusted(firing.target.user_key.type)
+    unresolved_first: sql.Composable = sql.SQL("")
     if checks[0].table.path:
+        unresolved_first = _unresolved(firing, checks, only_uncertain=True)
         postponed = _unresolved(firing, checks, only_uncertain=False)
     else:
         postponed = template("functions/one_by_one_postpone.sql").format(
@@ -338,6 +340,7 @@ def one_by_one(firing: Firing, checks: Sequence[Check]) -> sql.Composed:
         note_failure=qualified(firing.target.schema, "badges_note_failure"),
         asks=asks,
         key=key,
+        unresolved=unresolved_first,
         postponed=postponed,
         known_user=known_user(firing.target, checks[0], user),
         codes=codes,

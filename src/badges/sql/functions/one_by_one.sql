@@ -1,4 +1,5 @@
 BEGIN
+    {unresolved}
     PERFORM {function}(
         {asks},
         {evidence},
