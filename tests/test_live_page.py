@@ -81,6 +81,7 @@ const events = [], addresses = [];
 const box = new Node_("div");
 Object.assign(box.dataset, {
   badgesLive: "/live/", badgesRecent: "/live/recent/", badgesUser: "7", badgesTitle: "New", badgesClose: "Close",
+  badgesImage: "/medal.svg",
 });
 const storage = GIVEN;
 const setItem = (key, text) => { storage[key] = text; };
@@ -102,15 +103,18 @@ globalThis.fetch = async (address) => {
   return { ok: true, json: async () => ({ id: "9:9:", events: [{ kind: "awarded", name: "Polled" }] }) };
 };
 SCRIPT
+const FIRST = { kind: "awarded", name: "<b>First</b>", image: "/first.svg", url: "/badges/badge/first/" };
 const source = EventSource_.last;
 source.handlers.ready({ lastEventId: "5:5:" });
-source.handlers.badge({ lastEventId: "6:6:", data: JSON.stringify({ kind: "awarded", name: "<b>First</b>" }) });
+source.handlers.badge({ lastEventId: "6:6:", data: JSON.stringify(FIRST) });
 source.handlers.badge({ lastEventId: "7:7:", data: JSON.stringify({ kind: "revoked", name: "Gone" }) });
 source.readyState = 2;
 source.handlers.error();
 setImmediate(() => setImmediate(() => console.log(JSON.stringify({
   addresses, events: events.map((each) => each.name),
-  toasts: box.children.map((card) => card.children[0].children[1].textContent),
+  toasts: box.children.map((card) => card.children[1].children[1].textContent),
+  images: box.children.map((card) => card.children[0].src),
+  links: box.children.map((card) => card.children[1].children[1].href ?? ""),
   id: JSON.parse(storage["badges:7"]).id,
 }))));
 """
@@ -136,6 +140,8 @@ def test_script():
     assert found["addresses"] == ["/live/?after=4%3A4%3A", "/live/recent/?after=7%3A7%3A"]
     assert found["events"] == ["<b>First</b>", "Gone", "Polled"]
     assert found["toasts"] == ["Kept", "<b>First</b>", "Polled"]
+    assert found["images"] == ["/medal.svg", "/first.svg", "/medal.svg"]
+    assert found["links"] == ["", "/badges/badge/first/", ""]
     assert found["id"] == "9:9:"
 
 

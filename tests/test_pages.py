@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from dummy.models import Sketch
 import badges
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 from badges.queries import pages
+from badges.templatetags import badges as tags
 
 pytestmark = pytest.mark.django_db
 
@@ -208,6 +210,19 @@ def test_holders_by_page(declare, get, execute):
         get("badge", "first", page=nonsense, status=404)
 
 
+def test_how_to_earn_it(people, get):
+    """The page of a badge says how to earn it and how far the viewer is, and shows similar badges; no secret ones."""
+    ada, grace, _ = people
+    page = get("badge", "silver", by=ada)
+    assert "2 of 2,000" in page
+    similar = page.split("Similar badges")[1].split("</section>")[0]
+    assert re.findall(r"/badges/badge/(\w+)/", similar) == ["bronze", "gold", "first", "hit"]
+    assert "Cabinet" in get("badge", "silver", by=grace).split("Similar badges")[1]
+    assert "The goal is 2,000." in get("badge", "silver")
+    assert "once for each subject" in get("badge", "hit")
+    assert "goal" not in get("badge", "bronze", by=ada)
+
+
 def test_things(people, get, execute):
     """A badge that is held for several things is counted and its things are listed, or the newest if they are many."""
     ada, _, _ = people
@@ -288,7 +303,7 @@ def test_expired_badges_are_not_shown(people, get, execute):
     assert "Bronze" not in re.split("On the way", get("shelf", "ada"))[0]
     assert "0 holders" in get("badge", "bronze")
     assert "Bronze" not in render("{% user_badges ada %}{% newest_badges 50 %}", ada=ada)
-    [place] = [place for place in pages.leaderboard(0, 9) if place.user == ada]
+    [place] = [place for place in pages.leaderboard(0, 9).places if place.user == ada]
     assert (place.points, place.badges) == (5, 1)
 
 
@@ -296,16 +311,36 @@ def test_expired_badges_are_not_shown(people, get, execute):
 
 
 def test_leaderboard(people, get):
-    """Users are in the order of the points of their badges; equal points share a rank; users without are left out."""
+    """Users are in the order of the points of their badges; of equal points, who had them first is ahead."""
     ada, grace, eve = people
-    assert [(place.rank, place.user, place.points, place.badges) for place in pages.leaderboard(0, 9)] == [
+    assert [(place.rank, place.user, place.points, place.badges) for place in pages.leaderboard(0, 9).places] == [
         (1, ada, 15, 2),
         (2, grace, 6, 2),
     ]
     Sketch.objects.create(user=eve, title="hidden")
-    assert [place.rank for place in pages.leaderboard(0, 9)] == [1, 2, 2]
-    assert [place.rank for place in pages.leaderboard(2, 9)] == [2]
-    assert 'class="badges-held" aria-current="true"' in get("leaderboard", by=ada)
+    now = timezone.now()
+    for days, found in (
+        (-1, [(1, ada), (2, grace), (3, eve)]),
+        (0, [(1, ada), (2, grace), (2, eve)]),
+        (1, [(1, ada), (2, eve), (3, grace)]),
+    ):
+        Badge.objects.filter(user=eve).update(awarded_at=now)
+        Badge.objects.filter(user=grace).update(awarded_at=now + datetime.timedelta(days=days))
+        assert [(place.rank, place.user) for place in pages.leaderboard(0, 9).places] == found
+    assert [(place.rank, place.user) for place in pages.leaderboard(2, 9).places] == [(3, grace)]
+    assert re.search(r'badges-place-1 badges-held" aria-current="true"', get("leaderboard", by=ada))
+
+
+def test_own_rank(people, get, execute):
+    """The rank of the viewer is on each page of the leaderboard, whichever places it shows."""
+    ada, _, eve = people
+    User.objects.bulk_create(User(username=f"u{number:03}") for number in range(60))
+    execute("INSERT INTO dummy_sketch (user_id, title) SELECT id, 'x' FROM auth_user WHERE username ~ '^u'")
+    for page in (get("leaderboard", by=ada), get("leaderboard", by=ada, page=2)):
+        assert "Your rank: 1<" in page
+    assert "You have no points yet." in get("leaderboard", by=eve)
+    assert "Your rank" not in get("leaderboard")
+    assert pages.leaderboard(50, 60, ada).own.points == 15
 
 
 # Template tags
@@ -355,6 +390,31 @@ def test_newest_tells_an_award_once(people):
     assert render("{% newest_badges 50 %}").count("/badge/bronze/") == 1
 
 
+def test_newest_beside_a_backfill(people, execute):
+    """Many awards of one badge, as a backfill makes them, leave room for others; quiet ones are not shown."""
+    quiet = "SELECT set_config('badges.quiet', %s, true)"
+    execute(quiet, ["on"])
+    User.objects.bulk_create(User(username=f"u{number}") for number in range(60))
+    execute("INSERT INTO dummy_sketch (user_id, title) SELECT id, 'x' FROM auth_user WHERE username ~ '^u[0-9]'")
+    assert BadgeEvent.objects.filter(code="first", quiet=True).count() == 60
+    assert {event.code for event in pages.newest(4, None)} == {"bronze"}
+    execute(quiet, ["off"])
+    execute("DELETE FROM badges_badge WHERE user_id IN (SELECT id FROM auth_user WHERE username ~ '^u[0-9]')")
+    execute("INSERT INTO dummy_sketch (user_id, title) SELECT id, 'x' FROM auth_user WHERE username ~ '^u[0-9]'")
+    assert sorted(event.code for event in pages.newest(4, None)) == ["bronze", "first", "first", "first"]
+    assert len(pages.newest(10, None)) == 10
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "just now"), (59, "just now"), (60, "1 minute ago"), (7199, "1 hour ago"), (86400 * 2, "2 days ago")],
+)
+def test_ago(seconds, text):
+    """The time since an award is in words, in the largest unit; what is longer ago has its date."""
+    assert tags.badge_ago(timezone.now() - datetime.timedelta(seconds=seconds)) == text
+    assert "2020" in tags.badge_ago(datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+
+
 @pytest.mark.parametrize(
     ("image", "url"),
     [("", "/static/badges/medal.svg"), ("badges/x.svg", "/static/badges/x.svg"), ("/m/x.png", "/m/x.png"),
@@ -376,6 +436,7 @@ def test_every_tag_can_be_overridden(people, settings, tmp_path):
     for name in ("user_badges", "badge_progress"):
         text = "OURS {% for entry in entries %}{{ entry.definition.code }} {% endfor %}"
         (tmp_path / "badges" / "tags" / f"{name}.html").write_text(text)
+    (tmp_path / "badges" / "tags" / "user_avatar.html").write_text("OURS {{ person }} {{ initial }}")
     (tmp_path / "badges" / "tags" / "badge.html").write_text("OURS {{ definition.code }}")
     (tmp_path / "badges" / "tags" / "newest_badges.html").write_text("OURS {{ awards|length }}")
     (tmp_path / "badges" / "live.html").write_text("OURS {{ user }}")
@@ -386,8 +447,9 @@ def test_every_tag_can_be_overridden(people, settings, tmp_path):
     assert render('{% badge "first" %}') == "OURS first"
     assert render("{% newest_badges %}") == "OURS 3"
     assert render("{% badges_live %}", by=ada) == "OURS ada"
+    assert render("{% user_avatar ada %}", ada=ada) == "OURS ada A"
     assert {path.stem for path in (TEMPLATES / "tags").iterdir()} == {
-        "user_badges", "badge_progress", "badge", "newest_badges"
+        "user_badges", "badge_progress", "badge", "newest_badges", "user_avatar"
     }  # fmt: skip
 
 
@@ -410,8 +472,9 @@ def test_base_template(people, get, settings, tmp_path):
     ("name", "args", "queries"),
     [
         ("index", [], 3),
-        ("badge", ["first"], 5),
-        ("badge", ["hit"], 6),
+        ("badge", ["first"], 6),
+        ("badge", ["hit"], 7),
+        ("badge", ["gold"], 10),
         ("shelf", ["user-3"], 7),
         ("leaderboard", [], 2),
     ],
@@ -420,7 +483,7 @@ def test_base_template(people, get, settings, tmp_path):
 def test_queries_of_pages(declare, execute, client, django_assert_num_queries, name, args, queries, rows):
     """A page takes the same few queries for 3 users as for 20, for badges of many things too; two more are the login's.
 
-    Of those of a shelf, two are the savepoint of the progress.
+    Of those of a shelf and of a badge with a goal, two are the savepoint of the progress.
     """
     declare(FIRST, PAINTER, HIDDEN, HIT, *(entry(f"b{number}", condition="true") for number in range(rows)))
     User.objects.bulk_create(User(username=f"user-{number}") for number in range(1, rows + 1))
@@ -437,7 +500,7 @@ def test_queries_of_pages(declare, execute, client, django_assert_num_queries, n
 @pytest.mark.parametrize(
     ("tag", "queries"),
     [("{% user_badges user %}", 1), ('{% badge "first" %}', 1), ("{% newest_badges 50 %}", 1),
-     ("{% badge_progress user %}", 5), ("{% badges_live %}", 0)],
+     ("{% badge_progress user %}", 5), ("{% badges_live %}", 0), ("{% user_avatar user %}", 0)],
 )  # fmt: skip
 @pytest.mark.parametrize("rows", [3, 20])
 def test_queries_of_tags(declare, execute, django_assert_num_queries, tag, queries, rows):

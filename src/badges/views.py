@@ -81,7 +81,7 @@ class AllBadges(BadgesPage):
 
 
 class OneBadge(BadgesPage):
-    """One badge: its holders, since when, and its awards over time."""
+    """One badge: how to earn it, its holders, since when, its awards over time, and similar badges."""
 
     template_name = "badges/badge.html"
 
@@ -94,6 +94,7 @@ class OneBadge(BadgesPage):
             entry=pages.one(definition, self.viewer),
             page=self.page(lambda start, stop: pages.holders(definition, start, stop)),
             chart=timeline.of(definition.code),
+            similar=pages.similar(definition, self.viewer),
             **kwargs,
         )
 
@@ -134,9 +135,20 @@ class OwnShelf(LoginRequiredMixin, Shelf):
 
 
 class Leaderboard(BadgesPage):
-    """Users by the points of their badges."""
+    """Users by the points of their badges, and the place of the viewer."""
 
     template_name = "badges/leaderboard.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(page=self.page(pages.leaderboard), **kwargs)
+        own: pages.Place | None = None
+
+        def rows(start: int, stop: int) -> list[pages.Place]:
+            nonlocal own
+            found = pages.leaderboard(start, stop, self.viewer)
+            own = found.own
+            return found.places
+
+        page = self.page(rows)
+        # The first three are shown by themselves.
+        top = page.rows[:3] if page.number == 1 else []
+        return super().get_context_data(page=page, top=top, others=page.rows[len(top) :], own=own, **kwargs)

@@ -165,12 +165,21 @@ def _data(event: StreamedEvent, languages: Sequence[str], *, sees_all: bool) -> 
         "name": _in(languages, definition, "name") or event.code,
         "description": _in(languages, definition, "description"),
         "image": image_url(definition.get("image", "")),
+        "url": _page_of(event.code),
         "thing": event.thing,
         "kind": event.kind,
         "at": event.at.isoformat(),
         "points": definition.get("points", 0),
         **whose,
     }
+
+
+def _page_of(code: str) -> str:
+    """The page of a badge; empty on a site that does not include the pages."""
+    try:
+        return reverse("badges:badge", args=[code])
+    except NoReverseMatch:
+        return ""
 
 
 def _in(languages: Sequence[str], definition: dict[str, Any], field: str) -> str:

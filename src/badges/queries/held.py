@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Count, F, QuerySet, Window
+from django.db.models import Count, F, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from badges import exceptions
@@ -30,14 +30,15 @@ def newest_of_each(badges: QuerySet[Badge], most: int, order: Sequence[str] = ()
     return found
 
 
-def progress(key: Any, viewer: Any) -> dict[str, Progress]:
+def progress(key: Any, viewer: Any, only: Q | None = None) -> dict[str, Progress]:
     """The progress of a user towards the badges that a viewer sees, by code; both are keys.
 
+    :param only: a condition on the definitions.
     Empty without a user, and before `create_badge_triggers` ran.
     """
     if key is None:
         return {}
     try:
-        return Badge.objects.progress_of([key], visible(viewer))[key]
+        return Badge.objects.progress_of([key], visible(viewer) & (only or Q()))[key]
     except exceptions.OutOfDate:
         return {}

@@ -14,10 +14,12 @@ from django.contrib.auth import get_user_model
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.contrib.postgres.fields import ArrayField
 from django.db import connections, router
-from django.db.models import Count, Exists, F, Func, Max, Min, OuterRef, Q, Sum, TextField, Window
-from django.db.models.functions import Rank
+from django.db.models import Count, F, Func, Max, Min, Q, TextField
+from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext
+from psycopg import sql
 
+from badges.database import fetch, template
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 from badges.progress import Progress
 from badges.queries.held import newest_of_each, progress
@@ -26,6 +28,10 @@ from badges.queries.visibility import key_of, visible
 
 #: How many subjects of one badge are listed for a user; the others are only counted.
 MOST_THINGS = 20
+#: How many similar badges the page of a badge shows.
+MOST_SIMILAR = 6
+#: How many of the newest awards are of the same badge, as long as there are others.
+MOST_OF_ONE = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,12 +88,21 @@ class Holder:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Place:
-    """A place on the leaderboard; users with the same points share it."""
+    """A place on the leaderboard. Users share it if they reached the same points at the same time."""
 
     rank: int
     user: Any
     points: int
     badges: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """A part of the leaderboard."""
+
+    places: list[Place]
+    own: Place | None
+    """The place of the viewer, wherever it is; None without points."""
 
 
 def everything(viewer: Any) -> list[Entry]:
@@ -96,9 +111,28 @@ def everything(viewer: Any) -> list[Entry]:
 
 
 def one(definition: BadgeDefinition, viewer: Any) -> Entry:
-    """One badge, with its holders and what the viewer holds. Two queries."""
+    """One badge, with its holders, what the viewer holds, and the progress of the viewer if there is a goal.
+
+    Two queries, and those of the progress.
+    """
     [entry] = _counted([definition], viewer)
-    return entry
+    if entry.count or definition.goal is None or definition.retired_at or not definition.active:
+        return entry
+    found = progress(key_of(viewer), key_of(viewer), Q(pk=definition.code))
+    return dataclasses.replace(entry, progress=found.get(definition.code))
+
+
+def similar(definition: BadgeDefinition, viewer: Any) -> list[BadgeDefinition]:
+    """Other badges of the same category, or for changes of the same table, those next to it first. One query."""
+    is_similar = Q(trigger_table=definition.trigger_table)
+    if definition.category:
+        is_similar |= Q(category=definition.category)
+    others = BadgeDefinition.objects.filter(is_similar, visible(key_of(viewer)), retired_at=None, active=True)
+
+    def distance(other: BadgeDefinition) -> tuple[bool, int]:
+        return other.category != definition.category, abs(other.position - definition.position)
+
+    return sorted(others.exclude(pk=definition.pk), key=distance)[:MOST_SIMILAR]
 
 
 def find(code: str, viewer: Any) -> BadgeDefinition | None:
@@ -152,34 +186,47 @@ def holders(definition: BadgeDefinition, start: int, stop: int) -> list[Holder]:
     ]
 
 
-def leaderboard(start: int, stop: int) -> list[Place]:
+def leaderboard(start: int, stop: int, viewer: Any = None) -> Leaderboard:
     """Users by the points of their badges, from one position of the list to another. Two queries.
 
     The first query adds up all badges, including secret ones, so it takes as long for any part of the list.
     """
-    by_user = (
-        Badge.objects.order_by()
-        .values("user")
-        .annotate(points=Sum("definition__points"), badges=Count("pk"))
-        .filter(points__gt=0)
-        .annotate(rank=Window(Rank(), order_by=F("points").desc()))
+    connection = connections[router.db_for_read(Badge)]
+    query = template("queries/leaderboard.sql").format(
+        badges=sql.Identifier(Badge._meta.db_table),
+        definitions=sql.Identifier(BadgeDefinition._meta.db_table),
+        start=sql.Literal(start),
+        stop=sql.Literal(stop),
+        viewer=sql.Literal(key_of(viewer)),
     )
-    found = list(by_user.order_by("-points", "user")[start:stop])
-    users = _users(row["user"] for row in found)
-    return [
-        Place(row["rank"], users[row["user"]], row["points"], row["badges"]) for row in found if row["user"] in users
+    to_key = get_user_model()._meta.pk.to_python
+    found = [
+        (to_key(key), is_asked, is_own, Place(rank, None, int(points), badges))
+        for rank, key, points, badges, is_asked, is_own in fetch(connection, query.as_string())
     ]
+    users = _users(key for key, *_ in found)
+    placed = [
+        (is_asked, is_own, dataclasses.replace(place, user=users[key]))
+        for key, is_asked, is_own, place in found
+        if key in users
+    ]
+    own = next((place for _, is_own, place in placed if is_own), None)
+    return Leaderboard([place for is_asked, _, place in placed if is_asked], own)
 
 
 def newest(count: int, viewer: Any) -> list[BadgeEvent]:
-    """The newest awards of badges that are still held. One query."""
-    held = Badge.objects.filter(user=OuterRef("user"), definition=OuterRef("definition"), thing=OuterRef("thing"))
-    # A badge that was revoked and awarded again has two events; the first is older than the badge.
-    still_held = Exists(held.filter(Q(awarded_at=None) | Q(awarded_at__lte=OuterRef("at"))))
-    is_visible = visible(key_of(viewer), "definition__")
-    awards = BadgeEvent.objects.filter(is_visible, still_held, kind=BadgeEvent.Kind.AWARDED)
-    # By transaction, as there is an index on it.
-    return list(awards.select_related("user", "definition").order_by("-transaction", "-at")[:count])
+    """The newest awards of badges that are still held; no quiet ones, and not all of the same badge. One query."""
+    query = template("queries/newest.sql").format(
+        definitions=sql.Identifier(BadgeDefinition._meta.db_table),
+        events=sql.Identifier(BadgeEvent._meta.db_table),
+        badges=sql.Identifier(Badge._meta.db_table),
+        viewer=sql.Literal(key_of(viewer)),
+        most=sql.Literal(count),
+        each=sql.Literal(MOST_OF_ONE),
+        searched=sql.Literal(2 * count + 20),
+    )
+    awards = BadgeEvent.objects.filter(pk__in=RawSQL(query.as_string(), []))  # noqa: S611 - composed by psycopg
+    return list(awards.select_related("user", "definition").order_by("-transaction", "-at"))
 
 
 def by_category(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:

@@ -19,6 +19,12 @@ below 1,000, which no language writes with a separator."""
 
 FEWEST_BARS = 7
 
+MOST_LABELLED = 8
+"""Bars that each show their number; of more, only the highest one does."""
+
+LEFT, TOP, HEIGHT = 10, 24, 134
+"""Where the bars are in the picture: from the left in percent of its width, from the top and in height in pixels."""
+
 
 class Unit(enum.StrEnum):
     DAY = "day"
@@ -26,6 +32,9 @@ class Unit(enum.StrEnum):
     MONTH = "month"
     YEAR = "year"
 
+
+AXIS_FORMATS = {Unit.MONTH: "M Y"}
+"""Shorter ones below the bars, so that three of them fit on a small screen."""
 
 FORMATS = {
     Unit.DAY: "SHORT_DATE_FORMAT",
@@ -47,6 +56,11 @@ class Bar:
     @property
     def y(self) -> int:
         return 100 - self.height
+
+    @property
+    def label_y(self) -> int:
+        """The base line of the number above the bar, in pixels of the picture."""
+        return TOP + HEIGHT * self.y // 100 - 4
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,6 +95,28 @@ class Timeline:
     @property
     def width(self) -> int:
         return BAR * len(self.bars)
+
+    @property
+    def labelled(self) -> tuple[tuple[Bar, int], ...]:
+        """The bars that show their number, with the middle of each in percent of the width of the picture."""
+        shown = self.filled if len(self.bars) <= MOST_LABELLED else (self.peak,)
+        return tuple((bar, self._middle(bar)) for bar in shown)
+
+    @property
+    def middle(self) -> Bar:
+        """The bar in the middle of the time."""
+        return self.bars[len(self.bars) // 2]
+
+    @property
+    def middle_x(self) -> int:
+        return self._middle(self.middle)
+
+    def _middle(self, bar: Bar) -> int:
+        return LEFT + round((100 - LEFT) * (bar.x + BAR // 2 - 1) / self.width)
+
+    @property
+    def axis_format(self) -> str:
+        return AXIS_FORMATS.get(self.unit, self.date_format)
 
     @property
     def half_scale(self) -> int:

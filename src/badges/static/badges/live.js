@@ -11,7 +11,7 @@
     return;
   }
   box.dataset.badgesStarted = "true";
-  const { badgesLive, badgesRecent, badgesUser, badgesTitle, badgesClose } = box.dataset;
+  const { badgesLive, badgesRecent, badgesUser, badgesTitle, badgesImage, badgesClose } = box.dataset;
 
   // The last id and the toasts outlive the page: badges between two pages are shown on the second.
   const key = `badges:${badgesUser}`;
@@ -41,14 +41,19 @@
   const show = (toast) => {
     const { data } = toast;
     const card = element("div", "badges-toast");
-    if (data.image) {
+    const source = data.image || badgesImage;
+    if (source) {
       const image = element("img", "badges-toast__image");
-      image.src = data.image;
+      image.src = source;
       image.alt = "";
       card.append(image);
     }
     const text = element("div", "badges-toast__text");
-    text.append(element("span", "badges-toast__title", badgesTitle), element("span", "badges-toast__name", data.name));
+    const name = element(data.url ? "a" : "span", "badges-toast__name", data.name);
+    if (data.url) {
+      name.href = data.url;
+    }
+    text.append(element("span", "badges-toast__title", badgesTitle), name);
     if (data.description) {
       text.append(element("span", "badges-toast__description", data.description));
     }
