@@ -1416,6 +1416,42 @@ $badges$;
 COMMENT ON FUNCTION "public"."badges_merge" IS 'Made by django-pg-badges; {"summary": "Gives the badges of one user, their history and their pending checks to another; returns the number of badges.", "generator": 18, "badges": [], "body": "a55df5600d171057"}';
 REVOKE ALL ON FUNCTION "public"."badges_merge" FROM PUBLIC;
 
+-- create function badges_rename: new
+CREATE OR REPLACE FUNCTION "public"."badges_rename"(old_code text, new_code text)
+RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $badges$
+-- Gives the holders, the history, the pending checks and the failures of one badge to another, and deletes its
+-- definition. Of a badge that a user holds under both codes, the one under the new code stays.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    -- No award under the old code can follow: transactions that have made one are waited for, and others wait for this
+    -- one, which brings the functions that know the new code.
+    LOCK TABLE "public"."badges_badge", "public"."badges_pendingcheck" IN SHARE ROW EXCLUSIVE MODE;
+    -- The triggers on badges and events let these changes pass, and write no events of their own for them.
+    PERFORM "public"."badges_seal"('rewriting', '');
+    DELETE FROM "public"."badges_badge" AS b
+    USING "public"."badges_badge" AS kept
+    WHERE b.code = old_code
+      AND kept.user_id = b.user_id AND kept.code = new_code AND kept.thing = b.thing;
+    UPDATE "public"."badges_badge" AS b SET code = new_code WHERE b.code = old_code;
+    UPDATE "public"."badges_badgeevent" AS e SET code = new_code WHERE e.code = old_code;
+    PERFORM set_config('badges.rewriting', '', true);
+    DELETE FROM "public"."badges_pendingcheck" AS p
+    USING "public"."badges_pendingcheck" AS kept
+    WHERE p.code = old_code
+      AND kept.user_id = p.user_id AND kept.code = new_code AND kept.thing = p.thing
+      AND kept.what = p.what AND kept.noted_by = p.noted_by;
+    UPDATE "public"."badges_pendingcheck" AS p SET code = new_code WHERE p.code = old_code;
+    UPDATE "public"."badges_failure" AS f SET code = new_code WHERE f.code = old_code;
+    DELETE FROM "public"."badges_badgedefinition" AS d WHERE d.code = old_code;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_rename" IS 'Made by django-pg-badges; {"summary": "Gives the holders, the history, the pending checks and the failures of one badge to another, and deletes its definition.", "generator": 18, "badges": [], "body": "b948a6d52b67ce15"}';
+REVOKE ALL ON FUNCTION "public"."badges_rename" FROM PUBLIC;
+
 -- create function badges_keep_events: new
 CREATE OR REPLACE FUNCTION "public"."badges_keep_events"()
 RETURNS trigger

@@ -13,7 +13,7 @@ from conftest import entry
 ALL_KEYS = "name, code, condition, trigger_condition, trigger_table, user_field"
 OPTIONAL_KEYS = (
     "description, category, image, points, position, secret, translations, progress, goal, levels, triggers, per, "
-    "revocable, active, expires_after, time_zone"
+    "revocable, active, expires_after, time_zone, was"
 )
 EVENTS = 'Allowed are "insert", "update", "delete" and a list of them.'
 
@@ -294,7 +294,7 @@ FAULTY_BADGES = {
     ),
 }
 
-LEVEL_KEYS = "code, goal, name, description, image, points, position, secret, translations"
+LEVEL_KEYS = "code, goal, name, description, image, points, position, secret, translations, was"
 
 
 def rule(code: str | None = "x", *dropped: str, **changes: Any) -> dict[str, Any]:

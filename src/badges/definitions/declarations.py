@@ -70,3 +70,13 @@ def _check_codes(errors: Errors, found: list[Definition]) -> None:
         if other.source != each.source:
             message = f"the code is used twice, in {other.source} and in {each.source}."
             errors.at(each.place, each.number).at("code").add(message, "Give each badge a code of its own.")
+    claimed: dict[str, str] = {}
+    for each in found:
+        for code in each.was:
+            if code in first:
+                message = f'"{code}" is the code of a badge that is declared.'
+                hint = "Take it out of the list, or declare only the badge with the new code."
+                errors.at(each.place, each.number).at("was").add(message, hint)
+            elif claimed.setdefault(code, each.code) != each.code:
+                message = f'"{code}" is claimed by the badge "{claimed[code]}" as well.'
+                errors.at(each.place, each.number).at("was").add(message, "An earlier code belongs to one badge.")

@@ -110,7 +110,7 @@ def _definitions(number: int, entry: Object, source: Source) -> Iterator[Definit
         key: values[key]
         for key in (
             "name", "description", "category", "image", "points", "position", "secret", "translations", "per",
-            "revocable", "active", "expires_after", "time_zone",
+            "revocable", "active", "expires_after", "time_zone", "was",
         )
         if key in values
     }  # fmt: skip
@@ -182,6 +182,8 @@ def _events(value: str | list[str]) -> tuple[TriggerEvent, ...]:
 def _valid(entry: Object, allowed: tuple[str, ...]) -> dict[str, Any]:
     """The values of an entry that are valid by themselves."""
     values = {key: entry[key] for key in allowed if key in entry and validation.is_valid(key, entry[key])}
+    if "was" in values:
+        values["was"] = tuple(values["was"])
     if "translations" in values:
         values["translations"] = {
             language.lower(): dict(texts) for language, texts in values["translations"].items() if texts

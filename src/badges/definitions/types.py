@@ -132,6 +132,8 @@ class Definition:
     source: Source = BADGE_FILE
     has_triggers: bool = False
     """It is declared with `triggers`."""
+    was: tuple[str, ...] = ()
+    """Its earlier codes: what was awarded under one of them is this badge's."""
 
     @property
     def place(self) -> str:

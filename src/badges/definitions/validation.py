@@ -25,13 +25,13 @@ REQUIRED_KEYS = ("name", "code", "condition", *ONE_TRIGGER_KEYS)
 
 OPTIONAL_KEYS = (
     "description", "category", "image", "points", "position", "secret", "translations", "progress", "goal", "levels",
-    "triggers", "per", "revocable", "active", "expires_after", "time_zone",
+    "triggers", "per", "revocable", "active", "expires_after", "time_zone", "was",
 )  # fmt: skip
 
 KEYS = REQUIRED_KEYS + OPTIONAL_KEYS
 
 LEVEL_KEYS = (
-    "code", "goal", "name", "description", "image", "points", "position", "secret", "translations"
+    "code", "goal", "name", "description", "image", "points", "position", "secret", "translations", "was"
 )  # fmt: skip
 
 TRIGGER_KEYS = ("table", "on", "user_field")
@@ -104,8 +104,9 @@ def _check_value(errors: Errors, key: str, value: object) -> None:
             _check_path(errors.at(key), value)
         case "points" | "position":
             _check_integer(errors.at(key), value)
-        case "goal":
-            _check_goal(errors.at(key), value)
+        case "goal" | "was":
+            check = _check_goal if key == "goal" else _check_was
+            check(errors.at(key), value)
         case "secret" | "revocable" | "active":
             if not isinstance(value, bool):
                 errors.at(key).add(f"true or false is needed; found {found(value)}.", "Write it without quotes.")
@@ -117,6 +118,16 @@ def _check_value(errors: Errors, key: str, value: object) -> None:
                 errors.at(key).add("the list is empty.", "A badge without levels has a code and a goal.")
         case _:
             _check_text(errors.at(key), key, value)
+
+
+def _check_was(was: Errors, value: object) -> None:
+    if not isinstance(value, list):
+        was.add(f"a list of codes is needed; found {found(value)}.", 'Put the earlier codes between [ and ]: ["code"].')
+        return
+    for number, code in enumerate(value, start=1):
+        _check_text(was.at(str(number)), "code", code)
+    if not was and len(set(value)) < len(value):
+        was.add("a code is listed twice.", "Name each earlier code once.")
 
 
 def _check_values(errors: Errors, entry: Object, keys: Collection[str]) -> None:

@@ -42,6 +42,7 @@ RUNTIME = (
     "revoke",
     "erase",
     "merge",
+    "rename",
     "keep_events",
 )
 """The functions in `sql/runtime/`, each in a file of its name."""

@@ -52,6 +52,7 @@ def compare(
         (
             *_definition_steps(target, definitions, stored),
             *_all_function_steps(target, wanted, installed, default_executors),
+            *_renaming_steps(target, definitions, stored),
             *sorted(triggers, key=lambda step: step.table),
             *(_drop_function(target, function) for function in unwanted),
         ),
@@ -89,10 +90,29 @@ def _definition_steps(
             yield _add_definition(target, definition, values)
         elif changed := [name for name, value in values.items() if old[name] != value]:
             yield _change_definition(target, definition, values, changed)
-    declared = {definition.code for definition in definitions}
+    known = {code for definition in definitions for code in (definition.code, *definition.was)}
     for code, old in stored.items():
-        if code not in declared and old["retired_at"] is None:
+        if code not in known and old["retired_at"] is None:
             yield _retire_definition(target, code)
+
+
+def _renaming_steps(
+    target: Target, definitions: Sequence[Definition], stored: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Step]:
+    """After the functions that know the new codes, in the same transaction."""
+    function = qualified(target.schema, "badges_rename")
+    for definition in definitions:
+        for old in definition.was:
+            if old in stored:
+                yield Step(
+                    Action.RENAME_DEFINITION,
+                    definition.code,
+                    f"was {old}",
+                    f"SHARE ROW EXCLUSIVE on {target.badges.qualified_name} and {target.pending.qualified_name}: "
+                    "waits for transactions that award badges, and they wait for it",
+                    (sql.SQL("SELECT {}({}, {})").format(function, sql.Literal(old), sql.Literal(definition.code)),),
+                    "to own the functions of the badges",
+                )
 
 
 def _add_definition(target: Target, definition: Definition, values: Mapping[str, Any]) -> Step:

@@ -22,6 +22,7 @@ class Action(enum.StrEnum):
     ADD_DEFINITION = "add definition"
     CHANGE_DEFINITION = "change definition"
     RETIRE_DEFINITION = "retire definition"
+    RENAME_DEFINITION = "rename definition"
     CREATE_FUNCTION = "create function"
     REPLACE_FUNCTION = "replace function"
     DROP_FUNCTION = "drop function"
