@@ -304,6 +304,8 @@ FROM = "Say which rows: count(*) >= 5 FROM a_table WHERE user_id = NEW.user_id"
 AGGREGATE = "the condition aggregates without FROM, so it sees only the changed row."
 PARAMETER = "A condition has no parameters; NEW and OLD hold the changed row."
 COMPARE = "Compare it with something."
+SAME = "the condition compares a column with itself, which is true for the rows of all users."
+WRITE_NEW = "Write NEW.user_id for the user of the changed row; IS NOT NULL, if that is what it asks."
 NO_BOOLEAN = "a badge needs true or false."
 
 CONDITIONS = errors(
@@ -386,6 +388,37 @@ CONDITIONS = errors(
     line_ends_of_Windows=("true\r\n  AND ⌃AND true\r\n", 'syntax error at or near "AND"', ""),
     ends_with_AND=("hit_views > 5 AND", "the condition ends with AND.", "Write what it needs, or leave it out."),
     last_line=("true\n  AND (⌃\n", "syntax error at end of input", ""),
+    equals_of_other_languages=(
+        "hit_views ⌃== 5",
+        "operator does not exist: integer == integer",
+        "Write = in place of ==.",
+    ),
+    arrow=("count(id) ⌃=> 5 from dummy_sketch", 'syntax error at or near "=>"', "Write >= in place of =>."),
+    reversed_arrow=("hit_views ⌃=< 5", "operator does not exist: integer =< integer", "Write <= in place of =<."),
+    and_of_other_languages=(
+        "true ⌃&& true",
+        "operator does not exist: boolean && boolean",
+        "Write AND in place of &&.",
+    ),
+    or_of_other_languages=("true ⌃|| true", "operator does not exist: boolean || boolean", "Write OR in place of ||."),
+    not_of_other_languages=("⌃! true", "operator does not exist: ! boolean", "Write NOT in place of !."),
+    misspelt_function=(
+        "⌃coutn(id) >= 5 from dummy_sketch",
+        "function coutn(bigint) does not exist",
+        'Did you mean "count"?',
+    ),
+    misspelt_function_of_the_row=(
+        "⌃lenght (title) > 5",
+        "function lenght(character varying) does not exist",
+        'Did you mean "length"?',
+    ),
+    user_without_NEW=("count(id) >= 5 from dummy_sketch where user_id = user_id", SAME, WRITE_NEW),
+    user_without_NEW_in_a_subquery=(
+        "NEW.hit_views > 5 and exists (select from dummy_sketch s where s.hit_views > 1 and s.user_id = user_id)",
+        SAME,
+        WRITE_NEW,
+    ),
+    title_without_NEW=("count(id) >= 5 from dummy_sketch where title = title", SAME, WRITE_NEW),
     column_behind_multibyte_text=("title = 'Über-Künstler' AND ⌃$1", "there is no parameter $1", PARAMETER),
 )
 

@@ -285,6 +285,12 @@ def test_file_that_does_not_fit(declare, ask, execute, user):
     found = ask("seen")
     assert any("hit_views" in problem.message for problem in found.problems)
     assert found.rows == ()
+    lines = found.as_text().splitlines()
+    assert "  Now: it cannot be evaluated: the database rejects it, as said below" in lines
+    place = next(number for number, text in enumerate(lines) if "  Problem: badge" in text)
+    condition, caret = lines[place + 1 : place + 3]
+    assert condition.strip() == SEEN["condition"]
+    assert condition[caret.index("^") :].startswith(("NEW.hit_views", "hit_views"))
 
 
 def test_command(declare, user):

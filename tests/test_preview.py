@@ -193,6 +193,17 @@ def test_rows_of_others_in_its_own_table(people):
     assert "rows of all users" not in warnings(look(COLLECTOR)["collector"])
 
 
+def test_forgotten_where(people):
+    """A query without a condition on the user is reported with the condition that is missing."""
+    said = "condition reads public.dummy_sketch without a condition on the user: its result is the same for all users."
+    whole = entry("whole", condition="count(*) >= 2 from dummy_sketch")
+    subquery = entry("subquery", condition="exists (select from dummy_sketch where hit_views > 1)", revocable=True)
+    found = look(whole, subquery, COLLECTOR, FIRST)
+    for code, is_reported in {"whole": True, "subquery": True, "collector": False, "first": False}.items():
+        hints = [each.hint for each in found[code].warnings if said in each.message]
+        assert hints == ["Is a WHERE missing? WHERE user_id = NEW.user_id"] * is_reported
+
+
 def test_hidden_rows(people, execute):
     """A number that row-level security may falsify is not shown."""
     execute("CREATE ROLE badges_test_hidden")

@@ -497,6 +497,58 @@ def test_all_errors_at_once(errors, badge_file):
     assert places == ['badge "a"', 'badge "b"', *(f'badge "{code}" in shop/badges.py' for code in "cde")]
 
 
+def test_all_errors_of_one_rule_at_once(errors):
+    """Each part of a Q that Django cannot compile is an error of its own, and so is each other key."""
+    condition = Q(hit_viewz__gt=5) & (~Q(titel="x") | Q(hit_views="many")) & Q(hit_views__gt=1)
+    message = errors(rule(condition=condition, user_field="users", per="idd", colour="red"))
+    assert message.startswith("shop/badges.py has 6 errors; nothing was changed.\n")
+    for said in (
+        "condition: Django cannot compile it: Cannot resolve keyword 'hit_viewz' into field.",
+        "condition: Django cannot compile it: Cannot resolve keyword 'titel' into field.",
+        "condition: Django cannot compile it: ValueError: Field 'hit_views' expected a number but got 'many'.",
+        'user_field: public.dummy_sketch has no column "users".',
+        'per: public.dummy_sketch has no column "idd".',
+        "colour: there is no such key.",
+    ):
+        assert f'\nbadge "star" in shop/badges.py, {said}' in message
+
+
+def test_fields_that_are_no_names(register, errors):
+    """A field of the model stands for its name; anything else that names a field is one error, and no other follows."""
+    first = {"table": Sketch, "on": "insert", "user_field": Sketch.user}
+    register(
+        rule(user_field=Sketch.user, per=Sketch.id),
+        rule("field", user_field=Sketch._meta.get_field("user")),
+        Rule(code="x", name="X", condition="true", triggers=[first]),
+    )
+    assert [(each.user_field, each.per) for each in declarations.load().definitions] == [
+        ("user_id", "id"),
+        ("user_id", ""),
+        ("user_id", ""),
+    ]
+    register(spec=object())
+    message = errors(
+        rule("a", user_field=User.email), rule("b", user_field=Sketch.likes), rule("c", per=object(), colour="red")
+    )
+    assert message.startswith("shop/badges.py has 4 errors; nothing was changed.\n")
+    for said in (
+        (
+            'badge "a" in shop/badges.py, user_field: User.email is no field of Sketch.\n'
+            '    Name the field that holds the user: user_field="user".'
+        ),
+        (
+            'badge "b" in shop/badges.py, user_field: found ReverseManyToOneDescriptor, which badge.json cannot hold.\n'
+            '    Name the field that holds the user: user_field="user".'
+        ),
+        (
+            'badge "c" in shop/badges.py, per: found object, which badge.json cannot hold.\n'
+            '    Name the field of the subject: per="post".'
+        ),
+        'badge "c" in shop/badges.py, colour: there is no such key.',
+    ):
+        assert said in message
+
+
 def test_code_in_the_file_and_in_python(errors, badge_file):
     """A code that both use is an error that names both."""
     badge_file(entry("star"))
@@ -705,6 +757,9 @@ def found():
 def test_checks(register, db):
     """The system checks judge rules as they do the file: silence, badges.W003, badges.E001."""
     register(rule())
+    triggers()
+    assert found() == []
+    register(rule("other"))
     [(id_, message, _)] = found()
     assert id_ == "badges.W003"
     assert "out of date with shop/badges.py" in message

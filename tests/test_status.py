@@ -18,6 +18,7 @@ from badges import definitions
 from badges.installation.types import InstalledTrigger
 from badges.models import Badge, PendingCheck
 from badges.operations import status
+from badges.queries import holders, pages
 
 pytestmark = pytest.mark.django_db
 
@@ -98,6 +99,14 @@ def test_fixed_number_of_queries(declare, badge_file, survey, user):
     assert len(ten) == len(one)
 
 
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0, 0), (1, 100), (1 / 3, 33.3), (0.5, 50), (0.99999, 99.9), (0.00001, 0.1)]
+)
+def test_percent(share, shown):
+    """Pages, admin and commands show the same percentage: 0 only for no user, and 100 only for all."""
+    assert holders.percent(share) == pages.Entry(None, share=share).percent_of_users == shown
+
+
 def test_command(declare, user):
     """The command prints an aligned table with one line for each badge; --json has all of it and says what is wrong."""
     declare(FIRST, {**GROWN, "name": "Grown\n\x1b[2J"})
@@ -109,7 +118,7 @@ def test_command(declare, user):
         "pending",
     ]  # fmt: skip
     assert first.split()[:6] == ["first", "First", "sketch", "insert", "on", "public.dummy_sketch"]
-    assert " 100.0%          20" in first
+    assert " 100%          20" in first
     assert title.index("level") == first.index("statement") == grown.index("  row  ") + 2
     assert len(title) == len(first) == len(grown)
     call_command("list_badges", "--json", stdout=(output := io.StringIO()))
@@ -122,7 +131,7 @@ def test_no_users_no_badges(declare):
     """Without users and without badges there is nothing to divide by and nothing to list."""
     declare(FIRST)
     call_command("list_badges", stdout=(output := io.StringIO()))
-    assert "0.0%" in output.getvalue()
+    assert " 0% " in output.getvalue()
     declare()
     call_command("list_badges", stdout=(output := io.StringIO()))
     assert output.getvalue().splitlines()[0].startswith("code  name")
@@ -202,7 +211,7 @@ def test_things_and_ends(declare, survey, execute, user):
     assert (star.holders, star.badges, star.share) == (1, 3, 1.0)
     assert (fresh.holders, fresh.badges, fresh.last_award is None) == (0, 0, False)
     call_command("list_badges", stdout=(output := io.StringIO()))
-    assert "        1  100.0%       3  20" in output.getvalue()
+    assert "        1   100%       3  20" in output.getvalue()
 
 
 def test_paused(declare, survey, badge_file, user):

@@ -122,7 +122,8 @@ class BadgeDefinitionAdmin(BadgesAdmin):
     def share(self, definition: Any) -> str:
         if not definition.status:
             return NOTHING
-        return f"{number_format(100 * definition.status.share, decimal_pos=1)} %"
+        percent, is_less = definition.status.percent
+        return f"{'<' if is_less else ''}{number_format(f'{percent:g}')}%"
 
     @admin.display(description=_("last award"))
     def last_award(self, definition: Any) -> Any:

@@ -32,7 +32,7 @@ class InvalidExpression(Exception):
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message, hint)
-        self.notice = Notice(message, hint)
+        self.notices = (Notice(message, hint),)
 
 
 class _Record(F):
@@ -136,13 +136,30 @@ def compile_condition(
     """The SQL of a condition about the changed row of a model: a Q, a boolean expression, or a queryset that is true if
     it has a row. The same condition gives the same SQL, whatever the database holds.
 
-    :raises InvalidExpression: it cannot be compiled.
+    :raises InvalidExpression: it cannot be compiled; with an error for each part of a Q that cannot.
     """
     if isinstance(condition, QuerySet):
         condition = Exists(condition)
     elif isinstance(condition, F):
         condition = ExpressionWrapper(condition, output_field=BooleanField())
-    return _compile(_rows(model, events, user), condition)
+    try:
+        return _compile(_rows(model, events, user), condition)
+    except InvalidExpression as error:
+        if isinstance(condition, Q) and (notices := tuple(_faults(model, events, condition, user))):
+            error.notices = notices
+        raise
+
+
+def _faults(model: type[Model], events: Collection[TriggerEvent], condition: Q, user: User | None) -> Iterator[Notice]:
+    """What is wrong with each part of a Q, of which Django reports the first."""
+    for child in condition.children:
+        if isinstance(child, Q):
+            yield from _faults(model, events, child, user)
+            continue
+        try:
+            _compile(_rows(model, events, user), Q(child))
+        except InvalidExpression as error:
+            yield from error.notices
 
 
 def compile_value(model: type[Model], events: Collection[TriggerEvent], value: Any, user: User | None = None) -> str:

@@ -18,8 +18,10 @@ from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Model
+from django.db.models import Field, Model
 from django.db.models.constants import LOOKUP_SEP
+from django.db.models.fields.related_descriptors import ForwardManyToOneDescriptor
+from django.db.models.query_utils import DeferredAttribute
 from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.module_loading import module_has_submodule
@@ -32,6 +34,17 @@ MODULE = "badges"
 """The module of an app that declares its rules."""
 
 _OWN_APP = "badges"
+
+_FIELDS = {"user_field", "per"}
+"""The keys that name a field."""
+
+_DESCRIPTORS = (DeferredAttribute, ForwardManyToOneDescriptor)
+"""The attributes of a model that stand for a field with a column."""
+
+_HINTS = {
+    "user_field": 'Name the field that holds the user: user_field="user".',
+    "per": 'Name the field of the subject: per="post".',
+}
 
 _NEVER = "false"
 """In the place of an expression with an error."""
@@ -148,6 +161,8 @@ class _Entry:
         self.user: django_expressions.User | None = None
         if isinstance(keys.get("triggers"), list | tuple) and all(isinstance(each, dict) for each in keys["triggers"]):
             keys["triggers"] = [self._trigger(dict(each)) for each in keys["triggers"]]
+        for key in _FIELDS & keys.keys():
+            keys[key] = self._name(key, keys[key])
         if self.model is not None and isinstance(keys.get("user_field"), str):
             keys["user_field"] = self._user(self.model, keys["user_field"])
         if self.model is not None and isinstance(keys.get("per"), str):
@@ -164,10 +179,24 @@ class _Entry:
         table = trigger.get("table")
         if isinstance(table, type) and issubclass(table, Model):
             self.model = self.model or table
+            if "user_field" in trigger:
+                trigger["user_field"] = self._name("user_field", trigger["user_field"], table)
             if isinstance(trigger.get("user_field"), str):
                 trigger["user_field"] = self._user(table, trigger["user_field"])
         self.events = self.events or _events(trigger.get("on"))
         return trigger
+
+    def _name(self, key: str, value: Any, model: type[Model] | None = None) -> Any:
+        """The name of a field that is given as one: `Sketch.user`, or `Sketch._meta.get_field("user")`."""
+        field = value.field if isinstance(value, _DESCRIPTORS) else value
+        model = model or self.model
+        if not isinstance(field, Field):
+            return value
+        if model is not None and not issubclass(model, field.model):
+            message = f"{field.model.__name__}.{field.name} is no field of {model.__name__}."
+            self.errors.at(key).add(message, _HINTS[key])
+            self.is_lost = True
+        return field.name
 
     def _user(self, model: type[Model], written: str) -> str | list[str]:
         """The column that holds the user, or those that lead there; expressions know its end by what is written."""
@@ -211,7 +240,9 @@ class _Entry:
         if value is None or isinstance(value, str | int | float):
             return value
         message = f"found {type(value).__name__}, which badge.json cannot hold."
-        self.errors.at(key).add(message, "See the keys of badge.json.")
+        self.errors.at(key).add(message, _HINTS.get(key, "See the keys of badge.json."))
+        # What stands in its place is no name.
+        self.is_lost = self.is_lost or key not in ("condition", "progress")
         return _NEVER
 
     def _compile(self, key: str, value: Any) -> str:
@@ -225,7 +256,8 @@ class _Entry:
         try:
             return compile_(self.model, self.events, value, self.user)
         except django_expressions.InvalidExpression as error:
-            self.errors.at(key).add(f"Django cannot compile it: {error.notice.message}", error.notice.hint)
+            for notice in error.notices:
+                self.errors.at(key).add(f"Django cannot compile it: {notice.message}", notice.hint)
             return _NEVER
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import enum
 import re
 
@@ -9,10 +10,12 @@ import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
+from badges.database import fetch_file
 from badges.definitions import json_text
 from badges.definitions.errors import Errors
 from badges.definitions.types import Definition
 from badges.exceptions import Notice
+from badges.facts import equality
 from badges.facts.probes import Answer, Probe, Rejection
 from badges.facts.tables import nearest_table
 from badges.facts.types import Target
@@ -24,6 +27,10 @@ _SYNTAX_HINTS = {
     **dict.fromkeys(("INSERT", "UPDATE", "DELETE"), "A {noun} may only read."),
 }
 """By the word at which PostgreSQL stops."""
+_OPERATORS = {
+    "==": "=", "===": "=", "=>": ">=", "=<": "<=", "!==": "<>", "&&": "AND", "||": "OR", "!": "NOT", "~=": "<>",
+}  # fmt: skip
+"""Operators of other languages, and what SQL has for them."""
 _ONE_ROW = "the {noun} aggregates without FROM, so it sees only the changed row."
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision"})
 
@@ -93,6 +100,12 @@ def check_answer(errors: Errors, target: Target, definition: Definition, probe: 
         question.add(f"the {noun} locks rows (FOR UPDATE or FOR SHARE).", "A badge must not block a write.")
     if answer.aggregates_one_row:
         question.add(_ONE_ROW.format(noun=noun), noun.with_rows)
+    if answer.reads and equality.compares_with_itself(answer.tree, answer.equalities):
+        write = 'OuterRef("user")' if definition.source.module else f"NEW.{definition.user_field}"
+        question.add(
+            f"the {noun} compares a column with itself, which is true for the rows of all users.",
+            f"Write {write} for the user of the changed row; IS NOT NULL, if that is what it asks.",
+        )
     for right in answer.lacking:
         question.add(
             f'the {noun} runs with the rights of the owner of the badges, "{owner}", who lacks {right}.',
@@ -127,9 +140,9 @@ def _explanation(
             return _unknown_name(connection, error, message, rest, probe)
         case psycopg.errors.SyntaxError():
             return _syntax_error(noun, error, message, rest, is_inside)
-        case psycopg.errors.UndefinedFunction() if not hint:
+        case psycopg.errors.UndefinedFunction():
             # From PostgreSQL 19 on, the detail says what is wrong with the name or the arguments.
-            return Notice(message, error.diag.message_detail or "")
+            return Notice(message, _function_hint(connection, rest) or hint or error.diag.message_detail or "")
         case psycopg.errors.UndefinedParameter():
             hint = f"A {noun} has no parameters; NEW and OLD hold the changed row."
         case psycopg.errors.GroupingError() if "FROM" in message:
@@ -152,10 +165,25 @@ def _syntax_error(noun: Noun, error: psycopg.Error, message: str, rest: str, is_
         # The error is at our parenthesis around the condition.
         joined = "; AND and OR join several" if noun is Noun.CONDITION else ""
         return Notice(f"the {noun} must give one column: {message}.", f"Write one expression{joined}.")
-    word = (re.match(r"\w+|.", rest) or [""])[0].upper()
+    word = (re.match(r"\w+|[=<>!&|~]+|.", rest) or [""])[0].upper()
     if "INTO" in message:
         word = "INSERT"
-    return Notice(message, _SYNTAX_HINTS.get(word, "").format(noun=noun) or error.diag.message_hint or "")
+    hint = _SYNTAX_HINTS.get(word, "").format(noun=noun) or _operator_hint(word)
+    return Notice(message, hint or error.diag.message_hint or "")
+
+
+def _operator_hint(word: str) -> str:
+    return f"Write {_OPERATORS[word]} in place of {word}." if word in _OPERATORS else ""
+
+
+def _function_hint(connection: BaseDatabaseWrapper, rest: str) -> str:
+    """The hint for a function or an operator that PostgreSQL does not know, unless there is one of that name."""
+    if operator := re.match(r"[=<>!&|~]+", rest):
+        return _operator_hint(operator[0])
+    name = (re.match(r"\w+(?=\s*\()", rest) or [""])[0].lower()
+    names = [found for (found,) in fetch_file(connection, "facts/functions.sql")] if name else []
+    near = [] if name in names else difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+    return f'Did you mean "{near[0]}"?' if near else ""
 
 
 def _unknown_name(

@@ -20,6 +20,12 @@ Place = tuple[int, int, int]
 _WORD = re.compile(r"[{}()]|(?:\\.|[^\s(){}\\])+")
 _NOISE = re.compile(r" :(?:location|stmt_len|stmt_location) -?\d+| :constvalue \d+ \[[^\]]*\]")
 
+_SAME = re.compile(
+    r"\{OPEXPR :opno (\d+) [^{}()]*:args \("
+    r"((?:\{RELABELTYPE :arg )?\{VAR [^{}]*:varlevelsup 0 [^{}]*\}(?: [^{}]*\})?) \2\)"
+)
+"""An operator between two readings of one column of the query's own tables."""
+
 _RELATION, _SUBQUERY, _JOIN, _CTE, _GROUP = "0", "1", "2", "6", "9"
 """Values of RTEKind."""
 
@@ -62,6 +68,14 @@ def columns_of_user(
         whether its rows serve only to follow the path from rows of another relation.
     """
     return dict(_solve(_NOISE.sub("", tree), tuple(rows.items()), operators, path))
+
+
+def compares_with_itself(tree: str, operators: frozenset[int]) -> bool:
+    """Whether a query says that a column equals itself, as where `NEW.` is missing on one side.
+
+    :param tree: as for `columns_of_user`, and `operators` too. The changed row is not among its own level's tables.
+    """
+    return any(int(found[1]) in operators for found in _SAME.finditer(_NOISE.sub("", tree)))
 
 
 @functools.lru_cache(maxsize=256)

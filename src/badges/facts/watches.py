@@ -162,6 +162,18 @@ def unnoticed(analysed: AnalysedDefinition) -> Iterator[str]:
         yield f"The {noun} depends on the time, and time alone fires no trigger: award_badges on a schedule does."
 
 
+def forgotten(analysed: AnalysedDefinition) -> str:
+    """That a condition reads a table and nothing of the changed row, so that it is true for all users or for none."""
+    facts = list(analysed.facts.values())
+    if any(each.new_columns or each.old_columns or each.is_opaque or not each.tables for each in facts):
+        return ""
+    tables = " and ".join(sorted({table for each in facts for table in each.tables}))
+    return (
+        f"The {analysed.definition.question_key} reads {tables} without a condition on the user: its result is the "
+        "same for all users."
+    )
+
+
 def _watched_for_revoking(facts: Mapping[TriggerEvent, Facts], tables: Mapping[int, Table]) -> Iterator[Watched]:
     for each in facts.values():
         # A new row alone revokes nothing, unless others decide with it.

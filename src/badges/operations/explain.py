@@ -160,6 +160,8 @@ def _explain(question: _Question) -> Explanation:
     connection, badge, definition = question.connection, question.badge, question.badge.definition
     holdings, ended = _holdings(question)
     found = _Evaluation()
+    if definition and not badge.analysed:
+        found = _Evaluation(undecided="the database rejects it, as said below")
     if badge.analysed:
         with evaluation.pinned(connection, question.target, badge.analysed.definition):
             found = _evaluate(question, badge.analysed, holdings)

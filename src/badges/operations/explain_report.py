@@ -216,7 +216,9 @@ class Explanation:
             lines += ["  History, the newest first:", *(f"    {event}" for event in self.events)]
         for problem in self.problems:
             word = "Note" if problem.state in (State.PAUSED, State.RETIRED) else "Problem"
-            lines.append(f"  {word}: {problem.message}")
+            # An error has several lines: the caret stands below its place.
+            first, *rest = problem.message.split("\n")
+            lines += [f"  {word}: {first}", *(f"  {line}" for line in rest)]
         lines += [f"  Hint: {hint}" for hint in self.hints]
         return "\n".join(map(status.in_one_line, lines))
 

@@ -341,6 +341,9 @@ def _warnings(
                 "in one statement, in one transaction.",
                 index,
             )
+    if sentence := watches.forgotten(analysed):
+        user = analysed.primary.user.name
+        yield Notice(sentence, f"Is a WHERE missing? WHERE {user} = NEW.{user}")
     for sentence in watches.unnoticed(analysed):
         yield Notice(sentence, schedule)
 

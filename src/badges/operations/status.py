@@ -107,7 +107,12 @@ class BadgeStatus:
     @property
     def share(self) -> float:
         """Of all users, those who hold it: from 0 to 1."""
-        return self.holders / self.users if self.users else 0.0
+        return min(self.holders / self.users, 1.0) if self.users else 0.0
+
+    @property
+    def percent(self) -> tuple[float, bool]:
+        """The same in percent, as it is shown; and whether it is less than that."""
+        return holders.percent(self.share), 0 < self.share < 0.001
 
     def as_dict(self) -> dict[str, Any]:
         return {

@@ -32,6 +32,11 @@ class HolderCount:
         return min(self.holders / self.users, 1.0) if self.users else 0.0
 
 
+def percent(share: float) -> float:
+    """A share as it is shown wherever it is: to one decimal place, 0 only for no user and 100 only for all."""
+    return 100 * share if share in (0, 1) else min(max(round(100 * share, 1), 0.1), 99.9)
+
+
 def count(
     connection: BaseDatabaseWrapper, codes: Sequence[str], counted_users: float = math.inf
 ) -> dict[str, HolderCount]:

@@ -23,7 +23,7 @@ from badges.database import fetch, template
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 from badges.progress import Progress
 from badges.queries.held import newest_of_each, progress
-from badges.queries.holders import count
+from badges.queries.holders import count, percent
 from badges.queries.visibility import key_of, visible
 
 #: How many subjects of one badge are listed for a user; the others are only counted.
@@ -64,7 +64,7 @@ class Entry:
 
     @property
     def percent_of_users(self) -> float:
-        return self.share * 100
+        return percent(self.share)
 
     @property
     def percent(self) -> int:

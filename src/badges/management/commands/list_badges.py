@@ -49,6 +49,7 @@ class Command(BadgesCommand):
 
 def cells(badge: status.BadgeStatus) -> tuple[str, ...]:
     """One badge as a line of the table."""
+    percent, is_less = badge.percent
     return (
         status.in_one_line(badge.code),
         status.in_one_line(badge.name),
@@ -56,7 +57,7 @@ def cells(badge: status.BadgeStatus) -> tuple[str, ...]:
         ", ".join(badge.levels),
         badge.state.value,
         f"{badge.holders:,}",
-        f"{badge.share:.1%}",
+        f"{'<' if is_less else ''}{percent:g}%",
         f"{badge.badges:,}" if badge.badges != badge.holders else "",
         f"{badge.last_award:%Y-%m-%d %H:%M %Z}" if badge.last_award else "",
         f"{badge.failures:,}",
