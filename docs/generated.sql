@@ -82,7 +82,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 18, "badges": [], "body": "975168a57bfd0259"}';
+COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 19, "badges": [], "body": "975168a57bfd0259"}';
 REVOKE ALL ON FUNCTION "public"."badges_seal" FROM PUBLIC;
 
 -- create function badges_sealed: new
@@ -112,7 +112,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 18, "badges": [], "body": "88a896b8c2284356"}';
+COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 19, "badges": [], "body": "88a896b8c2284356"}';
 REVOKE ALL ON FUNCTION "public"."badges_sealed" FROM PUBLIC;
 
 -- create function badges_check_keys_at_once: new
@@ -132,7 +132,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 18, "badges": [], "body": "87728cfad49a3f84"}';
+COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 19, "badges": [], "body": "87728cfad49a3f84"}';
 REVOKE ALL ON FUNCTION "public"."badges_check_keys_at_once" FROM PUBLIC;
 
 -- create function badges_wait: new
@@ -181,8 +181,149 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 18, "badges": [], "body": "ca7d963a6badfba9"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 19, "badges": [], "body": "ca7d963a6badfba9"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
+
+-- create function badges_deferred: new
+CREATE OR REPLACE FUNCTION "public"."badges_deferred"(asked text[])
+RETURNS text[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+AS $badges$
+-- Returns those of the badges that are deferred: three evaluations of theirs took longer than BADGES_BUDGET.
+-- No write evaluates them: it leaves pending checks. NULL if there are none. As long as no evaluation has taken too
+-- long, the session reads the table once a second. It may set badges.look itself, and then evaluates what is slow.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    IF NOT EXISTS (SELECT FROM "public"."badges_overrun") THEN
+        PERFORM set_config('badges.look', (date_part('epoch', clock_timestamp())::bigint + 1)::text, false);
+        RETURN NULL;
+    END IF;
+    RETURN (
+        SELECT array_agg(slow.code)
+        FROM (
+            SELECT each.code
+            FROM "public"."badges_overrun" AS o
+            CROSS JOIN unnest(o.codes) AS each (code)
+            WHERE 100 > 0 AND each.code = ANY (asked)
+            GROUP BY each.code
+            HAVING count(*) >= 3
+        ) AS slow);
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_deferred" IS 'Made by django-pg-badges; {"summary": "Returns those of the badges that are deferred: three evaluations of theirs took longer than BADGES_BUDGET.", "generator": 19, "badges": [], "body": "8fc83928ee61d903"}';
+REVOKE ALL ON FUNCTION "public"."badges_deferred" FROM PUBLIC;
+
+-- create function badges_note_overrun: new
+CREATE OR REPLACE FUNCTION "public"."badges_note_overrun"(
+    slow_codes text[],
+    due timestamp with time zone,
+    evaluations bigint)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1ms'
+AS $badges$
+-- Records that badges, evaluated together so many times, took longer than BADGES_BUDGET each time.
+-- It was due, that is when the budget of one evaluation was spent, at the given time.
+-- Each row is inserted without reading others, so writers wait for nothing here, and there are few: once there are
+-- three of a badge, no write evaluates it.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+DECLARE
+    milliseconds CONSTANT double precision :=
+        (100 + 1000 * extract(epoch FROM clock_timestamp() - due)) / greatest(evaluations, 1);
+BEGIN
+    IF milliseconds > 100 AND cardinality(slow_codes) > 0 THEN
+        BEGIN
+            INSERT INTO "public"."badges_overrun" (codes, milliseconds)
+            SELECT slow_codes, milliseconds FROM generate_series(1, least(evaluations, 3));
+            PERFORM set_config('badges.look', '', false);
+        EXCEPTION WHEN lock_not_available THEN
+            NULL;  -- the table is locked: the next one is recorded
+        END;
+    END IF;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_note_overrun" IS 'Made by django-pg-badges; {"summary": "Records that badges, evaluated together so many times, took longer than BADGES_BUDGET each time.", "generator": 19, "badges": [], "body": "654db7f127f4c5ad"}';
+REVOKE ALL ON FUNCTION "public"."badges_note_overrun" FROM PUBLIC;
+
+-- create function badges_note_slow: new
+CREATE OR REPLACE FUNCTION "public"."badges_note_slow"(slow_code text, due timestamp with time zone)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1ms'
+AS $badges$
+-- Records that settling a pending check took longer than BADGES_BUDGET for this badge alone.
+-- If it was evaluated together with others when it was deferred, those are not deferred any longer, save the levels of
+-- the same progress. A write that settles counts as one that evaluates.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    BEGIN
+        UPDATE "public"."badges_overrun" AS o
+        SET codes = ARRAY(
+                SELECT each.code
+                FROM unnest(o.codes) AS each (code)
+                WHERE each.code = slow_code
+                   OR EXISTS (
+                       SELECT FROM "public"."badges_badgedefinition" AS d
+                       JOIN "public"."badges_badgedefinition" AS slow USING (progress)
+                       WHERE slow.code = slow_code AND d.code = each.code AND d.progress <> ''))
+        WHERE o.ctid = ANY (ARRAY(
+            SELECT o.ctid FROM "public"."badges_overrun" AS o
+            WHERE slow_code = ANY (o.codes) AND cardinality(o.codes) > 1
+            FOR UPDATE SKIP LOCKED));
+    EXCEPTION WHEN lock_not_available OR serialization_failure THEN
+        NULL;  -- the next one records it
+    END;
+    IF pg_trigger_depth() > 0 THEN
+        PERFORM "public"."badges_note_overrun"(ARRAY[slow_code], due, 1);
+    END IF;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_note_slow" IS 'Made by django-pg-badges; {"summary": "Records that settling a pending check took longer than BADGES_BUDGET for this badge alone.", "generator": 19, "badges": [], "body": "d747e029e49b464d"}';
+REVOKE ALL ON FUNCTION "public"."badges_note_slow" FROM PUBLIC;
+
+-- create function badges_defer: new
+CREATE OR REPLACE FUNCTION "public"."badges_defer"(deferred_code text)
+RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $badges$
+-- Defers a badge: writes leave pending checks instead of evaluating its condition, until badges_resume() is called.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    INSERT INTO "public"."badges_overrun" (codes)
+    SELECT ARRAY[deferred_code] FROM generate_series(1, 3);
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_defer" IS 'Made by django-pg-badges; {"summary": "Defers a badge: writes leave pending checks instead of evaluating its condition, until badges_resume() is called.", "generator": 19, "badges": [], "body": "7fff2a95ddec2105"}';
+REVOKE ALL ON FUNCTION "public"."badges_defer" FROM PUBLIC;
+
+-- create function badges_resume: new
+CREATE OR REPLACE FUNCTION "public"."badges_resume"(resumed_code text)
+RETURNS boolean
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $badges$
+-- Has writes evaluate a deferred badge again, and returns whether it was deferred.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+DECLARE
+    was_deferred CONSTANT boolean := "public"."badges_deferred"(ARRAY[resumed_code]) IS NOT NULL;
+BEGIN
+    -- Other badges that were evaluated together with it stay as they are.
+    UPDATE "public"."badges_overrun" AS o
+    SET codes = array_remove(o.codes, resumed_code)
+    WHERE resumed_code = ANY (o.codes);
+    DELETE FROM "public"."badges_overrun" AS o WHERE o.codes = '{}';
+    RETURN was_deferred;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_resume" IS 'Made by django-pg-badges; {"summary": "Has writes evaluate a deferred badge again, and returns whether it was deferred.", "generator": 19, "badges": [], "body": "1c2220e813a0ac8e"}';
+REVOKE ALL ON FUNCTION "public"."badges_resume" FROM PUBLIC;
 
 -- create function badges_move_checks: new
 CREATE OR REPLACE FUNCTION "public"."badges_move_checks"(former_key integer, moved_user integer)
@@ -211,7 +352,7 @@ BEGIN
     ON CONFLICT DO NOTHING;  -- the same transaction has left the same check under the new key
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_move_checks" IS 'Made by django-pg-badges; {"summary": "Moves pending checks to the new key of their user.", "generator": 18, "badges": [], "body": "3879cae95b4f9317"}';
+COMMENT ON FUNCTION "public"."badges_move_checks" IS 'Made by django-pg-badges; {"summary": "Moves pending checks to the new key of their user.", "generator": 19, "badges": [], "body": "3879cae95b4f9317"}';
 REVOKE ALL ON FUNCTION "public"."badges_move_checks" FROM PUBLIC;
 
 -- create function badges_note_key: new
@@ -251,7 +392,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_key" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of a user whose key changes, and notes the former key.", "generator": 18, "badges": [], "body": "04d256e98dd32601"}';
+COMMENT ON FUNCTION "public"."badges_note_key" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of a user whose key changes, and notes the former key.", "generator": 19, "badges": [], "body": "04d256e98dd32601"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_key" FROM PUBLIC;
 
 -- create function badges_follow: new
@@ -312,7 +453,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_follow" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of users whose key has changed: those that other transactions left under a former key.", "generator": 18, "badges": [], "body": "f45ddbcea3a2233f"}';
+COMMENT ON FUNCTION "public"."badges_follow" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of users whose key has changed: those that other transactions left under a former key.", "generator": 19, "badges": [], "body": "f45ddbcea3a2233f"}';
 REVOKE ALL ON FUNCTION "public"."badges_follow" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -378,7 +519,7 @@ BEGIN
         failed_code, failed_message, failed_sqlstate;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 18, "badges": [], "body": "859f75fda3a2cbe2"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 19, "badges": [], "body": "859f75fda3a2cbe2"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_note_misplaced: new
@@ -401,7 +542,7 @@ BEGIN
     WHERE NOT noted ? ('55000' || failed.code);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 18, "badges": [], "body": "322a7ccd3ec8afe4"}';
+COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 19, "badges": [], "body": "322a7ccd3ec8afe4"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_misplaced" FROM PUBLIC;
 
 -- create function badges_same_types: new
@@ -426,7 +567,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_same_types" IS 'Made by django-pg-badges; {"summary": "Raises an error if columns of a table have other types than when badges_check was made.", "generator": 18, "badges": [], "body": "fba753af1acb230a"}';
+COMMENT ON FUNCTION "public"."badges_same_types" IS 'Made by django-pg-badges; {"summary": "Raises an error if columns of a table have other types than when badges_check was made.", "generator": 19, "badges": [], "body": "fba753af1acb230a"}';
 REVOKE ALL ON FUNCTION "public"."badges_same_types" FROM PUBLIC;
 
 -- create function badges_stored: new
@@ -459,7 +600,7 @@ BEGIN
         ) AS long ON octet_length(each.value::text) > 33554432);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 18, "badges": [], "body": "08d8988f36321cd3"}';
+COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 19, "badges": [], "body": "08d8988f36321cd3"}';
 REVOKE ALL ON FUNCTION "public"."badges_stored" FROM PUBLIC;
 
 -- create function badges_shortened: new
@@ -499,7 +640,7 @@ BEGIN
     RETURN evidence;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 18, "badges": [], "body": "2dba78732137fe98"}';
+COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 19, "badges": [], "body": "2dba78732137fe98"}';
 REVOKE ALL ON FUNCTION "public"."badges_shortened" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -599,7 +740,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 18, "badges": [], "body": "f928529f5e38871c"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 19, "badges": [], "body": "f928529f5e38871c"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -767,7 +908,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 18, "badges": [], "body": "5cd79fc156c1807a"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 19, "badges": [], "body": "5cd79fc156c1807a"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_postpone: new
@@ -811,7 +952,7 @@ BEGIN
     ) AS each;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 18, "badges": [], "body": "e81c9cdd34bd5e9e"}';
+COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 19, "badges": [], "body": "e81c9cdd34bd5e9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_postpone" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -837,7 +978,8 @@ AS $badges$
 DECLARE
     item record;
     result record;
-    stuck text[] := '{}';
+    stuck text[] := coalesce("public"."badges_deferred"(codes), '{}');
+    due timestamptz;
     failures text[];
     place integer;
     failed_codes text[];
@@ -870,8 +1012,13 @@ BEGIN
             IF item.code = ANY (stuck) THEN
                 RAISE lock_not_available;
             END IF;
+            due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
             SELECT * INTO result
             FROM "public"."badges_check"(item.code, asks, item.user_id, item.thing, item.new, item.old, false);
+            IF clock_timestamp() > due THEN
+                PERFORM "public"."badges_note_overrun"(ARRAY[item.code], due, 1);
+                stuck := stuck || item.code;  -- one is enough for a write
+            END IF;
             IF result.earned AND NOT item.is_held THEN
                 PERFORM "public"."badges_record"(
                     ARRAY[item.user_id], ARRAY[item.thing], ARRAY[item.code],
@@ -894,7 +1041,7 @@ BEGIN
                 -- changed. A pending check is left. So for a right, a table or a function that is missing, if OLD
                 -- decides the badge, as nothing else keeps that row.
                 -- After one lock timeout (a table that is being altered, say) the badge's other rows are not tried.
-                IF SQLSTATE = '55P03' THEN
+                IF SQLSTATE = '55P03' AND item.code <> ALL (stuck) THEN
                     stuck := stuck || item.code;
                 END IF;
                 PERFORM "public"."badges_record"(
@@ -928,7 +1075,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 18, "badges": [], "body": "3ea123be50225cb4"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 19, "badges": [], "body": "cfec061e13811b3d"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle_locked: new
@@ -953,6 +1100,8 @@ DECLARE
     open text[];
     waiting uuid[];
     is_held boolean;
+    due timestamptz;
+    is_slow boolean := false;
     lacking text;
 BEGIN
     settled := 0;
@@ -1024,8 +1173,10 @@ BEGIN
         LIMIT most
     LOOP
         BEGIN
-            IF NOT pg_try_advisory_xact_lock(
-                1650549863, (pending.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer) THEN
+            -- After one condition that is slow the rest is left to the next call, as this one holds locks of users.
+            IF is_slow OR NOT pg_try_advisory_xact_lock(
+                1650549863, (pending.user_id::bigint OPERATOR(pg_catalog.&) 1023)::integer)
+            THEN
                 kept := kept + cardinality(pending.ids);
                 CONTINUE;
             END IF;
@@ -1036,10 +1187,15 @@ BEGIN
                 SELECT FROM "public"."badges_badge" AS b
                 WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing);
             IF pending.is_revocable OR NOT is_held THEN
+                due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
                 SELECT * INTO result
                 FROM "public"."badges_check"(
                     pending.code, coalesce(pending.evidence ->> 'asks', pending.evidence ->> 'operation'),
                     pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
+                IF clock_timestamp() > due THEN
+                    is_slow := true;
+                    PERFORM "public"."badges_note_slow"(pending.code, due);
+                END IF;
                 IF result.earned AND NOT is_held THEN
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT u."id", pending.code, pending.thing,
@@ -1092,7 +1248,7 @@ BEGIN
     PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 18, "badges": [], "body": "aebbd42734bd9d2b"}';
+COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 19, "badges": [], "body": "53870786ad4ee67c"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle_locked" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -1127,6 +1283,9 @@ BEGIN
     BEGIN
         IF only_buckets IS NULL THEN
             PERFORM "public"."badges_follow"();
+            -- One or two of them may be due to the machine.
+            DELETE FROM "public"."badges_overrun" AS o
+            WHERE o.at < clock_timestamp() - interval '1 hour' AND "public"."badges_deferred"(o.codes) IS NULL;
             only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM "public"."badges_pendingcheck" AS p);
         END IF;
         -- First all locks, then, in later statements, the evaluations. Checks that open transactions share are skipped.
@@ -1153,7 +1312,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 18, "badges": [], "body": "a5bdb6cf421d49c4"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 19, "badges": [], "body": "857760e2aa96c724"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -1198,7 +1357,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 18, "badges": [], "body": "c926edd42a516849"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 19, "badges": [], "body": "c926edd42a516849"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -1244,7 +1403,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 18, "badges": [], "body": "9a5249b0f8b87143"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 19, "badges": [], "body": "9a5249b0f8b87143"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_erase: new
@@ -1311,7 +1470,7 @@ BEGIN
     RETURN changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 18, "badges": [], "body": "73287bcdc5a2b142"}';
+COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 19, "badges": [], "body": "73287bcdc5a2b142"}';
 REVOKE ALL ON FUNCTION "public"."badges_erase" FROM PUBLIC;
 
 -- create function badges_merge: new
@@ -1413,7 +1572,7 @@ BEGIN
     RETURN number;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_merge" IS 'Made by django-pg-badges; {"summary": "Gives the badges of one user, their history and their pending checks to another; returns the number of badges.", "generator": 18, "badges": [], "body": "a55df5600d171057"}';
+COMMENT ON FUNCTION "public"."badges_merge" IS 'Made by django-pg-badges; {"summary": "Gives the badges of one user, their history and their pending checks to another; returns the number of badges.", "generator": 19, "badges": [], "body": "a55df5600d171057"}';
 REVOKE ALL ON FUNCTION "public"."badges_merge" FROM PUBLIC;
 
 -- create function badges_rename: new
@@ -1449,7 +1608,7 @@ BEGIN
     DELETE FROM "public"."badges_badgedefinition" AS d WHERE d.code = old_code;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_rename" IS 'Made by django-pg-badges; {"summary": "Gives the holders, the history, the pending checks and the failures of one badge to another, and deletes its definition.", "generator": 18, "badges": [], "body": "b948a6d52b67ce15"}';
+COMMENT ON FUNCTION "public"."badges_rename" IS 'Made by django-pg-badges; {"summary": "Gives the holders, the history, the pending checks and the failures of one badge to another, and deletes its definition.", "generator": 19, "badges": [], "body": "b948a6d52b67ce15"}';
 REVOKE ALL ON FUNCTION "public"."badges_rename" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -1496,7 +1655,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 18, "badges": [], "body": "d37f2fd786360eaa"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 19, "badges": [], "body": "d37f2fd786360eaa"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -1581,7 +1740,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 18, "badges": [], "body": "8541f46c3372bbc9"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 19, "badges": [], "body": "8541f46c3372bbc9"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -1694,7 +1853,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 18, "badges": [], "body": "6dc503327c41c3ce"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 19, "badges": [], "body": "6dc503327c41c3ce"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -1836,7 +1995,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 18, "badges": [], "body": "b1d90e79ba03321c"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 19, "badges": [], "body": "b1d90e79ba03321c"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -1958,7 +2117,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 18, "badges": [], "body": "55484b7b16ea5064"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 19, "badges": [], "body": "55484b7b16ea5064"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -2504,7 +2663,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 18, "badges": [], "body": "9fd5aa60d2f8a627"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 19, "badges": [], "body": "9fd5aa60d2f8a627"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_user_of: new
@@ -2523,7 +2682,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_user_of" IS 'Made by django-pg-badges; {"summary": "Returns the user to whom a path leads from a value of its first column; NULL if there is none, or no such path.", "generator": 18, "badges": [], "body": "325b450312a359a5"}';
+COMMENT ON FUNCTION "public"."badges_user_of" IS 'Made by django-pg-badges; {"summary": "Returns the user to whom a path leads from a value of its first column; NULL if there is none, or no such path.", "generator": 19, "badges": [], "body": "325b450312a359a5"}';
 REVOKE ALL ON FUNCTION "public"."badges_user_of" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -2598,7 +2757,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 18, "badges": [], "body": "0a3b2a038b8d42ef"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 19, "badges": [], "body": "0a3b2a038b8d42ef"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -2773,7 +2932,7 @@ BEGIN
           AND b.thing OPERATOR(pg_catalog.=) lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 18, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 19, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_follow_user: new
@@ -2795,7 +2954,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_follow_user" IS 'Made by django-pg-badges; {"summary": "Trigger function: has pending checks follow a user whose key changes.", "generator": 18, "badges": [], "body": "4bdbf19ec544f1b0"}';
+COMMENT ON FUNCTION "public"."badges_follow_user" IS 'Made by django-pg-badges; {"summary": "Trigger function: has pending checks follow a user whose key changes.", "generator": 19, "badges": [], "body": "4bdbf19ec544f1b0"}';
 REVOKE ALL ON FUNCTION "public"."badges_follow_user" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -2819,6 +2978,8 @@ DECLARE
     the_thing text;
     bucket integer;
     held text[];
+    deferred text[];
+    due timestamptz;
     are_many boolean;
     is_busy boolean;
     earned boolean[];
@@ -2963,7 +3124,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 18, "badges": ["pionner"], "body": "efa4580fbf6e61ca"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 19, "badges": ["pionner"], "body": "b6ba22d3c1616cd2"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -2986,6 +3147,8 @@ DECLARE
     the_thing text;
     bucket integer;
     held text[];
+    deferred text[];
+    due timestamptz;
     are_many boolean;
     is_busy boolean;
     earned boolean[];
@@ -3019,6 +3182,51 @@ BEGIN
         WHERE ("badges_insert_badges_badge_d2690b9b"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
                AND "badges_insert_badges_badge_d2690b9b"."tg_table_name" OPERATOR(pg_catalog.=) 'badges_badge')
         LIMIT 1;
+        -- A session looks up once a second whether a badge is deferred, as long as none is.
+        own.deferred := NULL;
+        IF coalesce(pg_catalog.current_setting('badges.look', true), '') COLLATE "C"
+           OPERATOR(pg_catalog.<) pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::bigint::text
+           AND ("badges_insert_badges_badge_d2690b9b"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                AND "badges_insert_badges_badge_d2690b9b"."tg_table_name" OPERATOR(pg_catalog.=) 'badges_badge')
+        THEN
+            own.deferred := "public"."badges_deferred"(
+                '{three-badges}'::text[]);
+            IF own.deferred IS NOT NULL THEN
+                -- These took too long in earlier writes. They count as held here, and pending checks are left,
+                -- which are evaluated after the COMMIT.
+                PERFORM "public"."badges_record"(
+                    pg_catalog.array_agg("new"."user_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg(badge.code),
+                    pg_catalog.array_agg(
+                        pg_catalog.jsonb_build_object(
+                            'table', 'public.badges_badge', 'operation', 'insert',
+                            'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))),
+                    pg_catalog.array_agg('check'::text))
+                FROM (SELECT DISTINCT "new"."user_id"
+                      FROM "badges_new" AS "new"
+                      WHERE "new"."user_id" IS NOT NULL) AS "new"
+                CROSS JOIN LATERAL (
+                    SELECT coalesce((SELECT '{three-badges}'::text[] FROM "public"."badges_badge" AS b
+                                     WHERE b.user_id OPERATOR(pg_catalog.=) "new"."user_id"
+                                       AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                           'three-badges'
+                                       AND b.thing OPERATOR(pg_catalog.=) ''::text), '{}') AS codes
+                    OFFSET 0
+                ) AS badges_held
+                CROSS JOIN unnest(
+                    '{three-badges}'::text[],
+                    '{f}'::bool[]
+                ) AS badge (code, is_revocable)
+                WHERE badge.code OPERATOR(pg_catalog.=) ANY (own.deferred)
+                  AND (badge.is_revocable OR badge.code OPERATOR(pg_catalog.<>) ALL (badges_held.codes))
+                  AND "new"."user_id" IS NOT NULL;
+                own.held := ARRAY(
+                    SELECT each.code FROM pg_catalog.unnest(own.held) AS each (code)
+                    UNION
+                    SELECT each.code FROM pg_catalog.unnest(own.deferred) AS each (code));
+            END IF;
+        END IF;
         IF own.are_many THEN
             -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
             -- statement's snapshot then shows what earlier holders of those locks have committed.
@@ -3048,6 +3256,7 @@ BEGIN
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
+                own.due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
                 -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
                 -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
                 -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
@@ -3068,7 +3277,8 @@ BEGIN
                                      WHERE b.user_id OPERATOR(pg_catalog.=) "new"."user_id"
                                        AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                            'three-badges'
-                                       AND b.thing OPERATOR(pg_catalog.=) ''::text), '{}') AS codes
+                                       AND b.thing OPERATOR(pg_catalog.=) ''::text), '{}')
+                           OPERATOR(pg_catalog.||) own.deferred AS codes
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
@@ -3104,6 +3314,21 @@ BEGIN
                       AND badge.code OPERATOR(pg_catalog.=) ANY (badges_held.codes)
                       AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict);
+                IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) own.due THEN
+                    PERFORM "public"."badges_note_overrun"(
+                        ARRAY(
+                            SELECT each.code
+                            FROM unnest(
+                                '{three-badges}'::text[],
+                                '{f}'::bool[]
+                            ) AS each (code, is_revocable)
+                            WHERE NOT (each.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS TRUE),
+                        own.due,
+                        (SELECT pg_catalog.count(*)
+                         FROM (SELECT DISTINCT "new"."user_id"
+                               FROM "badges_new" AS "new"
+                               WHERE "new"."user_id" IS NOT NULL) AS "new"));
+                END IF;
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
@@ -3122,8 +3347,10 @@ BEGIN
                                       WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
                                         AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                             'three-badges'
-                                        AND b.thing OPERATOR(pg_catalog.=) own.the_thing), '{}');
+                                        AND b.thing OPERATOR(pg_catalog.=) own.the_thing), '{}')
+                            OPERATOR(pg_catalog.||) own.deferred;
             END IF;
+            own.due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
             SELECT found.earned, found.has_checks,
                    found.has_checks OR true OPERATOR(pg_catalog.=) ANY (found.earned)
                                        OR own.is_busy AND false OPERATOR(pg_catalog.=) ANY (found.earned)
@@ -3145,12 +3372,26 @@ BEGIN
                         WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user AND NOT own.is_busy
                           AND p.code OPERATOR(pg_catalog.=)
                               ANY ('{three-badges}'::text[])
+                          AND (p.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE
                           AND p.failed_at IS NULL
                           AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM "badges_new" AS "new"
                 OFFSET 0
             ) AS found;
+            IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) own.due THEN
+                PERFORM "public"."badges_note_overrun"(
+                    ARRAY(
+                        SELECT each.code
+                        FROM unnest(
+                            '{three-badges}'::text[],
+                            '{f}'::bool[]
+                        ) AS each (code, is_revocable)
+                        WHERE (each.code OPERATOR(pg_catalog.<>) ALL (own.held) OR each.is_revocable)
+                              AND NOT (each.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS TRUE),
+                    own.due,
+                    1);
+            END IF;
             -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
@@ -3224,6 +3465,7 @@ BEGIN
                             WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user
                               AND p.code OPERATOR(pg_catalog.=)
                                   ANY ('{three-badges}'::text[])
+                              AND (p.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE
                               AND p.failed_at IS NULL
                               AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                             LIMIT 1000
@@ -3320,7 +3562,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 18, "badges": ["three-badges"], "body": "b6d8760d4717d225"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 19, "badges": ["three-badges"], "body": "4fcb786ee1a0993a"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -3344,6 +3586,8 @@ DECLARE
     the_thing text;
     bucket integer;
     held text[];
+    deferred text[];
+    due timestamptz;
     are_many boolean;
     is_busy boolean;
     earned boolean[];
@@ -3377,6 +3621,47 @@ BEGIN
         WHERE ("badges_delete_dummy_like_082699e7"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
                AND "badges_delete_dummy_like_082699e7"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
         LIMIT 1;
+        -- A session looks up once a second whether a badge is deferred, as long as none is.
+        own.deferred := NULL;
+        IF coalesce(pg_catalog.current_setting('badges.look', true), '') COLLATE "C"
+           OPERATOR(pg_catalog.<) pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::bigint::text
+           AND ("badges_delete_dummy_like_082699e7"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                AND "badges_delete_dummy_like_082699e7"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
+        THEN
+            own.deferred := "public"."badges_deferred"(
+                '{generous-bronze,generous-gold,generous-silver}'::text[]);
+            IF own.deferred IS NOT NULL THEN
+                -- These took too long in earlier writes. They count as held here, and pending checks are left,
+                -- which are evaluated after the COMMIT.
+                PERFORM "public"."badges_record"(
+                    pg_catalog.array_agg("affected"."user_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg(badge.code),
+                    pg_catalog.array_agg(
+                        '{"table": "public.dummy_like", "operation": "delete", "asks": "state"}'::jsonb),
+                    pg_catalog.array_agg('check'::text))
+                FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                CROSS JOIN LATERAL (
+                    SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                 WHERE b.user_id OPERATOR(pg_catalog.=) "affected"."user_id"
+                                   AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                       ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
+                    OFFSET 0
+                ) AS badges_held
+                CROSS JOIN unnest(
+                    '{generous-bronze,generous-gold,generous-silver}'::text[],
+                    '{t,t,t}'::bool[]
+                ) AS badge (code, is_revocable)
+                WHERE badge.code OPERATOR(pg_catalog.=) ANY (own.deferred)
+                  AND (badge.is_revocable OR badge.code OPERATOR(pg_catalog.<>) ALL (badges_held.codes))
+                  AND "affected"."user_id" IS NOT NULL;
+                own.held := ARRAY(
+                    SELECT each.code FROM pg_catalog.unnest(own.held) AS each (code)
+                    UNION
+                    SELECT each.code FROM pg_catalog.unnest(own.deferred) AS each (code));
+            END IF;
+        END IF;
         IF own.are_many THEN
             -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
             -- statement's snapshot then shows what earlier holders of those locks have committed.
@@ -3400,6 +3685,7 @@ BEGIN
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
+                own.due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
                 -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
                 -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
                 -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
@@ -3416,38 +3702,50 @@ BEGIN
                                  WHERE b.user_id OPERATOR(pg_catalog.=) "affected"."user_id"
                                    AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                        ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text)
+                           OPERATOR(pg_catalog.||) own.deferred AS codes
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT pg_catalog.count(*)
-                                           FROM (
-                                               SELECT
-                                               from dummy_like where user_id = NEW.user_id
-                                               LIMIT 25
-                                           ) AS bounded)
-                            FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
+                    SELECT CASE WHEN (
+                               '{generous-bronze,generous-gold,generous-silver}'::text[]
+                               OPERATOR(pg_catalog.<@) own.deferred
+                           ) IS NOT TRUE THEN
+                               (SELECT (SELECT pg_catalog.count(*)
+                                               FROM (
+                                                   SELECT
+                                                   from dummy_like where user_id = NEW.user_id
+                                                   LIMIT 25
+                                               ) AS bounded)
+                                FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new")
+                           END AS value
                     OFFSET 0
                 ) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Generous, bronze
                     ('generous-bronze',
-                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
-                         nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
-                     ELSE false END,
+                     CASE WHEN ('generous-bronze' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                         CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
+                             nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
+                         ELSE false END
+                     END,
                      false, true),
                     -- Generous, gold
                     ('generous-gold',
-                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
-                         nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
-                     ELSE false END,
+                     CASE WHEN ('generous-gold' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                         CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
+                             nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
+                         ELSE false END
+                     END,
                      false, true),
                     -- Generous, silver
                     ('generous-silver',
-                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
-                         nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
-                     ELSE false END,
+                     CASE WHEN ('generous-silver' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                         CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
+                             nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
+                         ELSE false END
+                     END,
                      false, true)
                     OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
@@ -3468,6 +3766,19 @@ BEGIN
                       AND badge.code OPERATOR(pg_catalog.=) ANY (badges_held.codes)
                       AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict);
+                IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) own.due THEN
+                    PERFORM "public"."badges_note_overrun"(
+                        ARRAY(
+                            SELECT each.code
+                            FROM unnest(
+                                '{generous-bronze,generous-gold,generous-silver}'::text[],
+                                '{t,t,t}'::bool[]
+                            ) AS each (code, is_revocable)
+                            WHERE NOT (each.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS TRUE),
+                        own.due,
+                        (SELECT pg_catalog.count(*)
+                         FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected));
+                END IF;
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
@@ -3484,15 +3795,18 @@ BEGIN
                                   WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
                                     AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                         ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing)
+                            OPERATOR(pg_catalog.||) own.deferred;
             ELSE
                 -- Read again under the lock, as another transaction may have changed it while holding the lock.
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
                                   WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
                                     AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                         ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing)
+                            OPERATOR(pg_catalog.||) own.deferred;
             END IF;
+            own.due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
             SELECT found.earned, found.has_checks,
                    found.has_checks OR true OPERATOR(pg_catalog.=) ANY (found.earned)
                                        OR own.is_busy
@@ -3502,39 +3816,64 @@ BEGIN
             FROM (
                 SELECT ARRAY[
                            -- Generous, bronze
-                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
-                               nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (own.held), false)
-                           ELSE false END,
+                           CASE WHEN ('generous-bronze' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                               CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
+                                   nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (own.held), false)
+                               ELSE false END
+                           END,
                            -- Generous, gold
-                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
-                               nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (own.held), false)
-                           ELSE false END,
+                           CASE WHEN ('generous-gold' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                               CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
+                                   nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (own.held), false)
+                               ELSE false END
+                           END,
                            -- Generous, silver
-                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
-                               nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (own.held), false)
-                           ELSE false END
+                           CASE WHEN ('generous-silver' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                               CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
+                                   nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (own.held), false)
+                               ELSE false END
+                           END
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
                         WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user AND NOT own.is_busy
                           AND p.code OPERATOR(pg_catalog.=)
                               ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                          AND (p.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE
                           AND p.failed_at IS NULL
                           AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT pg_catalog.count(*)
-                                           FROM (
-                                               SELECT
-                                               from dummy_like where user_id = NEW.user_id
-                                               LIMIT 25
-                                           ) AS bounded)
-                            FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
+                    SELECT CASE WHEN (
+                               '{generous-bronze,generous-gold,generous-silver}'::text[]
+                               OPERATOR(pg_catalog.<@) own.deferred
+                           ) IS NOT TRUE THEN
+                               (SELECT (SELECT pg_catalog.count(*)
+                                               FROM (
+                                                   SELECT
+                                                   from dummy_like where user_id = NEW.user_id
+                                                   LIMIT 25
+                                               ) AS bounded)
+                                FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new")
+                           END AS value
                     OFFSET 0
                 ) AS "shared_1"
                 OFFSET 0
             ) AS found;
+            IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) own.due THEN
+                PERFORM "public"."badges_note_overrun"(
+                    ARRAY(
+                        SELECT each.code
+                        FROM unnest(
+                            '{generous-bronze,generous-gold,generous-silver}'::text[],
+                            '{t,t,t}'::bool[]
+                        ) AS each (code, is_revocable)
+                        WHERE (each.code OPERATOR(pg_catalog.<>) ALL (own.held) OR each.is_revocable)
+                              AND NOT (each.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS TRUE),
+                    own.due,
+                    1);
+            END IF;
             -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
@@ -3606,6 +3945,7 @@ BEGIN
                             WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user
                               AND p.code OPERATOR(pg_catalog.=)
                                   ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                              AND (p.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE
                               AND p.failed_at IS NULL
                               AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                             LIMIT 1000
@@ -3706,7 +4046,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 18, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "6c133ff1b965b903"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 19, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "0f05f94fd58aeda7"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -3731,6 +4071,8 @@ DECLARE
     the_thing text;
     bucket integer;
     held text[];
+    deferred text[];
+    due timestamptz;
     are_many boolean;
     is_busy boolean;
     earned boolean[];
@@ -3764,6 +4106,51 @@ BEGIN
         WHERE ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
                AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
         LIMIT 1;
+        -- A session looks up once a second whether a badge is deferred, as long as none is.
+        own.deferred := NULL;
+        IF coalesce(pg_catalog.current_setting('badges.look', true), '') COLLATE "C"
+           OPERATOR(pg_catalog.<) pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::bigint::text
+           AND ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
+        THEN
+            own.deferred := "public"."badges_deferred"(
+                '{beloved,well-liked}'::text[]);
+            IF own.deferred IS NOT NULL THEN
+                -- These took too long in earlier writes. They count as held here, and pending checks are left,
+                -- which are evaluated after the COMMIT.
+                PERFORM "public"."badges_record"(
+                    pg_catalog.array_agg("new"."artist_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg(badge.code),
+                    pg_catalog.array_agg(
+                        pg_catalog.jsonb_build_object(
+                            'table', 'public.dummy_like', 'operation', 'insert',
+                            'new', pg_catalog.jsonb_build_object('artist_id', "new"."artist_id"))),
+                    pg_catalog.array_agg('check'::text))
+                FROM (SELECT DISTINCT "new"."artist_id"
+                      FROM "badges_new" AS "new"
+                      WHERE "new"."artist_id" IS NOT NULL) AS "new"
+                CROSS JOIN LATERAL (
+                    SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                 WHERE b.user_id OPERATOR(pg_catalog.=) "new"."artist_id"
+                                   AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                       ANY ('{beloved,well-liked}'::text[])
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
+                    OFFSET 0
+                ) AS badges_held
+                CROSS JOIN unnest(
+                    '{beloved,well-liked}'::text[],
+                    '{f,f}'::bool[]
+                ) AS badge (code, is_revocable)
+                WHERE badge.code OPERATOR(pg_catalog.=) ANY (own.deferred)
+                  AND (badge.is_revocable OR badge.code OPERATOR(pg_catalog.<>) ALL (badges_held.codes))
+                  AND "new"."artist_id" IS NOT NULL;
+                own.held := ARRAY(
+                    SELECT each.code FROM pg_catalog.unnest(own.held) AS each (code)
+                    UNION
+                    SELECT each.code FROM pg_catalog.unnest(own.deferred) AS each (code));
+            END IF;
+        END IF;
         IF own.are_many THEN
             -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
             -- statement's snapshot then shows what earlier holders of those locks have committed.
@@ -3793,6 +4180,7 @@ BEGIN
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
+                own.due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
                 -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
                 -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
                 -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
@@ -3813,7 +4201,8 @@ BEGIN
                                  WHERE b.user_id OPERATOR(pg_catalog.=) "new"."artist_id"
                                    AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                        ANY ('{beloved,well-liked}'::text[])
-                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text)
+                           OPERATOR(pg_catalog.||) own.deferred AS codes
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
@@ -3861,6 +4250,21 @@ BEGIN
                       AND badge.code OPERATOR(pg_catalog.=) ANY (badges_held.codes)
                       AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict);
+                IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) own.due THEN
+                    PERFORM "public"."badges_note_overrun"(
+                        ARRAY(
+                            SELECT each.code
+                            FROM unnest(
+                                '{beloved,well-liked}'::text[],
+                                '{f,f}'::bool[]
+                            ) AS each (code, is_revocable)
+                            WHERE NOT (each.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS TRUE),
+                        own.due,
+                        (SELECT pg_catalog.count(*)
+                         FROM (SELECT DISTINCT "new"."artist_id"
+                               FROM "badges_new" AS "new"
+                               WHERE "new"."artist_id" IS NOT NULL) AS "new"));
+                END IF;
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
@@ -3879,8 +4283,10 @@ BEGIN
                                   WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
                                     AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                         ANY ('{beloved,well-liked}'::text[])
-                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing)
+                            OPERATOR(pg_catalog.||) own.deferred;
             END IF;
+            own.due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
             SELECT found.earned, found.has_checks,
                    found.has_checks OR true OPERATOR(pg_catalog.=) ANY (found.earned)
                                        OR own.is_busy AND false OPERATOR(pg_catalog.=) ANY (found.earned)
@@ -3901,6 +4307,7 @@ BEGIN
                         WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user AND NOT own.is_busy
                           AND p.code OPERATOR(pg_catalog.=)
                               ANY ('{beloved,well-liked}'::text[])
+                          AND (p.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE
                           AND p.failed_at IS NULL
                           AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
@@ -3919,6 +4326,19 @@ BEGIN
                 ) AS "shared_1"
                 OFFSET 0
             ) AS found;
+            IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) own.due THEN
+                PERFORM "public"."badges_note_overrun"(
+                    ARRAY(
+                        SELECT each.code
+                        FROM unnest(
+                            '{beloved,well-liked}'::text[],
+                            '{f,f}'::bool[]
+                        ) AS each (code, is_revocable)
+                        WHERE (each.code OPERATOR(pg_catalog.<>) ALL (own.held) OR each.is_revocable)
+                              AND NOT (each.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS TRUE),
+                    own.due,
+                    1);
+            END IF;
             -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
@@ -3992,6 +4412,7 @@ BEGIN
                             WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user
                               AND p.code OPERATOR(pg_catalog.=)
                                   ANY ('{beloved,well-liked}'::text[])
+                              AND (p.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE
                               AND p.failed_at IS NULL
                               AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                             LIMIT 1000
@@ -4024,6 +4445,47 @@ BEGIN
         WHERE ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
                AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
         LIMIT 1;
+        -- A session looks up once a second whether a badge is deferred, as long as none is.
+        own.deferred := NULL;
+        IF coalesce(pg_catalog.current_setting('badges.look', true), '') COLLATE "C"
+           OPERATOR(pg_catalog.<) pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::bigint::text
+           AND ("badges_insert_dummy_like_f1d6616a"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                AND "badges_insert_dummy_like_f1d6616a"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
+        THEN
+            own.deferred := "public"."badges_deferred"(
+                '{generous-bronze,generous-gold,generous-silver}'::text[]);
+            IF own.deferred IS NOT NULL THEN
+                -- These took too long in earlier writes. They count as held here, and pending checks are left,
+                -- which are evaluated after the COMMIT.
+                PERFORM "public"."badges_record"(
+                    pg_catalog.array_agg("affected"."user_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg(badge.code),
+                    pg_catalog.array_agg(
+                        '{"table": "public.dummy_like", "operation": "insert", "asks": "state"}'::jsonb),
+                    pg_catalog.array_agg('check'::text))
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
+                CROSS JOIN LATERAL (
+                    SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                 WHERE b.user_id OPERATOR(pg_catalog.=) "affected"."user_id"
+                                   AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                       ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
+                    OFFSET 0
+                ) AS badges_held
+                CROSS JOIN unnest(
+                    '{generous-bronze,generous-gold,generous-silver}'::text[],
+                    '{t,t,t}'::bool[]
+                ) AS badge (code, is_revocable)
+                WHERE badge.code OPERATOR(pg_catalog.=) ANY (own.deferred)
+                  AND (badge.is_revocable OR badge.code OPERATOR(pg_catalog.<>) ALL (badges_held.codes))
+                  AND "affected"."user_id" IS NOT NULL;
+                own.held := ARRAY(
+                    SELECT each.code FROM pg_catalog.unnest(own.held) AS each (code)
+                    UNION
+                    SELECT each.code FROM pg_catalog.unnest(own.deferred) AS each (code));
+            END IF;
+        END IF;
         IF own.are_many THEN
             -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
             -- statement's snapshot then shows what earlier holders of those locks have committed.
@@ -4047,6 +4509,7 @@ BEGIN
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
+                own.due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
                 -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
                 -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
                 -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
@@ -4063,38 +4526,50 @@ BEGIN
                                  WHERE b.user_id OPERATOR(pg_catalog.=) "affected"."user_id"
                                    AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                        ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text)
+                           OPERATOR(pg_catalog.||) own.deferred AS codes
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT pg_catalog.count(*)
-                                           FROM (
-                                               SELECT
-                                               from dummy_like where user_id = NEW.user_id
-                                               LIMIT 25
-                                           ) AS bounded)
-                            FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
+                    SELECT CASE WHEN (
+                               '{generous-bronze,generous-gold,generous-silver}'::text[]
+                               OPERATOR(pg_catalog.<@) own.deferred
+                           ) IS NOT TRUE THEN
+                               (SELECT (SELECT pg_catalog.count(*)
+                                               FROM (
+                                                   SELECT
+                                                   from dummy_like where user_id = NEW.user_id
+                                                   LIMIT 25
+                                               ) AS bounded)
+                                FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new")
+                           END AS value
                     OFFSET 0
                 ) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Generous, bronze
                     ('generous-bronze',
-                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
-                         nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
-                     ELSE false END,
+                     CASE WHEN ('generous-bronze' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                         CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
+                             nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
+                         ELSE false END
+                     END,
                      false, true),
                     -- Generous, gold
                     ('generous-gold',
-                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
-                         nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
-                     ELSE false END,
+                     CASE WHEN ('generous-gold' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                         CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
+                             nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
+                         ELSE false END
+                     END,
                      false, true),
                     -- Generous, silver
                     ('generous-silver',
-                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
-                         nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
-                     ELSE false END,
+                     CASE WHEN ('generous-silver' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                         CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
+                             nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
+                         ELSE false END
+                     END,
                      false, true)
                     OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
@@ -4115,6 +4590,19 @@ BEGIN
                       AND badge.code OPERATOR(pg_catalog.=) ANY (badges_held.codes)
                       AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict);
+                IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) own.due THEN
+                    PERFORM "public"."badges_note_overrun"(
+                        ARRAY(
+                            SELECT each.code
+                            FROM unnest(
+                                '{generous-bronze,generous-gold,generous-silver}'::text[],
+                                '{t,t,t}'::bool[]
+                            ) AS each (code, is_revocable)
+                            WHERE NOT (each.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS TRUE),
+                        own.due,
+                        (SELECT pg_catalog.count(*)
+                         FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected));
+                END IF;
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
@@ -4131,15 +4619,18 @@ BEGIN
                                   WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
                                     AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                         ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing)
+                            OPERATOR(pg_catalog.||) own.deferred;
             ELSE
                 -- Read again under the lock, as another transaction may have changed it while holding the lock.
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
                                   WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
                                     AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                         ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing)
+                            OPERATOR(pg_catalog.||) own.deferred;
             END IF;
+            own.due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
             SELECT found.earned, found.has_checks,
                    found.has_checks OR true OPERATOR(pg_catalog.=) ANY (found.earned)
                                        OR own.is_busy
@@ -4149,39 +4640,64 @@ BEGIN
             FROM (
                 SELECT ARRAY[
                            -- Generous, bronze
-                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
-                               nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (own.held), false)
-                           ELSE false END,
+                           CASE WHEN ('generous-bronze' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                               CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
+                                   nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (own.held), false)
+                               ELSE false END
+                           END,
                            -- Generous, gold
-                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
-                               nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (own.held), false)
-                           ELSE false END,
+                           CASE WHEN ('generous-gold' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                               CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
+                                   nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (own.held), false)
+                               ELSE false END
+                           END,
                            -- Generous, silver
-                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
-                               nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (own.held), false)
-                           ELSE false END
+                           CASE WHEN ('generous-silver' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                               CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
+                                   nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (own.held), false)
+                               ELSE false END
+                           END
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
                         WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user AND NOT own.is_busy
                           AND p.code OPERATOR(pg_catalog.=)
                               ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                          AND (p.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE
                           AND p.failed_at IS NULL
                           AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
                 FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new") AS affected
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT pg_catalog.count(*)
-                                           FROM (
-                                               SELECT
-                                               from dummy_like where user_id = NEW.user_id
-                                               LIMIT 25
-                                           ) AS bounded)
-                            FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
+                    SELECT CASE WHEN (
+                               '{generous-bronze,generous-gold,generous-silver}'::text[]
+                               OPERATOR(pg_catalog.<@) own.deferred
+                           ) IS NOT TRUE THEN
+                               (SELECT (SELECT pg_catalog.count(*)
+                                               FROM (
+                                                   SELECT
+                                                   from dummy_like where user_id = NEW.user_id
+                                                   LIMIT 25
+                                               ) AS bounded)
+                                FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new")
+                           END AS value
                     OFFSET 0
                 ) AS "shared_1"
                 OFFSET 0
             ) AS found;
+            IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) own.due THEN
+                PERFORM "public"."badges_note_overrun"(
+                    ARRAY(
+                        SELECT each.code
+                        FROM unnest(
+                            '{generous-bronze,generous-gold,generous-silver}'::text[],
+                            '{t,t,t}'::bool[]
+                        ) AS each (code, is_revocable)
+                        WHERE (each.code OPERATOR(pg_catalog.<>) ALL (own.held) OR each.is_revocable)
+                              AND NOT (each.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS TRUE),
+                    own.due,
+                    1);
+            END IF;
             -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
@@ -4253,6 +4769,7 @@ BEGIN
                             WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user
                               AND p.code OPERATOR(pg_catalog.=)
                                   ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                              AND (p.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE
                               AND p.failed_at IS NULL
                               AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                             LIMIT 1000
@@ -4501,7 +5018,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 18, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "c3f1f66af2157a3e"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 19, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "0b0a236b734406df"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -4525,6 +5042,8 @@ DECLARE
     the_thing text;
     bucket integer;
     held text[];
+    deferred text[];
+    due timestamptz;
     are_many boolean;
     is_busy boolean;
     earned boolean[];
@@ -4562,6 +5081,49 @@ BEGIN
         WHERE ("badges_update_dummy_like_e0af39e4"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
                AND "badges_update_dummy_like_e0af39e4"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
         LIMIT 1;
+        -- A session looks up once a second whether a badge is deferred, as long as none is.
+        own.deferred := NULL;
+        IF coalesce(pg_catalog.current_setting('badges.look', true), '') COLLATE "C"
+           OPERATOR(pg_catalog.<) pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::bigint::text
+           AND ("badges_update_dummy_like_e0af39e4"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                AND "badges_update_dummy_like_e0af39e4"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_like')
+        THEN
+            own.deferred := "public"."badges_deferred"(
+                '{generous-bronze,generous-gold,generous-silver}'::text[]);
+            IF own.deferred IS NOT NULL THEN
+                -- These took too long in earlier writes. They count as held here, and pending checks are left,
+                -- which are evaluated after the COMMIT.
+                PERFORM "public"."badges_record"(
+                    pg_catalog.array_agg("affected"."user_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg(badge.code),
+                    pg_catalog.array_agg(
+                        '{"table": "public.dummy_like", "operation": "update", "asks": "state"}'::jsonb),
+                    pg_catalog.array_agg('check'::text))
+                FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
+                      UNION
+                      SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
+                CROSS JOIN LATERAL (
+                    SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                 WHERE b.user_id OPERATOR(pg_catalog.=) "affected"."user_id"
+                                   AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                       ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
+                    OFFSET 0
+                ) AS badges_held
+                CROSS JOIN unnest(
+                    '{generous-bronze,generous-gold,generous-silver}'::text[],
+                    '{t,t,t}'::bool[]
+                ) AS badge (code, is_revocable)
+                WHERE badge.code OPERATOR(pg_catalog.=) ANY (own.deferred)
+                  AND (badge.is_revocable OR badge.code OPERATOR(pg_catalog.<>) ALL (badges_held.codes))
+                  AND "affected"."user_id" IS NOT NULL;
+                own.held := ARRAY(
+                    SELECT each.code FROM pg_catalog.unnest(own.held) AS each (code)
+                    UNION
+                    SELECT each.code FROM pg_catalog.unnest(own.deferred) AS each (code));
+            END IF;
+        END IF;
         IF own.are_many THEN
             -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
             -- statement's snapshot then shows what earlier holders of those locks have committed.
@@ -4587,6 +5149,7 @@ BEGIN
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
+                own.due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
                 -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
                 -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
                 -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
@@ -4605,38 +5168,50 @@ BEGIN
                                  WHERE b.user_id OPERATOR(pg_catalog.=) "affected"."user_id"
                                    AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                        ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text)
+                           OPERATOR(pg_catalog.||) own.deferred AS codes
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT pg_catalog.count(*)
-                                           FROM (
-                                               SELECT
-                                               from dummy_like where user_id = NEW.user_id
-                                               LIMIT 25
-                                           ) AS bounded)
-                            FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
+                    SELECT CASE WHEN (
+                               '{generous-bronze,generous-gold,generous-silver}'::text[]
+                               OPERATOR(pg_catalog.<@) own.deferred
+                           ) IS NOT TRUE THEN
+                               (SELECT (SELECT pg_catalog.count(*)
+                                               FROM (
+                                                   SELECT
+                                                   from dummy_like where user_id = NEW.user_id
+                                                   LIMIT 25
+                                               ) AS bounded)
+                                FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new")
+                           END AS value
                     OFFSET 0
                 ) AS "shared_1"
                 CROSS JOIN LATERAL (
                     VALUES
                     -- Generous, bronze
                     ('generous-bronze',
-                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
-                         nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
-                     ELSE false END,
+                     CASE WHEN ('generous-bronze' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                         CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
+                             nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
+                         ELSE false END
+                     END,
                      false, true),
                     -- Generous, gold
                     ('generous-gold',
-                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
-                         nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
-                     ELSE false END,
+                     CASE WHEN ('generous-gold' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                         CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
+                             nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
+                         ELSE false END
+                     END,
                      false, true),
                     -- Generous, silver
                     ('generous-silver',
-                     CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
-                         nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
-                     ELSE false END,
+                     CASE WHEN ('generous-silver' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                         CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
+                             nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (badges_held.codes), false)
+                         ELSE false END
+                     END,
                      false, true)
                     OFFSET 0  -- otherwise a single badge's condition is evaluated once for each use of its result
                 ) AS badge (code, earned, leaves_check, is_revocable)
@@ -4657,6 +5232,21 @@ BEGIN
                       AND badge.code OPERATOR(pg_catalog.=) ANY (badges_held.codes)
                       AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict);
+                IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) own.due THEN
+                    PERFORM "public"."badges_note_overrun"(
+                        ARRAY(
+                            SELECT each.code
+                            FROM unnest(
+                                '{generous-bronze,generous-gold,generous-silver}'::text[],
+                                '{t,t,t}'::bool[]
+                            ) AS each (code, is_revocable)
+                            WHERE NOT (each.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS TRUE),
+                        own.due,
+                        (SELECT pg_catalog.count(*)
+                         FROM (SELECT DISTINCT "new"."user_id" AS user_id FROM "badges_new" AS "new"
+                               UNION
+                               SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected));
+                END IF;
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
@@ -4673,15 +5263,18 @@ BEGIN
                                   WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
                                     AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                         ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing)
+                            OPERATOR(pg_catalog.||) own.deferred;
             ELSE
                 -- Read again under the lock, as another transaction may have changed it while holding the lock.
                 own.held := ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
                                   WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
                                     AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                         ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
-                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing)
+                            OPERATOR(pg_catalog.||) own.deferred;
             END IF;
+            own.due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
             SELECT found.earned, found.has_checks,
                    found.has_checks OR true OPERATOR(pg_catalog.=) ANY (found.earned)
                                        OR own.is_busy
@@ -4691,23 +5284,30 @@ BEGIN
             FROM (
                 SELECT ARRAY[
                            -- Generous, bronze
-                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
-                               nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (own.held), false)
-                           ELSE false END,
+                           CASE WHEN ('generous-bronze' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                               CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 3 THEN
+                                   nullif('generous-bronze' OPERATOR(pg_catalog.<>) ALL (own.held), false)
+                               ELSE false END
+                           END,
                            -- Generous, gold
-                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
-                               nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (own.held), false)
-                           ELSE false END,
+                           CASE WHEN ('generous-gold' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                               CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 25 THEN
+                                   nullif('generous-gold' OPERATOR(pg_catalog.<>) ALL (own.held), false)
+                               ELSE false END
+                           END,
                            -- Generous, silver
-                           CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
-                               nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (own.held), false)
-                           ELSE false END
+                           CASE WHEN ('generous-silver' OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE THEN
+                               CASE WHEN "shared_1".value OPERATOR(pg_catalog.>=) 10 THEN
+                                   nullif('generous-silver' OPERATOR(pg_catalog.<>) ALL (own.held), false)
+                               ELSE false END
+                           END
                        ] AS earned,
                        -- Not its own: those are for concurrent transactions, after its end.
                        (SELECT true FROM "public"."badges_pendingcheck" AS p
                         WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user AND NOT own.is_busy
                           AND p.code OPERATOR(pg_catalog.=)
                               ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                          AND (p.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE
                           AND p.failed_at IS NULL
                           AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
@@ -4715,17 +5315,35 @@ BEGIN
                       UNION
                       SELECT DISTINCT "old"."user_id" AS user_id FROM "badges_old" AS "old") AS affected
                 CROSS JOIN LATERAL (
-                    SELECT (SELECT (SELECT pg_catalog.count(*)
-                                           FROM (
-                                               SELECT
-                                               from dummy_like where user_id = NEW.user_id
-                                               LIMIT 25
-                                           ) AS bounded)
-                            FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new") AS value
+                    SELECT CASE WHEN (
+                               '{generous-bronze,generous-gold,generous-silver}'::text[]
+                               OPERATOR(pg_catalog.<@) own.deferred
+                           ) IS NOT TRUE THEN
+                               (SELECT (SELECT pg_catalog.count(*)
+                                               FROM (
+                                                   SELECT
+                                                   from dummy_like where user_id = NEW.user_id
+                                                   LIMIT 25
+                                               ) AS bounded)
+                                FROM (SELECT "affected"."user_id"::integer AS "user_id") AS "new")
+                           END AS value
                     OFFSET 0
                 ) AS "shared_1"
                 OFFSET 0
             ) AS found;
+            IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) own.due THEN
+                PERFORM "public"."badges_note_overrun"(
+                    ARRAY(
+                        SELECT each.code
+                        FROM unnest(
+                            '{generous-bronze,generous-gold,generous-silver}'::text[],
+                            '{t,t,t}'::bool[]
+                        ) AS each (code, is_revocable)
+                        WHERE (each.code OPERATOR(pg_catalog.<>) ALL (own.held) OR each.is_revocable)
+                              AND NOT (each.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS TRUE),
+                    own.due,
+                    1);
+            END IF;
             -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
@@ -4803,6 +5421,7 @@ BEGIN
                             WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user
                               AND p.code OPERATOR(pg_catalog.=)
                                   ANY ('{generous-bronze,generous-gold,generous-silver}'::text[])
+                              AND (p.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE
                               AND p.failed_at IS NULL
                               AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                             LIMIT 1000
@@ -4907,7 +5526,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 18, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "4965fe161325a159"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 19, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "f3fcd29536a85d20"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -4930,6 +5549,8 @@ DECLARE
     the_thing text;
     bucket integer;
     held text[];
+    deferred text[];
+    due timestamptz;
     are_many boolean;
     is_busy boolean;
     earned boolean[];
@@ -5074,7 +5695,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 18, "badges": ["clean-up"], "body": "d7662b3735abbbf0"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 19, "badges": ["clean-up"], "body": "ebfd0c853874719f"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -5098,6 +5719,8 @@ DECLARE
     the_thing text;
     bucket integer;
     held text[];
+    deferred text[];
+    due timestamptz;
     are_many boolean;
     is_busy boolean;
     earned boolean[];
@@ -5131,6 +5754,51 @@ BEGIN
         WHERE ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
                AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_sketch')
         LIMIT 1;
+        -- A session looks up once a second whether a badge is deferred, as long as none is.
+        own.deferred := NULL;
+        IF coalesce(pg_catalog.current_setting('badges.look', true), '') COLLATE "C"
+           OPERATOR(pg_catalog.<) pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::bigint::text
+           AND ("badges_insert_dummy_sketch_9c132b10"."tg_table_schema" OPERATOR(pg_catalog.=) 'public'
+                AND "badges_insert_dummy_sketch_9c132b10"."tg_table_name" OPERATOR(pg_catalog.=) 'dummy_sketch')
+        THEN
+            own.deferred := "public"."badges_deferred"(
+                '{collector,prolific,virtuoso}'::text[]);
+            IF own.deferred IS NOT NULL THEN
+                -- These took too long in earlier writes. They count as held here, and pending checks are left,
+                -- which are evaluated after the COMMIT.
+                PERFORM "public"."badges_record"(
+                    pg_catalog.array_agg("new"."user_id"),
+                    pg_catalog.array_agg(''::text),
+                    pg_catalog.array_agg(badge.code),
+                    pg_catalog.array_agg(
+                        pg_catalog.jsonb_build_object(
+                            'table', 'public.dummy_sketch', 'operation', 'insert',
+                            'new', pg_catalog.jsonb_build_object('user_id', "new"."user_id"))),
+                    pg_catalog.array_agg('check'::text))
+                FROM (SELECT DISTINCT "new"."user_id"
+                      FROM "badges_new" AS "new"
+                      WHERE "new"."user_id" IS NOT NULL) AS "new"
+                CROSS JOIN LATERAL (
+                    SELECT ARRAY(SELECT b.code::text FROM "public"."badges_badge" AS b
+                                 WHERE b.user_id OPERATOR(pg_catalog.=) "new"."user_id"
+                                   AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
+                                       ANY ('{collector,prolific,virtuoso}'::text[])
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
+                    OFFSET 0
+                ) AS badges_held
+                CROSS JOIN unnest(
+                    '{collector,prolific,virtuoso}'::text[],
+                    '{f,f,f}'::bool[]
+                ) AS badge (code, is_revocable)
+                WHERE badge.code OPERATOR(pg_catalog.=) ANY (own.deferred)
+                  AND (badge.is_revocable OR badge.code OPERATOR(pg_catalog.<>) ALL (badges_held.codes))
+                  AND "new"."user_id" IS NOT NULL;
+                own.held := ARRAY(
+                    SELECT each.code FROM pg_catalog.unnest(own.held) AS each (code)
+                    UNION
+                    SELECT each.code FROM pg_catalog.unnest(own.deferred) AS each (code));
+            END IF;
+        END IF;
         IF own.are_many THEN
             -- First, in a statement of its own, the buckets of the users who lack a badge are locked. The next
             -- statement's snapshot then shows what earlier holders of those locks have committed.
@@ -5160,6 +5828,7 @@ BEGIN
                 THEN
                     own.busy := "public"."badges_wait"(own.buckets, own.busy);
                 END IF;
+                own.due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
                 -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
                 -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
                 -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
@@ -5180,7 +5849,8 @@ BEGIN
                                  WHERE b.user_id OPERATOR(pg_catalog.=) "new"."user_id"
                                    AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                        ANY ('{collector,prolific,virtuoso}'::text[])
-                                   AND b.thing OPERATOR(pg_catalog.=) ''::text) AS codes
+                                   AND b.thing OPERATOR(pg_catalog.=) ''::text)
+                           OPERATOR(pg_catalog.||) own.deferred AS codes
                     OFFSET 0
                 ) AS badges_held
                 CROSS JOIN LATERAL (
@@ -5243,6 +5913,21 @@ BEGIN
                       AND badge.code OPERATOR(pg_catalog.=) ANY (badges_held.codes)
                       AND lock.is_busy IS NOT TRUE
                 ) AS verdict (verdict);
+                IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) own.due THEN
+                    PERFORM "public"."badges_note_overrun"(
+                        ARRAY(
+                            SELECT each.code
+                            FROM unnest(
+                                '{collector,prolific,virtuoso}'::text[],
+                                '{f,f,f}'::bool[]
+                            ) AS each (code, is_revocable)
+                            WHERE NOT (each.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS TRUE),
+                        own.due,
+                        (SELECT pg_catalog.count(*)
+                         FROM (SELECT DISTINCT "new"."user_id"
+                               FROM "badges_new" AS "new"
+                               WHERE "new"."user_id" IS NOT NULL) AS "new"));
+                END IF;
                 IF own.users IS NOT NULL THEN
                     PERFORM "public"."badges_record"(own.users, own.things, own.codes, own.evidences, own.verdicts);
                 END IF;
@@ -5261,8 +5946,10 @@ BEGIN
                                   WHERE b.user_id OPERATOR(pg_catalog.=) own.the_user
                                     AND b.code COLLATE "C" OPERATOR(pg_catalog.=)
                                         ANY ('{collector,prolific,virtuoso}'::text[])
-                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing);
+                                    AND b.thing OPERATOR(pg_catalog.=) own.the_thing)
+                            OPERATOR(pg_catalog.||) own.deferred;
             END IF;
+            own.due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
             SELECT found.earned, found.has_checks,
                    found.has_checks OR true OPERATOR(pg_catalog.=) ANY (found.earned)
                                        OR own.is_busy AND false OPERATOR(pg_catalog.=) ANY (found.earned)
@@ -5296,6 +5983,7 @@ BEGIN
                         WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user AND NOT own.is_busy
                           AND p.code OPERATOR(pg_catalog.=)
                               ANY ('{collector,prolific,virtuoso}'::text[])
+                          AND (p.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE
                           AND p.failed_at IS NULL
                           AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                         LIMIT 1) AS has_checks
@@ -5314,6 +6002,19 @@ BEGIN
                 ) AS "shared_1"
                 OFFSET 0
             ) AS found;
+            IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) own.due THEN
+                PERFORM "public"."badges_note_overrun"(
+                    ARRAY(
+                        SELECT each.code
+                        FROM unnest(
+                            '{collector,prolific,virtuoso}'::text[],
+                            '{f,f,f}'::bool[]
+                        ) AS each (code, is_revocable)
+                        WHERE (each.code OPERATOR(pg_catalog.<>) ALL (own.held) OR each.is_revocable)
+                              AND NOT (each.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS TRUE),
+                    own.due,
+                    1);
+            END IF;
             -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
             -- another transaction has the lock, as that transaction may be about to commit the missing rows.
             IF own.follows THEN
@@ -5389,6 +6090,7 @@ BEGIN
                             WHERE p.user_id OPERATOR(pg_catalog.=) own.the_user
                               AND p.code OPERATOR(pg_catalog.=)
                                   ANY ('{collector,prolific,virtuoso}'::text[])
+                              AND (p.code OPERATOR(pg_catalog.=) ANY (own.deferred)) IS NOT TRUE
                               AND p.failed_at IS NULL
                               AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                             LIMIT 1000
@@ -5534,7 +6236,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 18, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "88015362e1cbad7b"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 19, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "191fa1ce8ba2ce1f"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -5557,6 +6259,8 @@ DECLARE
     the_thing text;
     bucket integer;
     held text[];
+    deferred text[];
+    due timestamptz;
     are_many boolean;
     is_busy boolean;
     earned boolean[];
@@ -5797,7 +6501,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 18, "badges": ["hit", "star"], "body": "72f8c37c39201edf"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 19, "badges": ["hit", "star"], "body": "5019ed58621a4855"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -5821,6 +6525,8 @@ DECLARE
     the_thing text;
     bucket integer;
     held text[];
+    deferred text[];
+    due timestamptz;
     are_many boolean;
     is_busy boolean;
     earned boolean[];
@@ -5970,7 +6676,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 18, "badges": ["viral"], "body": "a76a7a2a93e40e01"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 19, "badges": ["viral"], "body": "22fcf321851bb547"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

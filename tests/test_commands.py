@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from conftest import entry
 from django.contrib.auth.models import User
+from django.core import checks
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from django.utils.functional import lazystr
@@ -120,6 +121,41 @@ def test_new_badges(badge_file, triggers, held, ada):
     assert triggers() == [("dummy_sketch", "O"), ("dummy_sketch", "O")]
     Sketch.objects.create(user=ada, title="Sketch")
     assert held(ada) == ["first"]
+
+
+def test_deferred_badge(declare, badge_file, execute, held, ada):
+    """award_badges defers a badge and resumes it; the plan, the checks, list_badges and the admin report it."""
+    counted = entry("counted", condition="count(*) >= 1 from dummy_sketch where user_id = NEW.user_id")
+    declare(FIRST, counted)
+    execute("INSERT INTO badges_overrun SELECT '{counted,first}', 3812.4 FROM generate_series(1, 2)")
+    assert "deferred" not in run("list_badges")
+    execute("INSERT INTO badges_overrun VALUES ('{counted}', 120)")
+    message = (
+        'Badge "counted" is deferred, as its check took 3,812 ms in a write (BADGES_BUDGET is 100 ms): it is awarded '
+        "after the COMMIT (listen_badges, award_badges)."
+    )
+    hint = "run `python manage.py award_badges counted --resume`."
+    for output in (run("create_badge_triggers"), run("create_badge_triggers", "--check")):
+        assert message in output
+        assert hint in output
+    assert "  deferred  " in run("list_badges")
+    assert [each.id for each in checks.run_checks(databases=["default"]) if message in each.msg] == ["badges.W017"]
+    [status] = [each for each in json.loads(run("list_badges", "--json")) if each["code"] == "counted"]
+    assert (status["state"], [each["message"] for each in status["problems"]]) == ("deferred", [message])
+    Sketch.objects.create(user=ada, title="Sketch")
+    assert held(ada) == ["first"]
+    assert "counted: resumed" in run("award_badges", "counted", "--resume")
+    assert held(ada) == ["counted", "first"]
+    assert "resumed" not in run("award_badges", "counted", "--resume")
+    execute("SET badges.look = 'z'")  # a session that sets this itself evaluates what is slow
+    assert "counted: deferred, until" in run("award_badges", "counted", "--defer")
+    Sketch.objects.create(user=User.objects.create(username="kim"), title="Sketch")
+    assert Badge.objects.filter(user__username="kim", code="counted").exists()
+    execute("RESET badges.look")
+    assert "is deferred, by an operator:" in run("create_badge_triggers")
+    for flag in ("--defer", "--resume"):
+        fail("award_badges", flag)
+        fail("award_badges", flag, "nothing")
 
 
 def test_verbosity(badge_file, ada):

@@ -71,6 +71,26 @@ def warnings(found):
     return "\n".join(f"{each.message}\n{each.hint}" for each in found.warnings)
 
 
+def test_slow_checks(people, execute, settings):
+    """A check that takes longer than BADGES_BUDGET for the user with the most rows is a warning."""
+    slow = entry(
+        "slow", condition="sum(g) > 0 from dummy_sketch a, generate_series(1, 9999) g where user_id = NEW.user_id"
+    )
+    local = entry("local", condition="(select sum(g) from generate_series(1, coalesce(NEW.id, 0) + 99999) g) > 0")
+    settings.BADGES_BUDGET = 1
+    found = look(slow, local, FIRST)
+    assert "ms or more for this check; BADGES_BUDGET is 1 ms. Three such writes defer the badge." in warnings(
+        found["slow"]
+    )
+    assert "python manage.py award_badges slow --defer" in warnings(found["slow"])
+    assert "never deferred" in warnings(found["local"])
+    assert "BADGES_BUDGET" not in warnings(found["first"])
+    settings.BADGES_PREVIEW_TIMEOUT = 100
+    assert "A write waits 100 ms or more" in warnings(look(ENDLESS)["endless"])
+    settings.BADGES_BUDGET = None
+    assert "BADGES_BUDGET" not in warnings(look(slow)["slow"])
+
+
 # Who
 
 

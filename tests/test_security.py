@@ -38,6 +38,7 @@ BROKEN = entry("broken", condition="1 / NEW.hit_views > 0")
 TABLES = [
     "badges_secret",
     "badges_formerkey",
+    "badges_overrun",
     "badges_badge",
     "badges_badgedefinition",
     "badges_badgeevent",

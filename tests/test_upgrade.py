@@ -249,6 +249,7 @@ def test_from_the_development_version(empty):
         "0005_secret",
         "0006_former_key",
         "0007_unknown_user",
+        "0008_overrun",
     )
     assert empty.execute(recorded) == own == [(name,) for name in names]
 

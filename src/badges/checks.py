@@ -119,7 +119,7 @@ def _check_aliases(name: str, value: Iterable[str]) -> Iterator[CheckMessage]:
 def check_databases(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """badges.W002 to badges.W009 and badges.W011 to badges.W015: the triggers in the databases that hold badges."""
+    """badges.W002 to badges.W009 and badges.W011 to badges.W017: the triggers in the databases that hold badges."""
     messages: list[CheckMessage] = []
     for alias in databases or ():
         if connections[alias].vendor == "postgresql" and router.allow_migrate(alias, "badges"):

@@ -159,6 +159,15 @@ class BadgesSettings:
         default=10,
         allowed=_integers(1, 900),
     )
+    BADGES_BUDGET: Setting[int | None] = Setting(
+        "Milliseconds that the condition of a badge may take in a write. A badge that takes longer three times within "
+        "an hour is deferred: writes leave pending checks instead of evaluating it. None or 0: no limit.",
+        default=100,
+        allowed=_checked(
+            "None or a whole number from 0 to 3600000",
+            lambda value: value is None or _is_integer(value, 0, 3_600_000),
+        ),
+    )
     BADGES_BUCKETS = Setting(
         "Number of locks that all users share. Writes for users of the same bucket wait for each other, and a "
         "transaction over many users holds at most this many locks.",

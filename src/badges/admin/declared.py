@@ -26,6 +26,7 @@ STATES = {
     State.MISSING: _("missing"),
     State.OUT_OF_DATE: _("out of date"),
     State.DISABLED: _("disabled"),
+    State.DEFERRED: _("deferred"),
     State.PAUSED: _("paused"),
     State.RETIRED: _("retired"),
     State.ENABLED: _("enabled"),

@@ -41,6 +41,7 @@ def check(errors: Errors, target: Target) -> None:
         (target.owner_reads_definitions, "read", "SELECT", target.definitions),
         (target.owner_reads_secret, "read", "SELECT", target.secret),
         (target.owner_keeps_former_keys, "write", "SELECT, INSERT, UPDATE, DELETE", target.former_keys),
+        (target.owner_keeps_overruns, "write", "SELECT, INSERT, UPDATE, DELETE", target.overruns),
         (target.owner_writes_events, "write", "SELECT, INSERT", target.events),
         (target.owner_writes_deliveries or not target.sends_signals, "write", "INSERT", target.deliveries),
     ):

@@ -23,6 +23,9 @@ SECRET = "badges_secret"  # noqa: S105 - a name
 FORMER_KEYS = "badges_formerkey"
 """The table of the keys that users had a moment ago."""
 
+OVERRUNS = "badges_overrun"
+"""The table of evaluations that took longer than BADGES_BUDGET."""
+
 
 _trusted: ContextVar[frozenset[str]] = ContextVar("_trusted", default=frozenset())
 
@@ -69,7 +72,7 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
     # Django's own quoting, as db_table may hold a quoted schema and name.
     identifiers = {model._meta.db_table: connection.ops.quote_name(model._meta.db_table) for model in models}
     # Without a model, as no code of the site has any use for it.
-    for name in (SECRET, FORMER_KEYS):
+    for name in (SECRET, FORMER_KEYS, OVERRUNS):
         identifiers[name] = connection.ops.quote_name(name)
     tables = identified_tables(connection, list(identifiers.values()))
     for name, identifier in identifiers.items():
@@ -78,7 +81,7 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
                 f'The table {name} is missing in the database "{connection.alias}". '
                 "Run `python manage.py migrate` first."
             )
-    badges, definitions, pending, failures, events, deliveries, users, secret, former_keys = (
+    badges, definitions, pending, failures, events, deliveries, users, secret, former_keys, overruns = (
         tables[each] for each in identifiers.values()
     )
     if badges.column("thing") is None:
@@ -97,6 +100,7 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
             reads_definitions,
             reads_secret,
             keeps_former_keys,
+            keeps_overruns,
             writes_events,
             writes_deliveries,
             can_create_temporary,
@@ -110,6 +114,8 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
                has_any_column_privilege(relowner, %s::oid, 'UPDATE'),
                has_table_privilege(relowner, %s::oid, 'SELECT'),
                has_table_privilege(relowner, %s::oid, 'SELECT'),
+               (SELECT bool_and(has_table_privilege(c.relowner, %s::oid, verb))
+                FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS verb),
                (SELECT bool_and(has_table_privilege(c.relowner, %s::oid, verb))
                 FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS verb),
                has_table_privilege(relowner, %s::oid, 'SELECT') AND has_table_privilege(relowner, %s::oid, 'INSERT'),
@@ -126,6 +132,7 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
             definitions.oid,
             secret.oid,
             former_keys.oid,
+            overruns.oid,
             events.oid,
             events.oid,
             deliveries.oid,
@@ -147,6 +154,7 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         deliveries=deliveries,
         secret=secret,
         former_keys=former_keys,
+        overruns=overruns,
         users=users,
         user_key=user_key,
         badges_owner=owner,
@@ -155,6 +163,7 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         owner_reads_definitions=reads_definitions,
         owner_reads_secret=reads_secret,
         owner_keeps_former_keys=keeps_former_keys,
+        owner_keeps_overruns=keeps_overruns,
         owner_writes_events=writes_events,
         owner_writes_deliveries=writes_deliveries,
         follows_keys=can_follow_keys and users.oid not in citus_tables,
@@ -162,6 +171,7 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         trusted_roles=badges_settings.BADGES_TRUST | _trusted.get(),
         citus_tables=citus_tables,
         wait=badges_settings.BADGES_WAIT,
+        budget=badges_settings.BADGES_BUDGET or 0,
         buckets=badges_settings.BADGES_BUCKETS,
         notifies=badges_settings.BADGES_NOTIFY,
         sends_signals=badges_settings.BADGES_SIGNALS,

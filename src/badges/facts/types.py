@@ -177,6 +177,7 @@ class Target:
     deliveries: Table
     secret: Table
     former_keys: Table
+    overruns: Table
     users: Table
     user_key: Column
     badges_owner: str
@@ -190,6 +191,8 @@ class Target:
     """The functions sign with it what they remember in a transaction."""
     owner_keeps_former_keys: bool
     """Pending checks follow a user whose key changes."""
+    owner_keeps_overruns: bool
+    """Badges that take too long are deferred."""
     owner_writes_events: bool
     """The functions write the history."""
     owner_writes_deliveries: bool
@@ -202,6 +205,8 @@ class Target:
     """The tables that Citus manages, by oid: writes to them fire the triggers of shards, which have other names."""
     wait: int
     """BADGES_WAIT, in milliseconds."""
+    budget: int
+    """BADGES_BUDGET, in milliseconds; 0 if there is none."""
     buckets: int
     """BADGES_BUCKETS."""
     notifies: bool | None

@@ -12,6 +12,14 @@ from badges.functions import expressions
 from badges.functions.subjects import Subjects
 from badges.functions.types import Check
 
+_UNLESS_DEFERRED = Template("""\
+CASE WHEN (
+    {codes}
+    OPERATOR(pg_catalog.<@) {deferred}
+) IS NOT TRUE THEN
+    {value}
+END""")
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SharedQuery:
@@ -39,19 +47,31 @@ def shared_queries(checks: Sequence[Check]) -> tuple[SharedQuery, ...]:
     return tuple(SharedQuery(number, tuple(alike)) for number, alike in enumerate(worthwhile, start=1))
 
 
-def join(queries: Sequence[SharedQuery], subjects: Subjects, held: sql.Composable) -> sql.Composed:
-    """Items of FROM with the results of these queries, each run only if the user lacks one of its badges."""
+def join(
+    queries: Sequence[SharedQuery], subjects: Subjects, held: sql.Composable, deferred: sql.Composable | None
+) -> sql.Composed:
+    """Items of FROM with the results of these queries, each run only if the user lacks one of its badges.
+
+    :param deferred: the badges that are not evaluated; None if there are none. Those of `held` contain them.
+    """
     return sql.SQL("\n").join(
         Template("CROSS JOIN LATERAL (\n    SELECT {value} AS value\n    OFFSET 0\n) AS {name}").format(
-            value=_if_wanted(query, _value(query, subjects, held), held), name=query.name
+            value=_if_wanted(query, _value(query, subjects, held), held, deferred), name=query.name
         )
         for query in queries
     )
 
 
-def _if_wanted(query: SharedQuery, value: sql.Composed, held: sql.Composable) -> sql.Composed:
+def _if_wanted(
+    query: SharedQuery, value: sql.Composed, held: sql.Composable, deferred: sql.Composable | None
+) -> sql.Composed:
     if any(check.is_revocable for check in query.checks):
-        return value
+        if deferred is None:
+            return value
+        layout = (
+            "CASE WHEN (\n    {codes}\n    OPERATOR(pg_catalog.<@) {deferred}\n) IS NOT TRUE THEN\n    {value}\nEND"
+        )
+        return Template(layout).format(codes=expressions.array_of_codes(query.checks), deferred=deferred, value=value)
     return Template("CASE WHEN NOT {codes} OPERATOR(pg_catalog.<@) {held} THEN\n    {value}\nEND").format(
         codes=expressions.array_of_codes(query.checks), held=held, value=value
     )

@@ -24,6 +24,11 @@ RUNTIME = (
     "sealed",
     "check_keys_at_once",
     "wait",
+    "deferred",
+    "note_overrun",
+    "note_slow",
+    "defer",
+    "resume",
     "move_checks",
     "note_key",
     "follow",
@@ -114,6 +119,9 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
         "deliveries": target.deliveries.identifier,
         "secret": target.secret.identifier,
         "former_keys": target.former_keys.identifier,
+        "overruns": target.overruns.identifier,
+        "budget": sql.Literal(target.budget),
+        "due": due(target),
         "is_impatient": is_impatient(target),
         "is_rewriting": remembers(target, "rewriting"),
         "until_unused": sql.SQL(" FOR UPDATE" if target.owner_locks_users else ""),
@@ -141,6 +149,15 @@ def placeholders(target: Target, name: str) -> dict[str, sql.Composable]:
         ),
         **{each: qualified(target.schema, f"badges_{each}") for each in RUNTIME},
     }
+
+
+def due(target: Target) -> sql.Composable:
+    """An expression for when an evaluation that begins now has taken as long as it may."""
+    if not target.budget:
+        return sql.SQL("'infinity'::timestamptz")
+    return sql.SQL("pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) {}::interval").format(
+        sql.Literal(f"{target.budget} ms")
+    )
 
 
 def is_impatient(target: Target) -> sql.Composable:

@@ -18,6 +18,7 @@ from badges.functions.subjects import Subjects, known_user, subjects_of, unresol
 from badges.functions.types import Check, Firing, Level, Routine, Trigger
 
 _THE_USER, _THE_THING = trusted("own.the_user"), trusted("own.the_thing")
+_DEFERRED = trusted("own.deferred")
 _HELD_BY_ONE, _HELD_BY_EACH = trusted("own.held"), trusted("badges_held.codes")
 
 
@@ -143,7 +144,16 @@ class Group:
         )
 
     def earned(self, check: Check, held: sql.Composable, *, is_scoped: bool) -> sql.Composed:
-        return answers.earned(check, self.queries, self.subjects, held, is_scoped=is_scoped)
+        found = answers.earned(check, self.queries, self.subjects, held, is_scoped=is_scoped)
+        if self.deferred is None or not check.is_revocable:
+            return found  # what is deferred counts as held
+        layout = "CASE WHEN ({code} OPERATOR(pg_catalog.=) ANY ({deferred})) IS NOT TRUE THEN\n    {found}\nEND"
+        return Template(layout).format(code=sql.Literal(check.code), deferred=self.deferred, found=found)
+
+    @property
+    def deferred(self) -> sql.Composable | None:
+        """The variable with its badges that no write evaluates; None if BADGES_BUDGET sets no limit."""
+        return _DEFERRED if self.firing.target.budget else None
 
 
 def _shortened(group: Group) -> sql.Composed:
@@ -179,8 +189,54 @@ def _award(group: Group) -> sql.Composed:
         ),
         one=_one(group),
         many=sql.SQL("") if checks_one else _many(group),
+        defer=_defer(group),
         **_placeholders(group),
     )
+
+
+def _defer(group: Group) -> sql.Composable:
+    """The statements that leave pending checks of the badges that are deferred."""
+    if not group.firing.target.budget:
+        return sql.SQL("")
+    return template("functions/defer.sql").format(
+        deferred=qualified(group.firing.target.schema, "badges_deferred"),
+        held=group.held(group.subjects.user, group.subjects.thing),
+        revocable=sql.Literal([check.is_revocable for check in group.checks]),
+        subject_exists=group.subjects.exists,
+        **_placeholders(group),
+    )
+
+
+def _measuring(group: Group, held: sql.Composable | None, evaluations: sql.Composable) -> dict[str, sql.Composable]:
+    """What is around the evaluation of its conditions.
+
+    :param held: the badges that one user holds, and those that are deferred; None where there are many users.
+    """
+    target = group.firing.target
+    if not target.budget:
+        return {"begin": sql.SQL(""), "measure": sql.SQL("")}
+    is_deferred = sql.SQL("(each.code OPERATOR(pg_catalog.=) ANY ({})) IS TRUE").format(_DEFERRED)
+    was_evaluated: sql.Composable = sql.SQL("NOT {}").format(is_deferred)
+    if held is not None:
+        was_evaluated = sql.SQL("({} OR each.is_revocable)\nAND {}").format(
+            sql.SQL("each.code OPERATOR(pg_catalog.<>) ALL ({})").format(held), was_evaluated
+        )
+    return {
+        "begin": sql.SQL("own.due := {};").format(runtime.due(target)),
+        "measure": template("functions/measure.sql").format(
+            note_overrun=qualified(target.schema, "badges_note_overrun"),
+            codes=expressions.array_of_codes(group.checks),
+            revocable=sql.Literal([check.is_revocable for check in group.checks]),
+            was_evaluated=was_evaluated,
+            evaluations=evaluations,
+        ),
+    }
+
+
+def _held_or_deferred(group: Group, held: sql.Composable) -> sql.Composable:
+    if group.deferred is None:
+        return held
+    return Template("{held}\nOPERATOR(pg_catalog.||) {deferred}").format(held=held, deferred=group.deferred)
 
 
 def _placeholders(group: Group) -> dict[str, sql.Composable]:
@@ -242,8 +298,11 @@ def _many(group: Group) -> sql.Composed:
         bucket=runtime.bucket(target, subjects.user),
         bucket_of_each=runtime.bucket(target, each_user),
         where_wanted=expressions.where(group.is_wanted(group.held(each_user, each_thing))),
-        held=group.held(subjects.user, subjects.thing),
-        shared=answers.join(group.queries, subjects, _HELD_BY_EACH),
+        held_or_deferred=_held_or_deferred(group, group.held(subjects.user, subjects.thing)),
+        **_measuring(
+            group, None, Template("(SELECT pg_catalog.count(*)\n FROM {rows})").format(rows=subjects.distinct_rows)
+        ),
+        shared=answers.join(group.queries, subjects, _HELD_BY_EACH, group.deferred),
         conditions=sql.SQL(",\n").join(
             expressions.named(
                 check,
@@ -269,13 +328,17 @@ def _one(group: Group) -> sql.Composed:
     target, checks = group.firing.target, group.checks
     # A row of one badge needs no scope of its own: only the names of shared queries or of the other row would intrude.
     is_scoped = bool(group.queries or group.subjects.has_both_rows)
-    held = group.held(_THE_USER, _THE_THING)
+    held = _held_or_deferred(group, group.held(_THE_USER, _THE_THING))
     expiring = [check for check in checks if check.definition.expires_after]
     return template("functions/award_cross_row_one.sql").format(
-        held=held,
+        held_or_deferred=held,
+        not_deferred=sql.SQL("AND (p.code OPERATOR(pg_catalog.=) ANY ({})) IS NOT TRUE").format(_DEFERRED)
+        if target.budget
+        else sql.SQL(""),
+        **_measuring(group, _HELD_BY_ONE, sql.Literal(1)),
         held_by_now=template("functions/held_by_now.sql").format(held=held) if group.any_revocable else sql.SQL(""),
         exists=expressions.is_kept(target, _THE_USER, runtime.key_share(target)),
-        shared=answers.join(group.queries, group.subjects, _HELD_BY_ONE),
+        shared=answers.join(group.queries, group.subjects, _HELD_BY_ONE, group.deferred),
         conditions=sql.SQL(",\n").join(
             expressions.named(check, group.earned(check, _HELD_BY_ONE, is_scoped=is_scoped)) for check in checks
         ),

@@ -11,7 +11,7 @@ from psycopg import sql
 from badges.database import fetch, fetch_file, from_json, in_transaction, template
 from badges.facts.types import Table, Target
 from badges.functions.types import MARKER, Level
-from badges.installation.types import InstalledFunction, InstalledTable, InstalledTrigger, RecordedFailure
+from badges.installation.types import Deferred, InstalledFunction, InstalledTable, InstalledTrigger, RecordedFailure
 
 # Bits of pg_trigger.tgtype (TRIGGER_TYPE_* in PostgreSQL's catalog/pg_trigger.h); neither BEFORE nor INSTEAD is AFTER.
 _ROW = 1 << 0
@@ -91,6 +91,16 @@ def failures(connection: BaseDatabaseWrapper, target: Target) -> tuple[RecordedF
         failures=target.failures.identifier, definitions=target.definitions.identifier
     )
     return tuple(RecordedFailure(*row) for row in fetch(connection, query.as_string()))
+
+
+@in_transaction
+def deferred(connection: BaseDatabaseWrapper, target: Target) -> tuple[Deferred, ...]:
+    """The badges that no write evaluates; empty for a role that may not read what is recorded."""
+    if not (target.budget and target.overruns.can_select):
+        return ()
+    query = template("installation/deferred.sql").format(overruns=target.overruns.identifier)
+    rows = fetch(connection, query.as_string())
+    return tuple(Deferred(code, milliseconds, target.budget) for code, milliseconds in rows)
 
 
 def level(type_: int) -> Level:

@@ -26,7 +26,7 @@ from badges.functions import compiler
 from badges.functions.types import Compiled
 from badges.installation import catalog, diff, locks, pg_cron, rows, surroundings, tables, transactions
 from badges.installation.roles import default_executors, find, hidden_tables, open_schemas, readers_of_secret
-from badges.installation.types import Action, Plan, Step
+from badges.installation.types import Action, Finding, Plan, Step
 
 logger = logging.getLogger("badges")
 
@@ -103,6 +103,7 @@ def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
         ),
         *pg_cron.find(connection, target, compiled, jobs),
         *surroundings.find(analysed, surroundings.temp_file_limits(connection)),
+        *(Finding(each.message, each.hint, id="badges.W017") for each in catalog.deferred(connection, target)),
     ]
     drafted = diff.compare(
         target,

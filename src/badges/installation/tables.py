@@ -86,6 +86,7 @@ _DEFAULTS = {
         "last_at": "statement_timestamp()",
         "occurrences": "1",
     },
+    "badges_overrun": {"at": "clock_timestamp()"},
     "badges_pendingcheck": {
         "id": "gen_random_uuid()",
         "noted_at": "statement_timestamp()",
@@ -150,6 +151,7 @@ def of_app(target: Target) -> tuple[Table, ...]:
         target.deliveries,
         target.secret,
         target.former_keys,
+        target.overruns,
     )
 
 

@@ -250,6 +250,32 @@ class InstalledTable:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Deferred:
+    """A badge that no write evaluates, as that took longer than BADGES_BUDGET."""
+
+    code: str
+    milliseconds: float | None
+    """The longest of these evaluations; None if an operator has deferred the badge."""
+    budget: int
+
+    @property
+    def message(self) -> str:
+        reason = "by an operator"
+        if self.milliseconds is not None:
+            reason = f"as its check took {self.milliseconds:,.0f} ms in a write (BADGES_BUDGET is {self.budget:,} ms)"
+        return (
+            f'Badge "{self.code}" is deferred, {reason}: it is awarded after the COMMIT (listen_badges, award_badges).'
+        )
+
+    @property
+    def hint(self) -> str:
+        return (
+            f"Make its condition faster (create_badge_triggers --plan shows the index that is missing), then run "
+            f"`python manage.py award_badges {self.code} --resume`."
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class RecordedFailure:
     """The errors of one condition during writes; the writes succeeded."""
 

@@ -81,7 +81,7 @@ def prepare(
     :raises OutOfDate: a badge is out of date in the database.
     :raises RowsHidden: row-level security hides rows from the current role.
     """
-    chosen = _choose(definitions, codes, source)
+    chosen = choose(definitions, codes, source)
     target = describe_target(connection)
     _require_in_sync(connection, chosen)
     analysed = analysis.analyse(connection, target, chosen, str(source))
@@ -137,7 +137,11 @@ def wait_for_writers(connection: BaseDatabaseWrapper, tables: Sequence[Table]) -
     return tuple(before.values())
 
 
-def _choose(definitions: Sequence[Definition], codes: Sequence[str], source: str | Path) -> list[Definition]:
+def choose(definitions: Sequence[Definition], codes: Sequence[str], source: str | Path) -> list[Definition]:
+    """The declared badges with these codes; all of them if there are none.
+
+    :raises UnknownBadge: a code is not declared.
+    """
     by_code = {definition.code: definition for definition in definitions}
     unknown = [code for code in codes if code not in by_code]
     if unknown:

@@ -1,4 +1,4 @@
-"""The cost that checks add to a write, as PostgreSQL's planner estimates it. Takes a connection; runs no condition."""
+"""The cost that checks add to a write, as PostgreSQL's planner estimates it, and measured once. Takes a connection."""
 
 from __future__ import annotations
 
@@ -85,6 +85,19 @@ def of_writes(connection: BaseDatabaseWrapper, target: Target, analysed: Analyse
     return tuple({(write.table, write.event): write for write in reversed(writes)}.values())[::-1]
 
 
+def measure(connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition) -> float:
+    """The milliseconds that PostgreSQL needs to check the badge once, for the user with the most rows.
+
+    The condition runs, under the settings of the block around the call.
+    """
+    user = _heaviest_user(connection, analysed.primary)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        badge = next(checks(analysed))
+        found = _explain(connection, _statement(badge, user, "operations/measured_write.sql"))
+    return float(found["Actual Total Time"])
+
+
 def _heaviest_user(connection: BaseDatabaseWrapper, facts: Facts) -> str | None:
     query = template("operations/heaviest_user.sql").format(
         schema=sql.Literal(facts.table.schema),
@@ -97,7 +110,7 @@ def _heaviest_user(connection: BaseDatabaseWrapper, facts: Facts) -> str | None:
     return None if user is None else str(user)
 
 
-def _write(connection: BaseDatabaseWrapper, relations: _Relations, badge: Check, user: str | None) -> Write:
+def _statement(badge: Check, user: str | None, file: str) -> sql.Composed:
     facts = badge.facts
     rows = [
         _row(facts, record, columns, user)
@@ -108,11 +121,14 @@ def _write(connection: BaseDatabaseWrapper, relations: _Relations, badge: Check,
     if path := badge.table.path:
         start = sql.SQL("(SELECT NULL::{} OFFSET 0)").format(expressions.type_of(path.first))
         condition = sql.SQL("{}, {}").format(condition, expressions.user_by(path, start))
-    statement = template("operations/write.sql").format(
+    return template(file).format(
         condition=condition,
         rows=sql.SQL(" CROSS JOIN ").join(rows) if rows else sql.SQL("(SELECT) AS nothing"),
     )
-    plan = _explain(connection, statement)
+
+
+def _write(connection: BaseDatabaseWrapper, relations: _Relations, badge: Check, user: str | None) -> Write:
+    plan = _explain(connection, _statement(badge, user, "operations/write.sql"))
     reads: dict[tuple[str, bool], Read] = {}
     for read in _reads(relations, plan):
         known = reads.get((read.table, read.is_whole))
@@ -120,7 +136,7 @@ def _write(connection: BaseDatabaseWrapper, relations: _Relations, badge: Check,
             known = dataclasses.replace(known, rows=known.rows + read.rows, index=known.index or read.index)
         reads[read.table, read.is_whole] = known or read
     total = sum(read.rows for read in reads.values())
-    table = "" if badge.table.oid == facts.table.oid else badge.table.qualified_name
+    table = "" if badge.table.oid == badge.facts.table.oid else badge.table.qualified_name
     return Write(badge.event, user, round(plan["Total Cost"] % DISABLED_COST, 2), total, tuple(reads.values()), table)
 
 

@@ -185,7 +185,7 @@ def _preview(
         counted,
         writes,
         error,
-        warnings=tuple(_warnings(connection, target, analysed, writes)),
+        warnings=(*_warnings(connection, target, analysed, writes), *_too_slow(connection, target, analysed)),
         watches=tuple(map(_watch, analysed.watches)),
         notes=tuple(_notes(target, analysed)),
     )
@@ -346,6 +346,30 @@ def _warnings(
         yield Notice(sentence, f"Is a WHERE missing? WHERE {user} = NEW.{user}")
     for sentence in watches.unnoticed(analysed):
         yield Notice(sentence, schedule)
+
+
+def _too_slow(connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition) -> Iterator[Notice]:
+    """The warning of a check that takes longer than BADGES_BUDGET for the user with the most rows."""
+    if not target.budget:
+        return
+    try:
+        with _read_only(connection, target), evaluation.pinned(connection, target, analysed.definition):
+            took = cost.measure(connection, target, analysed)
+    except DatabaseError as failure:
+        if not _reason(failure, "measured")[1]:
+            return  # the count of the users reports it
+        took = float(badges_settings.BADGES_PREVIEW_TIMEOUT)
+    if took <= target.budget:
+        return
+    message = f"A write waits {took:,.0f} ms or more for this check; BADGES_BUDGET is {target.budget:,} ms."
+    if analysed.primary.is_cross_row:
+        code = analysed.definition.code
+        yield Notice(
+            f"{message} Three such writes defer the badge.",
+            f"Make the condition faster, or defer it before any write: python manage.py award_badges {code} --defer",
+        )
+    else:
+        yield Notice(message, "Make the condition faster: what the changed row alone decides is never deferred.")
 
 
 def _index(read: cost.Read) -> str:

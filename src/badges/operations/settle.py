@@ -1,6 +1,8 @@
-"""Settles pending checks. Takes a connection."""
+"""Settles pending checks; defers and resumes badges, which have writes leave them. Takes a connection."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
@@ -30,10 +32,31 @@ def settle(connection: BaseDatabaseWrapper) -> tuple[int, int]:
         query = sql.SQL("SELECT settled, kept FROM {}(ARRAY[{}], {})").format(
             function, sql.Literal(bucket), sql.Literal(SETTLE_BATCH)
         )
-        settled = kept = SETTLE_BATCH
-        while settled and settled + kept >= SETTLE_BATCH:
+        settled = 1
+        # A call ends early after a condition that is slow, so that its users are not locked for longer.
+        while settled:
             with read_committed(connection):
-                [(settled, kept)] = fetch(connection, query.as_string())
+                [(settled, _)] = fetch(connection, query.as_string())
             total += settled
     remaining = sql.SQL("SELECT count(*) FROM {}").format(target.pending.identifier)
     return total, int(fetch(connection, remaining.as_string())[0][0])
+
+
+def defer(connection: BaseDatabaseWrapper, code: str) -> None:
+    """Have no write evaluate a badge, until it is resumed."""
+    _call(connection, "badges_defer", code)
+
+
+def resume(connection: BaseDatabaseWrapper, code: str) -> bool:
+    """Have writes evaluate a badge again.
+
+    :returns: whether it was deferred.
+    """
+    return bool(_call(connection, "badges_resume", code))
+
+
+def _call(connection: BaseDatabaseWrapper, name: str, code: str) -> Any:
+    function = qualified(describe_target(connection).schema, name)
+    with read_committed(connection):
+        [(result,)] = fetch(connection, sql.SQL("SELECT {}({})").format(function, sql.Literal(code)).as_string())
+    return result

@@ -18,7 +18,7 @@ from badges.facts.target import describe_target
 from badges.facts.types import Target, fold
 from badges.functions.types import GENERATOR, digest
 from badges.installation import catalog, rows
-from badges.installation.types import InstalledFunction, InstalledTrigger
+from badges.installation.types import Deferred, InstalledFunction, InstalledTrigger
 from badges.queries import holders
 
 _CREATE = "python manage.py create_badge_triggers"
@@ -32,6 +32,7 @@ class State(enum.StrEnum):
     MISSING = "missing"
     OUT_OF_DATE = "out of date"
     DISABLED = "disabled"
+    DEFERRED = "deferred"
     PAUSED = "paused"
     RETIRED = "retired"
     ENABLED = "enabled"
@@ -141,6 +142,7 @@ def survey(connection: BaseDatabaseWrapper, definitions: Sequence[Definition]) -
     target = describe_target(connection)
     stored = rows.stored_definitions(connection)
     installed = catalog.installed(connection, target)
+    deferred = {each.code: each for each in catalog.deferred(connection, target)}
     counts = holders.count(connection, list(stored))
     numbers = {code: rest for code, *rest in _numbers(connection, target)}
     declared = {definition.code: definition for definition in definitions}
@@ -155,6 +157,7 @@ def survey(connection: BaseDatabaseWrapper, definitions: Sequence[Definition]) -
             functions_of(code, installed),
             counts.get(code, holders.HolderCount()),
             numbers.get(code, (0, 0)),
+            deferred.get(code),
         )
         for code in (*declared, *left)
     )
@@ -167,6 +170,7 @@ def _status(
     functions: Sequence[InstalledFunction],
     count: holders.HolderCount,
     numbers: Sequence[int],
+    deferred: Deferred | None,
 ) -> BadgeStatus:
     """The status of one badge.
 
@@ -179,7 +183,10 @@ def _status(
         name=definition.name if definition else stored["name"] if stored else "",
         writes=_writes(wanted(definition) if definition else _wanted_once(stored), triggers),
         levels=tuple(sorted({catalog.level(trigger.type) for trigger in triggers})),
-        problems=tuple(problems(code, definition, stored, functions)),
+        problems=(
+            *problems(code, definition, stored, functions),
+            *([Problem(deferred.message, deferred.hint, state=State.DEFERRED)] if deferred else []),
+        ),
         holders=count.holders,
         badges=count.badges,
         users=count.users,

@@ -8,11 +8,12 @@ from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
+from badges.definitions.types import Definition
 from badges.facts.target import describe_target
 from badges.installation import catalog
 from badges.management.commands._base import BadgesCommand, count
 from badges.operations import backfill, brake, preview
-from badges.operations.settle import settle
+from badges.operations.settle import defer, resume, settle
 
 SECONDS_BETWEEN_LINES = 2.0
 
@@ -34,6 +35,12 @@ class Command(BadgesCommand):
             help="Only badges that need catch-up: by the time, or by changes that no trigger watches.",
         )
         parser.add_argument("--settle", action="store_true", help="Only settle the pending checks.")
+        parser.add_argument(
+            "--defer", action="store_true", help="Only have writes leave pending checks of these badges from now on."
+        )
+        parser.add_argument(
+            "--resume", action="store_true", help="Have writes evaluate these badges again, and award them."
+        )
         self.add_yes(parser)
         self.add_quiet(parser)
         self.add_trust(parser)
@@ -41,6 +48,10 @@ class Command(BadgesCommand):
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])
         codes = options["codes"]
+        if options["defer"] or options["resume"]:
+            self._defer_or_resume(connection, definitions, source, codes, is_deferring=options["defer"])
+            if options["defer"]:
+                return
         if options["late"] and not options["settle"]:
             codes = backfill.needing_catch_up(connection, definitions, source, codes)
         is_empty = options["late"] and not codes
@@ -117,6 +128,24 @@ class Command(BadgesCommand):
         if uncounted := [each.code for each in previews if each.count.error]:
             raise CommandError(f"{total}; not all, as {', '.join(uncounted)} could not be counted.")
         self.stdout.write(self.style.SUCCESS(f"{total}."))
+
+    def _defer_or_resume(
+        self,
+        connection: BaseDatabaseWrapper,
+        definitions: Sequence[Definition],
+        source: str,
+        codes: Sequence[str],
+        *,
+        is_deferring: bool,
+    ) -> None:
+        if not codes:
+            raise CommandError(f"Name the badges: award_badges CODE {'--defer' if is_deferring else '--resume'}.")
+        for definition in backfill.choose(definitions, codes, source):
+            if is_deferring:
+                defer(connection, definition.code)
+                self.stdout.write(f"  {definition.code}: deferred, until award_badges {definition.code} --resume")
+            elif resume(connection, definition.code):
+                self.stdout.write(f"  {definition.code}: resumed")
 
     def _settle(self, connection: BaseDatabaseWrapper) -> None:
         settled, remaining = settle(connection)

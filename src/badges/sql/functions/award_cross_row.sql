@@ -10,6 +10,7 @@ INTO own.the_user, own.the_thing, own.bucket, own.held, own.are_many
 FROM {rows}
 WHERE {is_own_table}
 LIMIT 1;
+{defer}
 IF own.are_many THEN
     {many}
 ELSIF {one_is_wanted} THEN

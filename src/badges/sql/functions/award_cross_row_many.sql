@@ -21,6 +21,7 @@ IF own.buckets IS NOT NULL THEN
     THEN
         own.busy := {wait}(own.buckets, own.busy);
     END IF;
+    {begin}
     -- A condition that is true awards, with or without the lock. One that is false leaves a pending check
     -- if another transaction has the lock, as that transaction may be about to commit the missing rows. A
     -- user whose bucket was not locked has lost a badge since that statement, and counts as not locked.
@@ -33,7 +34,7 @@ IF own.buckets IS NOT NULL THEN
     INTO own.users, own.things, own.codes, own.evidences, own.verdicts
     FROM {distinct_rows}
     CROSS JOIN LATERAL (
-        SELECT {held} AS codes
+        SELECT {held_or_deferred} AS codes
         OFFSET 0
     ) AS badges_held
     {shared}
@@ -60,6 +61,7 @@ IF own.buckets IS NOT NULL THEN
           AND lock.is_busy IS NOT TRUE
     ) AS verdict (verdict)
     {where_thing};
+    {measure}
     IF own.users IS NOT NULL THEN
         PERFORM {record}(own.users, own.things, own.codes, own.evidences, own.verdicts);
     END IF;

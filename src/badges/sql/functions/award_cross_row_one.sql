@@ -5,9 +5,10 @@ own.is_busy := NOT pg_catalog.pg_try_advisory_xact_lock({lock}, own.bucket)
     OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) {deepest};
 IF own.is_busy THEN
     own.is_busy := {wait}(ARRAY[own.bucket], ARRAY[own.bucket]) IS NOT NULL;
-    own.held := {held};
+    own.held := {held_or_deferred};
 {held_by_now}
 END IF;
+{begin}
 SELECT found.earned, found.has_checks,
        found.has_checks OR {follows}
 INTO own.earned, own.has_checks, own.follows
@@ -20,6 +21,7 @@ FROM (
             WHERE p.user_id {equals} own.the_user AND NOT own.is_busy
               AND p.code OPERATOR(pg_catalog.=)
                   ANY ({codes})
+              {not_deferred}
               AND p.failed_at IS NULL
               AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
             LIMIT 1) AS has_checks
@@ -27,6 +29,7 @@ FROM (
     {shared}
     OFFSET 0
 ) AS found;
+{measure}
 -- A condition that is true awards, with or without the lock. One that is false leaves a pending check if
 -- another transaction has the lock, as that transaction may be about to commit the missing rows.
 IF own.follows THEN
@@ -93,6 +96,7 @@ IF own.follows THEN
                 WHERE p.user_id {equals} own.the_user
                   AND p.code OPERATOR(pg_catalog.=)
                       ANY ({codes})
+                  {not_deferred}
                   AND p.failed_at IS NULL
                   AND p.noted_by OPERATOR(pg_catalog.<) pg_catalog.pg_current_xact_id()::text::bigint
                 LIMIT 1000

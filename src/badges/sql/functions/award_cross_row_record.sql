@@ -6,6 +6,7 @@ SELECT {known_user},
 INTO own.the_user, own.the_thing, own.bucket, own.held
 FROM {rows}
 WHERE {is_own_table};
+{defer}
 IF {one_is_wanted} THEN
     {one}
 ELSIF own.bucket IS NULL

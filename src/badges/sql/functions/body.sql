@@ -8,6 +8,8 @@ DECLARE
     the_thing text;
     bucket integer;
     held text[];
+    deferred text[];
+    due timestamptz;
     are_many boolean;
     is_busy boolean;
     earned boolean[];

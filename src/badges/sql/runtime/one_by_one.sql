@@ -20,7 +20,8 @@ AS $badges$
 DECLARE
     item record;
     result record;
-    stuck text[] := '{{}}';
+    stuck text[] := coalesce({deferred}(codes), '{{}}');
+    due timestamptz;
     failures text[];
     place integer;
     failed_codes text[];
@@ -53,8 +54,13 @@ BEGIN
             IF item.code = ANY (stuck) THEN
                 RAISE lock_not_available;
             END IF;
+            due := {due};
             SELECT * INTO result
             FROM {check}(item.code, asks, item.user_id, item.thing, item.new, item.old, false);
+            IF clock_timestamp() > due THEN
+                PERFORM {note_overrun}(ARRAY[item.code], due, 1);
+                stuck := stuck || item.code;  -- one is enough for a write
+            END IF;
             IF result.earned AND NOT item.is_held THEN
                 PERFORM {record}(
                     ARRAY[item.user_id], ARRAY[item.thing], ARRAY[item.code],
@@ -77,7 +83,7 @@ BEGIN
                 -- changed. A pending check is left. So for a right, a table or a function that is missing, if OLD
                 -- decides the badge, as nothing else keeps that row.
                 -- After one lock timeout (a table that is being altered, say) the badge's other rows are not tried.
-                IF SQLSTATE = '55P03' THEN
+                IF SQLSTATE = '55P03' AND item.code <> ALL (stuck) THEN
                     stuck := stuck || item.code;
                 END IF;
                 PERFORM {record}(

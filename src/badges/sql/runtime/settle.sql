@@ -29,6 +29,9 @@ BEGIN
     BEGIN
         IF only_buckets IS NULL THEN
             PERFORM {follow}();
+            -- One or two of them may be due to the machine.
+            DELETE FROM {overruns} AS o
+            WHERE o.at < clock_timestamp() - interval '1 hour' AND {deferred}(o.codes) IS NULL;
             only_buckets := ARRAY(SELECT DISTINCT p.bucket FROM {pending} AS p);
         END IF;
         -- First all locks, then, in later statements, the evaluations. Checks that open transactions share are skipped.

@@ -19,6 +19,8 @@ DECLARE
     open text[];
     waiting uuid[];
     is_held boolean;
+    due timestamptz;
+    is_slow boolean := false;
     lacking text;
 BEGIN
     settled := 0;
@@ -89,8 +91,10 @@ BEGIN
         LIMIT most
     LOOP
         BEGIN
-            IF NOT pg_try_advisory_xact_lock(
-                {lock}, {bucket}) THEN
+            -- After one condition that is slow the rest is left to the next call, as this one holds locks of users.
+            IF is_slow OR NOT pg_try_advisory_xact_lock(
+                {lock}, {bucket})
+            THEN
                 kept := kept + cardinality(pending.ids);
                 CONTINUE;
             END IF;
@@ -101,10 +105,15 @@ BEGIN
                 SELECT FROM {badges} AS b
                 WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing);
             IF pending.is_revocable OR NOT is_held THEN
+                due := {due};
                 SELECT * INTO result
                 FROM {check}(
                     pending.code, coalesce(pending.evidence ->> 'asks', pending.evidence ->> 'operation'),
                     pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
+                IF clock_timestamp() > due THEN
+                    is_slow := true;
+                    PERFORM {note_slow}(pending.code, due);
+                END IF;
                 IF result.earned AND NOT is_held THEN
                     INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
                     SELECT u.{user_key}, pending.code, pending.thing,
