@@ -7,10 +7,13 @@ from conftest import entry
 from django.core import checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.db import models
 from django.test import override_settings
+from django.test.utils import isolate_apps
 
 from badges import exceptions
 from badges.conf import SETTINGS, badges_settings
+from badges.fields import HolderField
 
 pytestmark = pytest.mark.django_db
 
@@ -199,6 +202,7 @@ INVALID = {
     "BADGES_API_OTHERS": "friends",
     "BADGES_API_USER_SERIALIZER": None,
     "BADGES_PG_CRON": "hourly",
+    "BADGES_RELATED_NAME": "my badges",
     "BADGES_BASE_TEMPLATE": "",
 }
 
@@ -212,6 +216,35 @@ def test_e002_invalid_setting(declare, settings, found):
         ("badges.E002", f"{each.name} is {INVALID[each.name]!r}; {each.allowed.description} is needed.")
         for each in SETTINGS
     ]
+
+
+@isolate_apps("badges")
+def test_e003_the_user_model_has_badges(db):
+    """badges.E003: a field, a property or a relation `badges` of the user model is reported with the setting."""
+
+    def model(name, **attributes):
+        meta = type("Meta", (), {"app_label": "badges"})
+        return type(name, (models.Model,), {"__module__": __name__, "Meta": meta, **attributes})
+
+    def held_by(person, related_name):
+        field = HolderField(person, on_delete=models.CASCADE, related_name=related_name)
+        assert field.deconstruct()[1] == "django.db.models.ForeignKey"
+        return model(f"Of{person.__name__}By{related_name.title()}", user=field).check()
+
+    related = model("Related")
+    model("Other", user=models.ForeignKey(related, on_delete=models.CASCADE, related_name="badges"))
+    for person in (
+        model("WithField", badges=models.TextField()),
+        model("WithProperty", badges=property(str)),
+        related,
+    ):
+        [found] = held_by(person, "badges")
+        assert (found.id, found.msg) == (
+            "badges.E003",
+            f"badges.{person.__name__}.badges is there already, and would be the badges of a user.",
+        )
+        assert 'BADGES_RELATED_NAME = "earned_badges"' in found.hint
+        assert held_by(person, "earned") == []
 
 
 def test_e002_what_a_setting_names_is_loaded(declare, settings, found):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import keyword
 import os
 import re
 import zoneinfo
@@ -106,6 +107,11 @@ def _path(value: Any) -> Path:
     if not value:
         raise exceptions.NotConfigured
     return as_path(value)
+
+
+def _is_related_name(value: Any) -> bool:
+    is_name = isinstance(value, str) and value.isidentifier() and not keyword.iskeyword(value)
+    return is_name and "__" not in value and not value.endswith("_")
 
 
 def _is_schedule(value: Any) -> bool:
@@ -280,6 +286,12 @@ class BadgesSettings:
             lambda value: value is None or _is_schedule(value),
         ),
     )
+    BADGES_RELATED_NAME: Setting[str] = Setting(
+        "The name by which a user has the badges: `user.badges`. Another one is needed where the user model has an "
+        "attribute, a field or a relation of that name.",
+        default="badges",
+        allowed=_checked('a name such as "earned_badges"', _is_related_name),
+    )
     BADGES_BASE_TEMPLATE: Setting[str] = Setting(
         "The template that the pages extend, with the blocks `title` and `content`.",
         default="badges/base.html",
@@ -293,6 +305,14 @@ SETTINGS: tuple[Setting[Any], ...] = tuple(each for each in vars(BadgesSettings)
 """All settings of the package."""
 
 badges_settings = BadgesSettings()
+
+
+def related_name() -> str:
+    """BADGES_RELATED_NAME, for the models and the migrations, which are imported before badges.E002 can report it."""
+    try:
+        return badges_settings.BADGES_RELATED_NAME
+    except exceptions.InvalidSetting:
+        return str(BadgesSettings.BADGES_RELATED_NAME.default)
 
 
 def direct(alias: str) -> str:

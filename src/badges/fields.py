@@ -1,10 +1,11 @@
-"""Fields and expressions of the models: a foreign key whose raw value is called `code`, and a translated name."""
+"""Fields and expressions of the models: foreign keys to definitions and to the users, and a translated name."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+from django.core.checks import CheckMessage, Error
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql.compiler import SQLCompiler
@@ -19,6 +20,39 @@ class DefinitionField(models.ForeignKey[Any, Any]):
 
     def get_attname(self) -> str:
         return "code"
+
+
+_CLASHES = ("fields.E302", "fields.E303", "fields.E304", "fields.E305")
+"""Django's checks for accessors and lookups that are there already."""
+
+
+class HolderField(models.ForeignKey[Any, Any]):
+    """A foreign key to the user who holds a badge; a site may choose the name of its reverse accessor.
+
+    For migrations it is a plain foreign key.
+    """
+
+    has_namesake = False
+    """The user model had an attribute with the name of the accessor."""
+
+    def deconstruct(self) -> Any:
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.ForeignKey", args, kwargs
+
+    def contribute_to_related_class(self, cls: Any, related: Any) -> None:
+        name = related.get_accessor_name()
+        self.has_namesake = name is not None and hasattr(cls, name)
+        super().contribute_to_related_class(cls, related)  # type: ignore[misc]
+
+    def check(self, **kwargs: Any) -> list[CheckMessage]:
+        found = super().check(**kwargs)
+        others = [message for message in found if message.id not in _CLASHES]
+        if self.has_namesake or len(others) < len(found):
+            users, name = self.remote_field.model, self.remote_field.get_accessor_name()
+            message = f"{users._meta.label}.{name} is there already, and would be the badges of a user."
+            hint = 'Give those another name: BADGES_RELATED_NAME = "earned_badges". No migration is needed.'
+            others.append(Error(message, hint=hint, obj=self, id="badges.E003"))
+        return others
 
 
 class CurrentTransaction(models.Func):

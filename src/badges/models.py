@@ -22,9 +22,10 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from badges import arguments, exceptions, progress
+from badges.conf import related_name
 from badges.database import fetch, takes_no_writes
 from badges.definitions.types import CODE_MAX_LENGTH, GOAL_DECIMAL_PLACES, GOAL_MAX_DIGITS
-from badges.fields import CurrentTransaction, DefinitionField, ShownName, active_languages
+from badges.fields import CurrentTransaction, DefinitionField, HolderField, ShownName, active_languages
 from badges.progress import Progress
 
 __all__ = ["Badge", "BadgeDefinition", "BadgeEvent", "Delivery", "Failure", "PendingCheck"]
@@ -438,11 +439,11 @@ class Badge(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, db_default=RandomUUID(), editable=False)
-    user = models.ForeignKey(
+    user = HolderField(
         settings.AUTH_USER_MODEL,
         verbose_name=_("user"),
         on_delete=models.CASCADE,
-        related_name="badges",
+        related_name=related_name(),
         db_index=False,  # the unique constraint begins with the user
         db_constraint=False,  # the migration adds one that is checked at once and cascades in the database
     )

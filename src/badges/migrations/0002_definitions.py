@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import badges.fields
+from badges.conf import related_name
 from badges.exceptions import UnsupportedDatabase
 
 # The triggers of 0.1 write the column "name", which no longer exists: with them, writes to their tables would fail.
@@ -248,7 +249,7 @@ class Migration(migrations.Migration):
                         db_constraint=False,
                         db_index=False,
                         on_delete=models.deletion.CASCADE,
-                        related_name="badges",
+                        related_name=related_name(),
                         to=settings.AUTH_USER_MODEL,
                         verbose_name="user",
                     ),

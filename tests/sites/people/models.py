@@ -24,6 +24,7 @@ class Member(AbstractBaseUser):
 
 class UuidKey(Member):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    badges = models.TextField(default="of their own")
 
 
 class TextKey(Member):
