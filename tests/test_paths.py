@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 from conftest import entry
@@ -278,19 +279,19 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_paths_are_rejected(plain, execute, badge_file, case):
+def test_wrong_paths_are_rejected(plain, execute, badge_file):
     """Each with the column that leads nowhere and, if there is one, the path that leads to a user."""
     execute(
         "ALTER TABLE post ADD title text, ADD UNIQUE (id, user_id);"
         "ALTER TABLE likes ADD a integer, ADD b integer, ADD user_id__id integer, ADD FOREIGN KEY (a, b)"
         " REFERENCES post (id, user_id)"
     )
-    user_field, expected = WRONG[case]
-    path = badge_file(loved(user_field=user_field, condition="true"))
+    path = badge_file(*(loved(code, user_field=written, condition="true") for code, (written, _) in WRONG.items()))
     with pytest.raises(exceptions.InvalidDefinitions) as caught:
         executor.draft(connection, analysis.load(connection, path).definitions, path)
-    assert expected in str(caught.value)
+    for code, (_, expected) in WRONG.items():
+        [report] = re.findall(rf'^badge "{code}", user_field: .*\n    .*', str(caught.value), re.MULTILINE)
+        assert expected in report, code
 
 
 def test_path_of_one_column_is_a_column(plain, badge_file):
@@ -322,21 +323,21 @@ MANY likes l, post p where p.user_id = ME => likes.- post.user_id
 """What conditions read, and the column that equals the user; a way is read only to get from one to the other."""
 
 
-@pytest.mark.parametrize(
-    ("condition", "expected"),
-    [[part.strip() for part in case.split("=>")] for case in EQUAL.strip().replace("\n    ", " ").split("\n")],
-)
-def test_rows_at_the_start_of_a_path_are_of_its_user(plain, badge_file, condition, expected):
+def test_rows_at_the_start_of_a_path_are_of_its_user(plain, badge_file):
     """Rows that are joined with those of the user along the path are watched by it."""
-    text = condition.replace("MANY", "count(*) > 1 from").replace("ME", "NEW.post_id__user_id")
-    path = badge_file(loved(condition=text))
-    [badge] = analysis.analyse(connection, describe_target(connection), definitions.load(path))
-    found = [
-        f"{read.table.removeprefix('public.')}.{'way' if read.is_way else read.user.name if read.user else '-'}"
-        for read in badge.primary.reads
+    cases = [case.split("=>") for case in EQUAL.strip().replace("\n    ", " ").split("\n")]
+    conditions = [
+        text.replace("MANY", "count(*) > 1 from").replace("ME", "NEW.post_id__user_id").strip() for text, _ in cases
     ]
-    assert found == expected.split()
-    assert badge.needs_catch_up == ("post.way" not in found)
+    path = badge_file(*(loved(f"b{number:02}", condition) for number, condition in enumerate(conditions)))
+    badges = analysis.analyse(connection, describe_target(connection), definitions.load(path))
+    for badge, (_, expected) in zip(badges, cases, strict=True):
+        found = [
+            f"{read.table.removeprefix('public.')}.{'way' if read.is_way else read.user.name if read.user else '-'}"
+            for read in badge.primary.reads
+        ]
+        assert found == expected.split(), badge.definition.condition
+        assert badge.needs_catch_up == ("post.way" not in found), badge.definition.condition
 
 
 def test_owner_of_the_badges_reads_the_way(plain, execute, badge_file):
