@@ -82,7 +82,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 19, "badges": [], "body": "975168a57bfd0259"}';
+COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 20, "badges": [], "body": "975168a57bfd0259"}';
 REVOKE ALL ON FUNCTION "public"."badges_seal" FROM PUBLIC;
 
 -- create function badges_sealed: new
@@ -112,7 +112,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 19, "badges": [], "body": "88a896b8c2284356"}';
+COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 20, "badges": [], "body": "88a896b8c2284356"}';
 REVOKE ALL ON FUNCTION "public"."badges_sealed" FROM PUBLIC;
 
 -- create function badges_check_keys_at_once: new
@@ -132,7 +132,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 19, "badges": [], "body": "87728cfad49a3f84"}';
+COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 20, "badges": [], "body": "87728cfad49a3f84"}';
 REVOKE ALL ON FUNCTION "public"."badges_check_keys_at_once" FROM PUBLIC;
 
 -- create function badges_wait: new
@@ -181,7 +181,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 19, "badges": [], "body": "ca7d963a6badfba9"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 20, "badges": [], "body": "ca7d963a6badfba9"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_deferred: new
@@ -212,7 +212,7 @@ BEGIN
         ) AS slow);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_deferred" IS 'Made by django-pg-badges; {"summary": "Returns those of the badges that are deferred: three evaluations of theirs took longer than BADGES_BUDGET.", "generator": 19, "badges": [], "body": "8fc83928ee61d903"}';
+COMMENT ON FUNCTION "public"."badges_deferred" IS 'Made by django-pg-badges; {"summary": "Returns those of the badges that are deferred: three evaluations of theirs took longer than BADGES_BUDGET.", "generator": 20, "badges": [], "body": "8fc83928ee61d903"}';
 REVOKE ALL ON FUNCTION "public"."badges_deferred" FROM PUBLIC;
 
 -- create function badges_note_overrun: new
@@ -245,7 +245,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_overrun" IS 'Made by django-pg-badges; {"summary": "Records that badges, evaluated together so many times, took longer than BADGES_BUDGET each time.", "generator": 19, "badges": [], "body": "654db7f127f4c5ad"}';
+COMMENT ON FUNCTION "public"."badges_note_overrun" IS 'Made by django-pg-badges; {"summary": "Records that badges, evaluated together so many times, took longer than BADGES_BUDGET each time.", "generator": 20, "badges": [], "body": "654db7f127f4c5ad"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_overrun" FROM PUBLIC;
 
 -- create function badges_note_slow: new
@@ -282,7 +282,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_slow" IS 'Made by django-pg-badges; {"summary": "Records that settling a pending check took longer than BADGES_BUDGET for this badge alone.", "generator": 19, "badges": [], "body": "d747e029e49b464d"}';
+COMMENT ON FUNCTION "public"."badges_note_slow" IS 'Made by django-pg-badges; {"summary": "Records that settling a pending check took longer than BADGES_BUDGET for this badge alone.", "generator": 20, "badges": [], "body": "d747e029e49b464d"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_slow" FROM PUBLIC;
 
 -- create function badges_defer: new
@@ -299,7 +299,7 @@ BEGIN
     SELECT ARRAY[deferred_code] FROM generate_series(1, 3);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_defer" IS 'Made by django-pg-badges; {"summary": "Defers a badge: writes leave pending checks instead of evaluating its condition, until badges_resume() is called.", "generator": 19, "badges": [], "body": "7fff2a95ddec2105"}';
+COMMENT ON FUNCTION "public"."badges_defer" IS 'Made by django-pg-badges; {"summary": "Defers a badge: writes leave pending checks instead of evaluating its condition, until badges_resume() is called.", "generator": 20, "badges": [], "body": "7fff2a95ddec2105"}';
 REVOKE ALL ON FUNCTION "public"."badges_defer" FROM PUBLIC;
 
 -- create function badges_resume: new
@@ -322,7 +322,7 @@ BEGIN
     RETURN was_deferred;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_resume" IS 'Made by django-pg-badges; {"summary": "Has writes evaluate a deferred badge again, and returns whether it was deferred.", "generator": 19, "badges": [], "body": "1c2220e813a0ac8e"}';
+COMMENT ON FUNCTION "public"."badges_resume" IS 'Made by django-pg-badges; {"summary": "Has writes evaluate a deferred badge again, and returns whether it was deferred.", "generator": 20, "badges": [], "body": "1c2220e813a0ac8e"}';
 REVOKE ALL ON FUNCTION "public"."badges_resume" FROM PUBLIC;
 
 -- create function badges_move_checks: new
@@ -352,7 +352,7 @@ BEGIN
     ON CONFLICT DO NOTHING;  -- the same transaction has left the same check under the new key
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_move_checks" IS 'Made by django-pg-badges; {"summary": "Moves pending checks to the new key of their user.", "generator": 19, "badges": [], "body": "3879cae95b4f9317"}';
+COMMENT ON FUNCTION "public"."badges_move_checks" IS 'Made by django-pg-badges; {"summary": "Moves pending checks to the new key of their user.", "generator": 20, "badges": [], "body": "3879cae95b4f9317"}';
 REVOKE ALL ON FUNCTION "public"."badges_move_checks" FROM PUBLIC;
 
 -- create function badges_note_key: new
@@ -392,7 +392,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_key" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of a user whose key changes, and notes the former key.", "generator": 19, "badges": [], "body": "04d256e98dd32601"}';
+COMMENT ON FUNCTION "public"."badges_note_key" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of a user whose key changes, and notes the former key.", "generator": 20, "badges": [], "body": "04d256e98dd32601"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_key" FROM PUBLIC;
 
 -- create function badges_follow: new
@@ -453,7 +453,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_follow" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of users whose key has changed: those that other transactions left under a former key.", "generator": 19, "badges": [], "body": "f45ddbcea3a2233f"}';
+COMMENT ON FUNCTION "public"."badges_follow" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of users whose key has changed: those that other transactions left under a former key.", "generator": 20, "badges": [], "body": "f45ddbcea3a2233f"}';
 REVOKE ALL ON FUNCTION "public"."badges_follow" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -519,7 +519,7 @@ BEGIN
         failed_code, failed_message, failed_sqlstate;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 19, "badges": [], "body": "859f75fda3a2cbe2"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 20, "badges": [], "body": "859f75fda3a2cbe2"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_note_misplaced: new
@@ -542,7 +542,7 @@ BEGIN
     WHERE NOT noted ? ('55000' || failed.code);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 19, "badges": [], "body": "322a7ccd3ec8afe4"}';
+COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 20, "badges": [], "body": "322a7ccd3ec8afe4"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_misplaced" FROM PUBLIC;
 
 -- create function badges_same_types: new
@@ -567,7 +567,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_same_types" IS 'Made by django-pg-badges; {"summary": "Raises an error if columns of a table have other types than when badges_check was made.", "generator": 19, "badges": [], "body": "fba753af1acb230a"}';
+COMMENT ON FUNCTION "public"."badges_same_types" IS 'Made by django-pg-badges; {"summary": "Raises an error if columns of a table have other types than when badges_check was made.", "generator": 20, "badges": [], "body": "fba753af1acb230a"}';
 REVOKE ALL ON FUNCTION "public"."badges_same_types" FROM PUBLIC;
 
 -- create function badges_stored: new
@@ -600,7 +600,7 @@ BEGIN
         ) AS long ON octet_length(each.value::text) > 33554432);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 19, "badges": [], "body": "08d8988f36321cd3"}';
+COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 20, "badges": [], "body": "08d8988f36321cd3"}';
 REVOKE ALL ON FUNCTION "public"."badges_stored" FROM PUBLIC;
 
 -- create function badges_shortened: new
@@ -640,7 +640,7 @@ BEGIN
     RETURN evidence;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 19, "badges": [], "body": "2dba78732137fe98"}';
+COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 20, "badges": [], "body": "2dba78732137fe98"}';
 REVOKE ALL ON FUNCTION "public"."badges_shortened" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -740,7 +740,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 19, "badges": [], "body": "f928529f5e38871c"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 20, "badges": [], "body": "f928529f5e38871c"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -908,7 +908,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 19, "badges": [], "body": "5cd79fc156c1807a"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 20, "badges": [], "body": "5cd79fc156c1807a"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_postpone: new
@@ -952,7 +952,7 @@ BEGIN
     ) AS each;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 19, "badges": [], "body": "e81c9cdd34bd5e9e"}';
+COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 20, "badges": [], "body": "e81c9cdd34bd5e9e"}';
 REVOKE ALL ON FUNCTION "public"."badges_postpone" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -1075,7 +1075,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 19, "badges": [], "body": "cfec061e13811b3d"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 20, "badges": [], "body": "cfec061e13811b3d"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle_locked: new
@@ -1248,7 +1248,7 @@ BEGIN
     PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 19, "badges": [], "body": "53870786ad4ee67c"}';
+COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 20, "badges": [], "body": "53870786ad4ee67c"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle_locked" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -1312,7 +1312,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 19, "badges": [], "body": "857760e2aa96c724"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 20, "badges": [], "body": "857760e2aa96c724"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -1357,7 +1357,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 19, "badges": [], "body": "c926edd42a516849"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 20, "badges": [], "body": "c926edd42a516849"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -1403,7 +1403,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 19, "badges": [], "body": "9a5249b0f8b87143"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 20, "badges": [], "body": "9a5249b0f8b87143"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_erase: new
@@ -1470,7 +1470,7 @@ BEGIN
     RETURN changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 19, "badges": [], "body": "73287bcdc5a2b142"}';
+COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 20, "badges": [], "body": "73287bcdc5a2b142"}';
 REVOKE ALL ON FUNCTION "public"."badges_erase" FROM PUBLIC;
 
 -- create function badges_merge: new
@@ -1530,25 +1530,29 @@ BEGIN
     ) AS about;
     -- The triggers on badges and events let these changes pass, and write no events of their own for them.
     PERFORM "public"."badges_seal"('rewriting', from_user::text);
-    UPDATE "public"."badges_badge" AS kept
-    SET awarded_at = CASE WHEN b.is_earlier THEN b.awarded_at ELSE kept.awarded_at END,
-        evidence = CASE WHEN b.is_earlier THEN b.evidence ELSE kept.evidence END,
-        by_hand = b.by_hand OR kept.by_hand,
-        expires_at = CASE WHEN b.expires_at > kept.expires_at OR b.expires_at IS NULL
-                          THEN b.expires_at ELSE kept.expires_at END
-    FROM (
-        SELECT own.*, own.awarded_at IS NULL OR own.awarded_at < other.awarded_at AS is_earlier
+    -- One statement, as badges may be awarded for badges: triggers on them see what both hold in the end.
+    WITH double AS (
+        SELECT own.id AS own_id, other.id AS kept_id, own.awarded_at, own.evidence, own.by_hand, own.expires_at,
+               own.awarded_at IS NULL OR own.awarded_at < other.awarded_at AS is_earlier
         FROM "public"."badges_badge" AS own
         JOIN "public"."badges_badge" AS other
             ON other.user_id = to_user AND other.code COLLATE "C" = own.code AND other.thing = own.thing
         WHERE own.user_id = from_user
-    ) AS b
-    WHERE kept.user_id = to_user AND kept.code COLLATE "C" = b.code AND kept.thing = b.thing;
-    DELETE FROM "public"."badges_badge" AS b
-    USING "public"."badges_badge" AS kept
-    WHERE b.user_id = from_user
-      AND kept.user_id = to_user AND kept.code COLLATE "C" = b.code AND kept.thing = b.thing;
-    UPDATE "public"."badges_badge" AS b SET user_id = to_user WHERE b.user_id = from_user;
+    ), folded AS (
+        UPDATE "public"."badges_badge" AS kept
+        SET awarded_at = CASE WHEN d.is_earlier THEN d.awarded_at ELSE kept.awarded_at END,
+            evidence = CASE WHEN d.is_earlier THEN d.evidence ELSE kept.evidence END,
+            by_hand = d.by_hand OR kept.by_hand,
+            expires_at = CASE WHEN d.expires_at > kept.expires_at OR d.expires_at IS NULL
+                              THEN d.expires_at ELSE kept.expires_at END
+        FROM double AS d
+        WHERE kept.id = d.kept_id
+    ), dropped AS (
+        DELETE FROM "public"."badges_badge" AS b USING double AS d WHERE b.id = d.own_id
+    )
+    UPDATE "public"."badges_badge" AS b
+    SET user_id = to_user
+    WHERE b.user_id = from_user AND NOT EXISTS (SELECT FROM double AS d WHERE d.own_id = b.id);
     UPDATE "public"."badges_badgeevent" AS e SET user_id = to_user WHERE e.user_id = from_user;
     PERFORM set_config('badges.rewriting', '', true);
     UPDATE "public"."badges_delivery" AS d SET user_id = to_user WHERE d.user_id = from_user;
@@ -1572,7 +1576,7 @@ BEGIN
     RETURN number;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_merge" IS 'Made by django-pg-badges; {"summary": "Gives the badges of one user, their history and their pending checks to another; returns the number of badges.", "generator": 19, "badges": [], "body": "a55df5600d171057"}';
+COMMENT ON FUNCTION "public"."badges_merge" IS 'Made by django-pg-badges; {"summary": "Gives the badges of one user, their history and their pending checks to another; returns the number of badges.", "generator": 20, "badges": [], "body": "c94c5b0730f15d67"}';
 REVOKE ALL ON FUNCTION "public"."badges_merge" FROM PUBLIC;
 
 -- create function badges_rename: new
@@ -1608,7 +1612,7 @@ BEGIN
     DELETE FROM "public"."badges_badgedefinition" AS d WHERE d.code = old_code;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_rename" IS 'Made by django-pg-badges; {"summary": "Gives the holders, the history, the pending checks and the failures of one badge to another, and deletes its definition.", "generator": 19, "badges": [], "body": "b948a6d52b67ce15"}';
+COMMENT ON FUNCTION "public"."badges_rename" IS 'Made by django-pg-badges; {"summary": "Gives the holders, the history, the pending checks and the failures of one badge to another, and deletes its definition.", "generator": 20, "badges": [], "body": "b948a6d52b67ce15"}';
 REVOKE ALL ON FUNCTION "public"."badges_rename" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -1655,7 +1659,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 19, "badges": [], "body": "d37f2fd786360eaa"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 20, "badges": [], "body": "d37f2fd786360eaa"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -1740,7 +1744,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 19, "badges": [], "body": "8541f46c3372bbc9"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 20, "badges": [], "body": "8541f46c3372bbc9"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -1853,7 +1857,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 19, "badges": [], "body": "6dc503327c41c3ce"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 20, "badges": [], "body": "6dc503327c41c3ce"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -1995,7 +1999,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 19, "badges": [], "body": "b1d90e79ba03321c"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 20, "badges": [], "body": "b1d90e79ba03321c"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -2117,7 +2121,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 19, "badges": [], "body": "55484b7b16ea5064"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 20, "badges": [], "body": "55484b7b16ea5064"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -2663,7 +2667,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 19, "badges": [], "body": "9fd5aa60d2f8a627"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 20, "badges": [], "body": "9fd5aa60d2f8a627"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_user_of: new
@@ -2682,7 +2686,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_user_of" IS 'Made by django-pg-badges; {"summary": "Returns the user to whom a path leads from a value of its first column; NULL if there is none, or no such path.", "generator": 19, "badges": [], "body": "325b450312a359a5"}';
+COMMENT ON FUNCTION "public"."badges_user_of" IS 'Made by django-pg-badges; {"summary": "Returns the user to whom a path leads from a value of its first column; NULL if there is none, or no such path.", "generator": 20, "badges": [], "body": "325b450312a359a5"}';
 REVOKE ALL ON FUNCTION "public"."badges_user_of" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -2757,7 +2761,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 19, "badges": [], "body": "0a3b2a038b8d42ef"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 20, "badges": [], "body": "0a3b2a038b8d42ef"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -2932,7 +2936,7 @@ BEGIN
           AND b.thing OPERATOR(pg_catalog.=) lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 19, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 20, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_follow_user: new
@@ -2954,7 +2958,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_follow_user" IS 'Made by django-pg-badges; {"summary": "Trigger function: has pending checks follow a user whose key changes.", "generator": 19, "badges": [], "body": "4bdbf19ec544f1b0"}';
+COMMENT ON FUNCTION "public"."badges_follow_user" IS 'Made by django-pg-badges; {"summary": "Trigger function: has pending checks follow a user whose key changes.", "generator": 20, "badges": [], "body": "4bdbf19ec544f1b0"}';
 REVOKE ALL ON FUNCTION "public"."badges_follow_user" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -3124,7 +3128,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 19, "badges": ["pionner"], "body": "b6ba22d3c1616cd2"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 20, "badges": ["pionner"], "body": "b6ba22d3c1616cd2"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -3562,7 +3566,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 19, "badges": ["three-badges"], "body": "4fcb786ee1a0993a"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 20, "badges": ["three-badges"], "body": "4fcb786ee1a0993a"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -4046,7 +4050,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 19, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "0f05f94fd58aeda7"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 20, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "0f05f94fd58aeda7"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -5018,7 +5022,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 19, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "0b0a236b734406df"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 20, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "0b0a236b734406df"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -5526,7 +5530,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 19, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "f3fcd29536a85d20"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 20, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "f3fcd29536a85d20"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -5695,7 +5699,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 19, "badges": ["clean-up"], "body": "ebfd0c853874719f"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 20, "badges": ["clean-up"], "body": "ebfd0c853874719f"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -6236,7 +6240,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 19, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "191fa1ce8ba2ce1f"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 20, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "191fa1ce8ba2ce1f"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -6501,7 +6505,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 19, "badges": ["hit", "star"], "body": "5019ed58621a4855"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 20, "badges": ["hit", "star"], "body": "5019ed58621a4855"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -6676,7 +6680,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 19, "badges": ["viral"], "body": "22fcf321851bb547"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 20, "badges": ["viral"], "body": "22fcf321851bb547"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

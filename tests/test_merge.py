@@ -35,7 +35,8 @@ def draw(execute):
 
 
 def held(user):
-    return [" ".join(filter(None, each)) for each in Badge.objects.filter(user=user).values_list("code", "thing")]
+    badges = Badge.objects.filter(user=user).order_by("definition", "thing").values_list("definition", "thing")
+    return [" ".join(filter(None, each)) for each in badges]
 
 
 def last_events(user):
@@ -98,6 +99,23 @@ def test_ends_of_badges(people, declare, execute):
     found = {badge.code: (badge.awarded_at, badge.expires_at) for badge in Badge.objects.filter(user=new)}
     assert found == {"longer": (None, ends), "endless": (None, None)}
     assert {each.reason for each in BadgeEvent.objects.filter(cause="merged")} == {f"from user {old.pk}"}
+
+
+def test_badges_for_badges(people, declare, draw):
+    """Triggers on badges see what both hold in the end, and award no badge to the one who has none left."""
+    old, new, _ = people
+    meta = {"trigger_table": "badges_badge", "trigger_condition": ["insert", "update"], "revocable": True}
+    declare(
+        sketches("one"), sketches("two", 2), HIT,
+        sketches("meta", condition="count(*) >= 2 from badges_badge where user_id = NEW.user_id", **meta),
+    )  # fmt: skip
+    for user in (old, old, new, new):
+        draw(user)
+    draw(new, views=10)
+    assert held(old) == ["meta", "one", "two"]
+    assert Badge.objects.merge(new, old) == 4
+    assert (held(new), len(held(old))) == ([], 4)
+    assert sorted(held(old)) == last_events(old)
 
 
 def test_what_cannot_be_merged(people, declare, execute):

@@ -176,7 +176,9 @@ def _award(group: Group) -> sql.Composed:
     if not group.first.is_cross_row:
         return _row_local(group)
     if group.first.link:
-        return template("functions/award_changed_link.sql").format(many=_many(group), **_placeholders(group))
+        return template("functions/award_changed_link.sql").format(
+            defer=_defer(group), many=_many(group), **_placeholders(group)
+        )
     checks_one = group.firing.level is Level.ROW and not group.first.is_state
     file = "functions/award_cross_row_record.sql" if checks_one else "functions/award_cross_row.sql"
     return template(file).format(

@@ -2,6 +2,7 @@
 -- new user is left a pending check as well, which waits for their end.
 IF {is_own_table}
 THEN
+    {defer}
     {many}
 ELSE
     {misplaced}

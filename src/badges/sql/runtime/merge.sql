@@ -54,25 +54,29 @@ BEGIN
     ) AS about;
     -- The triggers on badges and events let these changes pass, and write no events of their own for them.
     PERFORM {seal}('rewriting', from_user::text);
-    UPDATE {badges} AS kept
-    SET awarded_at = CASE WHEN b.is_earlier THEN b.awarded_at ELSE kept.awarded_at END,
-        evidence = CASE WHEN b.is_earlier THEN b.evidence ELSE kept.evidence END,
-        by_hand = b.by_hand OR kept.by_hand,
-        expires_at = CASE WHEN b.expires_at > kept.expires_at OR b.expires_at IS NULL
-                          THEN b.expires_at ELSE kept.expires_at END
-    FROM (
-        SELECT own.*, own.awarded_at IS NULL OR own.awarded_at < other.awarded_at AS is_earlier
+    -- One statement, as badges may be awarded for badges: triggers on them see what both hold in the end.
+    WITH double AS (
+        SELECT own.id AS own_id, other.id AS kept_id, own.awarded_at, own.evidence, own.by_hand, own.expires_at,
+               own.awarded_at IS NULL OR own.awarded_at < other.awarded_at AS is_earlier
         FROM {badges} AS own
         JOIN {badges} AS other
             ON other.user_id = to_user AND other.code COLLATE "C" = own.code AND other.thing = own.thing
         WHERE own.user_id = from_user
-    ) AS b
-    WHERE kept.user_id = to_user AND kept.code COLLATE "C" = b.code AND kept.thing = b.thing;
-    DELETE FROM {badges} AS b
-    USING {badges} AS kept
-    WHERE b.user_id = from_user
-      AND kept.user_id = to_user AND kept.code COLLATE "C" = b.code AND kept.thing = b.thing;
-    UPDATE {badges} AS b SET user_id = to_user WHERE b.user_id = from_user;
+    ), folded AS (
+        UPDATE {badges} AS kept
+        SET awarded_at = CASE WHEN d.is_earlier THEN d.awarded_at ELSE kept.awarded_at END,
+            evidence = CASE WHEN d.is_earlier THEN d.evidence ELSE kept.evidence END,
+            by_hand = d.by_hand OR kept.by_hand,
+            expires_at = CASE WHEN d.expires_at > kept.expires_at OR d.expires_at IS NULL
+                              THEN d.expires_at ELSE kept.expires_at END
+        FROM double AS d
+        WHERE kept.id = d.kept_id
+    ), dropped AS (
+        DELETE FROM {badges} AS b USING double AS d WHERE b.id = d.own_id
+    )
+    UPDATE {badges} AS b
+    SET user_id = to_user
+    WHERE b.user_id = from_user AND NOT EXISTS (SELECT FROM double AS d WHERE d.own_id = b.id);
     UPDATE {events} AS e SET user_id = to_user WHERE e.user_id = from_user;
     PERFORM set_config('badges.rewriting', '', true);
     UPDATE {deliveries} AS d SET user_id = to_user WHERE d.user_id = from_user;
