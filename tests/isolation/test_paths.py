@@ -173,6 +173,22 @@ def test_locked_table_on_the_way(site, s1, s2):
     assert site.settled_badges() == [(gallery.ada, code) for code in ("fan", "kept", "liked")]
 
 
+def test_deferred_badges(site, s1, s2):
+    """A change of the way leaves the check that waits, also of a badge that no write evaluates."""
+    gallery = Gallery(site, *BOTH)
+    for code in ("liked", "kept"):
+        site.sql("SELECT badges_defer(%s)", [code])
+    s1.begin()
+    gallery.like(s1, gallery.fans[1])
+    gallery.give(s2, gallery.bob)
+    assert [*site.sql("SELECT DISTINCT code FROM badges_pendingcheck WHERE what = 'waits' ORDER BY 1")] == [
+        ("kept",), ("liked",)
+    ]  # fmt: skip
+    site.settle()
+    s1.commit()
+    assert gallery.outcome("liked") == gallery.outcome("kept") == {"bob"}
+
+
 @levels
 def test_two_changes_on_the_way(site, s1, s2, level):
     """One transaction moves a row to a way whose end another one is changing."""
