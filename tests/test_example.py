@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,23 @@ def post(site, client):
 
 def codes(person):
     return set(Badge.objects.filter(user=person).values_list("code", flat=True))
+
+
+@pytest.mark.parametrize("command", ["migrate", "list_badges"])
+def test_manage_py_of_a_stopped_demo(command):
+    """Where no database is reached, manage.py says so without a traceback, and how to start the demo."""
+    settings = {"DJANGO_SETTINGS_MODULE": "config.settings", "BADGES_DSN": "host=/nowhere dbname=badges"}
+    done = subprocess.run(
+        [sys.executable, EXAMPLE / "manage.py", command],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "/nowhere" in done.stderr
+    assert done.stderr.endswith("Does the demo run? Start it in another terminal: python3 run.py demo\n")
 
 
 def test_one_click(site, post, client):

@@ -167,7 +167,7 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
         drafted = executor.draft(database.connect(alias), declared.definitions, declared.source)
     except exceptions.InvalidSetting:
         return  # badges.E002 reports it
-    except (exceptions.NotMigrated, DatabaseError):
+    except (exceptions.NotMigrated, exceptions.UnsupportedDatabase, DatabaseError):
         return  # nothing is installed yet, and `migrate` reports why a database cannot be reached
     except exceptions.InvalidDefinitions as error:
         yield from _check_definitions(alias, error)
