@@ -152,7 +152,7 @@ def test_deleted_user(declare, execute, user, agree, how):
     for each in (user, bob):
         Badge.objects.award(each, "first")
     if how == "orm":
-        assert user.delete()[1]["badges.Badge"] == 1
+        user.delete()
     else:
         execute("DELETE FROM auth_user WHERE id = %s", [user.pk])
     execute("SET CONSTRAINTS ALL IMMEDIATE")

@@ -10,15 +10,17 @@ from asgiref.sync import async_to_sync
 from conftest import entry
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, ProtectedError
+from django.db.models.signals import post_delete, pre_delete
 from django.template import Context, Template
+from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 from django.utils.functional import SimpleLazyObject, lazystr
 from dummy.models import Sketch
 
 from badges import exceptions
-from badges.models import Badge, BadgeDefinition
+from badges.models import Badge, BadgeDefinition, BadgeEvent, Delivery
 
 pytestmark = pytest.mark.django_db
 
@@ -263,10 +265,41 @@ def test_unique_by_user_and_code(badge, user):
     Badge.objects.create(user=User.objects.create(username="bob"), code="first")
 
 
-def test_user_deleted_by_the_orm(badge, user):
-    """The ORM deletes a user with sketches and badges."""
-    assert user.delete()[1]["badges.Badge"] == 1
-    assert not Badge.objects.exists()
+def statements_of_a_deletion(user):
+    """What Django sends to the tables of the app."""
+    with CaptureQueriesContext(connection) as captured:
+        user.delete()
+    return [query["sql"].split(" WHERE")[0] for query in captured.captured_queries if "badges_" in query["sql"]]
+
+
+def test_user_deleted_by_the_orm(badge, user, settings):
+    """The ORM deletes a user with sketches and badges; the badges are left to the database, which adds no query."""
+    assert statements_of_a_deletion(user) == []
+    assert not Badge.with_expired.exists()
+    settings.BADGES_SIGNALS = True
+    bob = User.objects.create(username="bob")
+    Badge.objects.create(user=bob, code="first")
+    event = BadgeEvent.objects.filter(user=bob).latest("at")
+    Delivery.objects.create(event=event, user=bob, at=event.at)
+    assert statements_of_a_deletion(bob) == ['DELETE FROM "badges_delivery"']
+    assert not BadgeEvent.objects.exists()
+    assert not Delivery.objects.exists()
+
+
+@pytest.mark.parametrize("signal", [pre_delete, post_delete])
+def test_receivers_for_deleted_badges(badge, user, signal):
+    """A receiver of Django's signals gets each badge that goes with its user, as before."""
+    found = []
+
+    def receive(instance, **kwargs):
+        found.append(instance.code)
+
+    signal.connect(receive, sender=Badge)
+    try:
+        assert user.delete()[1]["badges.Badge"] == 1
+    finally:
+        signal.disconnect(receive, sender=Badge)
+    assert found == ["first"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.deletion import Collector
+from django.db.models.signals import post_delete, pre_delete
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils.translation import get_language
 
@@ -20,6 +23,28 @@ class DefinitionField(models.ForeignKey[Any, Any]):
 
     def get_attname(self) -> str:
         return "code"
+
+
+def with_the_user(collector: Collector, field: Any, rows: Any, using: str) -> None:
+    """The `on_delete` of badges, which PostgreSQL deletes with their user, by its own foreign key.
+
+    Django selects and deletes them only for the receivers of its signals, and lists them where it does not delete: on
+    the admin's page of what a deletion comprises.
+    """
+    listeners = (pre_delete.has_listeners(field.model), post_delete.has_listeners(field.model))
+    if type(collector) is not Collector or any(listeners):
+        models.CASCADE(collector, field, rows, using)
+
+
+def from_the_queue(collector: Collector, field: Any, rows: Any, using: str) -> None:
+    """The `on_delete` of deliveries: one statement, if there is a queue. They have no foreign key in the database."""
+    if getattr(settings, "BADGES_SIGNALS", False) and type(collector) is Collector:
+        collector.fast_deletes.append(rows)
+
+
+for _on_delete in (with_the_user, from_the_queue):
+    # Django does not select the rows beforehand.
+    _on_delete.lazy_sub_objs = True  # type: ignore[attr-defined]
 
 
 _CLASHES = ("fields.E302", "fields.E303", "fields.E304", "fields.E305")

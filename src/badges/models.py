@@ -25,7 +25,15 @@ from badges import arguments, exceptions, progress
 from badges.conf import related_name
 from badges.database import fetch, takes_no_writes
 from badges.definitions.types import CODE_MAX_LENGTH, GOAL_DECIMAL_PLACES, GOAL_MAX_DIGITS
-from badges.fields import CurrentTransaction, DefinitionField, HolderField, ShownName, active_languages
+from badges.fields import (
+    CurrentTransaction,
+    DefinitionField,
+    HolderField,
+    ShownName,
+    active_languages,
+    from_the_queue,
+    with_the_user,
+)
 from badges.progress import Progress
 
 __all__ = ["Badge", "BadgeDefinition", "BadgeEvent", "Delivery", "Failure", "PendingCheck"]
@@ -442,7 +450,7 @@ class Badge(models.Model):
     user = HolderField(
         settings.AUTH_USER_MODEL,
         verbose_name=_("user"),
-        on_delete=models.CASCADE,
+        on_delete=with_the_user,
         related_name=related_name(),
         db_index=False,  # the unique constraint begins with the user
         db_constraint=False,  # the migration adds one that is checked at once and cascades in the database
@@ -596,7 +604,7 @@ class Delivery(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("user"),
-        on_delete=models.CASCADE,
+        on_delete=from_the_queue,
         related_name="+",
         db_index=False,
         db_constraint=False,

@@ -248,7 +248,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         db_constraint=False,
                         db_index=False,
-                        on_delete=models.deletion.CASCADE,
+                        on_delete=badges.fields.with_the_user,
                         related_name=related_name(),
                         to=settings.AUTH_USER_MODEL,
                         verbose_name="user",
@@ -551,7 +551,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         db_constraint=False,
                         db_index=False,
-                        on_delete=models.deletion.CASCADE,
+                        on_delete=badges.fields.from_the_queue,
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,
                         verbose_name="user",
