@@ -40,7 +40,19 @@ CORE = tuple(
 #: What else an older Django and an older Python could do otherwise.
 OF_DJANGO = tuple(
     f"tests/test_{name}.py"
-    for name in ("admin", "api", "checks", "contrib", "custom_users", "equality", "explain", "live", "rules", "signals")
+    for name in (
+        "admin",
+        "api",
+        "checks",
+        "contrib",
+        "custom_users",
+        "equality",
+        "explain",
+        "live",
+        "rules",
+        "signals",
+        "tenants",
+    )
 )
 
 #: Django, the Pythons to take the first of that can be had, PostgreSQL, the tests. Psycopg has no binary for Python

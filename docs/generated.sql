@@ -82,7 +82,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 20, "badges": [], "body": "975168a57bfd0259"}';
+COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 21, "badges": [], "body": "975168a57bfd0259"}';
 REVOKE ALL ON FUNCTION "public"."badges_seal" FROM PUBLIC;
 
 -- create function badges_sealed: new
@@ -112,7 +112,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 20, "badges": [], "body": "88a896b8c2284356"}';
+COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 21, "badges": [], "body": "88a896b8c2284356"}';
 REVOKE ALL ON FUNCTION "public"."badges_sealed" FROM PUBLIC;
 
 -- create function badges_check_keys_at_once: new
@@ -132,7 +132,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 20, "badges": [], "body": "87728cfad49a3f84"}';
+COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 21, "badges": [], "body": "87728cfad49a3f84"}';
 REVOKE ALL ON FUNCTION "public"."badges_check_keys_at_once" FROM PUBLIC;
 
 -- create function badges_wait: new
@@ -181,7 +181,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 20, "badges": [], "body": "ca7d963a6badfba9"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 21, "badges": [], "body": "ca7d963a6badfba9"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_deferred: new
@@ -212,7 +212,7 @@ BEGIN
         ) AS slow);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_deferred" IS 'Made by django-pg-badges; {"summary": "Returns those of the badges that are deferred: three evaluations of theirs took longer than BADGES_BUDGET.", "generator": 20, "badges": [], "body": "8fc83928ee61d903"}';
+COMMENT ON FUNCTION "public"."badges_deferred" IS 'Made by django-pg-badges; {"summary": "Returns those of the badges that are deferred: three evaluations of theirs took longer than BADGES_BUDGET.", "generator": 21, "badges": [], "body": "8fc83928ee61d903"}';
 REVOKE ALL ON FUNCTION "public"."badges_deferred" FROM PUBLIC;
 
 -- create function badges_note_overrun: new
@@ -245,7 +245,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_overrun" IS 'Made by django-pg-badges; {"summary": "Records that badges, evaluated together so many times, took longer than BADGES_BUDGET each time.", "generator": 20, "badges": [], "body": "654db7f127f4c5ad"}';
+COMMENT ON FUNCTION "public"."badges_note_overrun" IS 'Made by django-pg-badges; {"summary": "Records that badges, evaluated together so many times, took longer than BADGES_BUDGET each time.", "generator": 21, "badges": [], "body": "654db7f127f4c5ad"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_overrun" FROM PUBLIC;
 
 -- create function badges_note_slow: new
@@ -282,7 +282,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_slow" IS 'Made by django-pg-badges; {"summary": "Records that settling a pending check took longer than BADGES_BUDGET for this badge alone.", "generator": 20, "badges": [], "body": "d747e029e49b464d"}';
+COMMENT ON FUNCTION "public"."badges_note_slow" IS 'Made by django-pg-badges; {"summary": "Records that settling a pending check took longer than BADGES_BUDGET for this badge alone.", "generator": 21, "badges": [], "body": "d747e029e49b464d"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_slow" FROM PUBLIC;
 
 -- create function badges_defer: new
@@ -299,7 +299,7 @@ BEGIN
     SELECT ARRAY[deferred_code] FROM generate_series(1, 3);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_defer" IS 'Made by django-pg-badges; {"summary": "Defers a badge: writes leave pending checks instead of evaluating its condition, until badges_resume() is called.", "generator": 20, "badges": [], "body": "7fff2a95ddec2105"}';
+COMMENT ON FUNCTION "public"."badges_defer" IS 'Made by django-pg-badges; {"summary": "Defers a badge: writes leave pending checks instead of evaluating its condition, until badges_resume() is called.", "generator": 21, "badges": [], "body": "7fff2a95ddec2105"}';
 REVOKE ALL ON FUNCTION "public"."badges_defer" FROM PUBLIC;
 
 -- create function badges_resume: new
@@ -322,7 +322,7 @@ BEGIN
     RETURN was_deferred;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_resume" IS 'Made by django-pg-badges; {"summary": "Has writes evaluate a deferred badge again, and returns whether it was deferred.", "generator": 20, "badges": [], "body": "1c2220e813a0ac8e"}';
+COMMENT ON FUNCTION "public"."badges_resume" IS 'Made by django-pg-badges; {"summary": "Has writes evaluate a deferred badge again, and returns whether it was deferred.", "generator": 21, "badges": [], "body": "1c2220e813a0ac8e"}';
 REVOKE ALL ON FUNCTION "public"."badges_resume" FROM PUBLIC;
 
 -- create function badges_move_checks: new
@@ -352,7 +352,7 @@ BEGIN
     ON CONFLICT DO NOTHING;  -- the same transaction has left the same check under the new key
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_move_checks" IS 'Made by django-pg-badges; {"summary": "Moves pending checks to the new key of their user.", "generator": 20, "badges": [], "body": "3879cae95b4f9317"}';
+COMMENT ON FUNCTION "public"."badges_move_checks" IS 'Made by django-pg-badges; {"summary": "Moves pending checks to the new key of their user.", "generator": 21, "badges": [], "body": "3879cae95b4f9317"}';
 REVOKE ALL ON FUNCTION "public"."badges_move_checks" FROM PUBLIC;
 
 -- create function badges_note_key: new
@@ -392,7 +392,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_key" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of a user whose key changes, and notes the former key.", "generator": 20, "badges": [], "body": "04d256e98dd32601"}';
+COMMENT ON FUNCTION "public"."badges_note_key" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of a user whose key changes, and notes the former key.", "generator": 21, "badges": [], "body": "04d256e98dd32601"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_key" FROM PUBLIC;
 
 -- create function badges_follow: new
@@ -453,7 +453,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_follow" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of users whose key has changed: those that other transactions left under a former key.", "generator": 20, "badges": [], "body": "f45ddbcea3a2233f"}';
+COMMENT ON FUNCTION "public"."badges_follow" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of users whose key has changed: those that other transactions left under a former key.", "generator": 21, "badges": [], "body": "f45ddbcea3a2233f"}';
 REVOKE ALL ON FUNCTION "public"."badges_follow" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -461,7 +461,8 @@ CREATE OR REPLACE FUNCTION "public"."badges_note_failure"(
     failed_code text,
     failed_sqlstate text,
     failed_message text,
-    times integer DEFAULT 1)
+    times integer DEFAULT 1,
+    failed_tenant text DEFAULT ''::text)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -492,7 +493,7 @@ BEGIN
         SET occurrences = occurrences + times, last_at = clock_timestamp(), message = failed_message
         WHERE id = (
             SELECT f.id FROM "public"."badges_failure" AS f
-            WHERE f.code = failed_code AND f.sqlstate = failed_sqlstate
+            WHERE f.code = failed_code AND f.sqlstate = failed_sqlstate AND f.tenant = failed_tenant
             LIMIT 1 FOR UPDATE SKIP LOCKED
         );
         IF FOUND THEN
@@ -506,8 +507,8 @@ BEGIN
     END;
     IF NOT is_locked THEN
         BEGIN
-            INSERT INTO "public"."badges_failure" (code, sqlstate, message, occurrences)
-            VALUES (failed_code, failed_sqlstate, failed_message, times);
+            INSERT INTO "public"."badges_failure" (code, sqlstate, message, occurrences, tenant)
+            VALUES (failed_code, failed_sqlstate, failed_message, times, failed_tenant);
             RETURN;
         EXCEPTION WHEN lock_not_available THEN
             NULL;
@@ -519,11 +520,16 @@ BEGIN
         failed_code, failed_message, failed_sqlstate;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 20, "badges": [], "body": "859f75fda3a2cbe2"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 21, "badges": [], "body": "224bea1bf5ffede1"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_note_misplaced: new
-CREATE OR REPLACE FUNCTION "public"."badges_note_misplaced"(codes text[], own_table text, schema text, name text)
+CREATE OR REPLACE FUNCTION "public"."badges_note_misplaced"(
+    codes text[],
+    own_table text,
+    schema text,
+    name text,
+    tenant text DEFAULT ''::text)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -537,12 +543,14 @@ BEGIN
     PERFORM "public"."badges_note_failure"(
         failed.code,
         '55000',
-        format('its trigger was made for %s and fired on %I.%I; run create_badge_triggers', own_table, schema, name))
+        format('its trigger was made for %s and fired on %I.%I; run create_badge_triggers', own_table, schema, name),
+        1,
+        tenant)
     FROM unnest(codes) AS failed (code)
     WHERE NOT noted ? ('55000' || failed.code);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 20, "badges": [], "body": "322a7ccd3ec8afe4"}';
+COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 21, "badges": [], "body": "8ded6191ea788d14"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_misplaced" FROM PUBLIC;
 
 -- create function badges_same_types: new
@@ -567,8 +575,73 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_same_types" IS 'Made by django-pg-badges; {"summary": "Raises an error if columns of a table have other types than when badges_check was made.", "generator": 20, "badges": [], "body": "fba753af1acb230a"}';
+COMMENT ON FUNCTION "public"."badges_same_types" IS 'Made by django-pg-badges; {"summary": "Raises an error if columns of a table have other types than when badges_check was made.", "generator": 21, "badges": [], "body": "fba753af1acb230a"}';
 REVOKE ALL ON FUNCTION "public"."badges_same_types" FROM PUBLIC;
+
+-- create function badges_check_in: new
+CREATE OR REPLACE FUNCTION "public"."badges_check_in"(
+    tenant text,
+    badge_code text,
+    asks text,
+    checked_user integer,
+    checked_thing text,
+    new_row jsonb,
+    old_row jsonb,
+    among_others boolean,
+    OUT earned boolean,
+    OUT evidence jsonb)
+RETURNS record
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $badges$
+-- Evaluates the condition of one badge for one user, among the tables of a tenant.
+-- Calls the function badges_check of the tenant's schema. Returns NULL for a tenant that is gone.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+DECLARE
+    own CONSTANT text := format('%I.badges_check', tenant);
+BEGIN
+    -- Another role may have taken the schema over since.
+    IF EXISTS (
+        SELECT FROM pg_proc AS p
+        WHERE p.oid = to_regproc(own) AND p.proowner = (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = current_user))
+    THEN
+        EXECUTE format('SELECT c.earned, c.evidence FROM %s($1, $2, $3, $4, $5, $6, $7) AS c', own)
+        INTO earned, evidence
+        USING badge_code, asks, checked_user, checked_thing, new_row, old_row, among_others;
+    END IF;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_check_in" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user, among the tables of a tenant.", "generator": 21, "badges": [], "body": "3f2a41d11bc091aa"}';
+REVOKE ALL ON FUNCTION "public"."badges_check_in" FROM PUBLIC;
+
+-- create function badges_user_in: new
+CREATE OR REPLACE FUNCTION "public"."badges_user_in"(
+    tenant text,
+    starting_table text,
+    path text,
+    start text,
+    OUT found_user integer)
+RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $badges$
+-- Returns the user to whom a path leads among the tables of a tenant; NULL if there is none.
+-- Calls the function badges_user_of of the tenant's schema.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+DECLARE
+    own CONSTANT text := format('%I.badges_user_of', tenant);
+BEGIN
+    -- Another role may have taken the schema over since.
+    IF EXISTS (
+        SELECT FROM pg_proc AS p
+        WHERE p.oid = to_regproc(own) AND p.proowner = (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = current_user))
+    THEN
+        EXECUTE format('SELECT %s($1, $2, $3)', own) INTO found_user USING starting_table, path, start;
+    END IF;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_user_in" IS 'Made by django-pg-badges; {"summary": "Returns the user to whom a path leads among the tables of a tenant; NULL if there is none.", "generator": 21, "badges": [], "body": "44dc3076a3006e9b"}';
+REVOKE ALL ON FUNCTION "public"."badges_user_in" FROM PUBLIC;
 
 -- create function badges_stored: new
 CREATE OR REPLACE FUNCTION "public"."badges_stored"(columns json)
@@ -600,7 +673,7 @@ BEGIN
         ) AS long ON octet_length(each.value::text) > 33554432);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 20, "badges": [], "body": "08d8988f36321cd3"}';
+COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 21, "badges": [], "body": "08d8988f36321cd3"}';
 REVOKE ALL ON FUNCTION "public"."badges_stored" FROM PUBLIC;
 
 -- create function badges_shortened: new
@@ -640,7 +713,7 @@ BEGIN
     RETURN evidence;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 20, "badges": [], "body": "2dba78732137fe98"}';
+COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 21, "badges": [], "body": "2dba78732137fe98"}';
 REVOKE ALL ON FUNCTION "public"."badges_shortened" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -730,7 +803,8 @@ BEGIN
                             -- is newer than the snapshot. The settler sees which.
                             missing := missing || place;
                         ELSE
-                            PERFORM "public"."badges_note_failure"(codes[place], SQLSTATE, SQLERRM);
+                            PERFORM "public"."badges_note_failure"(
+                                codes[place], SQLSTATE, SQLERRM, 1, coalesce(evidences[place] ->> 'tenant', ''));
                         END IF;
                     END;
                 END LOOP;
@@ -740,7 +814,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 20, "badges": [], "body": "f928529f5e38871c"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 21, "badges": [], "body": "a84036c921c841c5"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -813,10 +887,12 @@ BEGIN
             PERFORM "public"."badges_seal"('event', jsonb_build_object(
                 'cause', (evidences[1] ->> 'operation') || ' on ' || (evidences[1] ->> 'table'))::text);
             DELETE FROM "public"."badges_badge" AS b
-            USING unnest(users, things, codes, verdicts) AS found (user_id, thing, code, verdict)
+            USING unnest(users, things, codes, evidences, verdicts) AS found (user_id, thing, code, evidence, verdict)
             WHERE found.verdict = 'revoke'
               AND b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
-              AND NOT b.by_hand;
+              AND NOT b.by_hand
+              -- Of the tenants that share this table, the one whose rows have earned a badge revokes it.
+              AND (b.evidence ->> 'tenant') IS NOT DISTINCT FROM (found.evidence ->> 'tenant');
             PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
@@ -837,11 +913,12 @@ BEGIN
                 true);
             -- What the check is about: the same for checks that one evaluation decides.
             about := ARRAY(
-                SELECT CASE WHEN found.evidence ? 'waits' THEN 'waits'
-                            WHEN found.evidence ->> 'asks' = 'state' THEN ''
+                SELECT CASE WHEN found.evidence ? 'waits' THEN concat_ws(' ', 'waits', found.evidence ->> 'tenant')
+                            WHEN found.evidence ->> 'asks' = 'state' THEN coalesce(found.evidence ->> 'tenant', '')
                             ELSE encode(sha256(convert_to(concat_ws(
                                 '|', coalesce(found.evidence ->> 'asks', found.evidence ->> 'operation'),
-                                found.evidence -> 'new', found.evidence -> 'old'), 'UTF8')), 'base64') END
+                                found.evidence -> 'new', found.evidence -> 'old', found.evidence -> 'tenant'),
+                                'UTF8')), 'base64') END
                 FROM unnest(evidences) WITH ORDINALITY AS found (evidence, place)
                 ORDER BY found.place);
             wanted := ARRAY(
@@ -900,15 +977,15 @@ BEGIN
             PERFORM "public"."badges_seal"('unwritten', '');
             PERFORM "public"."badges_note_failure"(
                 found.code, '55P03', 'its pending checks could not be written, as their table was locked',
-                count(*)::integer)
-            FROM unnest(codes, verdicts) WITH ORDINALITY AS found (code, verdict, place)
+                count(*)::integer, coalesce(max(found.evidence ->> 'tenant'), ''))
+            FROM unnest(codes, verdicts, evidences) WITH ORDINALITY AS found (code, verdict, evidence, place)
             WHERE found.verdict = 'check' OR found.place = ANY (left_over)
             GROUP BY found.code;
         END;
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 20, "badges": [], "body": "5cd79fc156c1807a"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 21, "badges": [], "body": "661c079a29433c56"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_postpone: new
@@ -920,7 +997,8 @@ CREATE OR REPLACE FUNCTION "public"."badges_postpone"(
     news jsonb[],
     olds jsonb[],
     codes text[],
-    reads jsonb[])
+    reads jsonb[],
+    tenant text DEFAULT ''::text)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -945,14 +1023,15 @@ BEGIN
                        'new', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(changed.new) AS c
                                WHERE badge.reads -> 'new' ? c.key),
                        'old', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(changed.old) AS c
-                               WHERE badge.reads -> 'old' ? c.key))) AS evidence
+                               WHERE badge.reads -> 'old' ? c.key))
+                   || CASE tenant WHEN '' THEN '{}' ELSE jsonb_build_object('tenant', tenant) END) AS evidence
         FROM unnest(users, things, news, olds) AS changed (user_id, thing, new, old)
         CROSS JOIN unnest(codes, reads) AS badge (code, reads)
         WHERE changed.user_id IS NOT NULL AND changed.thing IS NOT NULL
     ) AS each;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 20, "badges": [], "body": "e81c9cdd34bd5e9e"}';
+COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 21, "badges": [], "body": "3b48bf40a439fc98"}';
 REVOKE ALL ON FUNCTION "public"."badges_postpone" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -966,7 +1045,8 @@ CREATE OR REPLACE FUNCTION "public"."badges_one_by_one"(
     codes text[],
     cross_row boolean[],
     revocable boolean[],
-    reads jsonb[])
+    reads jsonb[],
+    tenant text DEFAULT ''::text)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -997,7 +1077,8 @@ BEGIN
                        'new', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(changed.new) AS c
                                WHERE badge.reads -> 'new' ? c.key),
                        'old', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(changed.old) AS c
-                               WHERE badge.reads -> 'old' ? c.key))) AS evidence
+                               WHERE badge.reads -> 'old' ? c.key))
+                   || CASE tenant WHEN '' THEN '{}' ELSE jsonb_build_object('tenant', tenant) END) AS evidence
         FROM unnest(users, things, news, olds) AS changed (user_id, thing, new, old)
         CROSS JOIN unnest(codes, cross_row, revocable, reads) AS badge (code, is_cross_row, is_revocable, reads)
         CROSS JOIN LATERAL (
@@ -1013,8 +1094,14 @@ BEGIN
                 RAISE lock_not_available;
             END IF;
             due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
-            SELECT * INTO result
-            FROM "public"."badges_check"(item.code, asks, item.user_id, item.thing, item.new, item.old, false);
+            IF tenant <> '' THEN
+                SELECT * INTO result
+                FROM "public"."badges_check_in"(
+                    tenant, item.code, asks, item.user_id, item.thing, item.new, item.old, false);
+            ELSE
+                SELECT * INTO result
+                FROM "public"."badges_check"(item.code, asks, item.user_id, item.thing, item.new, item.old, false);
+            END IF;
             IF clock_timestamp() > due THEN
                 PERFORM "public"."badges_note_overrun"(ARRAY[item.code], due, 1);
                 stuck := stuck || item.code;  -- one is enough for a write
@@ -1064,7 +1151,7 @@ BEGIN
     FOR place IN 1 .. coalesce(cardinality(failures), 0) LOOP
         BEGIN
             PERFORM "public"."badges_note_failure"(
-                failed_codes[place], sqlstates[place], messages[place], times[place]);
+                failed_codes[place], sqlstates[place], messages[place], times[place], tenant);
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;
@@ -1075,7 +1162,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 20, "badges": [], "body": "cfec061e13811b3d"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 21, "badges": [], "body": "4e8a6781699023b1"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle_locked: new
@@ -1116,8 +1203,16 @@ BEGIN
             WITH found AS (
                 DELETE FROM "public"."badges_pendingcheck" AS p
                 WHERE p.id = ANY (ids) AND p.user_id IS NULL
-                RETURNING p.*, "public"."badges_user_of"(
-                    p.evidence ->> 'table', p.evidence #>> '{path,name}', p.evidence #>> '{path,key}') AS key
+                RETURNING p.*,
+                          CASE WHEN p.evidence ? 'tenant' THEN
+                              "public"."badges_user_in"(
+                                  p.evidence ->> 'tenant', p.evidence ->> 'table',
+                                  p.evidence #>> '{path,name}', p.evidence #>> '{path,key}')
+                          ELSE
+                              "public"."badges_user_of"(
+                                  p.evidence ->> 'table', p.evidence #>> '{path,name}',
+                                  p.evidence #>> '{path,key}')
+                          END AS key
             ), known AS (
                 INSERT INTO "public"."badges_pendingcheck" (
                     bucket, user_id, code, thing, what, noted_at, noted_by, evidence)
@@ -1136,15 +1231,16 @@ BEGIN
             IF left(SQLSTATE, 2) NOT IN ('40', '53', '55') THEN
                 UPDATE "public"."badges_pendingcheck" AS p SET failed_at = clock_timestamp()
                 WHERE p.id = ANY (ids) AND p.user_id IS NULL;
-                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM)
-                FROM (SELECT DISTINCT p.code FROM "public"."badges_pendingcheck" AS p
+                PERFORM "public"."badges_note_failure"(failed.code, SQLSTATE, SQLERRM, 1, failed.tenant)
+                FROM (SELECT DISTINCT p.code, coalesce(p.evidence ->> 'tenant', '') AS tenant
+                      FROM "public"."badges_pendingcheck" AS p
                       WHERE p.id = ANY (ids) AND p.user_id IS NULL) AS failed;
             END IF;
         END;
     END IF;
     -- Checks of users to whom a change gave rows: transactions that are open now, after its commit, may have written
     -- such rows without seeing the change. These checks are settled when those transactions have ended.
-    IF EXISTS (SELECT FROM "public"."badges_pendingcheck" AS p WHERE p.id = ANY (ids) AND p.what = 'waits') THEN
+    IF EXISTS (SELECT FROM "public"."badges_pendingcheck" AS p WHERE p.id = ANY (ids) AND p.evidence ? 'waits') THEN
         -- Not the snapshot's list: its xmax is that of the last transaction that has ended, and others are beyond.
         open := ARRAY(
             SELECT l.transactionid::text FROM pg_locks AS l
@@ -1155,7 +1251,7 @@ BEGIN
         WHERE p.id = ANY (ids) AND p.evidence -> 'waits' = 'true';
         waiting := ARRAY(
             SELECT p.id FROM "public"."badges_pendingcheck" AS p
-            WHERE p.id = ANY (ids) AND p.what = 'waits' AND p.evidence -> 'waits' ?| open);
+            WHERE p.id = ANY (ids) AND p.evidence ? 'waits' AND p.evidence -> 'waits' ?| open);
         kept := kept + cardinality(waiting);
         ids := ARRAY(SELECT each.id FROM unnest(ids) AS each (id) WHERE each.id <> ALL (waiting));
     END IF;
@@ -1188,10 +1284,18 @@ BEGIN
                 WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing);
             IF pending.is_revocable OR NOT is_held THEN
                 due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
-                SELECT * INTO result
-                FROM "public"."badges_check"(
-                    pending.code, coalesce(pending.evidence ->> 'asks', pending.evidence ->> 'operation'),
-                    pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
+                IF pending.evidence ? 'tenant' THEN
+                    SELECT * INTO result
+                    FROM "public"."badges_check_in"(
+                        pending.evidence ->> 'tenant',
+                        pending.code, coalesce(pending.evidence ->> 'asks', pending.evidence ->> 'operation'),
+                        pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
+                ELSE
+                    SELECT * INTO result
+                    FROM "public"."badges_check"(
+                        pending.code, coalesce(pending.evidence ->> 'asks', pending.evidence ->> 'operation'),
+                        pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
+                END IF;
                 IF clock_timestamp() > due THEN
                     is_slow := true;
                     PERFORM "public"."badges_note_slow"(pending.code, due);
@@ -1208,7 +1312,8 @@ BEGIN
                 ELSIF NOT result.earned AND pending.is_revocable THEN
                     DELETE FROM "public"."badges_badge" AS b
                     WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code
-                      AND b.thing = pending.thing AND NOT b.by_hand;
+                      AND b.thing = pending.thing AND NOT b.by_hand
+                      AND (b.evidence ->> 'tenant') IS NOT DISTINCT FROM (pending.evidence ->> 'tenant');
                 END IF;
             END IF;
             -- Unless the user has got another key meanwhile, to which it is moved before it is evaluated again.
@@ -1232,7 +1337,8 @@ BEGIN
                 IF SQLSTATE = '42703' AND lacking = 'evidence' THEN
                     -- The condition or its table has changed since: the stored values can never be evaluated again.
                     DELETE FROM "public"."badges_pendingcheck" AS p WHERE p.id = ANY (pending.ids);
-                    PERFORM "public"."badges_note_failure"(pending.code, SQLSTATE, SQLERRM);
+                    PERFORM "public"."badges_note_failure"(
+                        pending.code, SQLSTATE, SQLERRM, 1, coalesce(pending.evidence ->> 'tenant', ''));
                     settled := settled + cardinality(pending.ids);
                     CONTINUE;
                 END IF;
@@ -1242,13 +1348,14 @@ BEGIN
                 END IF;
                 UPDATE "public"."badges_pendingcheck" AS p SET failed_at = clock_timestamp()
                 WHERE p.id = ANY (pending.ids);
-                PERFORM "public"."badges_note_failure"(pending.code, SQLSTATE, SQLERRM);
+                PERFORM "public"."badges_note_failure"(
+                    pending.code, SQLSTATE, SQLERRM, 1, coalesce(pending.evidence ->> 'tenant', ''));
         END;
     END LOOP;
     PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 20, "badges": [], "body": "53870786ad4ee67c"}';
+COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 21, "badges": [], "body": "ebfa8e46577ea6c5"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle_locked" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -1312,7 +1419,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 20, "badges": [], "body": "857760e2aa96c724"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 21, "badges": [], "body": "857760e2aa96c724"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -1357,7 +1464,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 20, "badges": [], "body": "c926edd42a516849"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 21, "badges": [], "body": "c926edd42a516849"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -1403,7 +1510,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 20, "badges": [], "body": "9a5249b0f8b87143"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 21, "badges": [], "body": "9a5249b0f8b87143"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_erase: new
@@ -1459,7 +1566,7 @@ BEGIN
         RETURNING true
     ), held AS (
         UPDATE "public"."badges_badge" AS b
-        SET evidence = erased,
+        SET evidence = erased || jsonb_strip_nulls(jsonb_build_object('tenant', b.evidence -> 'tenant')),
             thing = coalesce(
                 (SELECT s.blank FROM subject AS s WHERE s.code = b.code COLLATE "C" AND s.thing = b.thing), '')
         WHERE b.user_id = erased_user
@@ -1470,7 +1577,7 @@ BEGIN
     RETURN changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 20, "badges": [], "body": "73287bcdc5a2b142"}';
+COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 21, "badges": [], "body": "1556af20d2d832d6"}';
 REVOKE ALL ON FUNCTION "public"."badges_erase" FROM PUBLIC;
 
 -- create function badges_merge: new
@@ -1576,7 +1683,7 @@ BEGIN
     RETURN number;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_merge" IS 'Made by django-pg-badges; {"summary": "Gives the badges of one user, their history and their pending checks to another; returns the number of badges.", "generator": 20, "badges": [], "body": "c94c5b0730f15d67"}';
+COMMENT ON FUNCTION "public"."badges_merge" IS 'Made by django-pg-badges; {"summary": "Gives the badges of one user, their history and their pending checks to another; returns the number of badges.", "generator": 21, "badges": [], "body": "c94c5b0730f15d67"}';
 REVOKE ALL ON FUNCTION "public"."badges_merge" FROM PUBLIC;
 
 -- create function badges_rename: new
@@ -1612,7 +1719,7 @@ BEGIN
     DELETE FROM "public"."badges_badgedefinition" AS d WHERE d.code = old_code;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_rename" IS 'Made by django-pg-badges; {"summary": "Gives the holders, the history, the pending checks and the failures of one badge to another, and deletes its definition.", "generator": 20, "badges": [], "body": "b948a6d52b67ce15"}';
+COMMENT ON FUNCTION "public"."badges_rename" IS 'Made by django-pg-badges; {"summary": "Gives the holders, the history, the pending checks and the failures of one badge to another, and deletes its definition.", "generator": 21, "badges": [], "body": "b948a6d52b67ce15"}';
 REVOKE ALL ON FUNCTION "public"."badges_rename" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -1659,7 +1766,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 20, "badges": [], "body": "d37f2fd786360eaa"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 21, "badges": [], "body": "d37f2fd786360eaa"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -1744,7 +1851,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 20, "badges": [], "body": "8541f46c3372bbc9"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 21, "badges": [], "body": "8541f46c3372bbc9"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -1857,7 +1964,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 20, "badges": [], "body": "6dc503327c41c3ce"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 21, "badges": [], "body": "6dc503327c41c3ce"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -1999,7 +2106,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 20, "badges": [], "body": "b1d90e79ba03321c"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 21, "badges": [], "body": "b1d90e79ba03321c"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -2121,8 +2228,30 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 20, "badges": [], "body": "55484b7b16ea5064"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 21, "badges": [], "body": "55484b7b16ea5064"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
+
+-- create function badges_follow_user: new
+CREATE OR REPLACE FUNCTION "public"."badges_follow_user"()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+AS $badges$
+-- Trigger function: has pending checks follow a user whose key changes.
+-- Each update of a user calls it, as a trigger for the key alone (UPDATE OF) would keep the site from altering the type
+-- of that column. So it has no settings, which cost more than the comparison: all that it calls is named with its
+-- schema.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    IF OLD."id" OPERATOR(pg_catalog.=) NEW."id" THEN
+        RETURN NULL;
+    END IF;
+    PERFORM "public"."badges_note_key"(OLD."id"::pg_catalog.text, NEW."id"::pg_catalog.text);
+    RETURN NULL;
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_follow_user" IS 'Made by django-pg-badges; {"summary": "Trigger function: has pending checks follow a user whose key changes.", "generator": 21, "badges": [], "body": "4bdbf19ec544f1b0"}';
+REVOKE ALL ON FUNCTION "public"."badges_follow_user" FROM PUBLIC;
 
 -- create function badges_check: new
 CREATE OR REPLACE FUNCTION "public"."badges_check"(
@@ -2667,7 +2796,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 20, "badges": [], "body": "9fd5aa60d2f8a627"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 21, "badges": [], "body": "9fd5aa60d2f8a627"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_user_of: new
@@ -2686,7 +2815,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_user_of" IS 'Made by django-pg-badges; {"summary": "Returns the user to whom a path leads from a value of its first column; NULL if there is none, or no such path.", "generator": 20, "badges": [], "body": "325b450312a359a5"}';
+COMMENT ON FUNCTION "public"."badges_user_of" IS 'Made by django-pg-badges; {"summary": "Returns the user to whom a path leads from a value of its first column; NULL if there is none, or no such path.", "generator": 21, "badges": [], "body": "325b450312a359a5"}';
 REVOKE ALL ON FUNCTION "public"."badges_user_of" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -2761,7 +2890,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 20, "badges": [], "body": "0a3b2a038b8d42ef"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 21, "badges": [], "body": "0a3b2a038b8d42ef"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -2936,30 +3065,8 @@ BEGIN
           AND b.thing OPERATOR(pg_catalog.=) lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 20, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 21, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
-
--- create function badges_follow_user: new
-CREATE OR REPLACE FUNCTION "public"."badges_follow_user"()
-RETURNS trigger
-LANGUAGE plpgsql
-SECURITY DEFINER
-AS $badges$
--- Trigger function: has pending checks follow a user whose key changes.
--- Each update of a user calls it, as a trigger for the key alone (UPDATE OF) would keep the site from altering the type
--- of that column. So it has no settings, which cost more than the comparison: all that it calls is named with its
--- schema.
--- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
-BEGIN
-    IF OLD."id" OPERATOR(pg_catalog.=) NEW."id" THEN
-        RETURN NULL;
-    END IF;
-    PERFORM "public"."badges_note_key"(OLD."id"::pg_catalog.text, NEW."id"::pg_catalog.text);
-    RETURN NULL;
-END
-$badges$;
-COMMENT ON FUNCTION "public"."badges_follow_user" IS 'Made by django-pg-badges; {"summary": "Trigger function: has pending checks follow a user whose key changes.", "generator": 20, "badges": [], "body": "4bdbf19ec544f1b0"}';
-REVOKE ALL ON FUNCTION "public"."badges_follow_user" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
 CREATE OR REPLACE FUNCTION "public"."badges_update_auth_user_3116e76a"()
@@ -3128,7 +3235,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 20, "badges": ["pionner"], "body": "b6ba22d3c1616cd2"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 21, "badges": ["pionner"], "body": "b6ba22d3c1616cd2"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -3566,7 +3673,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 20, "badges": ["three-badges"], "body": "4fcb786ee1a0993a"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 21, "badges": ["three-badges"], "body": "4fcb786ee1a0993a"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -4050,7 +4157,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 20, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "0f05f94fd58aeda7"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 21, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "0f05f94fd58aeda7"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -5022,7 +5129,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 20, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "0b0a236b734406df"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 21, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "0b0a236b734406df"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -5530,7 +5637,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 20, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "f3fcd29536a85d20"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 21, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "f3fcd29536a85d20"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -5699,7 +5806,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 20, "badges": ["clean-up"], "body": "ebfd0c853874719f"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 21, "badges": ["clean-up"], "body": "ebfd0c853874719f"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -6240,7 +6347,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 20, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "191fa1ce8ba2ce1f"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 21, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "191fa1ce8ba2ce1f"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -6505,7 +6612,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 20, "badges": ["hit", "star"], "body": "5019ed58621a4855"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 21, "badges": ["hit", "star"], "body": "5019ed58621a4855"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -6680,7 +6787,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 20, "badges": ["viral"], "body": "22fcf321851bb547"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 21, "badges": ["viral"], "body": "22fcf321851bb547"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

@@ -250,6 +250,7 @@ def test_from_the_development_version(empty):
         "0006_former_key",
         "0007_unknown_user",
         "0008_overrun",
+        "0009_tenants",
     )
     assert empty.execute(recorded) == own == [(name,) for name in names]
 

@@ -122,7 +122,7 @@ def check_databases(
     """badges.W002 to badges.W009 and badges.W011 to badges.W017: the triggers in the databases that hold badges."""
     messages: list[CheckMessage] = []
     for alias in databases or ():
-        if connections[alias].vendor == "postgresql" and router.allow_migrate(alias, "badges"):
+        if _holds_badges(alias):
             messages += _check_database(alias)
     return messages
 
@@ -134,9 +134,15 @@ def check_deliveries(
     """badges.W010: events that could not be sent."""
     messages: list[CheckMessage] = []
     for alias in databases or ():
-        if connections[alias].vendor == "postgresql" and router.allow_migrate(alias, "badges"):
+        if _holds_badges(alias):
             messages += _check_parked(alias)
     return messages
+
+
+def _holds_badges(alias: str) -> bool:
+    # The router of django-tenants lets tables be made in one schema, which the sessions of other tenants see.
+    is_tenant = hasattr(connections[alias], "tenant")
+    return connections[alias].vendor == "postgresql" and (is_tenant or router.allow_migrate(alias, "badges"))
 
 
 def _check_parked(alias: str) -> Iterator[CheckMessage]:
@@ -170,9 +176,12 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
     except (exceptions.NotMigrated, exceptions.UnsupportedDatabase, DatabaseError):
         return  # nothing is installed yet, and `migrate` reports why a database cannot be reached
     except exceptions.InvalidDefinitions as error:
-        yield from _check_definitions(alias, error)
         connection = database.connect(alias)
-        yield from _check_failures(alias, catalog.failures(connection, describe_target(connection)))
+        target = describe_target(connection)
+        if not target.tenant and catalog.elsewhere(connection, target):
+            return  # the badges are those of tenants, and so are the tables: in the session of each they are checked
+        yield from _check_definitions(alias, error)
+        yield from _check_failures(alias, catalog.failures(connection, target))
     else:
         yield from _check_plan(alias, declared.source, drafted)
 

@@ -174,6 +174,7 @@ class Failure(models.Model):
     occurrences = models.IntegerField(_("occurrences"), db_default=1)
     first_at = models.DateTimeField(_("first at"), db_default=Now())
     last_at = models.DateTimeField(_("last at"), db_default=Now())
+    tenant = models.TextField(_("tenant"), blank=True, default="", db_default="")
 
     class Meta:
         verbose_name = _("failure")

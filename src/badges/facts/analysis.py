@@ -221,7 +221,7 @@ def _reach(
         for each in (names.table, *(watch.table for watch in names.watches)):
             if each:
                 tables.update(table.oid for table in (each, *(each.path.tables if each.path else ())))
-    written = (target.badges, target.events, target.pending, target.failures, target.deliveries)
+    written = (target.badges, target.events, target.pending, target.failures, target.deliveries, target.former_keys)
     for role, how, found in fetch_file(
         connection,
         "facts/owners.sql",

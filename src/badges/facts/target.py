@@ -55,13 +55,15 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         PendingCheck,
     )
 
-    [(database, role, search_path, has_citus)] = fetch(
+    [(database, role, search_path, own_schema, has_citus)] = fetch(
         connection,
         """
         SELECT current_database(), current_user,
                (SELECT coalesce(string_agg(quote_ident(schema), ', ' ORDER BY place), '')
                 FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (schema, place)
                 WHERE schema !~ '^pg_temp_'),
+               (SELECT schema FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (schema, place)
+                WHERE schema !~ '^pg_' ORDER BY place LIMIT 1),
                to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL
         """,
     )
@@ -84,10 +86,12 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
     badges, definitions, pending, failures, events, deliveries, users, secret, former_keys, overruns = (
         tables[each] for each in identifiers.values()
     )
-    if badges.column("thing") is None:
-        raise exceptions.NotMigrated(
-            "The table badges_badge is still that of an earlier version. Run `python manage.py migrate badges` first."
-        )
+    for table, latest in ((badges, "thing"), (failures, "tenant")):
+        if table.column(latest) is None:
+            raise exceptions.NotMigrated(
+                f"The table {table.name} is still that of an earlier version. "
+                "Run `python manage.py migrate badges` first."
+            )
     pk = user_meta.pk
     user_key = users.column(pk.column) if pk is not None and pk.column else None
     if user_key is None:
@@ -122,7 +126,7 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
                has_table_privilege(relowner, %s::oid, 'INSERT'),
                has_database_privilege(current_database(), 'TEMPORARY'),
                has_table_privilege(%s::oid, 'TRIGGER')
-                   OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %s AND tgname = %s)
+                   OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %s AND starts_with(tgname, %s))
         FROM pg_class AS c WHERE oid = %s
         """,
         [
@@ -146,6 +150,7 @@ def describe_target(connection: BaseDatabaseWrapper) -> Target:
         database=database,
         role=role,
         search_path=search_path,
+        own_schema=own_schema or badges.schema,
         badges=badges,
         definitions=definitions,
         pending=pending,

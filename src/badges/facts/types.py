@@ -169,6 +169,8 @@ class Target:
     role: str
     search_path: str
     """The schemas in force, each quoted where it must be, without pg_temp."""
+    own_schema: str
+    """The first schema of the path: the functions that depend on badges live there, beside the tables of the site."""
     badges: Table
     definitions: Table
     pending: Table
@@ -224,8 +226,21 @@ class Target:
 
     @property
     def schema(self) -> str:
-        """Where the generated functions live: beside the table of badges."""
+        """Where the functions live that do not depend on any badge: beside the table of badges."""
         return self.badges.schema
+
+    @property
+    def tenant(self) -> str:
+        """The own schema, if it shares the table of badges with others; empty if not."""
+        return "" if self.own_schema == self.schema else self.own_schema
+
+    @property
+    def following(self) -> str:
+        """The name of the trigger that has pending checks follow a user whose key changes, and of its function."""
+        if self.users.schema == self.schema:
+            return FOLLOW_USER
+        # Other tables of badges may have a trigger of their own on the table of users.
+        return f"{FOLLOW_USER}_{hashlib.sha256(self.schema.encode()).hexdigest()[:8]}"
 
     @property
     def function_search_path(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from psycopg import sql
@@ -57,6 +56,7 @@ def _arm(target: Target, analysed: AnalysedDefinition, session: Session) -> sql.
         code=code,
         badges=target.badges.identifier,
         note_failure=names["note_failure"],
+        tenant=sql.SQL(", 1, {}").format(runtime.tenant(target)) if target.tenant else sql.SQL(""),
         record=names["record"],
         most=sql.Literal(MOST),
         forget=forget,
@@ -79,6 +79,7 @@ def _losing(target: Target, analysed: AnalysedDefinition) -> sql.Composable:
         bucket=runtime.bucket(target, sql.Identifier("losing", "user_id")),
         code=sql.Literal(analysed.definition.code),
         asks=sql.Literal(STATE),
-        evidence=sql.Literal(json.dumps({"operation": "award_badges", "asks": STATE})),
+        tenant=runtime.tenant(target),
+        evidence=sql.Literal(qualifying.check_evidence(target)),
         most=sql.Literal(MOST),
     )

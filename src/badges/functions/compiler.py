@@ -28,18 +28,29 @@ def compile_definitions(target: Target, analysed: Sequence[AnalysedDefinition]) 
         ),
         key=lambda trigger: (trigger.table.qualified_name, trigger.name),
     )
-    # On the table of the site only as long as there are badges.
-    following = (history.following(target),) if analysed and target.follows_keys else ()
+    shared = compile_shared(target, has_badges=bool(analysed))
     functions = (
-        *runtime.routines(target),
-        *history.routines(target),
+        *shared.routines,
         check.routine(target, analysed),
         user_of.routine(target, analysed),
         progress.routine(target, analysed),
         *filter(None, [catch_up.routine(target, analysed)]),
-        *(trigger.routine for trigger in (*following, *triggers)),
+        *(trigger.routine for trigger in triggers),
     )
-    return Compiled(functions, tuple(triggers), (*history.triggers(target, functions), *following))
+    return Compiled(functions, tuple(triggers), shared.history)
+
+
+def compile_shared(target: Target, *, has_badges: bool) -> Compiled:
+    """What does not depend on any badge: functions, and the triggers that write the history."""
+    # On the table of the site only as long as there are badges; other tenants may have some.
+    follows = target.follows_keys and (has_badges or bool(target.tenant))
+    following = (history.following(target),) if follows else ()
+    functions = (*runtime.routines(target), *history.routines(target))
+    return Compiled(
+        (*functions, *(trigger.routine for trigger in following)),
+        (),
+        (*history.triggers(target, functions), *following),
+    )
 
 
 def _levels(target: Target, badge: Check) -> tuple[Level, ...]:

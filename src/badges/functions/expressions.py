@@ -584,6 +584,7 @@ def evidence(operation: str, facts: Facts, target: Target | None = None) -> sql.
     operands = [
         sql.SQL("'table', {}").format(sql.Literal(facts.table.qualified_name)),
         sql.SQL("'operation', {}").format(sql.Literal(str(operation))),
+        *([sql.SQL("'tenant', {}").format(sql.Literal(target.tenant))] if target and target.tenant else []),
         *(
             Template("{row}, {columns}").format(row=sql.Literal(row), columns=_as_json(row, columns, facts, target))
             for row, columns in (("new", facts.new_columns), ("old", facts.old_columns))
@@ -597,12 +598,18 @@ def evidence(operation: str, facts: Facts, target: Target | None = None) -> sql.
     return Template(layout).format(operands=one_line)
 
 
-def occasion(badge: Check) -> sql.Composed:
+def of_tenant(target: Target) -> dict[str, str]:
+    """What evidence and pending checks have of the tenant."""
+    return {"tenant": target.tenant} if target.tenant else {}
+
+
+def occasion(badge: Check, target: Target) -> sql.Composed:
     """The evidence of a badge that is checked for the user as a whole: the write that caused the check."""
     facts: dict[str, str | bool] = {
         "table": badge.table.qualified_name,
         "operation": badge.event.value,
         "asks": badge.asks,
+        **of_tenant(target),
     }
     if badge.link:
         # Other transactions may have seen another user: its pending check waits for their end.

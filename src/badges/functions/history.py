@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from badges.database import Template, template, trusted
-from badges.facts.types import FOLLOW_USER, Target
+from badges.facts.types import Target
 from badges.functions import runtime
 from badges.functions.types import Level, Routine, Trigger
 
@@ -100,6 +100,6 @@ def triggers(target: Target, functions: Sequence[Routine]) -> tuple[Trigger, ...
 def following(target: Target) -> Trigger:
     """The trigger that has pending checks follow a user whose key changes."""
     function = runtime.routine(
-        target, FOLLOW_USER, "runtime/follow_user.sql", **runtime.placeholders(target, "follow_user")
+        target, target.following, "runtime/follow_user.sql", **runtime.placeholders(target, "follow_user")
     )
     return Trigger(function, target.users, "update", Level.ROW, target.is_subscriber)

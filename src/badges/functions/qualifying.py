@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from psycopg import sql
@@ -10,7 +11,7 @@ from badges.database import Template, template, trusted
 from badges.definitions.types import Definition
 from badges.facts.types import AnalysedDefinition, Facts, Target
 from badges.functions import expressions
-from badges.functions.types import Check
+from badges.functions.types import STATE, Check
 
 
 def facts_of_existing_rows(analysed: AnalysedDefinition) -> Facts | None:
@@ -107,6 +108,11 @@ def _rows(
     )
 
 
+def check_evidence(target: Target) -> str:
+    """What a pending check that a command leaves for the user as a whole says of itself, as JSON."""
+    return json.dumps({"operation": "award_badges", "asks": STATE, **expressions.of_tenant(target)})
+
+
 def losing(target: Target, analysed: AnalysedDefinition) -> sql.Composed | None:
     """The query for holders of a badge, other than by a manual award, for whom its condition is false: user_id, thing.
 
@@ -118,5 +124,10 @@ def losing(target: Target, analysed: AnalysedDefinition) -> sql.Composed | None:
     return template("functions/losing.sql").format(
         badges=target.badges.identifier,
         code=sql.Literal(badge.code),
+        of_tenant=sql.SQL("AND (b.evidence OPERATOR(pg_catalog.->>) 'tenant') OPERATOR(pg_catalog.=) {}").format(
+            sql.Literal(target.tenant)
+        )
+        if target.tenant
+        else sql.SQL(""),
         state=expressions.state(badge, sql.Identifier("b", "user_id"), sql.Identifier("b", "thing")),
     )

@@ -35,6 +35,8 @@ RUNTIME = (
     "note_failure",
     "note_misplaced",
     "same_types",
+    "check_in",
+    "user_in",
     "stored",
     "shortened",
     "record_parts",
@@ -65,11 +67,14 @@ _LONG_TEXTS = {"shortened": "each.text", "stored": "long.text"}
 """What those functions call a value that is too long to be stored."""
 
 
-def routine(target: Target, name: str, file: str, **placeholders: sql.Composable) -> Routine:
-    """The function `name` as the statement in `sql/<file>` creates it."""
-    function = qualified(target.schema, name)
-    created = template(file).format(function=function, origin=trusted(ORIGIN), **placeholders)
-    return Routine(target.schema, name, target.badges_owner, created.as_string())
+def routine(target: Target, name: str, file: str, schema: str = "", /, **placeholders: sql.Composable) -> Routine:
+    """The function `name` as the statement in `sql/<file>` creates it.
+
+    :param schema: by default that of the functions that do not depend on any badge.
+    """
+    schema = schema or target.schema
+    created = template(file).format(function=qualified(schema, name), origin=trusted(ORIGIN), **placeholders)
+    return Routine(schema, name, target.badges_owner, created.as_string())
 
 
 def generated_routine(
@@ -91,6 +96,7 @@ def generated_routine(
         target,
         name,
         file,
+        target.own_schema,
         key=key,
         search_path=trusted(target.function_search_path),
         timeout=sql.Literal(f"{target.wait}ms"),
@@ -158,6 +164,11 @@ def due(target: Target) -> sql.Composable:
     return sql.SQL("pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) {}::interval").format(
         sql.Literal(f"{target.budget} ms")
     )
+
+
+def tenant(target: Target) -> sql.Literal:
+    """The tenant as an argument of the functions that serve all of them; empty if there is but one schema."""
+    return sql.Literal(target.tenant)
 
 
 def is_impatient(target: Target) -> sql.Composable:

@@ -188,7 +188,7 @@ def unresolved(firing: Firing, checks: Sequence[Check], *, only_uncertain: bool)
     return sql.SQL("\nUNION ALL\n").join(
         template("functions/unresolved_rows.sql").format(
             thing=expressions.subject(sql.Identifier(row, per.name), per) if per else NO_THING,
-            evidence=expressions.occasion(check)
+            evidence=expressions.occasion(check, firing.target)
             if check.is_state
             else expressions.evidence_of_all(checks, firing.target),
             name=sql.Literal(path.name),

@@ -85,9 +85,9 @@ def _columns(checks: Sequence[Check]) -> str:
     return ", ".join(f"{each.name} {each.type}" for each in columns.values())
 
 
-def inert_routine(target: Target, name: str) -> Routine:
+def inert_routine(target: Target, schema: str, name: str) -> Routine:
     """The function of that name, doing nothing."""
-    return runtime.routine(target, name, "functions/inert.sql")
+    return runtime.routine(target, name, "functions/inert.sql", schema)
 
 
 def grouped(checks: Sequence[Check], key: Callable[[Check], tuple[object, ...]]) -> list[tuple[Check, ...]]:
@@ -128,7 +128,7 @@ class Group:
     @property
     def evidence(self) -> sql.Composed:
         if self.first.is_state:
-            return expressions.occasion(self.first)
+            return expressions.occasion(self.first, self.firing.target)
         return expressions.evidence_of_all(self.checks, self.firing.target)
 
     def held(self, user: sql.Composable, thing: sql.Composable) -> sql.Composed:
@@ -268,12 +268,18 @@ def _placeholders(group: Group) -> dict[str, sql.Composable]:
 def _misplaced(firing: Firing, codes: Sequence[str]) -> sql.Composed:
     """What the function does on another table than its own."""
     return Template(
-        "PERFORM {note_misplaced}(\n    {codes}::text[],\n    {table}, TG_TABLE_SCHEMA, TG_TABLE_NAME);"
+        "PERFORM {note_misplaced}(\n    {codes}::text[],\n    {table}, TG_TABLE_SCHEMA, TG_TABLE_NAME{tenant});"
     ).format(
         note_misplaced=qualified(firing.target.schema, "badges_note_misplaced"),
         codes=sql.Literal([*codes]),
         table=sql.Literal(firing.table.qualified_name),
+        tenant=_last_argument(firing.target),
     )
+
+
+def _last_argument(target: Target) -> sql.Composable:
+    """The tenant as a last argument, which other installations leave out."""
+    return sql.SQL(", {}").format(runtime.tenant(target)) if target.tenant else sql.SQL("")
 
 
 def _row_local(group: Group) -> sql.Composed:
@@ -398,6 +404,7 @@ def one_by_one(firing: Firing, checks: Sequence[Check]) -> sql.Composed:
             key_of_user=expressions.as_key(firing.target, checks[0].user, user),
             codes=codes,
             reads=reads,
+            tenant=_last_argument(firing.target),
             **arguments,
         )
     return template("functions/one_by_one.sql").format(
@@ -412,6 +419,8 @@ def one_by_one(firing: Firing, checks: Sequence[Check]) -> sql.Composed:
         cross_row=sql.Literal([check.is_cross_row for check in checks]),
         revocable=sql.Literal([check.is_revocable for check in checks]),
         reads=reads,
+        tenant=_last_argument(firing.target),
+        failed_once=sql.SQL(", 1") + _last_argument(firing.target) if firing.target.tenant else sql.SQL(""),
         **arguments,
     )
 
@@ -436,7 +445,7 @@ _NULL = sql.SQL("NULL::jsonb")
 def _affected(firing: Firing, checks: Sequence[Check]) -> dict[str, sql.Composable]:
     subjects = subjects_of(firing, checks)
     return {
-        "evidence": expressions.occasion(checks[0]),
+        "evidence": expressions.occasion(checks[0], firing.target),
         "rows": subjects.rows,
         "user": subjects.user,
         "thing": subjects.thing,

@@ -19,7 +19,7 @@ from badges.definitions.types import NAME_MAX_BYTES, Definition, TriggerEvent
 from badges.facts import session, types
 from badges.facts.types import AnalysedDefinition, Column, Facts, Table, Target
 
-GENERATOR = 20
+GENERATOR = 21
 """Counts the changes of the generated SQL, so that a plan can name that reason for replacing a function."""
 
 MARKER = "Made by django-pg-badges; "
@@ -202,6 +202,9 @@ class Firing:
     def function(self) -> str:
         """The name of that function, within 63 bytes; its hash keeps the names of two long tables apart."""
         key = f"{self.table.qualified_name}:{self.event}:{self.level}"
+        if self.table.schema != self.target.own_schema:
+            # Other schemas may have a trigger of their own on the table.
+            key += f":{self.target.own_schema}"
         suffix = f"_{hashlib.sha256(key.encode()).hexdigest()[:8]}"
         row = "_row" if self.level is Level.ROW else ""
         readable = f"badges_{self.event}{row}_{self.table.name}".encode()[: NAME_MAX_BYTES - len(suffix)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -10,6 +10,8 @@ from psycopg import sql
 
 from badges.database import fetch, fetch_file, from_json, in_transaction, template
 from badges.facts.types import Table, Target
+from badges.functions.history import HISTORY
+from badges.functions.runtime import RUNTIME
 from badges.functions.types import MARKER, Level
 from badges.installation.types import Deferred, InstalledFunction, InstalledTable, InstalledTrigger, RecordedFailure
 
@@ -19,15 +21,53 @@ _ROW = 1 << 0
 _EVENTS = {"insert": 1 << 2, "delete": 1 << 3, "update": 1 << 4, "truncate": 1 << 5}
 
 
+SHARED = frozenset(f"badges_{name}" for name in (*RUNTIME, *HISTORY))
+"""The functions that do not depend on any badge."""
+
+
 def installed(
     connection: BaseDatabaseWrapper, target: Target, wanted: Collection[str] = ()
 ) -> dict[str, InstalledFunction]:
-    """The generated functions by name; those named in `wanted` even without our mark."""
-    rows = fetch_file(
-        connection, "installation/installed.sql", schema=target.schema, wanted=list(wanted), marker=MARKER
-    )
+    """The generated functions of this schema: by name where they belong, and else by schema.name.
+
+    :param wanted: the names of functions that count even without our mark.
+    """
+    found = _functions(connection, target, [target.schema, target.own_schema], wanted)
     return {
-        name: InstalledFunction(
+        each.name if each.schema == place(target, each.name) else f"{each.schema}.{each.name}": each
+        for each in found
+        # Earlier versions had the functions of all schemas beside the table of badges.
+        if each.schema in (place(target, each.name), target.own_schema)
+        or any(trigger.schema == target.own_schema for trigger in each.triggers)
+    }
+
+
+def elsewhere(connection: BaseDatabaseWrapper, target: Target) -> list[InstalledFunction]:
+    """The generated functions of all other schemas that share the table of badges."""
+    own = {(each.schema, each.name) for each in installed(connection, target).values()}
+    return [each for each in _functions(connection, target, [], ()) if (each.schema, each.name) not in own]
+
+
+def place(target: Target, name: str) -> str:
+    """The schema in which a function belongs."""
+    return target.schema if name in SHARED or name == target.following else target.own_schema
+
+
+def _functions(
+    connection: BaseDatabaseWrapper, target: Target, schemas: Sequence[str], wanted: Collection[str]
+) -> Iterator[InstalledFunction]:
+    rows = fetch_file(
+        connection,
+        "installation/installed.sql",
+        schemas=list(schemas),
+        badges_schema=target.schema,
+        badges=target.badges.name,
+        wanted=list(wanted),
+        marker=MARKER,
+    )
+    return (
+        InstalledFunction(
+            schema,
             name,
             body,
             arguments,
@@ -39,8 +79,8 @@ def installed(
             comment,
             _triggers(found),
         )
-        for name, body, arguments, is_plpgsql, is_definer, config, owner, executors, comment, found in rows
-    }
+        for schema, name, body, arguments, is_plpgsql, is_definer, config, owner, executors, comment, found in rows
+    )
 
 
 def tables(connection: BaseDatabaseWrapper, target: Target, compared: Sequence[Table]) -> dict[int, InstalledTable]:
@@ -88,7 +128,9 @@ def failures(connection: BaseDatabaseWrapper, target: Target) -> tuple[RecordedF
     if not (target.failures.can_select and target.definitions.can_select):
         return ()
     query = template("installation/failures.sql").format(
-        failures=target.failures.identifier, definitions=target.definitions.identifier
+        failures=target.failures.identifier,
+        definitions=target.definitions.identifier,
+        tenant=sql.Literal(target.tenant),
     )
     return tuple(RecordedFailure(*row) for row in fetch(connection, query.as_string()))
 

@@ -34,19 +34,29 @@ def compare(
     installed: Mapping[str, InstalledFunction],
     stored: Mapping[str, Mapping[str, Any]],
     *,
+    elsewhere: Sequence[InstalledFunction] = (),
     default_executors: Sequence[str] = (),
 ) -> Plan:
     """The steps from `installed` and `stored` to `wanted` and `definitions`.
 
+    :param elsewhere: functions of other schemas, which are to be dropped as well.
     :param default_executors: the roles that may execute each new function unless that is revoked.
 
     `transactions.split` divides the steps into transactions.
     """
-    names = {routine.name for routine in wanted.routines}
-    unwanted = [function for name, function in installed.items() if name not in names]
+    places = {(routine.schema, routine.name) for routine in wanted.routines}
+    replaced = {(trigger.name, trigger.table.oid) for trigger in wanted.all_triggers}
+    found = [*installed.values(), *elsewhere]
+    unwanted = [function for function in found if (function.schema, function.name) not in places]
     triggers = [
         *(step for each in wanted.all_triggers for step in _trigger_steps(each, installed.get(each.name))),
-        *(_drop_trigger(trigger, Reason.NOT_NEEDED) for function in unwanted for trigger in function.triggers),
+        *(
+            _drop_trigger(trigger, Reason.NOT_NEEDED)
+            for function in unwanted
+            for trigger in function.triggers
+            # The trigger of a function in another schema is replaced by one of the same name.
+            if (trigger.name, trigger.table_oid) not in replaced
+        ),
     ]
     return Plan(
         (
@@ -195,14 +205,14 @@ def _function_step(
             sql.SQL("ALTER FUNCTION {} OWNER TO {}").format(routine.identifier, sql.Identifier(routine.owner))
         )
     awards = is_trigger and bool(routine.codes)
-    inert = inert_routine(target, routine.name)
+    inert = inert_routine(target, routine.schema, routine.name)
     return Step(
         Action.CREATE_FUNCTION if old is None else Action.REPLACE_FUNCTION,
         routine.name,
         "; ".join(reasons),
         NO_LOCK,
         tuple(statements),
-        f"CREATE on the schema {target.schema} and membership in the role {routine.owner}, the owner of the badges",
+        f"CREATE on the schema {routine.schema} and membership in the role {routine.owner}, the owner of the badges",
         makes_trigger_function=is_trigger and old is None,
         inert_statements=(*_definition_of(inert), *statements[2:]) if awards and old is None else (),
     )
@@ -322,11 +332,11 @@ def _drop_trigger(trigger: InstalledTrigger, reason: str) -> Step:
 
 
 def _drop_function(target: Target, function: InstalledFunction) -> Step:
-    inert = inert_routine(target, function.name)
-    statement = sql.SQL("DROP FUNCTION {}").format(qualified(target.schema, function.name))
+    inert = inert_routine(target, function.schema, function.name)
+    statement = sql.SQL("DROP FUNCTION {}").format(qualified(function.schema, function.name))
     return Step(
         Action.DROP_FUNCTION,
-        function.name,
+        function.name if function.schema == target.own_schema else f"{function.schema}.{function.name}",
         Reason.NOT_NEEDED,
         NO_LOCK,
         (statement,),

@@ -50,13 +50,16 @@ _Result = TypeVar("_Result")
 
 
 @in_transaction
-def draft(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> Plan:
+def draft(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, *, prune_all: bool = False
+) -> Plan:
     """The plan that brings the database in sync with `definitions`. Changes nothing, and takes no lock on a table.
 
+    :param prune_all: drop what other schemas have installed for the same table of badges.
     :raises InvalidDefinitions: with all errors that PostgreSQL finds.
     :raises NotMigrated: the tables of the app are missing.
     """
-    return _compare(connection, _want(connection, definitions, source))
+    return _compare(connection, _want(connection, definitions, source, prune_all))
 
 
 @in_transaction
@@ -73,18 +76,24 @@ class _Wanted:
     target: Target
     analysed: tuple[AnalysedDefinition, ...]
     compiled: Compiled
+    prune_all: bool
 
 
-def _want(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> _Wanted:
+def _want(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, prune_all: bool
+) -> _Wanted:
     target = describe_target(connection)
     analysed = analysis.analyse(connection, target, definitions, str(source))
     # A paused badge has no triggers; its holders keep it.
     compiled = compiler.compile_definitions(target, [each for each in analysed if each.definition.active])
-    return _Wanted(definitions, target, analysed, compiled)
+    return _Wanted(definitions, target, analysed, compiled, prune_all)
 
 
 def _want_nothing(connection: BaseDatabaseWrapper) -> _Wanted:
-    return _Wanted((), describe_target(connection), (), Compiled((), (), ()))
+    target = describe_target(connection)
+    # What a tenant shares with others stays.
+    compiled = compiler.compile_shared(target, has_badges=True) if target.tenant else Compiled((), (), ())
+    return _Wanted((), target, (), compiled, prune_all=False)
 
 
 def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
@@ -110,7 +119,9 @@ def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
         wanted.definitions,
         compiled,
         installed,
-        rows.stored_definitions(connection),
+        # A tenant that declares nothing retires nothing of the others.
+        rows.stored_definitions(connection) if wanted.definitions or not target.tenant else {},
+        elsewhere=catalog.elsewhere(connection, target) if wanted.prune_all else (),
         default_executors=default_executors(connection, target),
     )
     restoring = tables.steps(target, catalog.tables(connection, target, tables.of_app(target)))
@@ -122,17 +133,20 @@ def _compare(connection: BaseDatabaseWrapper, wanted: _Wanted) -> Plan:
     )
 
 
-def apply(connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path) -> Plan:
+def apply(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, *, prune_all: bool = False
+) -> Plan:
     """Bring the database in sync with `definitions`, in the transactions that `transactions.split` gives.
 
     Within a transaction of the caller's, all of it is done in that one.
 
+    :param prune_all: drop what other schemas have installed for the same table of badges.
     :returns: the plan that was carried out.
     :raises LockNotAvailable: a table stayed in use through all retries. The message says whether the old rules are in
         force or the new ones; the next call does the rest.
     :raises InvalidDefinitions, NotMigrated, InsufficientRights: as the messages say.
     """
-    return _apply(connection, functools.partial(_want, connection, definitions, source))
+    return _apply(connection, functools.partial(_want, connection, definitions, source, prune_all))
 
 
 def uninstall(connection: BaseDatabaseWrapper) -> Plan:

@@ -56,11 +56,11 @@ def look(connection: BaseDatabaseWrapper, target: Target) -> Cron:
 
 def job_name(target: Target) -> str:
     """One job for each schema with badges, as each has a function of its own."""
-    return "django-pg-badges" if target.schema == "public" else f"django-pg-badges in {target.schema}"
+    return "django-pg-badges" if target.own_schema == "public" else f"django-pg-badges in {target.own_schema}"
 
 
 def command(target: Target) -> str:
-    return f"SELECT {qualified(target.schema, catch_up.NAME).as_string()}()"
+    return f"SELECT {qualified(target.own_schema, catch_up.NAME).as_string()}()"
 
 
 def steps(target: Target, wanted: Compiled, cron: Cron) -> Iterator[Step]:

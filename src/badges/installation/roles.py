@@ -37,11 +37,11 @@ def default_executors(connection: BaseDatabaseWrapper, target: Target) -> tuple[
         FROM pg_default_acl d
         CROSS JOIN LATERAL aclexplode(d.defaclacl) AS acl
         WHERE d.defaclobjtype = 'f' AND d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)
-          AND d.defaclnamespace IN (0, (SELECT oid FROM pg_namespace WHERE nspname = %s))
+          AND d.defaclnamespace IN (SELECT 0 UNION SELECT oid FROM pg_namespace WHERE nspname = ANY (%s))
           AND acl.grantee NOT IN (0, d.defaclrole)
         ORDER BY 1
         """,
-        [target.schema],
+        [[target.schema, target.own_schema]],
     )
     return tuple(role for (role,) in rows)
 

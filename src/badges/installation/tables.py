@@ -85,6 +85,7 @@ _DEFAULTS = {
         "first_at": "statement_timestamp()",
         "last_at": "statement_timestamp()",
         "occurrences": "1",
+        "tenant": "''::text",
     },
     "badges_overrun": {"at": "clock_timestamp()"},
     "badges_pendingcheck": {

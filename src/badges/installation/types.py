@@ -203,6 +203,7 @@ class InstalledTrigger:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InstalledFunction:
+    schema: str
     name: str
     body: str
     arguments: str

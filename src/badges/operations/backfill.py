@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from badges.facts import analysis
 from badges.facts.target import describe_target
 from badges.facts.types import AnalysedDefinition, Facts, Table, Target, nearest
 from badges.functions import qualifying, runtime
-from badges.functions.types import STATE, checks
+from badges.functions.types import checks
 from badges.installation import locks, rows
 from badges.installation.roles import hidden_tables
 from badges.operations import evaluation, parts
@@ -39,9 +38,6 @@ _PAUSES = (0.05, 0.2)
 DECIDED_BY_OLD = "it is decided by a row that no longer exists (OLD)"
 
 PAUSED = "it is paused (active is false)"
-
-_EVIDENCE = sql.Literal(json.dumps({"operation": "award_badges", "asks": STATE}))
-"""The evidence of the pending checks that a backfill leaves."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -303,7 +299,8 @@ def _awarding(target: Target, analysed: AnalysedDefinition, found: sql.Composabl
         code=sql.Literal(analysed.definition.code),
         bucket=runtime.bucket(target, sql.Identifier("awarded", "user_id")),
         lock=sql.Literal(runtime.ADVISORY_LOCK_CLASS),
-        evidence=_EVIDENCE,
+        tenant=runtime.tenant(target),
+        evidence=sql.Literal(qualifying.check_evidence(target)),
     )
 
 
@@ -336,7 +333,8 @@ def _award_in_parts(
             pending=target.pending.identifier,
             bucket=runtime.bucket(target, sql.Identifier("found", "user_id")),
             code=sql.Literal(analysed.definition.code),
-            evidence=_EVIDENCE,
+            tenant=runtime.tenant(target),
+            evidence=sql.Literal(qualifying.check_evidence(target)),
             first=sql.Literal(part[0]),
             last=sql.Literal(part[-1]),
         )
@@ -370,7 +368,8 @@ def _revoke(connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedD
         pending=target.pending.identifier,
         bucket=runtime.bucket(target, sql.Identifier("losing", "user_id")),
         code=code,
-        evidence=_EVIDENCE,
+        tenant=runtime.tenant(target),
+        evidence=sql.Literal(qualifying.check_evidence(target)),
         losing=query,
     )
     held = sql.SQL("SELECT count(*) FROM {} WHERE code = {}").format(target.badges.identifier, code).as_string()
@@ -440,7 +439,7 @@ def _clear_failures(connection: BaseDatabaseWrapper, target: Target, condition: 
     :returns: how many failures they counted.
     """
     statement = template("operations/clear_failures.sql").format(
-        failures=target.failures.identifier, condition=condition
+        failures=target.failures.identifier, condition=condition, tenant=runtime.tenant(target)
     )
     [(cleared,)] = fetch(connection, statement.as_string())
     return int(cleared)
@@ -449,7 +448,7 @@ def _clear_failures(connection: BaseDatabaseWrapper, target: Target, condition: 
 @in_transaction
 def _count_failures(connection: BaseDatabaseWrapper, target: Target, condition: sql.Composable) -> int:
     statement = template("operations/count_failures.sql").format(
-        failures=target.failures.identifier, condition=condition
+        failures=target.failures.identifier, condition=condition, tenant=runtime.tenant(target)
     )
     [(number,)] = fetch(connection, statement.as_string())
     return int(number)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
 
 from badges.database import fetch, in_transaction, template
 from badges.definitions.types import Definition, TriggerEvent
@@ -330,5 +331,6 @@ def _numbers(connection: BaseDatabaseWrapper, target: Target) -> list[tuple[Any,
         definitions=target.definitions.identifier,
         failures=target.failures.identifier,
         pending=target.pending.identifier,
+        tenant=sql.Literal(target.tenant),
     )
     return fetch(connection, query.as_string())

@@ -78,6 +78,7 @@ class Command(BadgesCommand):
 
     def _award(self, connection: BaseDatabaseWrapper, backfilling: Iterator[backfill.BackfillProgress]) -> None:
         self.said = time.monotonic()
+        self.tenant = describe_target(connection).tenant
         total, left, failed = 0, 0, []
         try:
             for progress in backfilling:
@@ -115,7 +116,14 @@ class Command(BadgesCommand):
         if progress.failures_kept:
             kept = f"{count(progress.failures_kept, 'recorded failure')} kept"
             if progress.skipped != backfill.PAUSED:
-                delete = sql.SQL("DELETE FROM badges_failure WHERE code = {};").format(sql.Literal(code)).as_string()
+                delete = (
+                    sql.SQL("DELETE FROM badges_failure WHERE code = {}{};")
+                    .format(
+                        sql.Literal(code),
+                        sql.SQL(" AND tenant = {}").format(sql.Literal(self.tenant)) if self.tenant else sql.SQL(""),
+                    )
+                    .as_string()
+                )
                 kept += f", as what they missed cannot be found. Award it manually where it is due, then: {delete}"
             self.stdout.write(self.style.WARNING(f"  {code}: {kept}"))
         for writer in progress.open_writers:

@@ -33,6 +33,11 @@ class Command(BadgesCommand):
         parser.add_argument(
             "--backfill", action="store_true", help="Then award all users who qualify already, as award_badges does."
         )
+        parser.add_argument(
+            "--prune-all",
+            action="store_true",
+            help="Also drop the triggers and functions that other schemas have for the same table of badges.",
+        )
         self.add_yes(parser)
         self.add_quiet(parser)
         self.add_trust(parser)
@@ -40,7 +45,7 @@ class Command(BadgesCommand):
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])
         if options["plan"] or options["check"] or options["sql"] or options["json"]:
-            drafted = executor.draft(connection, definitions, source)
+            drafted = executor.draft(connection, definitions, source, prune_all=options["prune_all"])
             previews: tuple[Preview, ...] = ()
             if options["json"] or (options["plan"] and not options["sql"]):
                 previews = preview.of_changed(connection, definitions, source)
@@ -55,7 +60,7 @@ class Command(BadgesCommand):
         self.hush(options["verbosity"])
         if not options["yes"]:
             brake.before_install(connection, definitions, source, backfill=options["backfill"])
-        done = executor.apply(connection, definitions, source)
+        done = executor.apply(connection, definitions, source, prune_all=options["prune_all"])
         if options["verbosity"] > 1:
             self.write_steps(done, locks=False)
         else:

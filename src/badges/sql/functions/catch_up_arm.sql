@@ -35,6 +35,6 @@ EXCEPTION
         THEN
             RAISE;
         END IF;
-        PERFORM {note_failure}({code}, SQLSTATE, SQLERRM);
+        PERFORM {note_failure}({code}, SQLSTATE, SQLERRM{tenant});
         failed := failed OPERATOR(pg_catalog.+) 1;
 END;

@@ -1,7 +1,7 @@
 -- A concurrent write that makes the condition false does not see these awards. Either it holds the lock of the
 -- user's bucket, and a pending check is left for after it; or it fails to get this lock and leaves one itself.
-INSERT INTO {pending} (bucket, user_id, code, thing, evidence, noted_by)
-SELECT fresh.bucket, fresh.user_id, {code}, fresh.thing, {evidence}::jsonb, 0
+INSERT INTO {pending} (bucket, user_id, code, thing, what, evidence, noted_by)
+SELECT fresh.bucket, fresh.user_id, {code}, fresh.thing, {tenant}, {evidence}::jsonb, 0
 FROM (
     SELECT {awarded_bucket} AS bucket, b.user_id, b.thing
     FROM {badges} AS b
@@ -21,13 +21,14 @@ WITH losing AS (
         SELECT FROM {pending} AS p
         WHERE p.user_id {equals} lost.user_id AND p.code OPERATOR(pg_catalog.=) {code}
           AND p.thing OPERATOR(pg_catalog.=) lost.thing
+          AND p.what OPERATOR(pg_catalog.=) {tenant}
           AND (p.evidence OPERATOR(pg_catalog.->>) 'asks') OPERATOR(pg_catalog.=) {asks})
     LIMIT {most}
 ),
 noted AS (
-    INSERT INTO {pending} (bucket, user_id, code, thing, evidence, noted_by)
+    INSERT INTO {pending} (bucket, user_id, code, thing, what, evidence, noted_by)
     SELECT {bucket}, losing.user_id, {code}, losing.thing,
-           {evidence}::jsonb, 0
+           {tenant}, {evidence}::jsonb, 0
     FROM losing
     ON CONFLICT DO NOTHING
     RETURNING user_id, code, thing

@@ -10,7 +10,7 @@ BEGIN
         {codes},
         {cross_row},
         {revocable},
-        ARRAY[{reads}])
+        ARRAY[{reads}]{tenant})
     FROM {rows}
     WHERE {user} IS NOT NULL;
 EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -29,7 +29,7 @@ EXCEPTION WHEN OTHERS OR assert_failure THEN
             {postponed}
         ELSE
             -- The error concerns all of these badges: the user's column is gone, for instance.
-            PERFORM {note_failure}(failed.code, SQLSTATE, SQLERRM)
+            PERFORM {note_failure}(failed.code, SQLSTATE, SQLERRM{failed_once})
             FROM pg_catalog.unnest(
                 {codes}) AS failed (code);
         END IF;

@@ -6,6 +6,6 @@ PERFORM {postpone}(
     pg_catalog.array_agg({new}),
     pg_catalog.array_agg({old}),
     {codes},
-    ARRAY[{reads}])
+    ARRAY[{reads}]{tenant})
 FROM {rows}
 WHERE {user} IS NOT NULL;

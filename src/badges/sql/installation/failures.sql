@@ -7,5 +7,6 @@ SELECT f.code,
        max(f.last_at)
 FROM {failures} AS f
 JOIN {definitions} AS d ON d.code = f.code AND d.retired_at IS NULL
+WHERE f.tenant = {tenant}
 GROUP BY f.code, f.sqlstate
 ORDER BY f.code, f.sqlstate

@@ -1,5 +1,7 @@
--- The functions of this schema that carry our mark or one of the wanted names, and the triggers that call them.
-SELECT p.proname,
+-- The functions of these schemas that carry our mark or one of the wanted names, and the triggers that call them. If no
+-- schema is given, those of all schemas that have no table of badges of their own.
+SELECT n.nspname,
+       p.proname,
        p.prosrc,
        pg_catalog.pg_get_function_arguments(p.oid),
        l.lanname = 'plpgsql' AND p.provolatile = 'v',
@@ -30,8 +32,10 @@ CROSS JOIN LATERAL (
     JOIN pg_catalog.pg_namespace tn ON tn.oid = c.relnamespace
     WHERE t.tgfoid = p.oid AND NOT t.tgisinternal AND t.tgparentid = 0
 ) AS triggers
-WHERE n.nspname = {schema}
+WHERE CASE WHEN cardinality({schemas}::name[]) > 0 THEN n.nspname = ANY ({schemas}::name[])
+      ELSE n.nspname = {badges_schema}
+           OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = {badges}) END
   AND (p.proname = ANY ({wanted}::text[])
        OR p.proname LIKE 'badges\_%'
           AND pg_catalog.starts_with(pg_catalog.obj_description(p.oid, 'pg_proc'), {marker}))
-ORDER BY p.proname
+ORDER BY n.nspname, p.proname

@@ -13,8 +13,8 @@ fresh AS MATERIALIZED (
     SELECT {bucket} AS bucket, awarded.user_id, awarded.thing FROM awarded
 ),
 checked AS (
-    INSERT INTO {pending} (bucket, user_id, code, thing, evidence)
-    SELECT fresh.bucket, fresh.user_id, {code}, fresh.thing, {evidence}::jsonb
+    INSERT INTO {pending} (bucket, user_id, code, thing, what, evidence)
+    SELECT fresh.bucket, fresh.user_id, {code}, fresh.thing, {tenant}, {evidence}::jsonb
     FROM fresh
     WHERE NOT pg_try_advisory_xact_lock({lock}, fresh.bucket)
     ON CONFLICT DO NOTHING

@@ -1,2 +1,2 @@
 -- How many failures these records count.
-SELECT coalesce(sum(f.occurrences), 0)::bigint FROM {failures} AS f WHERE {condition}
+SELECT coalesce(sum(f.occurrences), 0)::bigint FROM {failures} AS f WHERE f.tenant = {tenant} AND {condition}

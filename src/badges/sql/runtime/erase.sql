@@ -50,7 +50,7 @@ BEGIN
         RETURNING true
     ), held AS (
         UPDATE {badges} AS b
-        SET evidence = erased,
+        SET evidence = erased || jsonb_strip_nulls(jsonb_build_object('tenant', b.evidence -> 'tenant')),
             thing = coalesce(
                 (SELECT s.blank FROM subject AS s WHERE s.code = b.code COLLATE "C" AND s.thing = b.thing), '')
         WHERE b.user_id = erased_user

@@ -2,7 +2,8 @@ CREATE OR REPLACE FUNCTION {function}(
     failed_code text,
     failed_sqlstate text,
     failed_message text,
-    times integer DEFAULT 1)
+    times integer DEFAULT 1,
+    failed_tenant text DEFAULT ''::text)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -33,7 +34,7 @@ BEGIN
         SET occurrences = occurrences + times, last_at = clock_timestamp(), message = failed_message
         WHERE id = (
             SELECT f.id FROM {failures} AS f
-            WHERE f.code = failed_code AND f.sqlstate = failed_sqlstate
+            WHERE f.code = failed_code AND f.sqlstate = failed_sqlstate AND f.tenant = failed_tenant
             LIMIT 1 FOR UPDATE SKIP LOCKED
         );
         IF FOUND THEN
@@ -47,8 +48,8 @@ BEGIN
     END;
     IF NOT is_locked THEN
         BEGIN
-            INSERT INTO {failures} (code, sqlstate, message, occurrences)
-            VALUES (failed_code, failed_sqlstate, failed_message, times);
+            INSERT INTO {failures} (code, sqlstate, message, occurrences, tenant)
+            VALUES (failed_code, failed_sqlstate, failed_message, times, failed_tenant);
             RETURN;
         EXCEPTION WHEN lock_not_available THEN
             NULL;

@@ -1,4 +1,9 @@
-CREATE OR REPLACE FUNCTION {function}(codes text[], own_table text, schema text, name text)
+CREATE OR REPLACE FUNCTION {function}(
+    codes text[],
+    own_table text,
+    schema text,
+    name text,
+    tenant text DEFAULT ''::text)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -12,7 +17,9 @@ BEGIN
     PERFORM {note_failure}(
         failed.code,
         '55000',
-        format('its trigger was made for %s and fired on %I.%I; run create_badge_triggers', own_table, schema, name))
+        format('its trigger was made for %s and fired on %I.%I; run create_badge_triggers', own_table, schema, name),
+        1,
+        tenant)
     FROM unnest(codes) AS failed (code)
     WHERE NOT noted ? ('55000' || failed.code);
 END

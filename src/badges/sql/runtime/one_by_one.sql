@@ -8,7 +8,8 @@ CREATE OR REPLACE FUNCTION {function}(
     codes text[],
     cross_row boolean[],
     revocable boolean[],
-    reads jsonb[])
+    reads jsonb[],
+    tenant text DEFAULT ''::text)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -39,7 +40,8 @@ BEGIN
                        'new', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(changed.new) AS c
                                WHERE badge.reads -> 'new' ? c.key),
                        'old', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(changed.old) AS c
-                               WHERE badge.reads -> 'old' ? c.key))) AS evidence
+                               WHERE badge.reads -> 'old' ? c.key))
+                   || CASE tenant WHEN '' THEN '{{}}' ELSE jsonb_build_object('tenant', tenant) END) AS evidence
         FROM unnest(users, things, news, olds) AS changed (user_id, thing, new, old)
         CROSS JOIN unnest(codes, cross_row, revocable, reads) AS badge (code, is_cross_row, is_revocable, reads)
         CROSS JOIN LATERAL (
@@ -55,8 +57,14 @@ BEGIN
                 RAISE lock_not_available;
             END IF;
             due := {due};
-            SELECT * INTO result
-            FROM {check}(item.code, asks, item.user_id, item.thing, item.new, item.old, false);
+            IF tenant <> '' THEN
+                SELECT * INTO result
+                FROM {check_in}(
+                    tenant, item.code, asks, item.user_id, item.thing, item.new, item.old, false);
+            ELSE
+                SELECT * INTO result
+                FROM {check}(item.code, asks, item.user_id, item.thing, item.new, item.old, false);
+            END IF;
             IF clock_timestamp() > due THEN
                 PERFORM {note_overrun}(ARRAY[item.code], due, 1);
                 stuck := stuck || item.code;  -- one is enough for a write
@@ -106,7 +114,7 @@ BEGIN
     FOR place IN 1 .. coalesce(cardinality(failures), 0) LOOP
         BEGIN
             PERFORM {note_failure}(
-                failed_codes[place], sqlstates[place], messages[place], times[place]);
+                failed_codes[place], sqlstates[place], messages[place], times[place], tenant);
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
                 RAISE;

@@ -6,7 +6,8 @@ CREATE OR REPLACE FUNCTION {function}(
     news jsonb[],
     olds jsonb[],
     codes text[],
-    reads jsonb[])
+    reads jsonb[],
+    tenant text DEFAULT ''::text)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -31,7 +32,8 @@ BEGIN
                        'new', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(changed.new) AS c
                                WHERE badge.reads -> 'new' ? c.key),
                        'old', (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(changed.old) AS c
-                               WHERE badge.reads -> 'old' ? c.key))) AS evidence
+                               WHERE badge.reads -> 'old' ? c.key))
+                   || CASE tenant WHEN '' THEN '{{}}' ELSE jsonb_build_object('tenant', tenant) END) AS evidence
         FROM unnest(users, things, news, olds) AS changed (user_id, thing, new, old)
         CROSS JOIN unnest(codes, reads) AS badge (code, reads)
         WHERE changed.user_id IS NOT NULL AND changed.thing IS NOT NULL

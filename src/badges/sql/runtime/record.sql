@@ -66,10 +66,12 @@ BEGIN
             PERFORM {seal}('event', jsonb_build_object(
                 'cause', (evidences[1] ->> 'operation') || ' on ' || (evidences[1] ->> 'table'))::text);
             DELETE FROM {badges} AS b
-            USING unnest(users, things, codes, verdicts) AS found (user_id, thing, code, verdict)
+            USING unnest(users, things, codes, evidences, verdicts) AS found (user_id, thing, code, evidence, verdict)
             WHERE found.verdict = 'revoke'
               AND b.user_id = found.user_id AND b.code COLLATE "C" = found.code AND b.thing = found.thing
-              AND NOT b.by_hand;
+              AND NOT b.by_hand
+              -- Of the tenants that share this table, the one whose rows have earned a badge revokes it.
+              AND (b.evidence ->> 'tenant') IS NOT DISTINCT FROM (found.evidence ->> 'tenant');
             PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE = '40001' AND current_setting('transaction_isolation') = 'serializable' THEN
@@ -90,11 +92,12 @@ BEGIN
                 true);
             -- What the check is about: the same for checks that one evaluation decides.
             about := ARRAY(
-                SELECT CASE WHEN found.evidence ? 'waits' THEN 'waits'
-                            WHEN found.evidence ->> 'asks' = 'state' THEN ''
+                SELECT CASE WHEN found.evidence ? 'waits' THEN concat_ws(' ', 'waits', found.evidence ->> 'tenant')
+                            WHEN found.evidence ->> 'asks' = 'state' THEN coalesce(found.evidence ->> 'tenant', '')
                             ELSE encode(sha256(convert_to(concat_ws(
                                 '|', coalesce(found.evidence ->> 'asks', found.evidence ->> 'operation'),
-                                found.evidence -> 'new', found.evidence -> 'old'), 'UTF8')), 'base64') END
+                                found.evidence -> 'new', found.evidence -> 'old', found.evidence -> 'tenant'),
+                                'UTF8')), 'base64') END
                 FROM unnest(evidences) WITH ORDINALITY AS found (evidence, place)
                 ORDER BY found.place);
             wanted := ARRAY(
@@ -152,8 +155,8 @@ BEGIN
             PERFORM {seal}('unwritten', '');
             PERFORM {note_failure}(
                 found.code, '55P03', 'its pending checks could not be written, as their table was locked',
-                count(*)::integer)
-            FROM unnest(codes, verdicts) WITH ORDINALITY AS found (code, verdict, place)
+                count(*)::integer, coalesce(max(found.evidence ->> 'tenant'), ''))
+            FROM unnest(codes, verdicts, evidences) WITH ORDINALITY AS found (code, verdict, evidence, place)
             WHERE found.verdict = 'check' OR found.place = ANY (left_over)
             GROUP BY found.code;
         END;

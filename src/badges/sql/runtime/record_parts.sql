@@ -83,7 +83,8 @@ BEGIN
                             -- is newer than the snapshot. The settler sees which.
                             missing := missing || place;
                         ELSE
-                            PERFORM {note_failure}(codes[place], SQLSTATE, SQLERRM);
+                            PERFORM {note_failure}(
+                                codes[place], SQLSTATE, SQLERRM, 1, coalesce(evidences[place] ->> 'tenant', ''));
                         END IF;
                     END;
                 END LOOP;

@@ -34,8 +34,16 @@ BEGIN
             WITH found AS (
                 DELETE FROM {pending} AS p
                 WHERE p.id = ANY (ids) AND p.user_id IS NULL
-                RETURNING p.*, {user_of}(
-                    p.evidence ->> 'table', p.evidence #>> '{{path,name}}', p.evidence #>> '{{path,key}}') AS key
+                RETURNING p.*,
+                          CASE WHEN p.evidence ? 'tenant' THEN
+                              {user_in}(
+                                  p.evidence ->> 'tenant', p.evidence ->> 'table',
+                                  p.evidence #>> '{{path,name}}', p.evidence #>> '{{path,key}}')
+                          ELSE
+                              {user_of}(
+                                  p.evidence ->> 'table', p.evidence #>> '{{path,name}}',
+                                  p.evidence #>> '{{path,key}}')
+                          END AS key
             ), known AS (
                 INSERT INTO {pending} (
                     bucket, user_id, code, thing, what, noted_at, noted_by, evidence)
@@ -54,15 +62,16 @@ BEGIN
             IF left(SQLSTATE, 2) NOT IN ('40', '53', '55') THEN
                 UPDATE {pending} AS p SET failed_at = clock_timestamp()
                 WHERE p.id = ANY (ids) AND p.user_id IS NULL;
-                PERFORM {note_failure}(failed.code, SQLSTATE, SQLERRM)
-                FROM (SELECT DISTINCT p.code FROM {pending} AS p
+                PERFORM {note_failure}(failed.code, SQLSTATE, SQLERRM, 1, failed.tenant)
+                FROM (SELECT DISTINCT p.code, coalesce(p.evidence ->> 'tenant', '') AS tenant
+                      FROM {pending} AS p
                       WHERE p.id = ANY (ids) AND p.user_id IS NULL) AS failed;
             END IF;
         END;
     END IF;
     -- Checks of users to whom a change gave rows: transactions that are open now, after its commit, may have written
     -- such rows without seeing the change. These checks are settled when those transactions have ended.
-    IF EXISTS (SELECT FROM {pending} AS p WHERE p.id = ANY (ids) AND p.what = 'waits') THEN
+    IF EXISTS (SELECT FROM {pending} AS p WHERE p.id = ANY (ids) AND p.evidence ? 'waits') THEN
         -- Not the snapshot's list: its xmax is that of the last transaction that has ended, and others are beyond.
         open := ARRAY(
             SELECT l.transactionid::text FROM pg_locks AS l
@@ -73,7 +82,7 @@ BEGIN
         WHERE p.id = ANY (ids) AND p.evidence -> 'waits' = 'true';
         waiting := ARRAY(
             SELECT p.id FROM {pending} AS p
-            WHERE p.id = ANY (ids) AND p.what = 'waits' AND p.evidence -> 'waits' ?| open);
+            WHERE p.id = ANY (ids) AND p.evidence ? 'waits' AND p.evidence -> 'waits' ?| open);
         kept := kept + cardinality(waiting);
         ids := ARRAY(SELECT each.id FROM unnest(ids) AS each (id) WHERE each.id <> ALL (waiting));
     END IF;
@@ -106,10 +115,18 @@ BEGIN
                 WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing);
             IF pending.is_revocable OR NOT is_held THEN
                 due := {due};
-                SELECT * INTO result
-                FROM {check}(
-                    pending.code, coalesce(pending.evidence ->> 'asks', pending.evidence ->> 'operation'),
-                    pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
+                IF pending.evidence ? 'tenant' THEN
+                    SELECT * INTO result
+                    FROM {check_in}(
+                        pending.evidence ->> 'tenant',
+                        pending.code, coalesce(pending.evidence ->> 'asks', pending.evidence ->> 'operation'),
+                        pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
+                ELSE
+                    SELECT * INTO result
+                    FROM {check}(
+                        pending.code, coalesce(pending.evidence ->> 'asks', pending.evidence ->> 'operation'),
+                        pending.user_id, pending.thing, pending.evidence -> 'new', pending.evidence -> 'old', true);
+                END IF;
                 IF clock_timestamp() > due THEN
                     is_slow := true;
                     PERFORM {note_slow}(pending.code, due);
@@ -126,7 +143,8 @@ BEGIN
                 ELSIF NOT result.earned AND pending.is_revocable THEN
                     DELETE FROM {badges} AS b
                     WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code
-                      AND b.thing = pending.thing AND NOT b.by_hand;
+                      AND b.thing = pending.thing AND NOT b.by_hand
+                      AND (b.evidence ->> 'tenant') IS NOT DISTINCT FROM (pending.evidence ->> 'tenant');
                 END IF;
             END IF;
             -- Unless the user has got another key meanwhile, to which it is moved before it is evaluated again.
@@ -150,7 +168,8 @@ BEGIN
                 IF SQLSTATE = '42703' AND lacking = 'evidence' THEN
                     -- The condition or its table has changed since: the stored values can never be evaluated again.
                     DELETE FROM {pending} AS p WHERE p.id = ANY (pending.ids);
-                    PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);
+                    PERFORM {note_failure}(
+                        pending.code, SQLSTATE, SQLERRM, 1, coalesce(pending.evidence ->> 'tenant', ''));
                     settled := settled + cardinality(pending.ids);
                     CONTINUE;
                 END IF;
@@ -160,7 +179,8 @@ BEGIN
                 END IF;
                 UPDATE {pending} AS p SET failed_at = clock_timestamp()
                 WHERE p.id = ANY (pending.ids);
-                PERFORM {note_failure}(pending.code, SQLSTATE, SQLERRM);
+                PERFORM {note_failure}(
+                    pending.code, SQLSTATE, SQLERRM, 1, coalesce(pending.evidence ->> 'tenant', ''));
         END;
     END LOOP;
     PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
