@@ -18,6 +18,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from dummy.models import Sketch
 
 from badges.admin import paging
@@ -91,8 +92,22 @@ def test_definitions(site, boss, client):
     assert (first.status.state, first.status.holders, first.status.share) == ("enabled", 1, 0.5)
     assert (star.status.failures, star.status.pending) == (1234, 1)
     text = text_of(page)
-    assert "First sketch first enabled 1 50%" in text
+    assert f"First sketch first enabled 1 50% {date_format(timezone.localdate(), 'SHORT_DATE_FORMAT')}" in text
     assert "Star star enabled 0 0% - 1,234 1" in text
+    assert '<span class="badges-state badges-state-paused">paused</span>' in page.content.decode()
+    [link] = re.findall(r'<a href="([^"]+)">1</a>', page.content.decode())
+    assert [badge.user for badge in rows(client.get(link))] == [site]
+
+
+def test_badges_of_a_user(site, boss, staff, client):
+    """The page of a user leads to the badges of that user alone, for those who may see them."""
+    other = User.objects.create(username="other")
+    Badge.objects.award(other, "first")
+    address = reverse("admin:auth_user_change", args=[site.pk])
+    [link] = re.findall(r'<a href="([^"]+)">Badges</a></li>', client.get(address).content.decode())
+    assert [badge.user for badge in rows(client.get(link))] == [site]
+    staff("view_user")
+    assert "Badges</a></li>" not in client.get(address).content.decode()
 
 
 def test_definition(site, boss, client):
@@ -400,7 +415,7 @@ def test_failures(site, boss, client):
     Failure.objects.create(code="star", sqlstate="22012", message="division by zero")
     text = text_of(client.get(url("failure")))
     assert "python manage.py award_badges" in text
-    assert "star division by zero 22012 1" in text
+    assert "star division by zero 1" in text
 
 
 def test_a_user_is_deleted(site, boss, client):

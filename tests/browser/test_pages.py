@@ -147,3 +147,8 @@ def test_admin(open_as):
     expect(page.locator("#result_list")).to_contain_text("ada")
     page.goto("/admin/badges/badgeevent/")
     expect(page.locator("#result_list")).to_contain_text("insert on public.dummy_sketch")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    for model in ("badgedefinition", "badge", "badgeevent"):
+        page.goto(f"/admin/badges/{model}/")
+        sideways = page.locator(".results").evaluate("list => list.scrollWidth - list.clientWidth")
+        assert sideways <= 0, model

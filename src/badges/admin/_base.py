@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import psycopg
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
@@ -90,6 +91,11 @@ def titled(base: type[admin.FieldListFilter], title: Any) -> type[admin.FieldLis
     return Titled
 
 
+def in_colour(state: str, word: Any) -> str:
+    """A state as a word, with the class of its colour in admin.css."""
+    return format_html('<span class="badges-state badges-state-{}">{}</span>', state.replace(" ", "-"), word)
+
+
 class BadgesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A read-only list that may be long: its rows are not all counted."""
 
@@ -100,6 +106,10 @@ class BadgesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_per_page = 50
     list_max_show_all = 200
     actions: Any = ()
+
+    @property
+    def media(self) -> forms.Media:
+        return super().media + forms.Media(css={"all": ["badges/admin.css"]})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

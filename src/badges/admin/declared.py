@@ -10,14 +10,17 @@ from django.contrib.admin.views.main import ChangeList
 from django.db import DatabaseError, router, transaction
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.utils.formats import number_format
-from django.utils.html import format_html_join
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
+from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
 from badges import database, exceptions
-from badges.admin._base import NOTHING, BadgesAdmin, rejection
+from badges.admin._base import NOTHING, BadgesAdmin, in_colour, rejection
 from badges.facts import analysis
-from badges.models import BadgeDefinition
+from badges.models import Badge, BadgeDefinition
 from badges.operations import status
 from badges.operations.status import BadgeStatus, State
 from badges.queries import timeline
@@ -48,7 +51,7 @@ class DefinitionList(ChangeList):
 class BadgeDefinitionAdmin(BadgesAdmin):
     """The badges of the badge file with their status. They are changed in the file."""
 
-    list_display = ("named", "code", "state", "holders", "share", "last_award", "failures", "pending")
+    list_display = ("named_with_code", "state", "holders", "share", "last_award_day", "failures", "pending")
     list_filter = ("category", "active")
     search_fields = ("code", "name")
     fieldsets = (
@@ -69,6 +72,10 @@ class BadgeDefinitionAdmin(BadgesAdmin):
     @admin.display(description=_("name"))
     def named(self, definition: Any) -> str:
         return str(definition.shown_name)
+
+    @admin.display(description=_("name"))
+    def named_with_code(self, definition: Any) -> str:
+        return format_html('{} <span class="badges-code">{}</span>', definition.shown_name, definition.code)
 
     @admin.display(description=_("description"))
     def described(self, definition: Any) -> str:
@@ -105,9 +112,10 @@ class BadgeDefinitionAdmin(BadgesAdmin):
 
     @admin.display(description=_("state"))
     def state(self, definition: Any) -> str:
-        if definition.status:
-            return str(STATES[definition.status.state])
-        return str(STATES[State.RETIRED] if definition.retired_at else NOTHING)
+        if not definition.status and not definition.retired_at:
+            return NOTHING
+        state = definition.status.state if definition.status else State.RETIRED
+        return in_colour(state.value, STATES[state])
 
     @admin.display(description=_("problems"))
     def problems(self, definition: Any) -> str:
@@ -117,9 +125,16 @@ class BadgeDefinitionAdmin(BadgesAdmin):
 
     @admin.display(description=_("holders"))
     def holders(self, definition: Any) -> str:
-        return _number(definition, "holders")
+        """Their number, with a link to them."""
+        number = _number(definition, "holders")
+        if number == NOTHING or not self.admin_site.is_registered(Badge):
+            return number
+        held = reverse("admin:badges_badge_changelist", current_app=self.admin_site.name)
+        return format_html(
+            '<a href="{}?{}">{}</a>', held, urlencode({"definition__code__exact": definition.code}), number
+        )
 
-    @admin.display(description=_("share of the users"))
+    @admin.display(description=_("share"))
     def share(self, definition: Any) -> str:
         if not definition.status:
             return NOTHING
@@ -130,11 +145,18 @@ class BadgeDefinitionAdmin(BadgesAdmin):
     def last_award(self, definition: Any) -> Any:
         return display_for_value(definition.status and definition.status.last_award, NOTHING)
 
+    @admin.display(description=_("last award"))
+    def last_award_day(self, definition: Any) -> str:
+        at = definition.status and definition.status.last_award
+        if not at:
+            return NOTHING
+        return str(date_format(timezone.localtime(at) if timezone.is_aware(at) else at, "SHORT_DATE_FORMAT"))
+
     @admin.display(description=_("failures"))
     def failures(self, definition: Any) -> str:
         return _number(definition, "failures")
 
-    @admin.display(description=_("pending checks"))
+    @admin.display(description=_("pending"))
     def pending(self, definition: Any) -> str:
         return _number(definition, "pending")
 

@@ -52,7 +52,7 @@ class BadgeAdmin(UserSearch):
 
     form = AwardForm
     raw_id_fields = ("user",)
-    list_display = ("name", "shown_user", "thing", "awarded_at", "expires_at", "by_hand")
+    list_display = ("name", "shown_user", "thing", "awarded_at", "expires_at", "is_manual")
     list_filter = (
         "definition",
         ("by_hand", titled(admin.BooleanFieldListFilter, _("manual award"))),
@@ -170,6 +170,11 @@ class BadgeAdmin(UserSearch):
             text = ngettext("%(count)d badge was revoked.", "%(count)d badges were revoked.", revoked)
             self.message_user(request, text % {"count": revoked}, messages.SUCCESS if revoked else messages.WARNING)
         return None
+
+    @admin.display(description=_("manual"))
+    def is_manual(self, badge: Badge) -> Any:
+        # The icon of Django for "no" would look like an error on almost all rows.
+        return _("Yes") if badge.by_hand else NOTHING
 
     @admin.display(description=_("history"))
     def history(self, badge: Badge) -> str:

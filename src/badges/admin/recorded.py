@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from badges import database
-from badges.admin._base import BadgesAdmin, UserSearch, shows_rejections, titled
+from badges.admin._base import BadgesAdmin, UserSearch, in_colour, shows_rejections, titled
 from badges.models import BadgeEvent, Failure, PendingCheck
 from badges.operations.settle import settle
 
@@ -37,8 +37,7 @@ class NamedByCode(UserSearch):
 class BadgeEventAdmin(NamedByCode):
     """The history, newest first."""
 
-    list_display = ("at", "kind", "shown_badge", "shown_user", "actor", "reason", "cause")
-    list_display_links = ("at", "kind")
+    list_display = ("at", "shown_kind", "shown_badge", "shown_user", "shown_cause")
     list_filter = ("kind", "definition", ("at", titled(admin.DateFieldListFilter, _("time"))))
     list_select_related = ("user",)
     ordering = ("-transaction", "-at")
@@ -46,6 +45,15 @@ class BadgeEventAdmin(NamedByCode):
         "at", "kind", "shown_badge", "code", "shown_user", "thing", "cause", "actor", "reason", "rule", "transaction",
         "shown_evidence",
     )  # fmt: skip
+
+    @admin.display(description=_("kind"))
+    def shown_kind(self, event: BadgeEvent) -> str:
+        return in_colour(event.kind, event.get_kind_display())
+
+    @admin.display(description=_("cause"))
+    def shown_cause(self, event: BadgeEvent) -> str:
+        """With the author and the reason if it is manual."""
+        return ", ".join(filter(None, (event.cause, event.actor, event.reason)))
 
 
 @admin.register(PendingCheck)
@@ -100,7 +108,7 @@ class PendingCheckAdmin(UserSearch):
 class FailureAdmin(BadgesAdmin):
     """Conditions that failed."""
 
-    list_display = ("code", "message", "sqlstate", "occurrences", "first_at", "last_at")
+    list_display = ("code", "message", "occurrences", "last_at")
     list_filter = ("code",)
     search_fields = ("code", "message")
     ordering = ("-last_at",)
