@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import importlib.util
 import inspect
@@ -301,10 +302,11 @@ def test_badge_files_compile(page, badge_file):
 
 
 def test_shapes_are_those_of_the_example():
-    """The README shows the first badges of the example site."""
+    """The README shows the first badges of the example site, without descriptions, pictures and points."""
     [text] = blocks("README.md", "json")
+    bare = {"description": "", "category": "", "image": "", "points": 0, "translations": {}}
     example = definitions.load(REPOSITORY / "example" / "badge.json")
-    assert definitions.parse(text) == example[:3]
+    assert definitions.parse(text) == tuple(dataclasses.replace(badge, **bare) for badge in example[:3])
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -110,9 +111,25 @@ def test_nonsense(site, post):
 
 
 def test_images(site):
-    """Each badge has its picture among the static files, by its name or by its code."""
+    """Each badge has its picture among the static files, and a description."""
     for definition in BadgeDefinition.objects.all():
-        assert (STATIC / (definition.image or f"dummy/badges/{definition.code}.svg")).is_file()
+        assert (STATIC / definition.image).is_file()
+        assert definition.description
+
+
+def test_german(site, post, client):
+    """In German, nothing on the pages is English: neither texts nor names, descriptions and categories of badges."""
+    post("become", username="ada")
+    post("draw", title="Blatt")
+    english = {
+        text for definition in BadgeDefinition.objects.all() for text in (definition.description, definition.category)
+    }
+    for name in ("index", "badges:index", "badges:mine", "badges:leaderboard"):
+        page = client.get(reverse(name), headers={"accept-language": "de"}).content.decode()
+        assert "Alle Abzeichen" in page
+        words = re.sub(r"<[^>]*>", "\n", page)
+        assert not re.search(r"(?i)\b(the|your|you|of|with|draw|views?|badges?|likes? this|newest|since|log)\b", words)
+        assert not [text for text in english if text in words]
 
 
 def test_drawing():

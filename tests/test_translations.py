@@ -1,9 +1,10 @@
-"""German, French and Spanish are complete, and compiled from what stands in their files."""
+"""German, French and Spanish are complete, in the package and in the example, and compiled from their files."""
 
 from __future__ import annotations
 
 import ast
 import gettext
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +13,18 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 from django.utils.translation.template import templatize
+from dummy import drawing
 
 import badges
 
 PACKAGE = Path(badges.__file__).parent
+EXAMPLE = Path(drawing.__file__).parent
 LANGUAGES = ("de", "es", "fr")
 CALLS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "pgettext", "npgettext"}
 PLACEHOLDER = re.compile(r"%\(\w+\)s|%%|</?\w+>")
 
 every_language = pytest.mark.parametrize("language", LANGUAGES)
+both = pytest.mark.parametrize("folder", [PACKAGE, EXAMPLE], ids=["package", "example"])
 
 
 def texts_of_python(path: Path) -> Iterator[str]:
@@ -41,17 +45,21 @@ def texts_of_template(path: Path) -> Iterator[str]:
         yield ast.literal_eval(second if "pgettext" in name else first)
 
 
-def texts() -> set[str]:
-    """All texts of the package that are shown to people. Commands speak English, and so do their errors."""
-    modules = [path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts]
-    templates = [*PACKAGE.rglob("*.html"), *PACKAGE.rglob("*.txt")]
-    return {text for path in modules for text in texts_of_python(path)} | {
+def texts(folder: Path = PACKAGE) -> set[str]:
+    """All texts that are shown to people. Commands speak English, and so do their errors."""
+    modules = [path for path in folder.rglob("*.py") if "migrations" not in path.parts]
+    templates = [*folder.rglob("*.html"), *folder.rglob("*.txt")]
+    found = {text for path in modules for text in texts_of_python(path)} | {
         text for path in templates for text in texts_of_template(path)
     }
+    if folder == EXAMPLE:
+        declared = json.loads((EXAMPLE.parent / "badge.json").read_text("utf-8"))
+        found |= {badge["category"] for badge in declared}
+    return found
 
 
-def catalog(language: str) -> Catalog:
-    with (PACKAGE / "locale" / language / "LC_MESSAGES" / "django.po").open("rb") as file:
+def catalog(language: str, folder: Path) -> Catalog:
+    with (folder / "locale" / language / "LC_MESSAGES" / "django.po").open("rb") as file:
         return read_po(file)
 
 
@@ -69,33 +77,36 @@ def test_languages():
     assert sorted(path.name for path in (PACKAGE / "locale").iterdir()) == list(LANGUAGES)
 
 
+@both
 @every_language
-def test_complete(language):
-    """Each text of the package has a translation; `django-admin makemessages` and an editor add what is missing."""
-    messages = {singular(message.id): message for message in catalog(language) if message.id}
-    missing = texts() - {text for text, message in messages.items() if all(message.string) and not message.fuzzy}
+def test_complete(language, folder):
+    """Each text has a translation; `django-admin makemessages` and an editor add what is missing."""
+    messages = {singular(message.id): message for message in catalog(language, folder) if message.id}
+    missing = texts(folder) - {text for text, message in messages.items() if all(message.string) and not message.fuzzy}
     assert sorted(missing) == []
-    assert sorted(set(messages) - texts()) == []
+    assert sorted(set(messages) - texts(folder)) == []
 
 
+@both
 @every_language
-def test_placeholders(language):
+def test_placeholders(language, folder):
     """A translation has the placeholders and tags of its text."""
-    for message in catalog(language):
+    for message in catalog(language, folder):
         if message.id:
             strings = [message.string] if isinstance(message.string, str) else message.string
             for string in strings:
                 assert sorted(PLACEHOLDER.findall(string)) == sorted(PLACEHOLDER.findall(singular(message.id)))
 
 
+@both
 @every_language
-def test_compiled(language):
+def test_compiled(language, folder):
     """The compiled catalog has the same; `django-admin compilemessages` in src/badges brings it up to date."""
-    with (PACKAGE / "locale" / language / "LC_MESSAGES" / "django.mo").open("rb") as file:
+    with (folder / "locale" / language / "LC_MESSAGES" / "django.mo").open("rb") as file:
         compiled = gettext.GNUTranslations(file)
     found = {key: value for key, value in compiled._catalog.items() if key}
     wanted = {}
-    for message in catalog(language):
+    for message in catalog(language, folder):
         if message.id:
             key = "\x04".join(filter(None, [message.context, singular(message.id)]))
             if isinstance(message.id, str):

@@ -43,11 +43,19 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     # Before badges, so that its templates and static files take precedence.
     "dummy",
     "badges",
 ]
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
+# Swagger UI from the sidecar, not from a CDN.
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Badges",
+    "VERSION": "1.0.0",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
 BADGES_FILE = BASE_DIR / "badge.json"
 BADGES_BASE_TEMPLATE = "dummy/base.html"
 

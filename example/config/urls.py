@@ -1,6 +1,6 @@
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from dummy import views
 
 urlpatterns = [
@@ -17,5 +17,6 @@ urlpatterns = [
     path("language/", include("django.conf.urls.i18n")),
     path("api/badges/", include("badges.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(), name="api-docs"),
     path("admin/", admin.site.urls),
 ]

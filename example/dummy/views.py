@@ -8,6 +8,7 @@ from django.db.models import Count, Exists, F, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET, require_POST
 
@@ -59,7 +60,7 @@ def leave(request: HttpRequest) -> HttpResponse:
 @login_required
 def draw(request: HttpRequest) -> HttpResponse:
     """A sketch of the user, through Django's models."""
-    sketch = Sketch(user_id=request.user.pk, title=request.POST.get("title", "").strip()[:200] or "Untitled")
+    sketch = Sketch(user_id=request.user.pk, title=request.POST.get("title", "").strip()[:200] or _("Untitled"))
     sketch.save()
     messages.info(request, f"Sketch(title={sketch.title!r}).save()")
     return redirect("index")

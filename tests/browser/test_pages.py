@@ -136,6 +136,10 @@ def test_toast_through_the_site(example, open_as):
     expect(ada.locator("[role=status]")).to_contain_text("First sketch", timeout=TOAST)
     expect(ada.locator("main")).to_contain_text("Still life")
     expect(grace.locator("[role=status]")).not_to_contain_text("First sketch")
+    ada.locator("[role=status]").get_by_role("link", name="First sketch").click()
+    expect(ada.get_by_role("heading", level=1)).to_have_text("First sketch")
+    ada.get_by_role("link", name="API").click()
+    expect(ada.get_by_text("/api/badges/mine/")).to_be_visible()
 
 
 def test_admin(open_as):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin, messages
@@ -15,6 +16,7 @@ from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from badges import database, exceptions
@@ -47,15 +49,23 @@ class DefinitionList(ChangeList):
             definition.status = found.get(definition.code)
 
 
+class CategoryFilter(admin.AllValuesFieldListFilter):
+    """Categories in the language of the viewer, if the site has translations of them."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": gettext(str(choice["display"])) if choice["display"] else NOTHING}
+
+
 @admin.register(BadgeDefinition)
 class BadgeDefinitionAdmin(BadgesAdmin):
     """The badges of the badge file with their status. They are changed in the file."""
 
     list_display = ("named_with_code", "state", "holders", "share", "last_award_day", "failures", "pending")
-    list_filter = ("category", "active")
+    list_filter = (("category", CategoryFilter), "active")
     search_fields = ("code", "name")
     fieldsets = (
-        (None, {"fields": ("named", "code", "described", "category", "points", "secret", "active")}),
+        (None, {"fields": ("named", "code", "described", "shown_category", "points", "secret", "active")}),
         (_("State"), {"fields": ("state", "problems", "holders", "share", "last_award", "failures", "pending")}),
         (_("Awards"), {"fields": ("awards",)}),
         (
@@ -80,6 +90,10 @@ class BadgeDefinitionAdmin(BadgesAdmin):
     @admin.display(description=_("description"))
     def described(self, definition: Any) -> str:
         return str(definition.shown_description) or NOTHING
+
+    @admin.display(description=_("category"))
+    def shown_category(self, definition: Any) -> str:
+        return gettext(definition.category) if definition.category else NOTHING
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return DefinitionList
