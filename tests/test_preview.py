@@ -514,7 +514,8 @@ def test_json(many_sketches, badge_file, people):
     [found] = json.loads(run("create_badge_triggers", "--json"))["previews"]
     assert found.keys() == {
         "code", "users", "qualifying", "new", "awards", "losers", "new_examples", "holder_examples", "loser_examples",
-        "skipped", "error", "is_out_of_time", "writes", "writes_error", "warnings", "watches", "notes"
+        "skipped", "error", "is_out_of_time", "estimated", "at_most",
+        "sampled", "writes", "writes_error", "warnings", "watches", "notes"
     }  # fmt: skip
     assert (found["users"], found["qualifying"], found["new"], found["losers"]) == (30, 27, 27, None)
     assert len(found["new_examples"]) == 10
@@ -551,6 +552,50 @@ def test_dry_run_out_of_time(declare, people, settings):
     code, output = fail("award_badges", "--dry-run")
     assert code == 1
     assert "29 would be awarded; not all, as endless could not be counted." in output
+
+
+@pytest.fixture
+def uncounted(monkeypatch, settings):
+    """Counting takes too long, but for a sample."""
+    settings.BADGES_PREVIEW_TIMEOUT = 2000
+
+    def count(connection, *_):
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 1; SELECT pg_sleep(60)")
+
+    monkeypatch.setattr(preview, "_count_qualifying", count)
+
+
+def test_estimate(declare, people, uncounted, monkeypatch):
+    """Where counting takes too long, a sample gives an estimate, and it is called one; exact numbers stay unknown."""
+    declare(entry("rare", condition="NEW.hit_views >= 27"), FIRST)
+    code, output = fail("award_badges", "--dry-run")
+    assert code == 1
+    # The sample comprises all users here.
+    assert "first: not counted within 2000 ms (BADGES_PREVIEW_TIMEOUT)" in output
+    assert "    about 29 would be awarded: an estimate from 30 of 30 users" in output
+    assert "0 would be awarded; not all, as rare, first could not be counted." in output
+    monkeypatch.setattr(preview, "SAMPLES", (10,))
+    found = look(FIRST)["first"].count
+    assert (found.new, found.qualifying, found.awards) == (None, None, None)
+    assert found.sampled < 30
+    assert not found.sampled or found.estimated <= found.at_most <= 30
+
+
+def test_brake_by_an_estimate(declare, people, uncounted, settings):
+    """The brake stops by an estimate, with its margin, and proceeds where even that is below the share."""
+    declare(FIRST)
+    assert (
+        "first: about 29 of 30 users, up to 100%, would be awarded: an estimate from 30 users"
+        in fail("award_badges")[1]
+    )
+    declare(entry("rare", condition="NEW.hit_views >= 27"))
+    settings.BADGES_BRAKE = 0.1
+    assert "rare: about 3 of 30 users, up to 3" in fail("award_badges")[1]
+    settings.BADGES_BRAKE = 0.5
+    assert "rare: 3 awarded" in run("award_badges")
+    declare(entry("none", condition="NEW.hit_views >= 27", revocable=True))
+    assert "none: not counted within" in fail("award_badges")[1]
 
 
 # The brake

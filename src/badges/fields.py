@@ -67,7 +67,7 @@ class HolderField(models.ForeignKey[Any, Any]):
     def contribute_to_related_class(self, cls: Any, related: Any) -> None:
         name = related.get_accessor_name()
         self.has_namesake = name is not None and hasattr(cls, name)
-        super().contribute_to_related_class(cls, related)  # type: ignore[misc]
+        super().contribute_to_related_class(cls, related)
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
         found = super().check(**kwargs)

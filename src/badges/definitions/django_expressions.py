@@ -32,7 +32,7 @@ class InvalidExpression(Exception):
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message, hint)
-        self.notices = (Notice(message, hint),)
+        self.notices: tuple[Notice, ...] = (Notice(message, hint),)
 
 
 class _Record(F):

@@ -78,7 +78,12 @@ def _check(
     reasons = [
         reason
         for analysed in badges
-        for reason in _reasons(preview.count(connection, target, analysed, users, only_new=True), users, awards=awards)
+        for reason in _reasons(
+            preview.count(connection, target, analysed, users, only_new=True),
+            users,
+            awards=awards,
+            is_revocable=analysed.definition.revocable,
+        )
     ]
     if reasons:
         lines = "\n".join(f"  {reason}" for reason in reasons)
@@ -89,11 +94,20 @@ def _check(
         )
 
 
-def _reasons(count: Count, users: int, *, awards: bool) -> Iterator[str]:
+def _reasons(count: Count, users: int, *, awards: bool, is_revocable: bool) -> Iterator[str]:
+    """Why to stop.
+
+    :param is_revocable: who would lose it must be known as well, and is not estimated.
+    """
     limit = badges_settings.BADGES_BRAKE * users
     for number, what in ((count.new if awards else None, "would be awarded"), (count.losers, "would be revoked")):
         if number is not None and number > limit:
             yield f"{count.code}: {number:,} of {users:,} users, {number / users:.0%}, {what}"
+    if count.is_out_of_time and count.at_most is not None and awards and not is_revocable:
+        if count.at_most > limit:
+            share = f"about {count.estimated:,} of {users:,} users, up to {count.at_most / users:.0%}"
+            yield f"{count.code}: {share}, would be awarded: an estimate from {count.sampled:,} users"
+        return
     # A condition that fails awards no user of its batch, and a smaller site has a single batch.
     if count.is_out_of_time or (count.error and users > backfill.BATCH):
         yield f"{count.code}: {count.error}"

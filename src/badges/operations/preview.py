@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from badges.conf import badges_settings
-from badges.database import fetch, in_transaction, template
+from badges.database import fetch, in_transaction, template, trusted
 from badges.definitions.types import Definition
 from badges.exceptions import Notice
 from badges.facts import analysis, session, watches
@@ -31,6 +32,9 @@ from badges.operations import backfill, cost, evaluation
 
 EXAMPLES = 10
 """Users who are named."""
+
+SAMPLES = (1_000, 50)
+"""Users of whom a sample consists, if all of them cannot be counted in time; the second, if neither can the first."""
 
 TINY = 1_000
 """A table with fewer rows may be read sequentially without a warning."""
@@ -72,12 +76,21 @@ class Count:
     error: str = ""
     """Why counting failed: PostgreSQL's message, or the timeout."""
     is_out_of_time: bool = False
+    estimated: int | None = None
+    """In the place of `new`, if counting took too long: an estimate from a random sample of the users."""
+    at_most: int | None = None
+    """The number that is exceeded only by a rare chance, by the same sample."""
+    sampled: int = 0
+    """The size of the sample."""
 
     def lines(self) -> Iterator[str]:
         if self.skipped:
             yield f"{self.code}: not counted, {self.skipped}"
         elif self.new is None:
             yield f"{self.code}: {self.error}"
+            if self.estimated is not None:
+                sample = f"an estimate from {self.sampled:,} of {self.users or 0:,} users"
+                yield f"    about {self.estimated:,} would be awarded: {sample}"
         else:
             users = f" of {self.users:,} users" if self.users is not None else ""
             badges = f" {self.awards:,} badges" if self.awards not in (None, self.new) else ""
@@ -247,7 +260,8 @@ def count(
         names = _names(connection, target, [*lacking, *holding, *losing])
     except DatabaseError as failure:
         error, is_out_of_time = _reason(failure, "counted")
-        return dataclasses.replace(counted, error=error, is_out_of_time=is_out_of_time)
+        counted = dataclasses.replace(counted, error=error, is_out_of_time=is_out_of_time)
+        return _estimate(connection, target, analysed, facts, counted) if is_out_of_time else counted
     return dataclasses.replace(
         counted,
         qualifying=None if only_new else qualify,
@@ -273,6 +287,44 @@ def _count_qualifying(
     )
     [(qualify, new, awards, lacking, holding)] = fetch(connection, query.as_string())
     return qualify, new, awards, lacking, holding
+
+
+def _estimate(
+    connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition, facts: Facts, counted: Count
+) -> Count:
+    """The count with an estimate of the users who would be awarded the badge, if a sample can be counted in time."""
+    users = counted.users or backfill.estimated_users(connection, target)
+    user = sql.Identifier("new", facts.user.name)
+    for size in SAMPLES if users else ():
+        sample = template("operations/sample.sql").format(
+            user_key=sql.Identifier(target.user_key.name),
+            users=target.users.identifier,
+            percent=sql.Literal(min(100.0, 100 * size / users)),
+        )
+        try:
+            with _read_only(connection, target), evaluation.pinned(connection, target, analysed.definition):
+                keys = [key for (key,) in fetch(connection, sample.as_string())]
+                bound = sql.SQL("{} = ANY ({}::{}[])").format(
+                    user, sql.Literal(list(map(str, keys))), trusted(target.user_key.type)
+                )
+                query = sql.SQL("SELECT count(DISTINCT user_id) FROM ({}) AS qualifying").format(
+                    qualifying.query(target, analysed, facts, [bound], is_installed=False)
+                )
+                [(found,)] = fetch(connection, query.as_string())
+        except DatabaseError as failure:
+            _reason(failure, "estimated")
+            continue
+        if keys:
+            # Two standard deviations of a number of rare events, and three where there is none.
+            most = min(found + 2 * math.sqrt(found) + 3, len(keys))
+            return dataclasses.replace(
+                counted,
+                users=users,
+                estimated=round(found / len(keys) * users),
+                at_most=round(most / len(keys) * users),
+                sampled=len(keys),
+            )
+    return counted
 
 
 def _count_losing(
