@@ -653,6 +653,7 @@ OWNER_READS_DEFINITIONS = "SELECT ON badges_badgedefinition TO badges_owner"
 OWNER_READS_SECRET = "SELECT ON badges_secret TO badges_owner"
 OWNER_WRITES_EVENTS = "SELECT, INSERT, TRIGGER ON badges_badgeevent TO badges_owner"
 OWNER_WRITES_FORMER_KEYS = "SELECT, INSERT, UPDATE, DELETE ON badges_formerkey TO badges_owner"
+OWNER_WRITES_OVERRUNS = "SELECT, INSERT, UPDATE, DELETE ON badges_overrun TO badges_owner"
 OWNER_READS = "SELECT ON dummy_sketch TO badges_owner"
 GRANTS = {value for name, value in globals().items() if name.startswith(("ROLE_", "OWNER_"))}
 

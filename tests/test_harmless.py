@@ -149,7 +149,16 @@ def test_what_a_condition_needs_goes(declare, execute, held, failures, ada, bob,
     execute("CREATE ROLE badges_test_owner")
     execute("GRANT CREATE ON SCHEMA public TO badges_test_owner")
     execute("GRANT SELECT ON auth_user, prizes, dummy_sketch TO badges_test_owner")
-    for table in ("badge", "badgeevent", "pendingcheck", "failure", "badgedefinition", "formerkey", "secret"):
+    for table in (
+        "badge",
+        "badgeevent",
+        "pendingcheck",
+        "failure",
+        "badgedefinition",
+        "formerkey",
+        "overrun",
+        "secret",
+    ):
         execute(f"ALTER TABLE badges_{table} OWNER TO badges_test_owner")
     needy = {
         **BROKEN,
