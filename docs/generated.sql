@@ -82,7 +82,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 21, "badges": [], "body": "975168a57bfd0259"}';
+COMMENT ON FUNCTION "public"."badges_seal" IS 'Made by django-pg-badges; {"summary": "Remembers something until the transaction ends, in the setting badges.<kind>.", "generator": 22, "badges": [], "body": "975168a57bfd0259"}';
 REVOKE ALL ON FUNCTION "public"."badges_seal" FROM PUBLIC;
 
 -- create function badges_sealed: new
@@ -112,7 +112,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 21, "badges": [], "body": "88a896b8c2284356"}';
+COMMENT ON FUNCTION "public"."badges_sealed" IS 'Made by django-pg-badges; {"summary": "Returns what badges_seal has remembered in this transaction; NULL if that is nothing, or was set by the session.", "generator": 22, "badges": [], "body": "88a896b8c2284356"}';
 REVOKE ALL ON FUNCTION "public"."badges_sealed" FROM PUBLIC;
 
 -- create function badges_check_keys_at_once: new
@@ -132,7 +132,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 21, "badges": [], "body": "87728cfad49a3f84"}';
+COMMENT ON FUNCTION "public"."badges_check_keys_at_once" IS 'Made by django-pg-badges; {"summary": "Has the foreign keys of awards and events checked at once, although the session may have deferred all constraints.", "generator": 22, "badges": [], "body": "87728cfad49a3f84"}';
 REVOKE ALL ON FUNCTION "public"."badges_check_keys_at_once" FROM PUBLIC;
 
 -- create function badges_wait: new
@@ -181,7 +181,7 @@ BEGIN
     RETURN busy;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 21, "badges": [], "body": "ca7d963a6badfba9"}';
+COMMENT ON FUNCTION "public"."badges_wait" IS 'Made by django-pg-badges; {"summary": "Waits up to BADGES_WAIT for the locks of buckets that other transactions hold.", "generator": 22, "badges": [], "body": "ca7d963a6badfba9"}';
 REVOKE ALL ON FUNCTION "public"."badges_wait" FROM PUBLIC;
 
 -- create function badges_deferred: new
@@ -212,7 +212,7 @@ BEGIN
         ) AS slow);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_deferred" IS 'Made by django-pg-badges; {"summary": "Returns those of the badges that are deferred: three evaluations of theirs took longer than BADGES_BUDGET.", "generator": 21, "badges": [], "body": "8fc83928ee61d903"}';
+COMMENT ON FUNCTION "public"."badges_deferred" IS 'Made by django-pg-badges; {"summary": "Returns those of the badges that are deferred: three evaluations of theirs took longer than BADGES_BUDGET.", "generator": 22, "badges": [], "body": "8fc83928ee61d903"}';
 REVOKE ALL ON FUNCTION "public"."badges_deferred" FROM PUBLIC;
 
 -- create function badges_note_overrun: new
@@ -245,7 +245,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_overrun" IS 'Made by django-pg-badges; {"summary": "Records that badges, evaluated together so many times, took longer than BADGES_BUDGET each time.", "generator": 21, "badges": [], "body": "654db7f127f4c5ad"}';
+COMMENT ON FUNCTION "public"."badges_note_overrun" IS 'Made by django-pg-badges; {"summary": "Records that badges, evaluated together so many times, took longer than BADGES_BUDGET each time.", "generator": 22, "badges": [], "body": "654db7f127f4c5ad"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_overrun" FROM PUBLIC;
 
 -- create function badges_note_slow: new
@@ -282,7 +282,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_slow" IS 'Made by django-pg-badges; {"summary": "Records that settling a pending check took longer than BADGES_BUDGET for this badge alone.", "generator": 21, "badges": [], "body": "d747e029e49b464d"}';
+COMMENT ON FUNCTION "public"."badges_note_slow" IS 'Made by django-pg-badges; {"summary": "Records that settling a pending check took longer than BADGES_BUDGET for this badge alone.", "generator": 22, "badges": [], "body": "d747e029e49b464d"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_slow" FROM PUBLIC;
 
 -- create function badges_defer: new
@@ -299,7 +299,7 @@ BEGIN
     SELECT ARRAY[deferred_code] FROM generate_series(1, 3);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_defer" IS 'Made by django-pg-badges; {"summary": "Defers a badge: writes leave pending checks instead of evaluating its condition, until badges_resume() is called.", "generator": 21, "badges": [], "body": "7fff2a95ddec2105"}';
+COMMENT ON FUNCTION "public"."badges_defer" IS 'Made by django-pg-badges; {"summary": "Defers a badge: writes leave pending checks instead of evaluating its condition, until badges_resume() is called.", "generator": 22, "badges": [], "body": "7fff2a95ddec2105"}';
 REVOKE ALL ON FUNCTION "public"."badges_defer" FROM PUBLIC;
 
 -- create function badges_resume: new
@@ -322,8 +322,34 @@ BEGIN
     RETURN was_deferred;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_resume" IS 'Made by django-pg-badges; {"summary": "Has writes evaluate a deferred badge again, and returns whether it was deferred.", "generator": 21, "badges": [], "body": "1c2220e813a0ac8e"}';
+COMMENT ON FUNCTION "public"."badges_resume" IS 'Made by django-pg-badges; {"summary": "Has writes evaluate a deferred badge again, and returns whether it was deferred.", "generator": 22, "badges": [], "body": "1c2220e813a0ac8e"}';
 REVOKE ALL ON FUNCTION "public"."badges_resume" FROM PUBLIC;
+
+-- create function badges_beside: new
+CREATE OR REPLACE FUNCTION "public"."badges_beside"()
+RETURNS text[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $badges$
+-- Returns the other transactions of this database that are open, by their ids and virtual ids.
+-- A transaction that has written nothing has a virtual id only, and a prepared one no virtual id any longer.
+-- Installed by create_badge_triggers (django-pg-badges), whose next run overwrites edits. See docs/how-it-works.md.
+BEGIN
+    RETURN ARRAY(
+        SELECT coalesce(l.virtualxid, l.transactionid::text)
+        FROM pg_locks AS l
+        LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+        WHERE l.locktype IN ('virtualxid', 'transactionid') AND l.granted AND l.mode = 'ExclusiveLock'
+          AND l.pid IS DISTINCT FROM pg_backend_pid()
+          AND CASE WHEN l.pid IS NULL THEN
+                  EXISTS (
+                      SELECT FROM pg_prepared_xacts AS x
+                      WHERE x.transaction = l.transactionid AND x.database = current_database())
+              ELSE a.datname = current_database() AND a.backend_type <> 'autovacuum worker' END);
+END
+$badges$;
+COMMENT ON FUNCTION "public"."badges_beside" IS 'Made by django-pg-badges; {"summary": "Returns the other transactions of this database that are open, by their ids and virtual ids.", "generator": 22, "badges": [], "body": "e0402aaa789e8453"}';
+REVOKE ALL ON FUNCTION "public"."badges_beside" FROM PUBLIC;
 
 -- create function badges_move_checks: new
 CREATE OR REPLACE FUNCTION "public"."badges_move_checks"(former_key integer, moved_user integer)
@@ -352,7 +378,7 @@ BEGIN
     ON CONFLICT DO NOTHING;  -- the same transaction has left the same check under the new key
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_move_checks" IS 'Made by django-pg-badges; {"summary": "Moves pending checks to the new key of their user.", "generator": 21, "badges": [], "body": "3879cae95b4f9317"}';
+COMMENT ON FUNCTION "public"."badges_move_checks" IS 'Made by django-pg-badges; {"summary": "Moves pending checks to the new key of their user.", "generator": 22, "badges": [], "body": "3879cae95b4f9317"}';
 REVOKE ALL ON FUNCTION "public"."badges_move_checks" FROM PUBLIC;
 
 -- create function badges_note_key: new
@@ -392,7 +418,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_key" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of a user whose key changes, and notes the former key.", "generator": 21, "badges": [], "body": "04d256e98dd32601"}';
+COMMENT ON FUNCTION "public"."badges_note_key" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of a user whose key changes, and notes the former key.", "generator": 22, "badges": [], "body": "04d256e98dd32601"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_key" FROM PUBLIC;
 
 -- create function badges_follow: new
@@ -453,7 +479,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_follow" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of users whose key has changed: those that other transactions left under a former key.", "generator": 21, "badges": [], "body": "f45ddbcea3a2233f"}';
+COMMENT ON FUNCTION "public"."badges_follow" IS 'Made by django-pg-badges; {"summary": "Moves the pending checks of users whose key has changed: those that other transactions left under a former key.", "generator": 22, "badges": [], "body": "f45ddbcea3a2233f"}';
 REVOKE ALL ON FUNCTION "public"."badges_follow" FROM PUBLIC;
 
 -- create function badges_note_failure: new
@@ -520,7 +546,7 @@ BEGIN
         failed_code, failed_message, failed_sqlstate;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 21, "badges": [], "body": "224bea1bf5ffede1"}';
+COMMENT ON FUNCTION "public"."badges_note_failure" IS 'Made by django-pg-badges; {"summary": "Records that the condition of a badge has failed.", "generator": 22, "badges": [], "body": "224bea1bf5ffede1"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_failure" FROM PUBLIC;
 
 -- create function badges_note_misplaced: new
@@ -550,7 +576,7 @@ BEGIN
     WHERE NOT noted ? ('55000' || failed.code);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 21, "badges": [], "body": "8ded6191ea788d14"}';
+COMMENT ON FUNCTION "public"."badges_note_misplaced" IS 'Made by django-pg-badges; {"summary": "Records that a trigger function was fired by another table than its own, where it awards nothing.", "generator": 22, "badges": [], "body": "8ded6191ea788d14"}';
 REVOKE ALL ON FUNCTION "public"."badges_note_misplaced" FROM PUBLIC;
 
 -- create function badges_same_types: new
@@ -575,7 +601,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_same_types" IS 'Made by django-pg-badges; {"summary": "Raises an error if columns of a table have other types than when badges_check was made.", "generator": 21, "badges": [], "body": "fba753af1acb230a"}';
+COMMENT ON FUNCTION "public"."badges_same_types" IS 'Made by django-pg-badges; {"summary": "Raises an error if columns of a table have other types than when badges_check was made.", "generator": 22, "badges": [], "body": "fba753af1acb230a"}';
 REVOKE ALL ON FUNCTION "public"."badges_same_types" FROM PUBLIC;
 
 -- create function badges_check_in: new
@@ -611,7 +637,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check_in" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user, among the tables of a tenant.", "generator": 21, "badges": [], "body": "3f2a41d11bc091aa"}';
+COMMENT ON FUNCTION "public"."badges_check_in" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user, among the tables of a tenant.", "generator": 22, "badges": [], "body": "3f2a41d11bc091aa"}';
 REVOKE ALL ON FUNCTION "public"."badges_check_in" FROM PUBLIC;
 
 -- create function badges_user_in: new
@@ -640,7 +666,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_user_in" IS 'Made by django-pg-badges; {"summary": "Returns the user to whom a path leads among the tables of a tenant; NULL if there is none.", "generator": 21, "badges": [], "body": "44dc3076a3006e9b"}';
+COMMENT ON FUNCTION "public"."badges_user_in" IS 'Made by django-pg-badges; {"summary": "Returns the user to whom a path leads among the tables of a tenant; NULL if there is none.", "generator": 22, "badges": [], "body": "44dc3076a3006e9b"}';
 REVOKE ALL ON FUNCTION "public"."badges_user_in" FROM PUBLIC;
 
 -- create function badges_stored: new
@@ -673,7 +699,7 @@ BEGIN
         ) AS long ON octet_length(each.value::text) > 33554432);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 21, "badges": [], "body": "08d8988f36321cd3"}';
+COMMENT ON FUNCTION "public"."badges_stored" IS 'Made by django-pg-badges; {"summary": "Returns the columns of a changed row as evidence and pending checks store them.", "generator": 22, "badges": [], "body": "08d8988f36321cd3"}';
 REVOKE ALL ON FUNCTION "public"."badges_stored" FROM PUBLIC;
 
 -- create function badges_shortened: new
@@ -713,7 +739,7 @@ BEGIN
     RETURN evidence;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 21, "badges": [], "body": "2dba78732137fe98"}';
+COMMENT ON FUNCTION "public"."badges_shortened" IS 'Made by django-pg-badges; {"summary": "Returns the evidence of an award, in which a value above 1 kB is its first characters, its length and a digest.", "generator": 22, "badges": [], "body": "2dba78732137fe98"}';
 REVOKE ALL ON FUNCTION "public"."badges_shortened" FROM PUBLIC;
 
 -- create function badges_record_parts: new
@@ -814,7 +840,7 @@ BEGIN
     RETURN missing;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 21, "badges": [], "body": "a84036c921c841c5"}';
+COMMENT ON FUNCTION "public"."badges_record_parts" IS 'Made by django-pg-badges; {"summary": "Inserts the awards of a statement that could not be inserted together: bucket by bucket, then row by row.", "generator": 22, "badges": [], "body": "a84036c921c841c5"}';
 REVOKE ALL ON FUNCTION "public"."badges_record_parts" FROM PUBLIC;
 
 -- create function badges_record: new
@@ -985,7 +1011,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 21, "badges": [], "body": "661c079a29433c56"}';
+COMMENT ON FUNCTION "public"."badges_record" IS 'Made by django-pg-badges; {"summary": "Carries out the verdicts of a trigger: awards, revokes, and leaves pending checks.", "generator": 22, "badges": [], "body": "661c079a29433c56"}';
 REVOKE ALL ON FUNCTION "public"."badges_record" FROM PUBLIC;
 
 -- create function badges_postpone: new
@@ -1031,7 +1057,7 @@ BEGIN
     ) AS each;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 21, "badges": [], "body": "3b48bf40a439fc98"}';
+COMMENT ON FUNCTION "public"."badges_postpone" IS 'Made by django-pg-badges; {"summary": "Leaves a pending check of each badge for each changed row, where a lock or a resource could not be had.", "generator": 22, "badges": [], "body": "3b48bf40a439fc98"}';
 REVOKE ALL ON FUNCTION "public"."badges_postpone" FROM PUBLIC;
 
 -- create function badges_one_by_one: new
@@ -1162,7 +1188,7 @@ BEGIN
     END LOOP;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 21, "badges": [], "body": "4e8a6781699023b1"}';
+COMMENT ON FUNCTION "public"."badges_one_by_one" IS 'Made by django-pg-badges; {"summary": "Checks badges one by one for each changed row, after checking them together has failed.", "generator": 22, "badges": [], "body": "4e8a6781699023b1"}';
 REVOKE ALL ON FUNCTION "public"."badges_one_by_one" FROM PUBLIC;
 
 -- create function badges_settle_locked: new
@@ -1186,7 +1212,9 @@ DECLARE
     result record;
     open text[];
     waiting uuid[];
+    beside jsonb;
     is_held boolean;
+    may_become_true boolean;
     due timestamptz;
     is_slow boolean := false;
     lacking text;
@@ -1255,6 +1283,16 @@ BEGIN
         kept := kept + cardinality(waiting);
         ids := ARRAY(SELECT each.id FROM unnest(ids) AS each (id) WHERE each.id <> ALL (waiting));
     END IF;
+    -- Checks of rows that are gone (OLD): transactions that are open beside them may still make the condition true, and
+    -- nothing else would evaluate them again. Before the evaluation, as whatever ends later is not seen by it.
+    IF EXISTS (SELECT FROM "public"."badges_pendingcheck" AS p WHERE p.id = ANY (ids) AND p.evidence ? 'old') THEN
+        beside := to_jsonb("public"."badges_beside"());
+        waiting := ARRAY(
+            SELECT p.id FROM "public"."badges_pendingcheck" AS p
+            WHERE p.id = ANY (ids) AND p.evidence -> 'beside' <@ beside);
+        kept := kept + cardinality(waiting);
+        ids := ARRAY(SELECT each.id FROM unnest(ids) AS each (id) WHERE each.id <> ALL (waiting));
+    END IF;
     PERFORM "public"."badges_seal"('event', '{"cause": "settled"}');
     FOR pending IN
         SELECT array_agg(p.id) AS ids, p.user_id, p.code, p.thing,
@@ -1282,6 +1320,7 @@ BEGIN
             is_held := EXISTS (
                 SELECT FROM "public"."badges_badge" AS b
                 WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing);
+            may_become_true := false;
             IF pending.is_revocable OR NOT is_held THEN
                 due := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '100 ms'::interval;
                 IF pending.evidence ? 'tenant' THEN
@@ -1300,6 +1339,7 @@ BEGIN
                     is_slow := true;
                     PERFORM "public"."badges_note_slow"(pending.code, due);
                 END IF;
+                may_become_true := pending.evidence ? 'old' AND NOT result.earned;
                 IF result.earned AND NOT is_held THEN
                     INSERT INTO "public"."badges_badge" (user_id, code, thing, evidence, expires_at)
                     SELECT u."id", pending.code, pending.thing,
@@ -1316,9 +1356,22 @@ BEGIN
                       AND (b.evidence ->> 'tenant') IS NOT DISTINCT FROM (pending.evidence ->> 'tenant');
                 END IF;
             END IF;
+            IF may_become_true THEN
+                UPDATE "public"."badges_pendingcheck" AS p
+                SET evidence = p.evidence || jsonb_build_object('beside', still.open)
+                FROM (
+                    SELECT q.id, jsonb_agg(each.id) AS open
+                    FROM "public"."badges_pendingcheck" AS q
+                    CROSS JOIN jsonb_array_elements_text(beside) AS each (id)
+                    WHERE q.id = ANY (pending.ids) AND coalesce(q.evidence -> 'beside' ? each.id, true)
+                    GROUP BY q.id
+                ) AS still
+                WHERE p.id = still.id;
+            END IF;
             -- Unless the user has got another key meanwhile, to which it is moved before it is evaluated again.
             DELETE FROM "public"."badges_pendingcheck" AS p
             WHERE p.id = ANY (pending.ids)
+              AND NOT (may_become_true AND coalesce(p.evidence -> 'beside' <@ beside, false))
               AND NOT (
                   EXISTS (SELECT FROM "public"."badges_formerkey" AS f WHERE f.former_key = pending.user_id::text)
                   AND NOT EXISTS (SELECT FROM "public"."auth_user" AS u WHERE u."id" = pending.user_id));
@@ -1355,7 +1408,7 @@ BEGIN
     PERFORM set_config('badges.event', coalesce(previous_event, ''), true);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 21, "badges": [], "body": "ebfa8e46577ea6c5"}';
+COMMENT ON FUNCTION "public"."badges_settle_locked" IS 'Made by django-pg-badges; {"summary": "Settles pending checks whose rows are locked already, by evaluating at most this many.", "generator": 22, "badges": [], "body": "a335a89213c92997"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle_locked" FROM PUBLIC;
 
 -- create function badges_settle: new
@@ -1419,7 +1472,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 21, "badges": [], "body": "857760e2aa96c724"}';
+COMMENT ON FUNCTION "public"."badges_settle" IS 'Made by django-pg-badges; {"summary": "Settles pending checks: locks the user''s bucket, evaluates the condition in a newer snapshot, awards or revokes.", "generator": 22, "badges": [], "body": "857760e2aa96c724"}';
 REVOKE ALL ON FUNCTION "public"."badges_settle" FROM PUBLIC;
 
 -- create function badges_award: new
@@ -1464,7 +1517,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 21, "badges": [], "body": "c926edd42a516849"}';
+COMMENT ON FUNCTION "public"."badges_award" IS 'Made by django-pg-badges; {"summary": "Awards a badge manually and returns whether the user lacked it.", "generator": 22, "badges": [], "body": "c926edd42a516849"}';
 REVOKE ALL ON FUNCTION "public"."badges_award" FROM PUBLIC;
 
 -- create function badges_revoke: new
@@ -1510,7 +1563,7 @@ BEGIN
     RETURN has_changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 21, "badges": [], "body": "9a5249b0f8b87143"}';
+COMMENT ON FUNCTION "public"."badges_revoke" IS 'Made by django-pg-badges; {"summary": "Revokes a badge manually and returns whether the user held it.", "generator": 22, "badges": [], "body": "9a5249b0f8b87143"}';
 REVOKE ALL ON FUNCTION "public"."badges_revoke" FROM PUBLIC;
 
 -- create function badges_erase: new
@@ -1577,7 +1630,7 @@ BEGIN
     RETURN changed;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 21, "badges": [], "body": "1556af20d2d832d6"}';
+COMMENT ON FUNCTION "public"."badges_erase" IS 'Made by django-pg-badges; {"summary": "Erases what the badges of a user and their history say about that user; returns the number of badges and events.", "generator": 22, "badges": [], "body": "1556af20d2d832d6"}';
 REVOKE ALL ON FUNCTION "public"."badges_erase" FROM PUBLIC;
 
 -- create function badges_merge: new
@@ -1683,7 +1736,7 @@ BEGIN
     RETURN number;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_merge" IS 'Made by django-pg-badges; {"summary": "Gives the badges of one user, their history and their pending checks to another; returns the number of badges.", "generator": 21, "badges": [], "body": "c94c5b0730f15d67"}';
+COMMENT ON FUNCTION "public"."badges_merge" IS 'Made by django-pg-badges; {"summary": "Gives the badges of one user, their history and their pending checks to another; returns the number of badges.", "generator": 22, "badges": [], "body": "c94c5b0730f15d67"}';
 REVOKE ALL ON FUNCTION "public"."badges_merge" FROM PUBLIC;
 
 -- create function badges_rename: new
@@ -1719,7 +1772,7 @@ BEGIN
     DELETE FROM "public"."badges_badgedefinition" AS d WHERE d.code = old_code;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_rename" IS 'Made by django-pg-badges; {"summary": "Gives the holders, the history, the pending checks and the failures of one badge to another, and deletes its definition.", "generator": 21, "badges": [], "body": "b948a6d52b67ce15"}';
+COMMENT ON FUNCTION "public"."badges_rename" IS 'Made by django-pg-badges; {"summary": "Gives the holders, the history, the pending checks and the failures of one badge to another, and deletes its definition.", "generator": 22, "badges": [], "body": "b948a6d52b67ce15"}';
 REVOKE ALL ON FUNCTION "public"."badges_rename" FROM PUBLIC;
 
 -- create function badges_keep_events: new
@@ -1766,7 +1819,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 21, "badges": [], "body": "d37f2fd786360eaa"}';
+COMMENT ON FUNCTION "public"."badges_keep_events" IS 'Made by django-pg-badges; {"summary": "Trigger function: rejects changes of recorded events, as the history is append-only.", "generator": 22, "badges": [], "body": "d37f2fd786360eaa"}';
 REVOKE ALL ON FUNCTION "public"."badges_keep_events" FROM PUBLIC;
 
 -- create function badges_add_awarded: new
@@ -1851,7 +1904,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 21, "badges": [], "body": "8541f46c3372bbc9"}';
+COMMENT ON FUNCTION "public"."badges_add_awarded" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each new row, an awarded badge, in the history.", "generator": 22, "badges": [], "body": "8541f46c3372bbc9"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_awarded" FROM PUBLIC;
 
 -- create function badges_add_revoked: new
@@ -1964,7 +2017,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 21, "badges": [], "body": "6dc503327c41c3ce"}';
+COMMENT ON FUNCTION "public"."badges_add_revoked" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each deleted row, a revoked or expired badge, in the history.", "generator": 22, "badges": [], "body": "6dc503327c41c3ce"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_revoked" FROM PUBLIC;
 
 -- create function badges_add_moved: new
@@ -2106,7 +2159,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 21, "badges": [], "body": "b1d90e79ba03321c"}';
+COMMENT ON FUNCTION "public"."badges_add_moved" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge whose user, code or thing was updated in the history.", "generator": 22, "badges": [], "body": "b1d90e79ba03321c"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_moved" FROM PUBLIC;
 
 -- create function badges_add_truncated: new
@@ -2228,7 +2281,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 21, "badges": [], "body": "55484b7b16ea5064"}';
+COMMENT ON FUNCTION "public"."badges_add_truncated" IS 'Made by django-pg-badges; {"summary": "Trigger function: records each badge revoked by TRUNCATE in the history.", "generator": 22, "badges": [], "body": "55484b7b16ea5064"}';
 REVOKE ALL ON FUNCTION "public"."badges_add_truncated" FROM PUBLIC;
 
 -- create function badges_follow_user: new
@@ -2250,7 +2303,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_follow_user" IS 'Made by django-pg-badges; {"summary": "Trigger function: has pending checks follow a user whose key changes.", "generator": 21, "badges": [], "body": "4bdbf19ec544f1b0"}';
+COMMENT ON FUNCTION "public"."badges_follow_user" IS 'Made by django-pg-badges; {"summary": "Trigger function: has pending checks follow a user whose key changes.", "generator": 22, "badges": [], "body": "4bdbf19ec544f1b0"}';
 REVOKE ALL ON FUNCTION "public"."badges_follow_user" FROM PUBLIC;
 
 -- create function badges_check: new
@@ -2796,7 +2849,7 @@ BEGIN
     END IF;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 21, "badges": [], "body": "9fd5aa60d2f8a627"}';
+COMMENT ON FUNCTION "public"."badges_check" IS 'Made by django-pg-badges; {"summary": "Evaluates the condition of one badge for one user.", "generator": 22, "badges": [], "body": "9fd5aa60d2f8a627"}';
 REVOKE ALL ON FUNCTION "public"."badges_check" FROM PUBLIC;
 
 -- create function badges_user_of: new
@@ -2815,7 +2868,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_user_of" IS 'Made by django-pg-badges; {"summary": "Returns the user to whom a path leads from a value of its first column; NULL if there is none, or no such path.", "generator": 21, "badges": [], "body": "325b450312a359a5"}';
+COMMENT ON FUNCTION "public"."badges_user_of" IS 'Made by django-pg-badges; {"summary": "Returns the user to whom a path leads from a value of its first column; NULL if there is none, or no such path.", "generator": 22, "badges": [], "body": "325b450312a359a5"}';
 REVOKE ALL ON FUNCTION "public"."badges_user_of" FROM PUBLIC;
 
 -- create function badges_progress: new
@@ -2890,7 +2943,7 @@ BEGIN
     END;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 21, "badges": [], "body": "0a3b2a038b8d42ef"}';
+COMMENT ON FUNCTION "public"."badges_progress" IS 'Made by django-pg-badges; {"summary": "Returns the current progress of these users towards each badge that has a goal.", "generator": 22, "badges": [], "body": "0a3b2a038b8d42ef"}';
 REVOKE ALL ON FUNCTION "public"."badges_progress" FROM PUBLIC;
 
 -- create function badges_catch_up: new
@@ -3065,7 +3118,7 @@ BEGIN
           AND b.thing OPERATOR(pg_catalog.=) lost.thing);
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 21, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
+COMMENT ON FUNCTION "public"."badges_catch_up" IS 'Made by django-pg-badges; {"summary": "Awards and revokes the badges that need catch-up: those that triggers alone do not maintain.", "generator": 22, "badges": ["good-mood", "pionner"], "body": "8bdb51fae0459503"}';
 REVOKE ALL ON FUNCTION "public"."badges_catch_up" FROM PUBLIC;
 
 -- create function badges_update_auth_user_3116e76a: new
@@ -3235,7 +3288,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 21, "badges": ["pionner"], "body": "b6ba22d3c1616cd2"}';
+COMMENT ON FUNCTION "public"."badges_update_auth_user_3116e76a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.auth_user, statement-level.", "generator": 22, "badges": ["pionner"], "body": "b6ba22d3c1616cd2"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_auth_user_3116e76a" FROM PUBLIC;
 
 -- create function badges_insert_badges_badge_d2690b9b: new
@@ -3673,7 +3726,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 21, "badges": ["three-badges"], "body": "4fcb786ee1a0993a"}';
+COMMENT ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.badges_badge, statement-level.", "generator": 22, "badges": ["three-badges"], "body": "4fcb786ee1a0993a"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_badges_badge_d2690b9b" FROM PUBLIC;
 
 -- create function badges_delete_dummy_like_082699e7: new
@@ -4157,7 +4210,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 21, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "0f05f94fd58aeda7"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_like_082699e7" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_like, statement-level.", "generator": 22, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "0f05f94fd58aeda7"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_like_082699e7" FROM PUBLIC;
 
 -- create function badges_insert_dummy_like_f1d6616a: new
@@ -5129,7 +5182,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 21, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "0b0a236b734406df"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_like, statement-level.", "generator": 22, "badges": ["beloved", "generous-bronze", "generous-gold", "generous-silver", "good-mood", "well-liked"], "body": "0b0a236b734406df"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_like_f1d6616a" FROM PUBLIC;
 
 -- create function badges_update_dummy_like_e0af39e4: new
@@ -5637,7 +5690,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 21, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "f3fcd29536a85d20"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_like, statement-level.", "generator": 22, "badges": ["generous-bronze", "generous-gold", "generous-silver"], "body": "f3fcd29536a85d20"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_like_e0af39e4" FROM PUBLIC;
 
 -- create function badges_delete_dummy_sketch_f1ef14d4: new
@@ -5806,7 +5859,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 21, "badges": ["clean-up"], "body": "ebfd0c853874719f"}';
+COMMENT ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after delete on public.dummy_sketch, statement-level.", "generator": 22, "badges": ["clean-up"], "body": "ebfd0c853874719f"}';
 REVOKE ALL ON FUNCTION "public"."badges_delete_dummy_sketch_f1ef14d4" FROM PUBLIC;
 
 -- create function badges_insert_dummy_sketch_9c132b10: new
@@ -6347,7 +6400,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 21, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "191fa1ce8ba2ce1f"}';
+COMMENT ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after insert on public.dummy_sketch, statement-level.", "generator": 22, "badges": ["collector", "first-sketch", "prolific", "virtuoso"], "body": "191fa1ce8ba2ce1f"}';
 REVOKE ALL ON FUNCTION "public"."badges_insert_dummy_sketch_9c132b10" FROM PUBLIC;
 
 -- create function badges_update_dummy_sketch_f5317487: new
@@ -6612,7 +6665,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 21, "badges": ["hit", "star"], "body": "5019ed58621a4855"}';
+COMMENT ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, statement-level.", "generator": 22, "badges": ["hit", "star"], "body": "5019ed58621a4855"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_dummy_sketch_f5317487" FROM PUBLIC;
 
 -- create function badges_update_row_dummy_sketch_9e149d12: new
@@ -6787,7 +6840,7 @@ BEGIN
     RETURN NULL;
 END
 $badges$;
-COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 21, "badges": ["viral"], "body": "22fcf321851bb547"}';
+COMMENT ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" IS 'Made by django-pg-badges; {"summary": "Trigger function: checks badges after update on public.dummy_sketch, row-level.", "generator": 22, "badges": ["viral"], "body": "22fcf321851bb547"}';
 REVOKE ALL ON FUNCTION "public"."badges_update_row_dummy_sketch_9e149d12" FROM PUBLIC;
 
 -- create trigger badges_update_auth_user_3116e76a on public.auth_user: new: after update, statement-level

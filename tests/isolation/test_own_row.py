@@ -38,6 +38,61 @@ def test_row_that_waited_for_another(site, s1, s2, level, last):
     assert site.pending() == 0
 
 
+@levels
+@pytest.mark.parametrize("end", ["commit", "rollback", "prepare", "later"])
+def test_deleted_row_that_is_settled_early(site, s1, s2, s3, level, end):
+    """The check of a deleted row stays until all have ended that were open beside it, and no longer.
+
+    Gold is deleted and committed while the deletion of silver is open, or has yet to come in an older snapshot.
+    """
+    site.declare(GONE)
+    [ada] = site.users(1)
+    s1.run(INSERT, [ada, "gold"])
+    s1.run(INSERT, [ada, "silver"])
+    s1.begin()
+    s1.run(DELETE, [ada, "gold"])
+    s2.begin(level)
+    if end != "later":
+        s2.run(DELETE, [ada, "silver"])
+    s1.commit()
+    site.settle()
+    site.settle()
+    assert (site.badges(), site.pending() > 0) == ([], True)
+    # What begins after that is not waited for.
+    s3.begin()
+    s3.run(INSERT, [ada, "silver"])
+    if end == "later":
+        s2.run(DELETE, [ada, "silver"])
+    if end == "prepare" and site.sql("SHOW max_prepared_transactions") != [("0",)]:
+        s2.run("PREPARE TRANSACTION 'silver'")
+        site.settle()
+        assert site.pending() > 0
+        site.sql("COMMIT PREPARED 'silver'")
+    elif end == "rollback":
+        s2.rollback()
+    else:
+        s2.commit()
+    site.settle()
+    earned = [] if end == "rollback" else [(ada, "gone")]
+    assert site.badges() == earned
+    assert site.sql("SELECT count(*) FROM badges_pendingcheck WHERE evidence #>> '{old,title}' = 'gold'") == [(0,)]
+    s3.rollback()
+    assert site.settled_badges() == earned
+
+
+def test_deleted_row_before_another(site, s1, s2):
+    """A deletion that begins after the check was settled does not make it true: gold was not the last to go."""
+    site.declare(GONE)
+    [ada] = site.users(1)
+    s1.run(INSERT, [ada, "gold"])
+    s1.run(INSERT, [ada, "silver"])
+    s1.run(DELETE, [ada, "gold"])
+    site.settle()
+    assert site.pending() == 0
+    s2.run(DELETE, [ada, "silver"])
+    assert site.settled_badges() == []
+
+
 def test_row_of_another_user_does_not_count(site, s1, s2):
     """Settling evaluates the other rows of this user, not those of others."""
     site.declare(GOLD)

@@ -29,6 +29,7 @@ RUNTIME = (
     "note_slow",
     "defer",
     "resume",
+    "beside",
     "move_checks",
     "note_key",
     "follow",

@@ -19,7 +19,7 @@ from badges.definitions.types import NAME_MAX_BYTES, Definition, TriggerEvent
 from badges.facts import session, types
 from badges.facts.types import AnalysedDefinition, Column, Facts, Table, Target
 
-GENERATOR = 21
+GENERATOR = 22
 """Counts the changes of the generated SQL, so that a plan can name that reason for replacing a function."""
 
 MARKER = "Made by django-pg-badges; "

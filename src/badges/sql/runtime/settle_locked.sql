@@ -18,7 +18,9 @@ DECLARE
     result record;
     open text[];
     waiting uuid[];
+    beside jsonb;
     is_held boolean;
+    may_become_true boolean;
     due timestamptz;
     is_slow boolean := false;
     lacking text;
@@ -86,6 +88,16 @@ BEGIN
         kept := kept + cardinality(waiting);
         ids := ARRAY(SELECT each.id FROM unnest(ids) AS each (id) WHERE each.id <> ALL (waiting));
     END IF;
+    -- Checks of rows that are gone (OLD): transactions that are open beside them may still make the condition true, and
+    -- nothing else would evaluate them again. Before the evaluation, as whatever ends later is not seen by it.
+    IF EXISTS (SELECT FROM {pending} AS p WHERE p.id = ANY (ids) AND p.evidence ? 'old') THEN
+        beside := to_jsonb({beside}());
+        waiting := ARRAY(
+            SELECT p.id FROM {pending} AS p
+            WHERE p.id = ANY (ids) AND p.evidence -> 'beside' <@ beside);
+        kept := kept + cardinality(waiting);
+        ids := ARRAY(SELECT each.id FROM unnest(ids) AS each (id) WHERE each.id <> ALL (waiting));
+    END IF;
     PERFORM {seal}('event', '{{"cause": "settled"}}');
     FOR pending IN
         SELECT array_agg(p.id) AS ids, p.user_id, p.code, p.thing,
@@ -113,6 +125,7 @@ BEGIN
             is_held := EXISTS (
                 SELECT FROM {badges} AS b
                 WHERE b.user_id = pending.user_id AND b.code COLLATE "C" = pending.code AND b.thing = pending.thing);
+            may_become_true := false;
             IF pending.is_revocable OR NOT is_held THEN
                 due := {due};
                 IF pending.evidence ? 'tenant' THEN
@@ -131,6 +144,7 @@ BEGIN
                     is_slow := true;
                     PERFORM {note_slow}(pending.code, due);
                 END IF;
+                may_become_true := pending.evidence ? 'old' AND NOT result.earned;
                 IF result.earned AND NOT is_held THEN
                     INSERT INTO {badges} (user_id, code, thing, evidence, expires_at)
                     SELECT u.{user_key}, pending.code, pending.thing,
@@ -147,9 +161,22 @@ BEGIN
                       AND (b.evidence ->> 'tenant') IS NOT DISTINCT FROM (pending.evidence ->> 'tenant');
                 END IF;
             END IF;
+            IF may_become_true THEN
+                UPDATE {pending} AS p
+                SET evidence = p.evidence || jsonb_build_object('beside', still.open)
+                FROM (
+                    SELECT q.id, jsonb_agg(each.id) AS open
+                    FROM {pending} AS q
+                    CROSS JOIN jsonb_array_elements_text(beside) AS each (id)
+                    WHERE q.id = ANY (pending.ids) AND coalesce(q.evidence -> 'beside' ? each.id, true)
+                    GROUP BY q.id
+                ) AS still
+                WHERE p.id = still.id;
+            END IF;
             -- Unless the user has got another key meanwhile, to which it is moved before it is evaluated again.
             DELETE FROM {pending} AS p
             WHERE p.id = ANY (pending.ids)
+              AND NOT (may_become_true AND coalesce(p.evidence -> 'beside' <@ beside, false))
               AND NOT (
                   EXISTS (SELECT FROM {former_keys} AS f WHERE f.former_key = pending.user_id::text)
                   AND NOT EXISTS (SELECT FROM {users} AS u WHERE u.{user_key} = pending.user_id));
