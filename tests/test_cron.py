@@ -248,5 +248,5 @@ def test_job_of_another_role(site, deploy, tmp_path, settings):
 
 def test_each_schema_has_a_job_of_its_own():
     """Two sites in one database, each in a schema of its own, do not take each other's job."""
-    names = {pg_cron.job_name(SimpleNamespace(schema=schema)) for schema in ("public", "tenant_a", "tenant_b")}
+    names = {pg_cron.job_name(SimpleNamespace(own_schema=schema)) for schema in ("public", "tenant_a", "tenant_b")}
     assert len(names) == 3
