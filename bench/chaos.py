@@ -475,6 +475,7 @@ def judge(site: Site, host: Host, verdict: Verdict, deploy: Deploy) -> None:
         ).fetchall():
             verdict.add("not settled", str(row))
         unwritten = set(re.findall(r"badge (\S+) failed: .*55P03", site.new_log()))
+        unwritten |= {code for (code,) in session.execute("SELECT DISTINCT code FROM chaos_unwritten").fetchall()}
         for code, state, message, count in session.execute(
             "SELECT code, sqlstate, message, sum(occurrences) FROM badges_failure GROUP BY 1, 2, 3"
         ).fetchall():

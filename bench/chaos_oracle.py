@@ -92,6 +92,19 @@ CREATE TRIGGER chaos_remember AFTER INSERT OR UPDATE OR DELETE ON chaos_post
 CREATE TRIGGER chaos_remember AFTER INSERT OR UPDATE OR DELETE ON chaos_team
     FOR EACH ROW EXECUTE FUNCTION chaos_remember();
 
+-- The badges of which a pending check could not be written: award_badges clears such failures beside the writers.
+CREATE TABLE chaos_unwritten (code text NOT NULL);
+CREATE FUNCTION chaos_remember_failure() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.sqlstate = '55P03' THEN
+        INSERT INTO public.chaos_unwritten VALUES (OLD.code);
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER chaos_remember_failure AFTER DELETE ON badges_failure
+    FOR EACH ROW EXECUTE FUNCTION chaos_remember_failure();
+
 -- Each change of a user's key, and at the end the last key of each former one.
 CREATE TABLE chaos_rekey (id bigint GENERATED ALWAYS AS IDENTITY, old_id integer NOT NULL, new_id integer NOT NULL);
 CREATE TABLE chaos_person (old_id integer PRIMARY KEY, new_id integer NOT NULL);

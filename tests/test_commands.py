@@ -174,6 +174,24 @@ def test_verbosity(badge_file, ada):
     assert "  add 300 definitions" in run("create_badge_triggers").splitlines()
 
 
+@pytest.mark.parametrize(
+    ("condition", "sqlstate", "is_kept"),
+    [
+        ("NEW.hit_views >= 70", "55P03", True),
+        ("NEW.hit_views >= 70", "22012", False),
+        ("NEW.hit_views >= 70 and (select count(*) from dummy_sketch where user_id = NEW.user_id) > 1", "55P03", True),
+        ("count(*) >= 2 from dummy_sketch where user_id = NEW.user_id", "55P03", False),
+    ],
+)
+def test_failures_that_are_kept(declare, execute, condition, sqlstate, is_kept):
+    """Where no pending check could be written, and the row that decides may have other values by now, it is said."""
+    declare(entry("one", condition=condition))
+    execute("INSERT INTO badges_failure (code, sqlstate, message) VALUES ('one', %s, 'x')", [sqlstate])
+    output = run("award_badges")
+    assert ("1 recorded failure kept" in output, "1 recorded failure cleared" in output) == (is_kept, not is_kept)
+    assert execute("SELECT count(*) FROM badges_failure") == [(int(is_kept),)]
+
+
 @pytest.mark.parametrize("form", [str, Path, lazystr, os.fsencode, lambda path: f"~/{path.name}"])
 def test_forms_of_a_path(badge_file, monkeypatch, ada, form):
     """call_command takes the file as a path, a string, bytes or a lazy string, with the home of the user."""

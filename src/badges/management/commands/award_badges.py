@@ -124,7 +124,7 @@ class Command(BadgesCommand):
                     )
                     .as_string()
                 )
-                kept += f", as what they missed cannot be found. Award it manually where it is due, then: {delete}"
+                kept += f", as what they missed may not be found. Award it manually where it is due, then: {delete}"
             self.stdout.write(self.style.WARNING(f"  {code}: {kept}"))
         for writer in progress.open_writers:
             warning = f"  {code}: {writer} still writes. If it began before the badge was installed, run this again."
