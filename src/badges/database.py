@@ -14,7 +14,15 @@ from string import Formatter
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, NotSupportedError, OperationalError, connections, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    NotSupportedError,
+    OperationalError,
+    connections,
+    router,
+    transaction,
+)
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.connection import ConnectionDoesNotExist
 from psycopg import sql
@@ -42,6 +50,32 @@ def connect(alias: str = DEFAULT_DB_ALIAS) -> BaseDatabaseWrapper:
             f'The database "{alias}" is reached through psycopg 2. Install psycopg 3: pip install "psycopg[binary]"'
         )
     return connection
+
+
+def holds_badges(alias: str) -> bool:
+    """Whether the tables of badges belong into the database of this alias."""
+    return connections[alias].vendor == "postgresql" and bool(router.allow_migrate(alias, "badges"))
+
+
+@contextlib.contextmanager
+def calling(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """A block that calls a function of the badges.
+
+    :raises OutOfDate: there is no such function.
+    :raises InsufficientRights: the role may not execute it.
+    :raises UnsupportedDatabase: the session takes no writes.
+    """
+    try:
+        yield
+    except DatabaseError as error:
+        match error.__cause__:
+            case psycopg.errors.UndefinedFunction():
+                raise exceptions.OutOfDate from error
+            case psycopg.errors.InsufficientPrivilege(diag=diag):
+                raise exceptions.InsufficientRights.of_function(diag.message_primary) from error
+            case psycopg.errors.ReadOnlySqlTransaction():
+                raise takes_no_writes(connection) from error
+        raise
 
 
 def takes_no_writes(connection: BaseDatabaseWrapper) -> exceptions.UnsupportedDatabase:

@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy as _
 
 from badges import arguments, exceptions, progress
 from badges.conf import related_name
-from badges.database import fetch, takes_no_writes
+from badges.database import calling, fetch
 from badges.definitions.types import CODE_MAX_LENGTH, GOAL_DECIMAL_PLACES, GOAL_MAX_DIGITS
 from badges.fields import (
     CurrentTransaction,
@@ -400,7 +400,8 @@ class BadgeManager(models.Manager["Badge"]):
 def _in_words(alias: str, code: str = "", user: Any = None) -> Iterator[None]:
     """A block in which what PostgreSQL rejects becomes an error of this package."""
     try:
-        yield
+        with calling(connections[alias]):
+            yield
     except DatabaseError as error:
         match error.__cause__:
             case psycopg.errors.ForeignKeyViolation(diag=diag) if diag.constraint_name == "badges_badge_code_fk":
@@ -409,12 +410,6 @@ def _in_words(alias: str, code: str = "", user: Any = None) -> Iterator[None]:
                 raise _unknown_badge(alias, code) from error
             case psycopg.errors.ForeignKeyViolation(diag=diag) if diag.constraint_name == "badges_badge_user_id_fk":
                 raise exceptions.UnknownUser(f"There is no user with the key {user!r}.") from error
-            case psycopg.errors.UndefinedFunction():
-                raise exceptions.OutOfDate from error
-            case psycopg.errors.InsufficientPrivilege(diag=diag):
-                raise exceptions.InsufficientRights.of_function(diag.message_primary) from error
-            case psycopg.errors.ReadOnlySqlTransaction():
-                raise takes_no_writes(connections[alias]) from error
         raise
 
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import psycopg
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from badges import exceptions
-from badges.database import fetch, trusted
+from badges.database import calling, fetch, trusted
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,15 +53,8 @@ def of(
     field = get_user_model()._meta.pk
     key_type = trusted(str(field.rel_db_type(connection)))
     query = psycopg.sql.SQL("SELECT user_id, code, value FROM badges_progress(%s::{}[])").format(key_type).as_string()
-    try:
-        with transaction.atomic(using=connection.alias):
-            rows = fetch(connection, query, [[field.get_db_prep_value(user, connection) for user in users]])
-    except DatabaseError as error:
-        if isinstance(error.__cause__, psycopg.errors.UndefinedFunction):
-            raise exceptions.OutOfDate from error
-        if isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
-            raise exceptions.InsufficientRights.of_function(error.__cause__.diag.message_primary) from error
-        raise
+    with calling(connection), transaction.atomic(using=connection.alias):
+        rows = fetch(connection, query, [[field.get_db_prep_value(user, connection) for user in users]])
     values = {
         # PostgreSQL's numbers may be NaN or infinite; those of JSON may not, and NaN cannot be compared.
         (field.to_python(key), code): value if value is not None and value.is_finite() else None

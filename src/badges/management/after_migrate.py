@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core import mail
 from django.core.management import call_command
-from django.db import DatabaseError, connections, router
+from django.db import DatabaseError
 
 from badges import database, exceptions
 from badges.conf import badges_settings
@@ -24,7 +24,7 @@ def after_migrate(*, using: str, verbosity: int, **kwargs: Any) -> None:
     `flush` sends that signal too, after each TransactionTestCase: without a plan of migrations, and it takes away no
     definition and no trigger.
     """
-    if "plan" not in kwargs or connections[using].vendor != "postgresql" or not router.allow_migrate(using, "badges"):
+    if "plan" not in kwargs or not database.holds_badges(using):
         return
     is_test = hasattr(mail, "outbox")
     if is_test and "badges" in settings.MIGRATION_MODULES and settings.MIGRATION_MODULES["badges"] is None:

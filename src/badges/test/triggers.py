@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
-from django.db import OperationalError, connections, router, transaction
+from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import override_settings
 from psycopg import sql
@@ -29,9 +29,7 @@ _installed: dict[str, object] = {}
 def aliases(among: Iterable[str] | None = None) -> list[str]:
     """The database aliases that hold badges."""
     chosen = connections if among is None else among
-    return [
-        alias for alias in chosen if connections[alias].vendor == "postgresql" and router.allow_migrate(alias, "badges")
-    ]
+    return [alias for alias in chosen if database.holds_badges(alias)]
 
 
 def install(alias: str) -> None:
