@@ -11,6 +11,8 @@ from isolation.harness import ALIAS, fresh_site
 from psycopg import sql
 from test_own_table import run
 
+from badges import database
+
 BADGES = [
     entry("pair", condition="count(*) >= 2 from dummy_sketch where user_id = NEW.user_id"),
     entry("loud", condition="NEW.hit_views >= 100", revocable=True),
@@ -102,3 +104,15 @@ def test_settings_of_the_database(template, django_db_blocker, tmp_path, setting
         writer.run("COMMIT")
         assert site.failures() == []
         assert site.settled_badges() == [(user, code) for user in (ada, bob) for code in ("late", "loud", "pair")]
+
+
+@pytest.mark.django_db
+def test_nothing_is_compiled():
+    """An installation has no use for JIT, which Debian's PostgreSQL does; the session has its own setting again."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SET LOCAL jit = on")
+        with database.read_committed(connections["default"]):
+            cursor.execute("SHOW jit")
+            assert cursor.fetchone() == ("off",)
+        cursor.execute("SHOW jit")
+        assert cursor.fetchone() == ("on",)

@@ -240,6 +240,8 @@ _PINNED = {
     "IntervalStyle": "postgres",
     "check_function_bodies": "on",
     "row_security": "on",
+    # Compiling the package's queries of the catalog takes several times as long as running them.
+    "jit": "off",
     # The locks of an installation end by lock_timeout, and a preview has a time of its own.
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
