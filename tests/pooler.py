@@ -58,10 +58,11 @@ class Pooler:
                 if message[:1] in (b"Q", b"S"):
                     while (answer := _message(server))[:1] != b"Z":
                         client.sendall(answer)
-                    client.sendall(answer)
+                    # Lent to others before the client knows of the end of its transaction, as PgBouncer does.
                     if answer[5:] == b"I" and not self.is_for_good:
                         self.idle.put(server)
                         server = None
+                    client.sendall(answer)
         if server:
             self.idle.put(server)
 

@@ -102,15 +102,24 @@ def own_session(alias: str) -> tuple[dict[str, Any], str]:
     return {**params, "autocommit": True}, first
 
 
+#: How often two sessions are compared before a pooler is ruled out.
+_ROUNDS = 5
+
+
 def is_pooled(params: dict[str, Any]) -> bool:
     """Whether `psycopg.connect` leads to a pooler in transaction mode, which lends each transaction a session.
 
-    That of a client whose transaction has ended is lent to another client, or it is itself lent another one.
+    That of a client whose transaction has ended is lent to another client, or it is itself lent another one. Asked
+    several times, as a pooler may take a session back a moment after the end of the transaction is reported.
     """
     with psycopg.connect(**params) as first, psycopg.connect(**params) as second:
-        own = {backend(first) for _ in range(3)}
-        with second.transaction():
-            return len(own) > 1 or backend(second) in own or backend(first) not in own
+        return any(_is_lent(first, second) for _ in range(_ROUNDS))
+
+
+def _is_lent(first: psycopg.Connection[Any], second: psycopg.Connection[Any]) -> bool:
+    own = {backend(first) for _ in range(3)}
+    with second.transaction():
+        return len(own) > 1 or backend(second) in own or backend(first) not in own
 
 
 def backend(session: psycopg.Connection[Any]) -> int:
