@@ -229,30 +229,20 @@ def test_back_with_subjects_and_expired_badges(old, badge_file):
 
 
 def test_from_the_development_version(empty):
-    """A database with all four migrations of the development version is migrated, and can forget the other three."""
+    """A database with all migrations of the development version is migrated, and can forget those after 0002."""
     empty.migrate()
     recorded = "SELECT name FROM django_migrations WHERE app = 'badges' ORDER BY name"
     own = empty.execute(recorded)
     empty.execute(
         """
         INSERT INTO django_migrations (app, name, applied)
-        VALUES ('badges', '0003_rules', now()), ('badges', '0004_events', now()), ('badges', '0005_deliveries', now())
-        """
+        SELECT 'badges', name, now() FROM unnest(%s::text[]) AS name
+        """,
+        [["0003_rules", "0004_events", "0005_deliveries", "0003_shared_checks", "0004_time_zone", "0009_tenants"]],
     )
     assert "No migrations to apply" in empty.run("migrate", "badges")
     empty.run("migrate", "badges", prune=True)
-    names = (
-        "0001_initial",
-        "0002_definitions",
-        "0003_shared_checks",
-        "0004_time_zone",
-        "0005_secret",
-        "0006_former_key",
-        "0007_unknown_user",
-        "0008_overrun",
-        "0009_tenants",
-    )
-    assert empty.execute(recorded) == own == [(name,) for name in names]
+    assert empty.execute(recorded) == own == [("0001_initial",), ("0002_definitions",)]
 
 
 def test_new_database(empty, badge_file):

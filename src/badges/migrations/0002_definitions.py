@@ -1,7 +1,7 @@
 """From the table of 0.1 to the tables of 1.0; users keep their badges.
 
-It has the name of the first of the four migrations that made the same tables during the development of 1.0, so that a
-database with all four applied counts as migrated.
+It has the name of the first of the migrations that made the same tables during the development of 1.0, so that a
+database with all of them applied counts as migrated.
 """
 
 import django.contrib.postgres.functions
@@ -110,20 +110,74 @@ RESTORE_BADGES_OF_1_0 = [
 ]
 
 # Checked at once, so that the concurrent deletion of a user makes the award fail and not the COMMIT of the write.
-# Those of users are deferrable, as loaddata may insert a badge or an event before its user.
+# Those of users are deferrable, as loaddata may insert a badge or an event before its user, and follow a user whose key
+# changes.
 FOREIGN_KEYS = [
     """
     ALTER TABLE badges_badge
         ADD CONSTRAINT badges_badge_user_id_fk FOREIGN KEY (user_id) REFERENCES {users} ({key}) ON DELETE CASCADE
-            DEFERRABLE INITIALLY IMMEDIATE,
+            ON UPDATE CASCADE DEFERRABLE INITIALLY IMMEDIATE,
         ADD CONSTRAINT badges_badge_code_fk FOREIGN KEY (code) REFERENCES badges_badgedefinition (code)
     """,
     """
     ALTER TABLE badges_badgeevent
         ADD CONSTRAINT badges_badgeevent_user_id_fk FOREIGN KEY (user_id) REFERENCES {users} ({key}) ON DELETE CASCADE
-            DEFERRABLE INITIALLY IMMEDIATE
+            ON UPDATE CASCADE DEFERRABLE INITIALLY IMMEDIATE
     """,
 ]
+
+# Checks are added and deleted all the time: their number says nothing about how many dead rows there are.
+VACUUM = "ALTER TABLE badges_pendingcheck SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)"
+
+# Known only to the owner of the badges: what the functions remember in a transaction is signed with it.
+MAKE_SIGNING_KEY = """
+CREATE TABLE badges_secret (
+    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    secret text NOT NULL DEFAULT gen_random_uuid()::text || gen_random_uuid()::text
+);
+-- Default privileges may have given other roles the right to read it.
+DO $$
+DECLARE
+    other text;
+BEGIN
+    FOR other IN
+        SELECT DISTINCT coalesce(quote_ident(r.rolname), 'PUBLIC')
+        FROM pg_class AS c
+        CROSS JOIN aclexplode(c.relacl) AS a
+        LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+        WHERE c.oid = 'badges_secret'::regclass AND a.grantee <> c.relowner
+    LOOP
+        EXECUTE 'REVOKE ALL ON badges_secret FROM ' || other;
+    END LOOP;
+END
+$$;
+INSERT INTO badges_secret DEFAULT VALUES
+"""
+
+# The former keys of users, by which pending checks find a user whose key has changed.
+MAKE_FORMER_KEYS = """
+CREATE TABLE badges_formerkey (
+    former_key text COLLATE "C" NOT NULL,
+    user_key text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    noted_by bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
+    known_before bigint
+);
+COMMENT ON COLUMN badges_formerkey.known_before IS
+    'No transaction from this one on knows the former key; NULL until badges_follow() has determined it.';
+CREATE INDEX badges_formerkey_former_key ON badges_formerkey (former_key)
+"""
+
+# Evaluations that took longer than BADGES_BUDGET: three of them defer a badge.
+MAKE_OVERRUNS = """
+CREATE TABLE badges_overrun (
+    codes text[] NOT NULL,
+    milliseconds double precision,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON COLUMN badges_overrun.codes IS 'The badges that were evaluated together.';
+COMMENT ON COLUMN badges_overrun.milliseconds IS 'How long that took; NULL if badges_defer() has added the row.'
+"""
 
 DEFINITION_OPTIONS = {
     "verbose_name": "badge definition",
@@ -206,6 +260,7 @@ class Migration(migrations.Migration):
                         verbose_name="rule",
                     ),
                 ),
+                ("time_zone", models.TextField(blank=True, db_default="", default="", verbose_name="time zone")),
             ],
             options=DEFINITION_OPTIONS,
         ),
@@ -308,35 +363,58 @@ class Migration(migrations.Migration):
                     "noted_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="noted at"),
                 ),
-                (
-                    "noted_by",
-                    models.TextField(
-                        db_default=django.db.models.functions.comparison.Cast(
-                            models.Func(function="pg_current_xact_id", output_field=models.TextField()),
-                            models.TextField(),
-                        ),
-                        help_text="Transaction that left the check.",
-                        verbose_name="noted by",
-                    ),
-                ),
                 ("failed_at", models.DateTimeField(blank=True, null=True, verbose_name="failed at")),
                 (
                     "user",
                     models.ForeignKey(
+                        blank=True,
                         db_constraint=False,
                         db_index=False,
-                        on_delete=models.deletion.CASCADE,
+                        null=True,
+                        on_delete=models.deletion.DO_NOTHING,
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,
                         verbose_name="user",
                     ),
                 ),
                 ("thing", models.TextField(blank=True, db_default="", default="", verbose_name="subject")),
+                (
+                    "noted_by",
+                    models.BigIntegerField(
+                        db_default=badges.fields.CurrentTransaction(),
+                        help_text="Transaction that left the check.",
+                        verbose_name="noted by",
+                    ),
+                ),
+                (
+                    "what",
+                    models.TextField(
+                        db_collation="C",
+                        db_default="",
+                        default="",
+                        help_text="Digest of the changed row; checks that agree in it are decided by one evaluation.",
+                        verbose_name="what",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "pending check",
                 "verbose_name_plural": "pending checks",
-                "indexes": [models.Index(fields=["bucket"], name="badges_pendingcheck_bucket")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=["user", "code", "thing", "what", "noted_by"], name="badges_pendingcheck_key"
+                    ),
+                ],
+                "indexes": [
+                    models.Index(
+                        fields=["bucket", "noted_by"],
+                        condition=models.Q(failed_at=None),
+                        name="badges_pendingcheck_bucket",
+                    ),
+                    models.Index(
+                        fields=["bucket"], condition=~models.Q(failed_at=None), name="badges_pendingcheck_failed"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -363,6 +441,7 @@ class Migration(migrations.Migration):
                     "last_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="last at"),
                 ),
+                ("tenant", models.TextField(blank=True, db_default="", default="", verbose_name="tenant")),
             ],
             options={
                 "verbose_name": "failure",
@@ -580,6 +659,10 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(RESTORE_BADGES_OF_0_1, KEEP_BADGES_OF_1_0),
         migrations.RunPython(add_foreign_keys, migrations.RunPython.noop),
+        migrations.RunSQL(VACUUM, migrations.RunSQL.noop),
+        migrations.RunSQL(MAKE_SIGNING_KEY, "DROP TABLE badges_secret"),
+        migrations.RunSQL(MAKE_FORMER_KEYS, "DROP TABLE badges_formerkey"),
+        migrations.RunSQL(MAKE_OVERRUNS, "DROP TABLE badges_overrun"),
         # Django would not have made the table of a model that is not managed.
         migrations.AlterModelOptions(name="badgedefinition", options={**DEFINITION_OPTIONS, "managed": False}),
     ]
