@@ -446,7 +446,7 @@ def conduct(site: Site, host: Host, verdict: Verdict, seconds: float) -> None:
     end = time.monotonic() + seconds
     crash = time.monotonic() + choice.uniform(0.3, 0.8) * seconds if host.does("crashes") else math.inf
     # The server is started by the main thread, as it ends with the thread that started it.
-    while time.monotonic() < end and not host.is_over:
+    while (time.monotonic() < end or host.outcome.transactions < host.least) and not host.is_over:
         time.sleep(0.05)
         if time.monotonic() > crash:
             verdict.deadlocks += site.deadlocks()
@@ -543,6 +543,7 @@ def main() -> None:
                 without=frozenset(arguments.without),
                 seed=arguments.seed + rounds,
                 most=arguments.most,
+                least=arguments.least,
                 faults=faults,
                 outcome=outcome,
                 users=Users(arguments.users),
@@ -611,6 +612,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60, help="how long (60)")
     parser.add_argument(
         "--round", type=float, default=20, help="seconds of a round, at the end of which all is compared (20)"
+    )
+    parser.add_argument(
+        "--least", type=int, default=0, help="transactions that the first round waits for, however long they take (0)"
     )
     parser.add_argument("--most", type=int, default=10_000_000, help="transactions after which it ends (10,000,000)")
     parser.add_argument(

@@ -178,6 +178,8 @@ class Host:
     seed: int
     most: int
     """Transactions after which the writers stop."""
+    least: int
+    """Transactions before which the round does not end."""
     faults: Faults
     outcome: Outcome
     users: Users

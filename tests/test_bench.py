@@ -164,7 +164,7 @@ def chaos(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_chaos():
     """Whatever is done to the site, no badge is missed, false or double, no write is lost, and nothing deadlocks."""
-    done = chaos("--seconds", "8")
+    done = chaos("--seconds", "8", "--least", "500")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "missed: 0, false: 0, double: 0, deadlocks: 0, host writes lost: 0" in done.stdout
     assert re.search(r"transactions: \d+.*committed", done.stdout)
@@ -177,7 +177,7 @@ def test_chaos_finds_what_is_wrong():
     """The oracle finds badges that were deleted and badges that were forged."""
     # Where a write reports that it could record no check of a badge, nothing is claimed about it until award_badges.
     quiet = [f"--without={kind}" for kind in ("crashes", "deploys", "locks", "vacuums")]
-    done = chaos("--seconds", "4", "--sabotage", *quiet)
+    done = chaos("--seconds", "4", "--least", "300", "--sabotage", *quiet)
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(r"missed once settled, for example\n +(loud|owner) ", done.stdout)
     assert re.search(r"false after award_badges, for example\n +risen ", done.stdout)
