@@ -42,10 +42,10 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    # Before the others, so that its templates and static files take precedence.
+    "dummy",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    # Before badges, so that its templates and static files take precedence.
-    "dummy",
     "badges",
 ]
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}

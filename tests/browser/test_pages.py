@@ -142,6 +142,15 @@ def test_toast_through_the_site(example, open_as):
     expect(ada.get_by_text("/api/badges/mine/")).to_be_visible()
 
 
+def test_page_of_the_api(example, open_as):
+    """Swagger UI in the example site follows the colour scheme, also one that changes while the page is open."""
+    page = open_as(at=example, color_scheme="dark")
+    page.goto("/api/docs/")
+    expect(page.get_by_text("/api/badges/mine/")).to_have_css("color", "rgb(228, 230, 230)")
+    page.emulate_media(color_scheme="light")
+    expect(page.get_by_text("/api/badges/mine/")).to_have_css("color", "rgb(59, 65, 81)")
+
+
 def test_admin(open_as):
     """Who looks after the site sees the badges and how they stand, under the same policy."""
     page = open_as("admin")
