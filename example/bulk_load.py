@@ -94,7 +94,7 @@ def sketch_lines(size: Size, first: int, last: int) -> Iterator[str]:
     chance = random.Random(first)
     for number in range(first, last + 1):
         user = 1 + int(size.users * chance.random() ** 3)
-        yield f"{number}\t{user}\tSketch {number}\t{int(900 * chance.random() ** 4)}\n"
+        yield f"{number}\t{user}\t№ {number}\t{int(900 * chance.random() ** 4)}\n"
 
 
 def username(number: int) -> str:

@@ -65,8 +65,8 @@ def writes(dsn: str, psql: Path | None) -> Iterator[Write]:
 
     yield orm(FIRST, "a new user, joined 800 days ago", lambda: users.create(username="ada", date_joined=long_ago))
     ada = users.get(username="ada")
-    yield orm("ada", "Sketch.objects.create(user=ada)", lambda: Sketch.objects.create(user=ada, title="One"))
-    yield sql("ada", f"INSERT INTO dummy_sketch (user_id, title) SELECT {ada.pk}, 'More' FROM generate_series(1, 4)")
+    yield orm("ada", "Sketch.objects.create(user=ada)", lambda: Sketch.objects.create(user=ada, title="ORM"))
+    yield sql("ada", f"INSERT INTO dummy_sketch (user_id, title) SELECT {ada.pk}, 'psql' FROM generate_series(1, 4)")
     sketch = Sketch.objects.filter(user=ada).latest("pk")
     sketch.hit_views = 400
     yield orm("ada", "sketch.hit_views = 400; sketch.save()", sketch.save)
@@ -77,7 +77,7 @@ def writes(dsn: str, psql: Path | None) -> Iterator[Write]:
     users.create(username="grace")
     grace = users.get(username="grace")
     yield Write("COPY", "COPY dummy_sketch FROM STDIN, 30 rows", "grace", lambda: copy(dsn, grace.pk))
-    yield sql("grace", f"INSERT INTO dummy_sketch (user_id, title) VALUES ({grace.pk}, 'Another')")
+    yield sql("grace", f"INSERT INTO dummy_sketch (user_id, title) VALUES ({grace.pk}, 'psql')")
 
 
 def run_sql(dsn: str, psql: Path | None, statement: str) -> None:
@@ -95,4 +95,4 @@ def copy(dsn: str, user: int) -> None:
     statement = "COPY dummy_sketch (user_id, title) FROM STDIN"
     with psycopg.connect(dsn) as connection, connection.cursor() as cursor, cursor.copy(statement) as rows:
         for number in range(30):
-            rows.write_row((user, f"Copied {number}"))
+            rows.write_row((user, f"COPY {number}"))

@@ -17,7 +17,7 @@ from dummy.models import Like, Sketch
 
 from badges import definitions
 from badges.installation import executor
-from badges.models import Badge, BadgeDefinition
+from badges.models import Badge, BadgeDefinition, BadgeEvent
 
 pytestmark = pytest.mark.django_db
 
@@ -130,6 +130,23 @@ def test_german(site, post, client):
         words = re.sub(r"<[^>]*>", "\n", page)
         assert not re.search(r"(?i)\b(the|your|you|of|with|draw|views?|badges?|likes? this|newest|since|log)\b", words)
         assert not [text for text in english if text in words]
+
+
+def test_german_admin(post, client):
+    """In the German admin, the models of the example, their fields and an event of the history have German names."""
+    post("become", username="ada")
+    post("draw", title="Blatt")
+    post("like", Sketch.objects.get().pk)
+    post("become", username="admin")
+    event = BadgeEvent.objects.get(definition="good-mood")
+    pages = [reverse("admin:index"), reverse("admin:badges_badgeevent_change", args=[event.pk])]
+    for model in ("sketch", "like"):
+        pages += [reverse(f"admin:dummy_{model}_{page}") for page in ("changelist", "add")]
+    for address in pages:
+        page = client.get(address, headers={"accept-language": "de"}).content.decode()
+        words = re.sub(r"<[^>]*>", "\n", page)
+        assert "Skizzen" in words
+        assert not re.search(r"(?i)\b(sketch|sketches|views|title|drawn|artist|user|awarded)\b", words), address
 
 
 def test_drawing():

@@ -71,7 +71,7 @@ def draw_by_sql(request: HttpRequest) -> HttpResponse:
     """Sketches for any user, without Django's models: PostgreSQL awards the badges all the same."""
     artist = get_object_or_404(get_user_model(), username__in=people.ARTISTS, pk=number(request, "artist"))
     count = min(number(request, "count"), MOST_AT_ONCE)
-    statement = "INSERT INTO dummy_sketch (user_id, title) SELECT %s, 'By SQL' FROM generate_series(1, %s)"
+    statement = "INSERT INTO dummy_sketch (user_id, title) SELECT %s, 'SQL' FROM generate_series(1, %s)"
     with connection.cursor() as cursor:
         cursor.execute(statement, [artist.pk, count])
     messages.info(request, statement % (artist.pk, count))

@@ -579,7 +579,7 @@ class BadgeEvent(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.code} {self.kind}"
+        return f"{self.code} {self.get_kind_display()}"
 
 
 class Delivery(models.Model):

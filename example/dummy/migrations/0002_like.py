@@ -16,21 +16,32 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="likes_got",
                         to=settings.AUTH_USER_MODEL,
+                        verbose_name="artist",
                     ),
                 ),
                 (
                     "sketch",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="likes", to="dummy.sketch"
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="likes",
+                        to="dummy.sketch",
+                        verbose_name="sketch",
                     ),
                 ),
                 (
                     "user",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="likes", to=settings.AUTH_USER_MODEL
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="likes",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
                     ),
                 ),
             ],
-            options={"constraints": [models.UniqueConstraint("user", "sketch", name="dummy_like_once")]},
+            options={
+                "verbose_name": "like",
+                "verbose_name_plural": "likes",
+                "constraints": [models.UniqueConstraint("user", "sketch", name="dummy_like_once")],
+            },
         ),
     )
