@@ -472,7 +472,7 @@ def test_base_template(people, get, settings, tmp_path):
     ("name", "args", "queries"),
     [
         ("index", [], 3),
-        ("badge", ["first"], 6),
+        ("badge", ["first"], 7),
         ("badge", ["hit"], 7),
         ("badge", ["gold"], 10),
         ("shelf", ["user-3"], 7),

@@ -488,7 +488,15 @@ class Badge(models.Model):
             # would read all holders of a badge for each user.
             models.UniqueConstraint("user", Collate("definition", "C"), "thing", name="badges_badge_user_code"),
         )
-        indexes = (models.Index(fields=["definition"], name="badges_badge_code"),)
+        indexes = (
+            # Read backwards: the holders as the page of a badge lists them, latest first, those without a time last.
+            models.Index(
+                models.F("definition"),
+                models.F("awarded_at").asc(nulls_first=True),
+                models.F("user").desc(),
+                name="badges_badge_code",
+            ),
+        )
 
     def __str__(self) -> str:
         return str(self.name)

@@ -34,7 +34,7 @@ _CONSTRAINTS = {
 
 _INDEXES = {
     "badges_badge": {
-        "badges_badge_code": "btree (code)",
+        "badges_badge_code": "btree (code, awarded_at NULLS FIRST, user_id DESC)",
         "badges_badge_user_code": 'UNIQUE btree (user_id, code COLLATE "C", thing)',
     },
     "badges_badgeevent": {

@@ -341,7 +341,14 @@ class Migration(migrations.Migration):
                         name="badges_badge_user_code",
                     ),
                 ],
-                "indexes": [models.Index(fields=["definition"], name="badges_badge_code")],
+                "indexes": [
+                    models.Index(
+                        models.F("definition"),
+                        models.OrderBy(models.F("awarded_at"), nulls_first=True),
+                        models.OrderBy(models.F("user"), descending=True),
+                        name="badges_badge_code",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(

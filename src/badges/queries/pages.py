@@ -165,8 +165,11 @@ def holders(definition: BadgeDefinition, start: int, stop: int) -> list[Holder]:
     """The holders of a badge from one position of the list to another, the latest first. At most two queries."""
     badges = Badge.objects.filter(definition=definition)
     if not definition.per:
-        rows = badges.select_related("user").order_by(F("awarded_at").desc(nulls_last=True), "user")[start:stop]
-        return [Holder(row.user, row.awarded_at, 1, [row.thing] if row.thing else []) for row in rows]
+        newest_first = badges.order_by(F("awarded_at").desc(nulls_last=True), "user")
+        # The users are read later: a join would come before the LIMIT, for all holders.
+        rows = newest_first.values_list("user", "awarded_at", "thing")[start:stop]
+        users = _users(key for key, *_ in rows)
+        return [Holder(users[key], since, 1, [thing] if thing else []) for key, since, thing in rows if key in users]
     newest_things = Func(
         ArrayAgg("thing", order_by=(F("awarded_at").desc(nulls_last=True), "thing")),
         template=f"(%(expressions)s)[1:{MOST_THINGS}]",
