@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 
-SKETCHES_PER_COPY = 50_000
+COPIES = 20
+"""Transactions that load the sketches: users with equal points differ by when they reached them."""
+
 ROWS_PER_WRITE = 2_000
 THREE_YEARS = 3 * 365 * 24 * 3600
 
@@ -48,12 +50,12 @@ def load_users(connection: psycopg.Connection, size: Size) -> Progress | None:
 
 
 def load_sketches(connection: psycopg.Connection, size: Size, report: Callable[[Progress], None]) -> Progress | None:
-    """Load the missing sketches, tens of thousands with each COPY; None if all of them exist already."""
+    """Load the missing sketches, a part with each COPY; None if all of them exist already."""
     row = connection.execute("SELECT coalesce(max(id), 0) FROM dummy_sketch WHERE id <= %s", [size.sketches]).fetchone()
     loaded = first = row[0] if row else 0
     started = time.monotonic()
     while loaded < size.sketches:
-        last = min(loaded + SKETCHES_PER_COPY, size.sketches)
+        last = min(loaded + size.sketches // COPIES, size.sketches)
         copy = "COPY dummy_sketch (id, user_id, title, hit_views) FROM STDIN"
         copy_rows(connection, "dummy_sketch", copy, sketch_lines(size, loaded + 1, last), last)
         loaded = last
