@@ -204,6 +204,11 @@ def test_award(site, boss, client):
     log = LogEntry.objects.get()
     assert (log.user, log.object_id, log.is_addition()) == (boss, str(badge.pk), True)
     assert log.get_change_message() == "Reason: Won the contest."
+    addresses = url("badgeevent", "changelist"), url("badgeevent", "change", event.pk), url("badge", "change", badge.pk)
+    for address in addresses:
+        shown = text_of(client.get(address, headers={"accept-language": "de"}))
+        assert "manuell" in shown
+        assert "by hand" not in shown
     assert "Star, ada" in said(page)[0]
     assert log.object_repr == "Star, ada"
 
@@ -327,8 +332,8 @@ def test_badge(site, boss, client):
     badge = Badge.objects.get()
     page = client.get(url("badge", "change", badge.pk))
     text = text_of(page)
-    assert "by hand boss It was." in text
-    assert "by hand support Not theirs." in text
+    assert "manual boss It was." in text
+    assert "manual support Not theirs." in text
     assert "insert on public.dummy_sketch" in text
     assert 'name="_save"' not in page.content.decode()
     assert client.post(url("badge", "change", badge.pk), {"thing": "x"}).status_code == 403

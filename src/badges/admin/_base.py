@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from badges import exceptions
 from badges.admin.paging import LongListPaginator
+from badges.models import BadgeEvent
 
 SEARCHED_USERS = 100
 """Users whose badges a search shows at most."""
@@ -94,6 +95,11 @@ def titled(base: type[admin.FieldListFilter], title: Any) -> type[admin.FieldLis
 def in_colour(state: str, word: Any) -> str:
     """A state as a word, with the class of its colour in admin.css."""
     return format_html('<span class="badges-state badges-state-{}">{}</span>', state.replace(" ", "-"), word)
+
+
+def cause_of(event: BadgeEvent) -> str:
+    """The cause of an event, for the viewer: "manual", or the SQL, command or function as the history keeps it."""
+    return str(_("manual")) if event.cause == "by hand" else event.cause
 
 
 class BadgesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]

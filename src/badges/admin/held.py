@@ -16,7 +16,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from badges.admin._base import NOTHING, UserSearch, shows_rejections, titled
+from badges.admin._base import NOTHING, UserSearch, cause_of, shows_rejections, titled
 from badges.admin.forms import AwardForm, ReasonForm, UserField
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 
@@ -183,7 +183,7 @@ class BadgeAdmin(UserSearch):
             (
                 display_for_value(event.at, NOTHING),
                 event.get_kind_display(),
-                event.cause,
+                cause_of(event),
                 event.actor,
                 event.reason,
             )

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from badges import database
-from badges.admin._base import BadgesAdmin, UserSearch, in_colour, shows_rejections, titled
+from badges.admin._base import BadgesAdmin, UserSearch, cause_of, in_colour, shows_rejections, titled
 from badges.models import BadgeEvent, Failure, PendingCheck
 from badges.operations.settle import settle
 
@@ -42,8 +42,8 @@ class BadgeEventAdmin(NamedByCode):
     list_select_related = ("user",)
     ordering = ("-transaction", "-at")
     fields = (
-        "at", "kind", "shown_badge", "code", "shown_user", "thing", "cause", "actor", "reason", "rule", "transaction",
-        "shown_evidence",
+        "at", "kind", "shown_badge", "code", "shown_user", "thing", "named_cause", "actor", "reason", "rule",
+        "transaction", "shown_evidence",
     )  # fmt: skip
 
     @admin.display(description=_("kind"))
@@ -53,7 +53,11 @@ class BadgeEventAdmin(NamedByCode):
     @admin.display(description=_("cause"))
     def shown_cause(self, event: BadgeEvent) -> str:
         """With the author and the reason if it is manual."""
-        return ", ".join(filter(None, (event.cause, event.actor, event.reason)))
+        return ", ".join(filter(None, (cause_of(event), event.actor, event.reason)))
+
+    @admin.display(description=_("cause"))
+    def named_cause(self, event: BadgeEvent) -> str:
+        return cause_of(event)
 
 
 @admin.register(PendingCheck)
