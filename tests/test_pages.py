@@ -327,6 +327,7 @@ def test_leaderboard(people, get):
         Badge.objects.filter(user=eve).update(awarded_at=now)
         Badge.objects.filter(user=grace).update(awarded_at=now + datetime.timedelta(days=days))
         assert [(place.rank, place.user) for place in pages.leaderboard(0, 9).places] == found
+        assert re.findall(r"badges-place-([0-9])", get("leaderboard")) == [str(rank) for rank, _ in found]
     assert [(place.rank, place.user) for place in pages.leaderboard(2, 9).places] == [(3, grace)]
     assert re.search(r'badges-place-1 badges-held" aria-current="true"', get("leaderboard", by=ada))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from django.contrib.auth.models import User
 from dummy.models import Sketch
@@ -55,6 +57,17 @@ def test_page(open_as, axe, screenshots, look, options):
         assert page.evaluate("[...document.images].every(image => !image.complete || image.naturalWidth > 0)"), name
         if screenshots:
             page.screenshot(path=f"{screenshots}/{name}-{look}.png", full_page=True)
+
+
+def test_phone(open_as):
+    """On a phone, a shelf has three badges side by side, and the chart of the admin fits; both are not cut off."""
+    page = open_as("admin", viewport={"width": 375, "height": 700})
+    page.goto("/badges/user/ada/")
+    shelf = page.locator("ul.badges-shelf").first
+    assert len(shelf.evaluate("shelf => getComputedStyle(shelf).gridTemplateColumns").split()) == 3
+    page.goto("/admin/badges/badgedefinition/first-sketch/change/")
+    box = page.locator(".badges-chart-svg").bounding_box()
+    assert box["x"] + box["width"] < 375
 
 
 def test_direction(open_as):
@@ -161,7 +174,8 @@ def test_admin(open_as):
     page.goto("/admin/badges/badgeevent/")
     expect(page.locator("#result_list")).to_contain_text("insert on public.dummy_sketch")
     page.set_viewport_size({"width": 1280, "height": 900})
-    for model in ("badgedefinition", "badge", "badgeevent"):
+    for language, model in itertools.product(("en", "es"), ("badgedefinition", "badge", "badgeevent")):
+        page.set_extra_http_headers({"Accept-Language": language})
         page.goto(f"/admin/badges/{model}/")
         sideways = page.locator(".results").evaluate("list => list.scrollWidth - list.clientWidth")
-        assert sideways <= 0, model
+        assert sideways <= 0, (language, model)
