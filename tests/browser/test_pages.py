@@ -21,7 +21,7 @@ PATHS = {
     "leaderboard": "/badges/leaderboard/",
 }
 TOAST = 30_000
-"""Milliseconds; how soon a toast comes is for bench/live.py to say."""
+"""Milliseconds, for Swagger UI to start as well; how soon a toast comes is for bench/live.py to say."""
 RIGHT_TO_LEFT = {"extra_http_headers": {"Accept-Language": "ar"}}
 
 LOOKS = {
@@ -152,14 +152,14 @@ def test_toast_through_the_site(example, open_as):
     ada.locator("[role=status]").get_by_role("link", name="First sketch").click()
     expect(ada.get_by_role("heading", level=1)).to_have_text("First sketch")
     ada.get_by_role("link", name="API").click()
-    expect(ada.get_by_text("/api/badges/mine/")).to_be_visible()
+    expect(ada.get_by_text("/api/badges/mine/")).to_be_visible(timeout=TOAST)
 
 
 def test_page_of_the_api(example, open_as):
     """Swagger UI in the example site follows the colour scheme, also one that changes while the page is open."""
     page = open_as(at=example, color_scheme="dark")
     page.goto("/api/docs/")
-    expect(page.get_by_text("/api/badges/mine/")).to_have_css("color", "rgb(228, 230, 230)")
+    expect(page.get_by_text("/api/badges/mine/")).to_have_css("color", "rgb(228, 230, 230)", timeout=TOAST)
     page.emulate_media(color_scheme="light")
     expect(page.get_by_text("/api/badges/mine/")).to_have_css("color", "rgb(59, 65, 81)")
 
