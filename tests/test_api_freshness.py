@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 
 from badges.api import freshness
 from badges.models import Badge
+from badges.queries import remembered
 
 COUNT = "count(id) from dummy_sketch where user_id = NEW.user_id"
 PAINTER = {key: value for key, value in entry("painter", progress=COUNT, goal=4).items() if key != "condition"}
@@ -321,8 +322,9 @@ def test_cost(callers):
         assert all("secret" in each for each in others if '"badges_badge"' in each)
 
 
-def test_holders_are_counted_once(ada, bob):
+def test_holders_are_counted_once(ada, bob, monkeypatch):
     """Callers share the count of the holders until a badge is awarded or revoked."""
+    monkeypatch.setattr(remembered, "FEW_ROWS", 0)
 
     def counted(user):
         with CaptureQueriesContext(connection) as queries:

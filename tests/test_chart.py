@@ -129,7 +129,7 @@ def test_days(awarded):
         found = timeline.of("star")
     assert (found.unit, counts(found), found.awards) == (Unit.DAY, [0, 0, 0, 2, 0, 1, 0], 3)
     assert found.last.start == timezone.localdate()
-    assert len(queries) == 1
+    assert len(queries) == 2
 
 
 def test_never_awarded(db):

@@ -472,10 +472,10 @@ def test_base_template(people, get, settings, tmp_path):
 @pytest.mark.parametrize(
     ("name", "args", "queries"),
     [
-        ("index", [], 3),
-        ("badge", ["first"], 7),
-        ("badge", ["hit"], 7),
-        ("badge", ["gold"], 10),
+        ("index", [], 4),
+        ("badge", ["first"], 9),
+        ("badge", ["hit"], 9),
+        ("badge", ["gold"], 12),
         ("shelf", ["user-3"], 7),
         ("leaderboard", [], 2),
     ],

@@ -75,11 +75,11 @@ class Freshness:
     is_fresh: bool
 
 
-def validate(concern: Concern, viewer: Viewer | None, parts: Sequence[object], if_none_match: str) -> Freshness:
+def validate(concern: Concern, viewer: Viewer, parts: Sequence[object], if_none_match: str) -> Freshness:
     """Compare the ETag that the client has with the database; to be called before the response is read from it.
 
     :param concern: the events that the response depends on.
-    :param viewer: leaves out the secret badges that this user does not see; None leaves out nothing.
+    :param viewer: leaves out the secret badges that this user does not see.
     :param parts: everything else that it depends on, except definitions: URL, caller, language and so on.
     :param if_none_match: the header that the client sent, or an empty text.
     """
@@ -95,8 +95,8 @@ def validate(concern: Concern, viewer: Viewer | None, parts: Sequence[object], i
         xmax=sql.Literal(int(earlier["xmax"]) if earlier else 2**63 - 1),
         xip=sql.Literal([int(each) for each in earlier["xip"].split(",") if each] if earlier else []),
         concerned=concern.composed(connection),
-        hidden=viewer.hidden(connection) if viewer else sql.SQL("false"),
-        viewer=viewer.literal(connection) if viewer else sql.NULL,
+        hidden=viewer.hidden(connection),
+        viewer=viewer.literal(connection),
     )
     [(snapshot, definitions, has_changed)] = fetch(connection, query.as_string())
     decides = repr((badges.__version__, definitions, *parts))

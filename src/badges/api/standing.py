@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.core.cache import cache
 from django.db import connections, router
 from psycopg import sql
 
-from badges.api import freshness
 from badges.database import fetch, template
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 from badges.progress import Progress
@@ -23,8 +20,6 @@ from badges.queries.holders import HolderCount
 THINGS = 100
 #: How many awards are listed as recent at most; earlier ones are listed by user or by badge.
 RECENT = 100
-#: With more users, the number of users is PostgreSQL's estimate.
-COUNTED_USERS = 100_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,7 +64,8 @@ class Standing:
 def of(definitions: Sequence[BadgeDefinition], key: Any, progress: Mapping[str, Progress]) -> list[Standing]:
     """These badges for the user with this key, whose progress is given."""
     codes = [definition.code for definition in definitions]
-    counts = _holders(codes)
+    # The ETag of the response says that it is up to date.
+    counts = holders.remembered_count(codes, may_lag=False)
     badges = Badge.objects.filter(user=key, code__in=codes)
     awards = {} if key is None else held.newest_of_each(badges, THINGS)
     standings = []
@@ -92,17 +88,3 @@ def newest_awards(codes: Sequence[str], since: datetime.datetime | None) -> list
         limit=sql.Literal(RECENT),
     )
     return [key for (key,) in fetch(connections[router.db_for_read(Badge)], query.as_string())]
-
-
-def _holders(codes: Sequence[str]) -> dict[str, HolderCount]:
-    """The holders of each badge; counted again only if a badge was awarded or revoked."""
-    alias = router.db_for_read(Badge)
-    key = f"badges.api.holders.{hashlib.sha256(repr((alias, codes)).encode()).hexdigest()}"
-    etag, counts = cache.get(key, ("", {}))
-    # The counts are those of the codes, whichever caller sees them.
-    found = freshness.validate(freshness.Concern(), None, codes, etag)
-    if not found.is_fresh:
-        counts = holders.count(connections[alias], codes, COUNTED_USERS)
-        if found.etag:
-            cache.set(key, (found.etag, counts), freshness.SECONDS)
-    return dict(counts)

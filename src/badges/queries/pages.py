@@ -23,7 +23,7 @@ from badges.database import fetch, template
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 from badges.progress import Progress
 from badges.queries.held import newest_of_each, progress
-from badges.queries.holders import count, percent
+from badges.queries.holders import percent, remembered_count
 from badges.queries.visibility import key_of, visible
 
 #: How many subjects of one badge are listed for a user; the others are only counted.
@@ -106,14 +106,14 @@ class Leaderboard:
 
 
 def everything(viewer: Any) -> list[Entry]:
-    """All badges that can be earned, with their holders and what the viewer holds. Three queries."""
+    """All badges that can be earned, with their holders and what the viewer holds. At most four queries."""
     return _counted(list(BadgeDefinition.objects.filter(visible(key_of(viewer)), retired_at=None)), viewer)
 
 
 def one(definition: BadgeDefinition, viewer: Any) -> Entry:
     """One badge, with its holders, what the viewer holds, and the progress of the viewer if there is a goal.
 
-    Two queries, and those of the progress.
+    At most three queries, and those of the progress.
     """
     [entry] = _counted([definition], viewer)
     if entry.count or definition.goal is None or definition.retired_at or not definition.active:
@@ -244,8 +244,8 @@ def by_category(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
 
 
 def _counted(definitions: Sequence[BadgeDefinition], viewer: Any) -> list[Entry]:
-    """These badges with their holders and what the viewer holds of them. Two queries."""
-    counts = count(connections[router.db_for_read(Badge)], [definition.code for definition in definitions])
+    """These badges with their holders and what the viewer holds of them. At most three queries."""
+    counts = remembered_count([definition.code for definition in definitions])
     held = _held(viewer, viewer)
     return [
         dataclasses.replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
 from django.db.models import Count
@@ -12,6 +12,7 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from badges.models import BadgeEvent
+from badges.queries import remembered
 
 BAR = 10
 """The width of a bar and of the gap beside it; heights are percent of the scale. All coordinates are whole numbers
@@ -129,15 +130,23 @@ class Timeline:
 
 
 def of(code: str) -> Timeline | None:
-    """The awards of a badge by its history, in the active time zone; None if it was never awarded. One query.
+    """The awards of a badge by its history, in the active time zone; None if it was never awarded. At most two queries.
 
-    Awards of version 0.1 have no time, and are left out.
+    Awards of version 0.1 have no time, and are left out. The awards are remembered, see `remembered`.
     """
     now = timezone.now()
     today = timezone.localdate(now) if timezone.is_aware(now) else now.date()
-    awarded = BadgeEvent.objects.filter(definition=code, kind=BadgeEvent.Kind.AWARDED, at__isnull=False)
-    by_day = awarded.annotate(day=TruncDate("at")).order_by().values_list("day").annotate(awards=Count("pk"))
-    return drawn(dict(by_day), today)
+
+    def compute(codes: Sequence[str]) -> Mapping[str, Mapping[date, int]]:
+        awarded = BadgeEvent.objects.filter(definition=code, kind=BadgeEvent.Kind.AWARDED, at__isnull=False)
+        by_day = awarded.annotate(day=TruncDate("at")).order_by().values_list("day").annotate(awards=Count("pk"))
+        return {code: dict(by_day)}
+
+    def rows(found: Mapping[str, Mapping[date, int]]) -> int:
+        return sum(found[code].values())
+
+    name = f"awards of {code} in {timezone.get_current_timezone_name()}"
+    return drawn(remembered.by_code(name, [code], compute, rows)[code], today)
 
 
 def drawn(awards: Mapping[date, int], today: date) -> Timeline | None:

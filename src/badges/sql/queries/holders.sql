@@ -1,15 +1,9 @@
 -- For each of these badges: the users who hold it, the badges that they hold, and its last award, even if that has
--- expired; and the number of all users, beyond {counted_users} as PostgreSQL estimates it, since counting them
--- would take long. A user who holds a badge for several subjects counts with the smallest one: a distinct count
--- would sort all rows.
-SELECT asked.code, coalesce(held.holders, 0), coalesce(held.badges, 0), held.last_award, users.number
+-- expired; and the number of all users, or 0 if it is not asked for. A user who holds a badge for several subjects
+-- counts with the smallest one: a distinct count would sort all rows.
+SELECT asked.code, coalesce(held.holders, 0), coalesce(held.badges, 0), held.last_award,
+       CASE WHEN {with_users} THEN (SELECT count(*) FROM {users}) ELSE 0 END
 FROM unnest({codes}::text[]) AS asked (code)
-CROSS JOIN (
-    SELECT CASE WHEN c.reltuples < {counted_users} THEN (SELECT count(*) FROM {users})
-                ELSE c.reltuples::bigint END AS number
-    FROM pg_catalog.pg_class AS c
-    WHERE c.oid = {users_name}::regclass
-) AS users
 LEFT JOIN (
     SELECT b.code,
            count(*) FILTER (
