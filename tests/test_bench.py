@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -153,6 +154,21 @@ def test_soak():
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "examples, no badge lost" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="NOT TESTED: valgrind is not installed")
+def test_instructions(tmp_path):
+    """Instructions are counted for the first write of a session and for later ones, which a trigger makes more."""
+    file = tmp_path / "figures.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.instructions", "--only", "update", "--json", str(file)],
+        cwd=REPOSITORY, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(file.read_text())
+    for number in range(2):
+        assert figures["none, update"][number] < figures["floor, update"][number] < figures["badges, update"][number]
+    assert re.search(r"badges +[\d,]+ +[\d,]+ +[\d,]+ +[\d,]+\n", done.stdout)
 
 
 CHAOS = [sys.executable, "-m", "bench.chaos", "--writers", "3"]
