@@ -477,7 +477,7 @@ def test_base_template(people, get, settings, tmp_path):
         ("badge", ["hit"], 9),
         ("badge", ["gold"], 12),
         ("shelf", ["user-3"], 7),
-        ("leaderboard", [], 2),
+        ("leaderboard", [], 4),
     ],
 )
 @pytest.mark.parametrize("rows", [3, 20])

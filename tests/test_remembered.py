@@ -15,7 +15,7 @@ from dummy.models import Sketch
 from psycopg.conninfo import make_conninfo
 
 from badges.models import Badge, BadgeEvent
-from badges.queries import holders, remembered, timeline
+from badges.queries import holders, ranking, remembered, timeline
 
 FIRST = entry("first", condition="true")
 OTHER = entry("other", condition="NEW.title = 'other'")
@@ -191,3 +191,86 @@ def test_chart(users):
         for zone, day in (("Europe/Berlin", 4), ("UTC", 3)):
             with timezone.override(zone):
                 assert days() == [(timeline.floor(datetime.date(2026, 5, day), timeline.of("other").unit), number)]
+
+
+# The leaderboard
+
+POINTS = [{**entry(f"p{points}", condition="false"), "points": points} for points in (-1, 0, 1, 2)]
+RANKED = """
+SELECT user_id, rank() OVER (ORDER BY points DESC, reached_at NULLS FIRST), points, badges
+FROM (
+    SELECT b.user_id, sum(d.points) AS points, count(*) AS badges,
+           max(b.awarded_at) FILTER (WHERE d.points > 0) AS reached_at
+    FROM badges_badge AS b JOIN badges_badgedefinition AS d USING (code)
+    WHERE b.expires_at IS NULL OR b.expires_at > now()
+    GROUP BY b.user_id HAVING sum(d.points) > 0
+) AS by_user
+ORDER BY points DESC, reached_at NULLS FIRST, user_id
+"""
+
+
+@pytest.fixture
+def ranked(users, committed, execute, monkeypatch):
+    """Forty users whose points and times are often equal, in leaves of three; gives the places by plain SQL."""
+    committed(FIRST, OTHER, *POINTS)
+    monkeypatch.setattr(ranking, "LEAF", 3)
+    execute("DELETE FROM badges_badge")
+    User.objects.bulk_create(User(username=f"u{number}") for number in range(40))
+    execute(
+        """
+        INSERT INTO badges_badge (user_id, code, awarded_at, expires_at)
+        SELECT id, 'p' || p, nullif(day + n * 7 % 4 * interval '1 microsecond', day),
+               CASE WHEN n % 9 = 0 THEN now() - interval '1 day' END
+        FROM (SELECT id, substr(username, 2)::int AS n, '2026-01-01'::timestamptz AS day
+              FROM auth_user WHERE username LIKE 'u%') AS u, unnest('{-1,0,1,2}'::int[]) AS p
+        WHERE n * (p + 3) % 5 < 3
+        """
+    )
+    cache.clear()
+    return lambda: [ranking.Place(rank, key, points, badges) for key, rank, points, badges in execute(RANKED)]
+
+
+def test_places(ranked):
+    """Each part of the leaderboard, and the rank of each user, are those of the whole; computed now, or remembered."""
+    expected = ranked()
+    assert len(expected) > 20 > len({place.rank for place in expected}) > 5
+    for _ in range(2):
+        assert ranking.part(0, 1000, None) == (expected, None)
+    for start in range(len(expected) + 3):
+        for length in (1, 3, 4, 7):
+            assert ranking.part(start, start + length, None)[0] == expected[start : start + length]
+    for place in expected:
+        assert ranking.part(0, 1, place.key) == (expected[:1], place)
+    without = set(User.objects.values_list("pk", flat=True)) - {place.key for place in expected}
+    assert without
+    assert {ranking.part(0, 1, key)[1] for key in without} == {None}
+
+
+def test_a_leaf_is_lost(ranked, django_assert_num_queries):
+    """A leaf that the cache has lost is made again, with all others."""
+    expected = ranked()
+    ranking.part(0, 1, None)
+    root = next(key for key in cache._cache if "ranking" in key and key.endswith(".2"))
+    del cache._cache[root]
+    del cache._expire_info[root]
+    with django_assert_num_queries(1):
+        ranking.part(0, 5, None)
+    with django_assert_num_queries(3):
+        assert ranking.part(5, 9, None)[0] == expected[5:9]
+    with django_assert_num_queries(1):
+        assert ranking.part(5, 9, None)[0] == expected[5:9]
+
+
+def test_own_points_during_the_pause(ranked, monkeypatch):
+    """Users see their own award at once, with the rank that it gives them in the order that is remembered."""
+    monkeypatch.setattr(remembered, "PAUSE", 10**6)
+    ranking.part(0, 1, None)
+    last = ranked()[-1]
+    Badge.objects.award(last.key, "first")  # begins the pause
+    ranking.part(0, 1, None)
+    former = ranking.part(0, 1000, None)[0]
+    held = set(Badge.objects.filter(user=last.key).values_list("code", flat=True))
+    Badge.objects.award(last.key, "p1" if "p2" in held else "p2")
+    assert ranking.part(0, 1000, None)[0] == former != ranked()
+    [now] = [place for place in ranked() if place.key == last.key]
+    assert ranking.part(0, 1, last.key)[1] == now

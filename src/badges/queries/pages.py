@@ -13,15 +13,15 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.contrib.postgres.fields import ArrayField
-from django.db import connections, router
 from django.db.models import Count, F, Func, Max, Min, Q, TextField
 from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext
 from psycopg import sql
 
-from badges.database import fetch, template
+from badges.database import template
 from badges.models import Badge, BadgeDefinition, BadgeEvent
 from badges.progress import Progress
+from badges.queries import ranking
 from badges.queries.held import newest_of_each, progress
 from badges.queries.holders import percent, remembered_count
 from badges.queries.visibility import key_of, visible
@@ -190,31 +190,19 @@ def holders(definition: BadgeDefinition, start: int, stop: int) -> list[Holder]:
 
 
 def leaderboard(start: int, stop: int, viewer: Any = None) -> Leaderboard:
-    """Users by the points of their badges, from one position of the list to another. Two queries.
+    """Users by the points of all their badges, including secret ones, from one position to another.
 
-    The first query adds up all badges, including secret ones, so it takes as long for any part of the list.
+    At most four queries. The order is remembered, see `remembered`; the points of the viewer are up to date.
     """
-    connection = connections[router.db_for_read(Badge)]
-    query = template("queries/leaderboard.sql").format(
-        badges=sql.Identifier(Badge._meta.db_table),
-        definitions=sql.Identifier(BadgeDefinition._meta.db_table),
-        start=sql.Literal(start),
-        stop=sql.Literal(stop),
-        viewer=sql.Literal(key_of(viewer)),
-    )
+    places, own = ranking.part(start, stop, key_of(viewer))
     to_key = get_user_model()._meta.pk.to_python
-    found = [
-        (to_key(key), is_asked, is_own, Place(rank, None, int(points), badges))
-        for rank, key, points, badges, is_asked, is_own in fetch(connection, query.as_string())
-    ]
-    users = _users(key for key, *_ in found)
-    placed = [
-        (is_asked, is_own, dataclasses.replace(place, user=users[key]))
-        for key, is_asked, is_own, place in found
-        if key in users
-    ]
-    own = next((place for _, is_own, place in placed if is_own), None)
-    return Leaderboard([place for is_asked, _, place in placed if is_asked], own)
+    users = _users({to_key(place.key) for place in (*places, *filter(None, [own]))})
+
+    def shown(place: ranking.Place) -> Place | None:
+        user = users.get(to_key(place.key))
+        return Place(place.rank, user, place.points, place.badges) if user else None
+
+    return Leaderboard([found for place in places if (found := shown(place))], shown(own) if own else None)
 
 
 def newest(count: int, viewer: Any) -> list[BadgeEvent]:

@@ -74,8 +74,7 @@ def by_code(
     :param rows: how many badges or events all the values are computed from.
     :param may_lag: whether former values are good enough during the pause.
     """
-    alias = router.db_for_read(Badge)
-    key = f"badges.{hashlib.sha256(repr((badges.__version__, alias, name)).encode()).hexdigest()}"
+    alias, key = router.db_for_read(Badge), _key(name)
     results: _Results[T] | None = cache.get(key)
     state = _state(alias, results.snapshot if results else "")
     if state.snapshot is None:
@@ -105,6 +104,17 @@ def by_code(
         took = time.time() - now
         cache.set(key, _Results(values, state.snapshot, state.identity, made, took), 2 * SECONDS)
     return values
+
+
+def forget(name: str) -> None:
+    """Compute everything again the next time."""
+    cache.delete(_key(name))
+
+
+def _key(name: str) -> str:
+    """The cache key; names may have characters that memcached rejects."""
+    parts = badges.__version__, router.db_for_read(Badge), name
+    return f"badges.{hashlib.sha256(repr(parts).encode()).hexdigest()}"
 
 
 def _state(alias: str, snapshot: str) -> _State:
