@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import threading
 import time
 
 import pytest
 from conftest import entry
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 from django.db import connection
 from dummy.models import Sketch
 from test_commands import connect, fail, run
 
 from badges import definitions
+from badges.database import fetch
 from badges.facts import analysis
 from badges.facts.target import describe_target
-from badges.management.commands import create_badge_triggers
+from badges.management.commands import _base, create_badge_triggers
 from badges.models import Badge
 from badges.operations import brake, cost, preview
 
@@ -514,7 +519,7 @@ def test_json(many_sketches, badge_file, people):
     [found] = json.loads(run("create_badge_triggers", "--json"))["previews"]
     assert found.keys() == {
         "code", "users", "qualifying", "new", "awards", "losers", "new_examples", "holder_examples", "loser_examples",
-        "skipped", "error", "is_out_of_time", "estimated", "at_most",
+        "skipped", "error", "is_out_of_time", "estimated", "at_most", "losers_estimated", "losers_at_most",
         "sampled", "writes", "writes_error", "warnings", "watches", "notes"
     }  # fmt: skip
     assert (found["users"], found["qualifying"], found["new"], found["losers"]) == (30, 27, 27, None)
@@ -559,11 +564,15 @@ def uncounted(monkeypatch, settings):
     """Counting takes too long, but for a sample."""
     settings.BADGES_PREVIEW_TIMEOUT = 2000
 
-    def count(connection, *_):
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = 1; SELECT pg_sleep(60)")
+    find = preview._find
 
-    monkeypatch.setattr(preview, "_count_qualifying", count)
+    def count(connection, target, analysed, facts, bounds=None, **options):
+        if not bounds:
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL statement_timeout = 1; SELECT pg_sleep(60)")
+        return find(connection, target, analysed, facts, bounds, **options)
+
+    monkeypatch.setattr(preview, "_find", count)
 
 
 def test_estimate(declare, people, uncounted, monkeypatch):
@@ -594,8 +603,168 @@ def test_brake_by_an_estimate(declare, people, uncounted, settings):
     assert "rare: about 3 of 30 users, up to 3" in fail("award_badges")[1]
     settings.BADGES_BRAKE = 0.5
     assert "rare: 3 awarded" in run("award_badges")
-    declare(entry("none", condition="NEW.hit_views >= 27", revocable=True))
-    assert "none: not counted within" in fail("award_badges")[1]
+    assert "rare: 0 awarded" in run("award_badges"), "all who qualify hold it"
+
+
+def test_losers_are_estimated(declare, people, uncounted, settings, execute):
+    """Who would lose a revocable badge is estimated as well, and the brake goes by that."""
+    revocable = {**COLLECTOR, "revocable": True}
+    declare(revocable)
+    run("award_badges", "--yes")
+    assert "collector: 0 awarded" in run("award_badges"), "no user would lose it"
+    execute("SET LOCAL session_replication_role = replica")
+    Sketch.objects.filter(user__in=people[20:23]).delete()
+    execute("SET LOCAL session_replication_role = origin")
+    assert "    about 3 would lose it: an estimate from 30 of 30 users" in fail("award_badges", "--dry-run")[1]
+    settings.BADGES_BRAKE = 0.1
+    said = "collector: about 3 of 30 users, up to 30%, would be revoked: an estimate from 30 users"
+    assert said in fail("award_badges")[1]
+    settings.BADGES_BRAKE = 0.5
+    assert "collector: 0 awarded" in run("award_badges")
+
+
+@pytest.fixture
+def by_ten(monkeypatch):
+    """Batches of ten users, and every progress is shown."""
+    monkeypatch.setattr(preview, "BATCH", 10)
+    monkeypatch.setattr(_base, "SECONDS_BETWEEN_LINES", 0)
+
+
+@pytest.mark.parametrize("command", ["create_badge_triggers", "award_badges"])
+def test_count_in_batches(declare, badge_file, people, uncounted, by_ten, database_unchanged, command):
+    """--count gives the exact numbers of what takes too long, batch by batch, and shows how far it is."""
+    declare(FIRST)
+    for user in people[20:25]:
+        Badge.objects.award(user, "first")
+    if command == "create_badge_triggers":
+        badge_file({**FIRST, "condition": "NEW.hit_views >= -1"})
+    with database_unchanged():
+        progress, output = run_apart(command, "--count")
+    assert progress.splitlines() == [
+        "  first: not counted within 2000 ms (BADGES_PREVIEW_TIMEOUT); counting in batches, until Ctrl-C",
+        "  first: 10 of 30 users counted",
+        "  first: 20 of 30 users counted",
+        "  first: 30 of 30 users counted",
+    ]
+    assert "  first: 24 would be awarded; qualifying now: 29 of 30 users\n" in output
+    assert "estimate" not in output
+
+
+def test_count_of_losers_and_examples(declare, people, uncounted, by_ten, execute):
+    """In batches as well, ten users are named, subjects are counted, and those who would lose a badge."""
+    hit = entry("hit", condition="hit_views >= 20", per="id", revocable=True)
+    declare(hit)
+    for user in people[:3]:
+        execute(
+            "INSERT INTO badges_badge (user_id, code, thing, evidence, by_hand) VALUES (%s, 'hit', '1', '{}', false)",
+            [user.pk],
+        )
+    counted = json.loads(run_apart("create_badge_triggers", "--count", "--json")[1])["previews"]
+    assert counted == [], "its rule is installed"
+    count = counting(hit)[-1]
+    assert (count.new, count.qualifying, count.awards, count.losers) == (10, 10, sum(range(20, 30)), 3)
+    assert (count.error, count.is_out_of_time, count.estimated) == ("", False, None)
+    assert len(count.new_examples) == 10
+    assert {person.name for person in count.loser_examples} == {"u0", "u1", "u2"}
+
+
+def test_counted_so_far_is_an_estimate(declare, people, uncounted, by_ten, monkeypatch):
+    """After each batch, what has been counted is projected to all users, and called an estimate."""
+    monkeypatch.setattr("random.shuffle", lambda batches: None)
+    declare(FIRST)
+    [_, first, second, third, whole] = counting(FIRST)
+    # u0 has no sketch.
+    assert [(each.sampled, each.estimated) for each in (first, second, third)] == [(10, 27), (20, 28), (30, 29)]
+    assert {each.new for each in (first, second, third)} == {None}
+    assert {each.at_most for each in (first, second, third)} == {None}
+    assert whole.new == 29
+
+
+def test_interrupted_count(declare, people, uncounted, by_ten, monkeypatch):
+    """Ctrl-C ends the counting of all badges, and leaves an estimate; then the command shows them."""
+    monkeypatch.setattr("random.shuffle", lambda batches: None)
+    declare(FIRST, COLLECTOR)
+    find, found = preview._find, []
+
+    def interrupted(connection, target, analysed, facts, bounds=None, **options):
+        if bounds and not options and len(found) == 2:
+            raise KeyboardInterrupt
+        found.extend([None] * bool(bounds and not options))
+        return find(connection, target, analysed, facts, bounds, **options)
+
+    monkeypatch.setattr(preview, "_find", interrupted)
+    code, output = fail("award_badges", "--count")
+    assert code == 1
+    assert "Interrupted: the users counted so far give an estimate." in output
+    assert "first: not counted to the end\n      about 28 would be awarded: an estimate from 20 of 30 users" in output
+    assert "collector: not counted within 2000 ms" in output
+    assert "not all, as first, collector could not be counted." in output
+
+
+@pytest.mark.django_db(transaction=True)
+def test_interrupted_statement(committed, people, settings):
+    """Ctrl-C ends the statement that runs, too; what is known of the badges is shown in the same session."""
+    settings.BADGES_PREVIEW_TIMEOUT = 1000
+    committed(ENDLESS, FIRST)
+    errors, output = io.StringIO(), io.StringIO()
+    [(pid,)] = fetch(connection, "SELECT pg_backend_pid()")
+
+    def interrupt():
+        with connect(autocommit=True) as other:
+            running = (
+                "SELECT true FROM pg_stat_activity "
+                "WHERE pid = %s AND state = 'active' AND query LIKE '-- Of the users%%'"
+            )
+            while "counting in batches" not in errors.getvalue() or not other.execute(running, [pid]).fetchone():
+                time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread = threading.Thread(target=interrupt, daemon=True)
+    try:
+        thread.start()
+        with pytest.raises(CommandError, match="29 would be awarded; not all, as endless could not be counted"):
+            call_command("award_badges", "--count", stdout=output, stderr=errors, no_color=True)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        thread.join()
+    assert "Interrupted" in errors.getvalue()
+    assert "endless: not counted within 1000 ms (BADGES_PREVIEW_TIMEOUT)" in output.getvalue()
+    assert fetch(connection, "SELECT pg_backend_pid()") == [(pid,)]
+
+
+def test_batch_that_fails(declare, people, uncounted, by_ten):
+    """A condition that fails in a batch ends the counting of this badge, and the next one is counted."""
+    declare(entry("broken", condition="1 / (NEW.hit_views - 13) > 5"), FIRST)
+    code, output = fail("award_badges", "--count")
+    assert code == 1
+    assert "broken: not counted: division by zero" in output
+    assert "first: 29 would be awarded; qualifying now: 29 of 30 users" in output
+
+
+def test_count_without_an_index(people, uncounted, by_ten, execute):
+    """Where no index finds the rows of a user, one batch has all users, so that the table is read once."""
+    execute("CREATE TABLE visit (user_id bigint)")
+    execute("INSERT INTO visit SELECT id FROM auth_user")
+    visitor = entry("visitor", condition="true", trigger_table="visit")
+    [_, last, whole] = counting(visitor)
+    assert (last.sampled, whole.new) == (30, 30)
+
+
+def counting(badge):
+    """The counts of one badge, as counting in batches gives them."""
+    declared = definitions.parse(json.dumps([badge]))
+    here = describe_target(connection)
+    previews = preview.of(connection, here, analysis.analyse(connection, here, declared))
+    assert previews[0].count.is_out_of_time
+    return [each.count for each in preview.in_batches(connection, declared, "badge.json", previews)]
+
+
+def run_apart(command, *args):
+    """Call a command; gives what it wrote as errors, and its output."""
+    errors, output = io.StringIO(), io.StringIO()
+    call_command(command, *args, stdout=output, stderr=errors, no_color=True)
+    return errors.getvalue(), output.getvalue()
 
 
 # The brake

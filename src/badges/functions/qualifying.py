@@ -113,10 +113,12 @@ def check_evidence(target: Target) -> str:
     return json.dumps({"operation": "award_badges", "asks": STATE, **expressions.of_tenant(target)})
 
 
-def losing(target: Target, analysed: AnalysedDefinition) -> sql.Composed | None:
+def losing(target: Target, analysed: AnalysedDefinition, bounds: Sequence[sql.Composable] = ()) -> sql.Composed | None:
     """The query for holders of a badge, other than by a manual award, for whom its condition is false: user_id, thing.
 
     None for a badge that is not revocable.
+
+    :param bounds: further conditions on a badge, whose name is `b`.
     """
     badge = Check.of_user(analysed)
     if badge is None or not badge.is_revocable:
@@ -129,5 +131,6 @@ def losing(target: Target, analysed: AnalysedDefinition) -> sql.Composed | None:
         )
         if target.tenant
         else sql.SQL(""),
+        bounds=sql.SQL("AND {}").format(expressions.all_of(*bounds)) if bounds else sql.SQL(""),
         state=expressions.state(badge, sql.Identifier("b", "user_id"), sql.Identifier("b", "thing")),
     )

@@ -222,7 +222,7 @@ def _award_one(
         return
     if definition.expires_after:
         _delete_expired(connection, target, definition)
-    for batch in _batches(connection, target) if is_indexed(connection, facts) else [_Batch(size=progress.users)]:
+    for batch in batches(connection, target, BATCH) if is_indexed(connection, facts) else [Batch(size=progress.users)]:
         try:
             awarded, left = _award_batch(connection, target, analysed, facts, batch, quiet=quiet)
         except DatabaseError as failure:
@@ -243,7 +243,7 @@ def _award_one(
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Batch:
+class Batch:
     """The users whose key is above `after` and up to `last`; None means no bound."""
 
     size: int
@@ -251,6 +251,7 @@ class _Batch:
     last: Any = None
 
     def bounds(self, key: sql.Composable) -> list[sql.Composable]:
+        """The conditions on a column, or an expression, that holds the key."""
         lower = [] if self.after is None else [key + sql.SQL(" > ") + sql.Literal(self.after)]
         upper = [] if self.last is None else [key + sql.SQL(" <= ") + sql.Literal(self.last)]
         return [*lower, *upper]
@@ -261,7 +262,7 @@ def _award_batch(
     target: Target,
     analysed: AnalysedDefinition,
     facts: Facts,
-    batch: _Batch,
+    batch: Batch,
     *,
     quiet: bool,
 ) -> tuple[int, int]:
@@ -270,7 +271,7 @@ def _award_batch(
     :returns: the number of awards, and of users whom a lock of another transaction keeps from theirs: for those there
         is a pending check.
     """
-    bounds = batch.bounds(_in_key_order(target, sql.Identifier("new", facts.user.name)))
+    bounds = batch.bounds(in_key_order(target, sql.Identifier("new", facts.user.name)))
     found = qualifying.query(target, analysed, facts, bounds)
     definition, settings = analysed.definition, {"badges.quiet": "on"} if quiet else {}
     statement = _awarding(target, analysed, found).as_string()
@@ -387,25 +388,25 @@ def _revoke(connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedD
     return max(0, int(before) - int(after))
 
 
-def _batches(connection: BaseDatabaseWrapper, target: Target) -> Iterator[_Batch]:
-    """All users, in the order of their keys."""
-    key = _in_key_order(target, sql.Identifier(target.user_key.name))
+def batches(connection: BaseDatabaseWrapper, target: Target, most: int) -> Iterator[Batch]:
+    """All users, in the order of their keys, in batches of at most so many."""
+    key = in_key_order(target, sql.Identifier(target.user_key.name))
     after = None
     while True:
         statement = template("operations/batch.sql").format(
             key=key,
             users=target.users.identifier,
-            bound=sql.SQL(" AND ").join(_Batch(BATCH, after).bounds(key) or [sql.SQL("true")]),
-            size=sql.Literal(BATCH),
+            bound=sql.SQL(" AND ").join(Batch(most, after).bounds(key) or [sql.SQL("true")]),
+            size=sql.Literal(most),
         )
         [(last, size)] = in_transaction(fetch)(connection, statement.as_string())
         if not size:
             return
-        yield _Batch(size, after, last)
+        yield Batch(size, after, last)
         after = last
 
 
-def _in_key_order(target: Target, key: sql.Composable) -> sql.Composable:
+def in_key_order(target: Target, key: sql.Composable) -> sql.Composable:
     """Two columns of text may have collations that order the same keys differently; byte by byte they agree."""
     return key + sql.SQL(' COLLATE "C"') if target.user_key.type in ("text", "character varying") else key
 

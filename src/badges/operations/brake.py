@@ -82,7 +82,6 @@ def _check(
             preview.count(connection, target, analysed, users, only_new=True),
             users,
             awards=awards,
-            is_revocable=analysed.definition.revocable,
         )
     ]
     if reasons:
@@ -90,23 +89,25 @@ def _check(
         raise exceptions.Braked(
             "Stopped before anything was changed: a badge may be awarded to, or revoked from, at most "
             f"{badges_settings.BADGES_BRAKE:.0%} of the users at once (BADGES_BRAKE).\n{lines}\n"
-            "Preview it with create_badge_triggers --plan or award_badges --dry-run; pass --yes to proceed."
+            "Preview it with create_badge_triggers --plan or award_badges --dry-run, without a limit "
+            "of time with --count; pass --yes to proceed."
         )
 
 
-def _reasons(count: Count, users: int, *, awards: bool, is_revocable: bool) -> Iterator[str]:
-    """Why to stop.
-
-    :param is_revocable: who would lose it must be known as well, and is not estimated.
-    """
+def _reasons(count: Count, users: int, *, awards: bool) -> Iterator[str]:
+    """Why to stop."""
     limit = badges_settings.BADGES_BRAKE * users
     for number, what in ((count.new if awards else None, "would be awarded"), (count.losers, "would be revoked")):
         if number is not None and number > limit:
             yield f"{count.code}: {number:,} of {users:,} users, {number / users:.0%}, {what}"
-    if count.is_out_of_time and count.at_most is not None and awards and not is_revocable:
-        if count.at_most > limit:
-            share = f"about {count.estimated:,} of {users:,} users, up to {count.at_most / users:.0%}"
-            yield f"{count.code}: {share}, would be awarded: an estimate from {count.sampled:,} users"
+    if count.is_out_of_time and count.sampled:
+        for about, most, what in (
+            (count.estimated, count.at_most if awards else None, "would be awarded"),
+            (count.losers_estimated, count.losers_at_most, "would be revoked"),
+        ):
+            if most is not None and most > limit:
+                share = f"about {about:,} of {users:,} users, up to {most / users:.0%}"
+                yield f"{count.code}: {share}, {what}: an estimate from {count.sampled:,} users"
         return
     # A condition that fails awards no user of its batch, and a smaller site has a single batch.
     if count.is_out_of_time or (count.error and users > backfill.BATCH):

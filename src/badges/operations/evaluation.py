@@ -19,9 +19,11 @@ from badges.facts.types import Target
 def read_only(connection: BaseDatabaseWrapper, target: Target, timeout: int) -> Iterator[None]:
     """A block in which conditions change nothing, whatever they call, and end in time.
 
-    :param timeout: milliseconds that each statement may take; it waits for a lock no longer than BADGES_LOCK_TIMEOUT.
+    :param timeout: milliseconds that each statement may take, 0 for any time; it waits for a lock no longer than
+        BADGES_LOCK_TIMEOUT.
     """
-    lock_timeout = min(timeout, badges_settings.BADGES_LOCK_TIMEOUT)
+    longest = badges_settings.BADGES_LOCK_TIMEOUT
+    lock_timeout = min(timeout or longest, longest)
     with database.read_only(connection, timeout, lock_timeout, search_path=target.function_search_path, jit="off"):
         yield
 

@@ -1,7 +1,7 @@
 """Previews of badges: the users who qualify, the cost of a write, warnings. Takes a connection.
 
-All of it runs in read-only transactions under BADGES_PREVIEW_TIMEOUT. A part that fails or takes too long is reported,
-and the others follow.
+All of it runs in read-only transactions under BADGES_PREVIEW_TIMEOUT, except for `in_batches`, which takes its time. A
+part that fails or takes too long is reported, and the others follow.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ EXAMPLES = 10
 
 SAMPLES = (1_000, 50)
 """Users of whom a sample consists, if all of them cannot be counted in time; the second, if neither can the first."""
+
+BATCH = 1_000
+"""Users who are counted by one statement. Fewer would take longer in all; more, and those counted so far would say less
+about the others, as users with neighbouring keys are often alike."""
 
 TINY = 1_000
 """A table with fewer rows may be read sequentially without a warning."""
@@ -79,7 +84,10 @@ class Count:
     estimated: int | None = None
     """In the place of `new`, if counting took too long: an estimate from a random sample of the users."""
     at_most: int | None = None
-    """The number that is exceeded only by a rare chance, by the same sample."""
+    """The number that is exceeded only by a rare chance, by the same sample; None if that is not known."""
+    losers_estimated: int | None = None
+    """In the place of `losers`, by the same sample."""
+    losers_at_most: int | None = None
     sampled: int = 0
     """The size of the sample."""
 
@@ -88,9 +96,11 @@ class Count:
             yield f"{self.code}: not counted, {self.skipped}"
         elif self.new is None:
             yield f"{self.code}: {self.error}"
+            sample = f"an estimate from {self.sampled:,} of {self.users or 0:,} users"
             if self.estimated is not None:
-                sample = f"an estimate from {self.sampled:,} of {self.users or 0:,} users"
                 yield f"    about {self.estimated:,} would be awarded: {sample}"
+            if self.losers_estimated is not None:
+                yield f"    about {self.losers_estimated:,} would lose it: {sample}"
         else:
             users = f" of {self.users:,} users" if self.users is not None else ""
             badges = f" {self.awards:,} badges" if self.awards not in (None, self.new) else ""
@@ -151,9 +161,7 @@ def of_changed(
     connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path
 ) -> tuple[Preview, ...]:
     """The badges that `changed` gives."""
-    chosen = changed(connection, definitions)
-    target = describe_target(connection)
-    return of(connection, target, analysis.analyse(connection, target, chosen, str(source)))
+    return of(connection, *_analysed(connection, changed(connection, definitions), source))
 
 
 def changed(connection: BaseDatabaseWrapper, definitions: Sequence[Definition]) -> list[Definition]:
@@ -254,47 +262,177 @@ def count(
         return dataclasses.replace(counted, error=message)
     try:
         with _read_only(connection, target), evaluation.pinned(connection, target, analysed.definition):
-            qualify, new, awards, lacking, holding = _count_qualifying(connection, target, analysed, facts, only_new)
-            losers, losing = _count_losing(connection, target, analysed)
-        lacking, holding = lacking[:EXAMPLES], holding[: EXAMPLES - len(lacking)]
-        names = _names(connection, target, [*lacking, *holding, *losing])
+            found = _find(connection, target, analysed, facts, only_new=only_new)
+        counted = _exactly(connection, target, counted, found)
     except DatabaseError as failure:
         error, is_out_of_time = _reason(failure, "counted")
         counted = dataclasses.replace(counted, error=error, is_out_of_time=is_out_of_time)
         return _estimate(connection, target, analysed, facts, counted) if is_out_of_time else counted
-    return dataclasses.replace(
-        counted,
-        qualifying=None if only_new else qualify,
-        new=new,
-        awards=awards,
-        losers=losers,
-        new_examples=tuple(names[key] for key in lacking),
-        holder_examples=tuple(names[key] for key in holding),
-        loser_examples=tuple(names[key] for key in losing),
-    )
+    return dataclasses.replace(counted, qualifying=None) if only_new else counted
 
 
-def _count_qualifying(
-    connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition, facts: Facts, only_new: bool
-) -> tuple[int, int, int, Sequence[str], Sequence[str]]:
-    """The users who qualify, those of them who lack the badge, its awards; examples of those who lack and hold it."""
+def in_batches(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path, previews: Sequence[Preview]
+) -> Iterator[Preview]:
+    """Count without a limit of time where counting took too long: batch by batch, each in a transaction of its own.
+
+    The batches come in random order, so that those counted so far are a sample of the users.
+
+    :param previews: those of these definitions, or of some of them.
+    :returns: for each badge whose users could not be counted in time, its preview as it was; after each batch one with
+        an estimate from the users counted so far; after the last batch one with the numbers.
+    """
+    uncounted = {each.code: each for each in previews if each.count.is_out_of_time}
+    if not uncounted:
+        return
+    chosen = [definition for definition in definitions if definition.code in uncounted]
+    target, badges = _analysed(connection, chosen, source)
+    batches = list(backfill.batches(connection, target, BATCH))
+    random.shuffle(batches)
+    for analysed in badges:
+        shown = uncounted[analysed.definition.code]
+        yield shown
+        for counted in _count_in_batches(connection, target, analysed, shown.count, batches):
+            yield dataclasses.replace(shown, count=counted)
+
+
+@in_transaction
+def _analysed(
+    connection: BaseDatabaseWrapper, definitions: Sequence[Definition], source: str | Path
+) -> tuple[Target, tuple[AnalysedDefinition, ...]]:
+    target = describe_target(connection)
+    return target, analysis.analyse(connection, target, definitions, str(source))
+
+
+def _count_in_batches(
+    connection: BaseDatabaseWrapper,
+    target: Target,
+    analysed: AnalysedDefinition,
+    counted: Count,
+    batches: Sequence[backfill.Batch],
+) -> Iterator[Count]:
+    facts = qualifying.facts_of_existing_rows(analysed)
+    if facts is None:
+        return
+    users, seen, found = sum(batch.size for batch in batches), 0, _Found()
+    if not backfill.is_indexed(connection, facts):
+        # Each batch would read the whole table.
+        batches = [backfill.Batch(users)]
+    try:
+        for batch in batches:
+            with (
+                evaluation.read_only(connection, target, timeout=0),
+                evaluation.pinned(connection, target, analysed.definition),
+            ):
+                found += _find(connection, target, analysed, facts, _of_batch(target, batch))
+            seen += batch.size
+            # The margin of a sample that consists of ranges of keys is not known.
+            yield dataclasses.replace(
+                _projected(counted, found, seen, users),
+                error="not counted to the end",
+                at_most=None,
+                losers_at_most=None,
+            )
+        yield _exactly(connection, target, Count(counted.code, users), found)
+    except DatabaseError as failure:
+        error, is_out_of_time = _reason(failure, "counted")
+        yield dataclasses.replace(counted, error=error, is_out_of_time=is_out_of_time)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Found:
+    """The numbers of a `Count` for some users, or for all, with the keys of examples."""
+
+    qualifying: int = 0
+    new: int = 0
+    awards: int = 0
+    lacking: tuple[str, ...] = ()
+    holding: tuple[str, ...] = ()
+    losers: int | None = None
+    losing: tuple[str, ...] = ()
+
+    def __add__(self, other: _Found) -> _Found:
+        """The same for these users and others."""
+        return _Found(
+            self.qualifying + other.qualifying,
+            self.new + other.new,
+            self.awards + other.awards,
+            (self.lacking + other.lacking)[:EXAMPLES],
+            (self.holding + other.holding)[:EXAMPLES],
+            None if other.losers is None else (self.losers or 0) + other.losers,
+            (self.losing + other.losing)[:EXAMPLES],
+        )
+
+
+_Bounds = Callable[[sql.Composable], Sequence[sql.Composable]]
+"""Takes a column that holds a user; gives the conditions on it."""
+
+
+def _of_all(user: sql.Composable) -> Sequence[sql.Composable]:
+    return ()
+
+
+def _of_batch(target: Target, batch: backfill.Batch) -> _Bounds:
+    return lambda user: batch.bounds(backfill.in_key_order(target, user))
+
+
+def _of_sample(target: Target, keys: Sequence[str]) -> _Bounds:
+    array = sql.SQL("{}::{}[]").format(sql.Literal(list(keys)), trusted(target.user_key.type))
+    return lambda user: [sql.SQL("{} = ANY ({})").format(user, array)]
+
+
+def _find(
+    connection: BaseDatabaseWrapper,
+    target: Target,
+    analysed: AnalysedDefinition,
+    facts: Facts,
+    bounds: _Bounds = _of_all,
+    *,
+    only_new: bool = False,
+) -> _Found:
+    """Those of the users within the bounds who qualify for a badge, lack it or would lose it.
+
+    :param only_new: ask the condition for those alone who lack the badge.
+    """
     user, thing = sql.Identifier("qualifying", "user_id"), sql.Identifier("qualifying", "thing")
-    lacks = sql.SQL("true") if only_new else qualifying.lacks(target, analysed.definition, user, thing)
+    rows = bounds(sql.Identifier("new", facts.user.name))
     query = template("operations/preview.sql").format(
-        qualifying=qualifying.query(target, analysed, facts, lacking=only_new, is_installed=False),
-        lacks=lacks,
+        qualifying=qualifying.query(target, analysed, facts, rows, lacking=only_new, is_installed=False),
+        lacks=sql.SQL("true") if only_new else qualifying.lacks(target, analysed.definition, user, thing),
         size=sql.Literal(EXAMPLES),
     )
     [(qualify, new, awards, lacking, holding)] = fetch(connection, query.as_string())
-    return qualify, new, awards, lacking, holding
+    found = _Found(qualify, new, awards, tuple(lacking), tuple(holding))
+    losing = qualifying.losing(target, analysed, bounds(sql.Identifier("b", "user_id")))
+    if losing is None:
+        return found
+    query = template("operations/preview_losing.sql").format(losing=losing, size=sql.Literal(EXAMPLES))
+    [(losers, examples)] = fetch(connection, query.as_string())
+    return dataclasses.replace(found, losers=losers, losing=tuple(examples))
+
+
+def _exactly(connection: BaseDatabaseWrapper, target: Target, counted: Count, found: _Found) -> Count:
+    """The count, if all users were searched."""
+    lacking = found.lacking[:EXAMPLES]
+    holding = found.holding[: EXAMPLES - len(lacking)]
+    names = _names(connection, target, [*lacking, *holding, *found.losing])
+    return dataclasses.replace(
+        counted,
+        qualifying=found.qualifying,
+        new=found.new,
+        awards=found.awards,
+        losers=found.losers,
+        new_examples=tuple(names[key] for key in lacking),
+        holder_examples=tuple(names[key] for key in holding),
+        loser_examples=tuple(names[key] for key in found.losing),
+    )
 
 
 def _estimate(
     connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition, facts: Facts, counted: Count
 ) -> Count:
-    """The count with an estimate of the users who would be awarded the badge, if a sample can be counted in time."""
+    """The count with an estimate of the users who would be awarded the badge or lose it, if a sample can be counted."""
     users = counted.users or backfill.estimated_users(connection, target)
-    user = sql.Identifier("new", facts.user.name)
     for size in SAMPLES if users else ():
         sample = template("operations/sample.sql").format(
             user_key=sql.Identifier(target.user_key.name),
@@ -304,39 +442,34 @@ def _estimate(
         try:
             with _read_only(connection, target), evaluation.pinned(connection, target, analysed.definition):
                 keys = [key for (key,) in fetch(connection, sample.as_string())]
-                bound = sql.SQL("{} = ANY ({}::{}[])").format(
-                    user, sql.Literal(list(map(str, keys))), trusted(target.user_key.type)
-                )
-                query = sql.SQL("SELECT count(DISTINCT user_id) FROM ({}) AS qualifying").format(
-                    qualifying.query(target, analysed, facts, [bound], is_installed=False)
-                )
-                [(found,)] = fetch(connection, query.as_string())
+                found = _find(connection, target, analysed, facts, _of_sample(target, keys), only_new=True)
         except DatabaseError as failure:
             _reason(failure, "estimated")
             continue
         if keys:
-            # Two standard deviations of a number of rare events, and three where there is none.
-            most = min(found + 2 * math.sqrt(found) + 3, len(keys))
-            return dataclasses.replace(
-                counted,
-                users=users,
-                estimated=round(found / len(keys) * users),
-                at_most=round(most / len(keys) * users),
-                sampled=len(keys),
-            )
+            return _projected(counted, found, len(keys), users)
     return counted
 
 
-def _count_losing(
-    connection: BaseDatabaseWrapper, target: Target, analysed: AnalysedDefinition
-) -> tuple[int | None, Sequence[str]]:
-    """The users who would lose the badge, with examples; None if it cannot be revoked."""
-    losing = qualifying.losing(target, analysed)
-    if losing is None:
-        return None, ()
-    query = template("operations/preview_losing.sql").format(losing=losing, size=sql.Literal(EXAMPLES))
-    [(losers, examples)] = fetch(connection, query.as_string())
-    return losers, examples
+def _projected(counted: Count, found: _Found, sampled: int, users: int) -> Count:
+    """The count with an estimate for all users from what was found among a sample of them."""
+
+    def about(number: int) -> int:
+        return round(number / sampled * users)
+
+    def at_most(number: int) -> int:
+        # Two standard deviations of a number of rare events, and three where there is none.
+        return round(min(number + 2 * math.sqrt(number) + 3, sampled) / sampled * users)
+
+    return dataclasses.replace(
+        counted,
+        users=users,
+        estimated=about(found.new),
+        at_most=at_most(found.new),
+        losers_estimated=None if found.losers is None else about(found.losers),
+        losers_at_most=None if found.losers is None else at_most(found.losers),
+        sampled=sampled,
+    )
 
 
 def _read_only(connection: BaseDatabaseWrapper, target: Target) -> contextlib.AbstractContextManager[None]:

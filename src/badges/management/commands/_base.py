@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import time
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -19,10 +20,14 @@ from badges.definitions.types import Definition
 from badges.facts import analysis
 from badges.facts.target import trusting
 from badges.installation.types import NO_LOCK, Action, Plan, Step
+from badges.operations import preview
 from badges.operations.preview import Preview
 
 _ORDER = list(Action)
 _OF_DEFINITIONS = (Action.ADD_DEFINITION, Action.CHANGE_DEFINITION, Action.RETIRE_DEFINITION)
+SECONDS_BETWEEN_LINES = 2.0
+"""Of the progress of a command."""
+
 _MOST_DEFINITIONS = 10
 """More changed definitions than these are only counted, unless the command is verbose."""
 
@@ -86,11 +91,47 @@ class BadgesCommand(BaseCommand):
             "--quiet", action="store_true", help="Send no signals and no toasts; the events are in the history."
         )
 
+    def add_count(self, parser: CommandParser, preview: str) -> None:
+        parser.add_argument(
+            "--count",
+            action="store_true",
+            help=f"{preview}, and count in batches without a limit of time where BADGES_PREVIEW_TIMEOUT is too short. "
+            "Ctrl-C leaves an estimate.",
+        )
+
+    def count_in_batches(
+        self,
+        connection: BaseDatabaseWrapper,
+        definitions: Sequence[Definition],
+        source: str,
+        previews: Sequence[Preview],
+    ) -> list[Preview]:
+        """The previews, with the numbers of badges whose users could not be counted in time. Shows the progress."""
+        found = {each.code: each for each in previews}
+        code, said = "", 0.0
+        try:
+            for each in preview.in_batches(connection, definitions, source, previews):
+                found[each.code] = each
+                if each.code != code:
+                    self._note(f"  {each.code}: {each.count.error}; counting in batches, until Ctrl-C")
+                elif time.monotonic() - said <= SECONDS_BETWEEN_LINES:
+                    continue
+                elif each.count.new is None:
+                    self._note(f"  {each.code}: {each.count.sampled:,} of {each.count.users or 0:,} users counted")
+                code, said = each.code, time.monotonic()
+        except KeyboardInterrupt:
+            self._note("  Interrupted: the users counted so far give an estimate.")
+        return list(found.values())
+
+    def _note(self, text: str) -> None:
+        """Progress, apart from the output and not in the colour of an error."""
+        self.stderr.write(text, str)
+
     def write_previews(self, previews: Sequence[Preview]) -> None:
-        for preview in previews:
-            for line in preview.lines():
+        for each in previews:
+            for line in each.lines():
                 self.stdout.write(f"  {line}")
-            for warning, following in zip_longest(preview.warnings, preview.warnings[1:]):
+            for warning, following in zip_longest(each.warnings, each.warnings[1:]):
                 self.stdout.write(self.style.WARNING(f"      ! {warning.message}"))
                 if following is None or following.hint != warning.hint:
                     self.stdout.write(f"        {warning.hint}")

@@ -11,11 +11,9 @@ from psycopg import sql
 from badges.definitions.types import Definition
 from badges.facts.target import describe_target
 from badges.installation import catalog
-from badges.management.commands._base import BadgesCommand, count
+from badges.management.commands._base import SECONDS_BETWEEN_LINES, BadgesCommand, count
 from badges.operations import backfill, brake, preview
 from badges.operations.settle import defer, resume, settle
-
-SECONDS_BETWEEN_LINES = 2.0
 
 
 class Command(BadgesCommand):
@@ -29,6 +27,7 @@ class Command(BadgesCommand):
             action="store_true",
             help="Only show the users who would be awarded, with warnings; change nothing.",
         )
+        self.add_count(parser, "Preview as --dry-run does")
         parser.add_argument(
             "--late",
             action="store_true",
@@ -48,6 +47,7 @@ class Command(BadgesCommand):
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])
         codes = options["codes"]
+        options["dry_run"] = options["dry_run"] or options["count"]
         if options["defer"] or options["resume"]:
             self._defer_or_resume(connection, definitions, source, codes, is_deferring=options["defer"])
             if options["defer"]:
@@ -67,7 +67,10 @@ class Command(BadgesCommand):
             return
         self._warn(connection, codes)
         if options["dry_run"]:
-            self._preview(preview.of_chosen(connection, definitions, source, codes))
+            previews: Sequence[preview.Preview] = preview.of_chosen(connection, definitions, source, codes)
+            if options["count"]:
+                previews = self.count_in_batches(connection, definitions, source, previews)
+            self._preview(previews)
         else:
             self._award(connection, backfill.award(connection, definitions, source, codes, quiet=options["quiet"]))
 

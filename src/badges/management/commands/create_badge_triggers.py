@@ -25,6 +25,7 @@ class Command(BadgesCommand):
             action="store_true",
             help="Show the steps with their reasons and locks, and a preview of the badges; change nothing.",
         )
+        self.add_count(parser, "Show what --plan shows")
         parser.add_argument(
             "--check", action="store_true", help="Exit with 1 if anything would change; change nothing."
         )
@@ -44,11 +45,14 @@ class Command(BadgesCommand):
 
     def run(self, **options: Any) -> None:
         connection, source, definitions = self.load(options["file"], options["database"])
+        options["plan"] = options["plan"] or options["count"]
         if options["plan"] or options["check"] or options["sql"] or options["json"]:
             drafted = executor.draft(connection, definitions, source, prune_all=options["prune_all"])
-            previews: tuple[Preview, ...] = ()
+            previews: Sequence[Preview] = ()
             if options["json"] or (options["plan"] and not options["sql"]):
                 previews = preview.of_changed(connection, definitions, source)
+            if options["count"]:
+                previews = self.count_in_batches(connection, definitions, source, previews)
             self._show(drafted, previews, connection, **options)
             if options["check"] and not drafted.is_empty:
                 raise CommandError(

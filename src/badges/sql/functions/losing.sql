@@ -4,5 +4,6 @@ FROM {badges} AS b
 WHERE b.code OPERATOR(pg_catalog.=) {code}
   AND NOT b.by_hand
   {of_tenant}
+  {bounds}
   AND (b.expires_at IS NULL OR b.expires_at OPERATOR(pg_catalog.>) pg_catalog.statement_timestamp())
   AND NOT coalesce({state}, false)
