@@ -119,6 +119,59 @@ def test_author_earns_what_others_like(tables, declare, execute, posts, like, he
     assert execute("SELECT count(*) FROM badges_pendingcheck") == execute("SELECT count(*) FROM badges_failure")
 
 
+def test_subjects_of_manual_awards(tables, declare, execute, posts, like, people):
+    """A subject is that of a row whose path leads to the user; the text of the key counts, and not its value."""
+    ada, bob, cy = people
+    declare(loved("each", "NEW.stars > 5", per="stars"))
+    like(1, stars=2)
+    like(3, 4, stars=3)
+    assert Badge.objects.award(ada, "each", 2).thing == "2"
+    assert Badge.objects.award(bob, "each", "3").thing == "3"
+    for user, subject in ((bob, 2), (ada, 3), (cy, 2), (ada, 4), (ada, "02"), (ada, "two"), (ada, 2**70)):
+        with pytest.raises(exceptions.UnknownSubject, match="has no row in likes whose stars is"):
+            Badge.objects.award(user, "each", subject)
+    execute("UPDATE post SET user_id = %s WHERE id = 1", [cy.pk])
+    assert Badge.objects.award(cy, "each", 2).thing == "2"
+
+
+def test_subjects_are_those_of_the_trigger_table(plain, declare, execute, posts, like, people):
+    """A further table, whose changes cause a check, has no subjects of its own."""
+    ada, *_ = people
+    triggers = [
+        {"table": "likes", "on": "insert", "user_field": ["post_id", "user_id"]},
+        {"table": "post", "on": "insert", "user_field": "user_id"},
+    ]
+    declare(
+        loved(
+            "each",
+            "stars > 1",
+            per="stars",
+            triggers=triggers,
+            trigger_table=None,
+            user_field=None,
+            trigger_condition=None,
+        )
+    )
+    like(1, stars=2)
+    assert not Badge.objects.award(ada, "each", 2).by_hand
+    with pytest.raises(exceptions.UnknownSubject):
+        Badge.objects.award(ada, "each", 1)
+
+
+def test_subject_of_a_role_that_may_not_follow_the_path(plain, declare, execute, posts, like, people):
+    """A role that may award badges and not read the rows awards for a subject that it cannot check."""
+    ada, *_ = people
+    declare(loved("each", "NEW.stars > 5", per="stars"))
+    execute("CREATE ROLE badges_test_awarder")
+    execute("GRANT SELECT ON badges_badgedefinition, badges_badge TO badges_test_awarder")
+    execute("GRANT EXECUTE ON FUNCTION badges_award(integer, text, jsonb, text, text, text) TO badges_test_awarder")
+    execute("SET ROLE badges_test_awarder")
+    try:
+        assert Badge.objects.award(ada, "each", 7).thing == "7"
+    finally:
+        execute("RESET ROLE")
+
+
 @pytest.mark.parametrize("revocable", [False, True])
 def test_change_of_the_author_concerns_both(tables, declare, execute, posts, like, held, people, revocable):
     """Whose a row is changes with the row on the way: the new user earns, the old one loses a revocable badge."""

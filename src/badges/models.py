@@ -15,6 +15,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.postgres.functions import RandomUUID
 from django.core import serializers
 from django.db import DatabaseError, ProgrammingError, connections, models, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Collate, Now
 from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
@@ -23,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 
 from badges import arguments, exceptions, progress
 from badges.conf import related_name
-from badges.database import calling, fetch
+from badges.database import calling, fetch, fetch_file, template
 from badges.definitions.types import CODE_MAX_LENGTH, GOAL_DECIMAL_PLACES, GOAL_MAX_DIGITS
 from badges.fields import (
     CurrentTransaction,
@@ -372,19 +373,14 @@ class BadgeManager(models.Manager["Badge"]):
         names = definition.trigger_table.split(".")
         if not thing or not all(map(str.isidentifier, [*names, definition.per, definition.user_field])):
             return
-        query = psycopg.sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} = %s AND {}::text = %s)").format(
-            psycopg.sql.Identifier(*names),
-            psycopg.sql.Identifier(definition.user_field),
-            psycopg.sql.Identifier(definition.per),
-        )
-        connection = connections[alias]
         try:
             with transaction.atomic(using=alias):
-                [(exists,)] = fetch(connection, query.as_string(), [user, thing])
+                exists = _has_row(connections[alias], definition, user, thing)
         except DatabaseError as error:
-            if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege | psycopg.errors.UndefinedColumn):
+            # The role may award badges and not read the rows, or follow the path.
+            if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege | psycopg.errors.UndefinedFunction):
                 raise
-            return  # the role may award badges and not read the rows; or the user is at the end of a path
+            return
         if not exists:
             raise exceptions.UnknownSubject(
                 f'User {user} has no row in {definition.trigger_table} whose {definition.per} is "{thing}".'
@@ -394,6 +390,42 @@ class BadgeManager(models.Manager["Badge"]):
         with _in_words(alias, code, values[0]), transaction.atomic(using=alias):
             [(was_changed,)] = fetch(connections[alias], query, values)
         return bool(was_changed)
+
+
+def _has_row(connection: BaseDatabaseWrapper, definition: BadgeDefinition, user: Any, thing: str) -> bool:
+    """Whether a row of the trigger table has this user and this subject; True as well if that cannot be determined."""
+    table = psycopg.sql.Identifier(*definition.trigger_table.split("."))
+    per, path = psycopg.sql.Identifier(definition.per), definition.user_field
+    query = psycopg.sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} = %s AND {}::text = %s)").format(
+        table, psycopg.sql.Identifier(path), per
+    )
+    try:
+        with transaction.atomic(using=connection.alias):
+            return bool(fetch(connection, query.as_string(), [user, thing])[0][0])
+    except DatabaseError as error:
+        if not isinstance(error.__cause__, psycopg.errors.UndefinedColumn):
+            raise
+    # The user is at the end of a path, of which the definition has the name: that of its columns, the first in front.
+    starts = fetch_file(connection, "api/path_from.sql", table=table.as_string(), path=path)
+    if len(starts) != 1:
+        return True
+    [(name, first)] = starts
+    subject = template("api/subject_by_path.sql").format(
+        table=table,
+        per=per,
+        thing=psycopg.sql.Literal(thing),
+        name=psycopg.sql.Literal(name),
+        path=psycopg.sql.Literal(path),
+        first=psycopg.sql.Identifier(first),
+        user=psycopg.sql.Literal(user),
+    )
+    try:
+        with transaction.atomic(using=connection.alias):
+            return bool(fetch(connection, subject.as_string())[0][0])
+    except DatabaseError as error:
+        if not isinstance(error.__cause__, psycopg.errors.DataError):
+            raise
+        return False  # The column cannot have such a value.
 
 
 @contextlib.contextmanager
