@@ -21,7 +21,7 @@ from django.core import checks
 from django.core.management import CommandError, call_command
 from django.db import connection, models
 from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, Sum, Value, When
-from django.db.models.functions import Length, Lower, Now
+from django.db.models.functions import Coalesce, Length, Lower, Now
 from django.db.models.lookups import GreaterThan, GreaterThanOrEqual
 from django.test import override_settings
 from django.test.utils import isolate_apps
@@ -503,14 +503,52 @@ def test_all_errors_of_one_rule_at_once(errors):
     message = errors(rule(condition=condition, user_field="users", per="idd", colour="red"))
     assert message.startswith("shop/badges.py has 6 errors; nothing was changed.\n")
     for said in (
-        "condition: Django cannot compile it: Cannot resolve keyword 'hit_viewz' into field.",
-        "condition: Django cannot compile it: Cannot resolve keyword 'titel' into field.",
-        "condition: Django cannot compile it: ValueError: Field 'hit_views' expected a number but got 'many'.",
+        "condition, hit_viewz__gt: Django cannot compile it: Cannot resolve keyword 'hit_viewz' into field.",
+        "condition, titel: Django cannot compile it: Cannot resolve keyword 'titel' into field.",
+        "condition, hit_views: Django cannot compile it: ValueError: Field 'hit_views' expected a number",
         'user_field: public.dummy_sketch has no column "users".',
         'per: public.dummy_sketch has no column "idd".',
         "colour: there is no such key.",
     ):
         assert f'\nbadge "star" in shop/badges.py, {said}' in message
+
+
+ONE = Sketch.objects.filter(user=OuterRef("usr"), title=OuterRef("title"), hit_views__gt=OuterRef("hits"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "places"),
+    [
+        ({"condition": Q(hitz__gt=F("viewz"))}, ["hitz__gt", "hitz__gt, F(viewz)"]),
+        ({"condition": Q(id__range=(F("low"), F("high")))}, ["id__range, F(low)", "id__range, F(high)"]),
+        ({"condition": Q(id__gt=F("a") + F("hit_views") * F("b"))}, ["id__gt, F(a)", "id__gt, F(b)"]),
+        ({"condition": GreaterThan(New("a"), Old("b"))}, ["New(a)", "Old(b)"]),
+        ({"condition": GreaterThan(Old("hit_views"), New("b")), "on": "insert"}, ["Old(hit_views)", "New(b)"]),
+        # Django sorts what a filter is given.
+        ({"condition": ONE}, ["OuterRef(hits)", "OuterRef(usr)"]),
+        ({"condition": Q(titel="x") & Exists(ONE)}, ["titel", "Exists, OuterRef(hits)", "Exists, OuterRef(usr)"]),
+        ({"condition": Q(titel=1) | Q(titel=2) | Q(titel=1)}, ["titel"]),
+        ({"condition": Q(hit_views="one") | Q(hit_views="two")}, ["hit_views", "hit_views"]),
+        ({"condition": Aggregated(ONE, Count("id")) >= F("goal")}, ["OuterRef(hits)", "OuterRef(usr)", "F(goal)"]),
+        (
+            {"condition": Q(hit_views__gt=Case(When(titel="x", then=F("a")), default=F("hit_views")))},
+            ["hit_views__gt, titel", "hit_views__gt, F(a)"],
+        ),
+        ({"condition": None, "progress": Coalesce(F("a"), F("hit_views"), F("b")), "goal": 5}, ["F(a)", "F(b)"]),
+    ],
+)  # fmt: skip
+def test_all_errors_of_one_expression(errors, changes, places):
+    """Each part of an expression that Django cannot compile is an error with its place; what it can compile is none."""
+    found = re.findall(r"^badge .*?, (?:condition|progress)(?:, )?(.*?): Django cannot", errors(rule(**changes)), re.M)
+    assert found == (places if len(places) > 1 else [""])
+
+
+def test_queryset_within_a_queryset(errors):
+    """What refers to a queryset around is no field of the changed row, so that only the real error is reported."""
+    inner = Like.objects.filter(sketch=OuterRef("pk"), user__username=OuterRef("user__username"))
+    message = errors(rule(condition=Sketch.objects.filter(Exists(inner), user=OuterRef("usr"))))
+    assert message.count("Django cannot compile it") == 1
+    assert "'usr'" in message
 
 
 def test_fields_that_are_no_names(register, errors):

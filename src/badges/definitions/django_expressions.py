@@ -6,17 +6,18 @@ row, so that a field of the model becomes `new."column"`.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from django.core.exceptions import EmptyResultSet, FieldError, FullResultSet
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField, Exists, ExpressionWrapper, F, Model, Q, QuerySet, Subquery, Value
-from django.db.models.expressions import Col, RawSQL
-from django.db.models.lookups import GreaterThan, GreaterThanOrEqual, In, LessThan, LessThanOrEqual
+from django.db.models.expressions import Col, RawSQL, ResolvedOuterRef
+from django.db.models.lookups import GreaterThan, GreaterThanOrEqual, In, LessThan, LessThanOrEqual, Lookup
 from django.db.models.sql import Query
 from django.db.models.sql.datastructures import BaseTable
 from django.utils import timezone, translation
@@ -24,7 +25,7 @@ from psycopg import sql
 
 from badges.database import trusted
 from badges.definitions.types import TriggerEvent
-from badges.exceptions import Notice
+from badges.exceptions import DefinitionError
 
 
 class InvalidExpression(Exception):
@@ -32,7 +33,8 @@ class InvalidExpression(Exception):
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message, hint)
-        self.notices: tuple[Notice, ...] = (Notice(message, hint),)
+        self.errors: tuple[DefinitionError, ...] = (DefinitionError(message, hint),)
+        """One, or several with the parts that they are in as places, such as `hit_views__gt, F(nothing)`."""
 
 
 class _Record(F):
@@ -136,38 +138,102 @@ def compile_condition(
     """The SQL of a condition about the changed row of a model: a Q, a boolean expression, or a queryset that is true if
     it has a row. The same condition gives the same SQL, whatever the database holds.
 
-    :raises InvalidExpression: it cannot be compiled; with an error for each part of a Q that cannot.
+    :raises InvalidExpression: it cannot be compiled; with an error for each part that cannot.
     """
     if isinstance(condition, QuerySet):
         condition = Exists(condition)
     elif isinstance(condition, F):
         condition = ExpressionWrapper(condition, output_field=BooleanField())
+    return _compile_all(lambda: _rows(model, events, user), condition)
+
+
+_Rows = Callable[[], "QuerySet[Any]"]
+"""Gives the changed row anew for each expression."""
+
+
+def _compile_all(rows: _Rows, condition: Any, value: Any = None) -> str:
+    """Compile an expression. Of its errors Django reports the first; so after an error, its parts are compiled."""
     try:
-        return _compile(_rows(model, events, user), condition)
+        return _compile(rows(), condition, value)
     except InvalidExpression as error:
-        if isinstance(condition, Q) and (notices := tuple(_faults(model, events, condition, user))):
-            error.notices = notices
+        errors = tuple(dict.fromkeys(_errors(rows, value if condition is None else condition)))
+        if len(errors) > 1:
+            error.errors = errors
         raise
 
 
-def _faults(model: type[Model], events: Collection[TriggerEvent], condition: Q, user: User | None) -> Iterator[Notice]:
-    """What is wrong with each part of a Q, of which Django reports the first."""
-    for child in condition.children:
-        if isinstance(child, Q):
-            yield from _faults(model, events, child, user)
-            continue
-        try:
-            _compile(_rows(model, events, user), Q(child))
-        except InvalidExpression as error:
-            yield from error.notices
+def _errors(rows: _Rows, part: Any, around: str = "") -> Iterator[DefinitionError]:
+    if isinstance(part, F):
+        is_outer, name = isinstance(part, ResolvedOuterRef), vars(part)["name"]
+        kind = "OuterRef" if is_outer else type(part).__name__
+        yield from _error(rows, f"{around}{kind}({name})", value=F(name) if is_outer else part)
+    elif isinstance(part, Q):
+        for child in part.children:
+            yield from _errors_of_condition(rows, child, around)
+    else:
+        for each in _parts(part):
+            yield from _errors(rows, each, around)
+
+
+def _errors_of_condition(rows: _Rows, child: Any, around: str) -> Iterator[DefinitionError]:
+    """A part of a Q: another Q, an expression, or a lookup with its value."""
+    if isinstance(child, Q):
+        yield from _errors(rows, child, around)
+        return
+    lookup, value = child if isinstance(child, tuple) else ("", child)
+    name = f"{around}{lookup or type(child).__name__}"
+    found = [error for each in _each(value) for error in _errors(rows, each, f"{name}, ")]
+    if not found:
+        yield from _error(rows, name, Q(child))
+    elif lookup:
+        # The name of the field may be wrong as well. Another value than the one given makes errors of its own.
+        yield from _error(rows, name, Q((lookup, Value(1))), only=FieldError)
+    yield from found
+
+
+def _error(
+    rows: _Rows, place: str, condition: Any = None, value: Any = None, only: type[Exception] = Exception
+) -> Iterator[DefinitionError]:
+    try:
+        _compile(rows(), condition, value)
+    except InvalidExpression as error:
+        if isinstance(error.__cause__ or error, only):
+            yield dataclasses.replace(error.errors[0], place=place)
+
+
+def _each(value: Any) -> list[Any]:
+    """The expressions in a value of a lookup."""
+    return [each for each in (value if isinstance(value, list | tuple | set) else [value]) if is_expression(each)]
+
+
+def _parts(part: Any) -> Iterator[Any]:
+    """What an expression consists of; of a queryset, only what it takes from the changed row."""
+    query = part.query if isinstance(part, QuerySet) else part
+    if isinstance(query, Query):
+        for node in (query.where, *query.annotations.values()):
+            yield from _outer_references(node)
+        for combined in query.combined_queries:
+            yield from _parts(combined)
+    elif isinstance(query, Lookup):
+        # Its source expressions lack a plain F on the right.
+        yield from (*_each(query.lhs), *_each(query.rhs))
+    else:
+        yield from (each for each in getattr(query, "get_source_expressions", list)() if each is not None)
+
+
+def _outer_references(node: Any) -> Iterator[F]:
+    if isinstance(node, F):
+        yield node
+    elif not isinstance(node, Query):  # a query in the query refers to that one
+        for child in getattr(node, "get_source_expressions", list)():
+            yield from _outer_references(child)
 
 
 def compile_value(model: type[Model], events: Collection[TriggerEvent], value: Any, user: User | None = None) -> str:
     """The same for an expression that gives any value; a queryset gives that of its only row and column."""
-    rows = _rows(model, events, user)
     if isinstance(value, QuerySet):
         value = Subquery(value)
-    return _compile(rows, None, value)
+    return _compile_all(lambda: _rows(model, events, user), None, value)
 
 
 class _ChangedRow(BaseTable):
@@ -192,7 +258,7 @@ def _changed_row(query: Any) -> _ChangedRow | None:
 
 
 def _rows(model: type[Model], events: Collection[TriggerEvent], user: User | None) -> QuerySet[Any]:
-    """A queryset of the one changed row. All that is private to Django is here, in `_ChangedRow` and in `_nodes`."""
+    """A queryset of the one changed row. What is private to Django is here, in `_ChangedRow`, `_nodes` and `_parts`."""
     rows_by_event = {event.changed_row for event in events}
     if len(rows_by_event) > 1:
         raise InvalidExpression(

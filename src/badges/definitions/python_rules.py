@@ -255,9 +255,9 @@ class _Entry:
         compile_ = django_expressions.compile_condition if key == "condition" else django_expressions.compile_value
         try:
             return compile_(self.model, self.events, value, self.user)
-        except django_expressions.InvalidExpression as error:
-            for notice in error.notices:
-                self.errors.at(key).add(f"Django cannot compile it: {notice.message}", notice.hint)
+        except django_expressions.InvalidExpression as invalid:
+            for error in invalid.errors:
+                self.errors.at(key).at(error.place).add(f"Django cannot compile it: {error.message}", error.hint)
             return _NEVER
 
 
