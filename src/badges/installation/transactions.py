@@ -5,6 +5,9 @@ most. Rules still change at one moment, on all tables: new triggers come first, 
 yet; then one transaction, which locks no table, changes all definitions and functions; triggers that are no longer
 needed go afterwards, when their functions do nothing any more. So the plan can be stopped and run again at any point,
 and at each of them either the old rules are in force or the new ones.
+
+A few changes that concern one table are made in one transaction. More of them would keep its writers waiting, as each
+takes a millisecond or two under the lock of the table.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 
 from badges.installation.types import Action, Step
+
+#: Steps that lock no table and are carried out under the lock of one, at most.
+FEW = 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ def split(steps: Sequence[Step]) -> tuple[Transaction, ...]:
 def _of_rules(steps: Sequence[Step]) -> tuple[Transaction, ...]:
     locking = [step for step in steps if step.table]
     others = [step for step in steps if not step.table]
-    if len({step.table for step in locking}) < 2:
+    if not locking or (len({step.table for step in locking}) == 1 and len(others) <= FEW):
         if not steps:
             return ()
         drops = [step for step in others if step.action is Action.DROP_FUNCTION]
