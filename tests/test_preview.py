@@ -730,7 +730,26 @@ def test_interrupted_statement(committed, people, settings):
         thread.join()
     assert "Interrupted" in errors.getvalue()
     assert "endless: not counted within 1000 ms (BADGES_PREVIEW_TIMEOUT)" in output.getvalue()
-    assert fetch(connection, "SELECT pg_backend_pid()") == [(pid,)]
+    assert fetch(connection, "SELECT true") == [(True,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_interruption_that_leaves_the_session_busy(committed, people, settings):
+    """Ctrl-C while psycopg sends a statement leaves the session busy: it ends, and the command proceeds in another."""
+    settings.BADGES_PREVIEW_TIMEOUT = 1000
+    committed(ENDLESS, FIRST)
+    errors, output = io.StringIO(), io.StringIO()
+
+    def interrupt(execute, query, params, many, context):
+        if "counting in batches" in errors.getvalue() and query.startswith("-- Of the users"):
+            connection.connection.pgconn.send_query(b"SELECT 1")
+            raise KeyboardInterrupt
+        return execute(query, params, many, context)
+
+    with connection.execute_wrapper(interrupt), pytest.raises(CommandError, match="29 would be awarded; not all"):
+        call_command("award_badges", "--count", stdout=output, stderr=errors, no_color=True)
+    assert "Interrupted" in errors.getvalue()
+    assert fetch(connection, "SELECT true") == [(True,)]
 
 
 def test_batch_that_fails(declare, people, uncounted, by_ten):

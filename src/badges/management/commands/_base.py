@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from badges import database, exceptions
@@ -119,7 +119,10 @@ class BadgesCommand(BaseCommand):
                 elif each.count.new is None:
                     self._note(f"  {each.code}: {each.count.sampled:,} of {each.count.users or 0:,} users counted")
                 code, said = each.code, time.monotonic()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, DatabaseError) as error:
+            # At the wrong moment, an interruption leaves the session busy: what comes next fails, and Django ends it.
+            if not _is_interruption(error):
+                raise
             self._note("  Interrupted: the users counted so far give an estimate.")
         return list(found.values())
 
@@ -165,3 +168,10 @@ def count(number: int, noun: str) -> str:
 
 def _action(step: Step) -> Action:
     return step.action
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether it is Ctrl-C, or came while that was handled."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
